@@ -1341,9 +1341,12 @@ func (e ScoreClockMode) Valid() bool {
 
 // Defines values for ScoreKind.
 const (
-	ScoreKindChurn ScoreKind = "churn"
-	ScoreKindClv   ScoreKind = "clv"
-	ScoreKindRfm   ScoreKind = "rfm"
+	ScoreKindChurn     ScoreKind = "churn"
+	ScoreKindClv       ScoreKind = "clv"
+	ScoreKindComposite ScoreKind = "composite"
+	ScoreKindPotential ScoreKind = "potential"
+	ScoreKindRfm       ScoreKind = "rfm"
+	ScoreKindRules     ScoreKind = "rules"
 )
 
 // Valid indicates whether the value is a known member of the ScoreKind enum.
@@ -1353,7 +1356,13 @@ func (e ScoreKind) Valid() bool {
 		return true
 	case ScoreKindClv:
 		return true
+	case ScoreKindComposite:
+		return true
+	case ScoreKindPotential:
+		return true
 	case ScoreKindRfm:
+		return true
+	case ScoreKindRules:
 		return true
 	default:
 		return false
@@ -1381,6 +1390,27 @@ func (e ScoreParamsFamily) Valid() bool {
 	}
 }
 
+// Defines values for ScoreParamsMissing.
+const (
+	ScoreParamsMissingNoScore ScoreParamsMissing = "no_score"
+	ScoreParamsMissingSkip    ScoreParamsMissing = "skip"
+	ScoreParamsMissingZero    ScoreParamsMissing = "zero"
+)
+
+// Valid indicates whether the value is a known member of the ScoreParamsMissing enum.
+func (e ScoreParamsMissing) Valid() bool {
+	switch e {
+	case ScoreParamsMissingNoScore:
+		return true
+	case ScoreParamsMissingSkip:
+		return true
+	case ScoreParamsMissingZero:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScoreParamsPatchFamily.
 const (
 	ScoreParamsPatchFamilyBgNbd     ScoreParamsPatchFamily = "bg_nbd"
@@ -1396,6 +1426,27 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 	case ScoreParamsPatchFamilyMbgNbd:
 		return true
 	case ScoreParamsPatchFamilyParetoNbd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScoreParamsPatchMissing.
+const (
+	ScoreParamsPatchMissingNoScore ScoreParamsPatchMissing = "no_score"
+	ScoreParamsPatchMissingSkip    ScoreParamsPatchMissing = "skip"
+	ScoreParamsPatchMissingZero    ScoreParamsPatchMissing = "zero"
+)
+
+// Valid indicates whether the value is a known member of the ScoreParamsPatchMissing enum.
+func (e ScoreParamsPatchMissing) Valid() bool {
+	switch e {
+	case ScoreParamsPatchMissingNoScore:
+		return true
+	case ScoreParamsPatchMissingSkip:
+		return true
+	case ScoreParamsPatchMissingZero:
 		return true
 	default:
 		return false
@@ -2071,7 +2122,7 @@ type Calibration struct {
 	Diagnostics []Diagnostic `json:"diagnostics"`
 	Purchases   *PurchaseFit `json:"purchases,omitempty"`
 
-	// Quantiles Limits of the bands, the 20, 40, 60 and 80 % quantiles (type 7), per measure.
+	// Quantiles Limits of bands, labels and scales: quantiles (type 7) per measure. value, and the measures of rfm: where bands begin. value_so_far, value_to_come: of the labels of potential. part.<key>: what counts 0 and 100 in a composite.
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
 	Units     CalibrationUnits      `json:"units"`
 	Values    *ValueFit             `json:"values,omitempty"`
@@ -2634,6 +2685,25 @@ type CustomerFacetValue struct {
 // CustomerField defines model for CustomerField.
 type CustomerField string
 
+// CustomerHabits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
+type CustomerHabits struct {
+	PreferredCategory *string `json:"preferred_category,omitempty"`
+
+	// PreferredHour Local.
+	PreferredHour *int `json:"preferred_hour,omitempty"`
+
+	// PreferredWeekday 1 for Monday, local.
+	PreferredWeekday *int `json:"preferred_weekday,omitempty"`
+
+	// PurchaseCycleDays Average days between purchase days.
+	PurchaseCycleDays *float64 `json:"purchase_cycle_days,omitempty"`
+
+	// SpendingPower An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	SpendingPower *Money `json:"spending_power,omitempty"`
+}
+
 // CustomerKind defines model for CustomerKind.
 type CustomerKind string
 
@@ -2903,6 +2973,20 @@ type DeliveryPatch struct {
 
 // DeliveryState What the order's status and the moments of its delivery say together.
 type DeliveryState string
+
+// Dependent defines model for Dependent.
+type Dependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type segment, tier_scheme, score_model and the like.
+	Type string `json:"type"`
+}
+
+// DependentList defines model for DependentList.
+type DependentList struct {
+	Items []Dependent `json:"items"`
+}
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -4333,19 +4417,28 @@ type SalesSummary struct {
 
 // Score defines model for Score.
 type Score struct {
-	AsOf        openapi_types.Date `json:"as_of"`
-	Band        int                `json:"band"`
-	Explanation ScoreExplanation   `json:"explanation"`
+	AsOf openapi_types.Date `json:"as_of"`
+	Band int                `json:"band"`
 
-	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
+	// CalibrationID The run that learned the calibration, which /v1/score-models/{model_key}/runs/{run_id} shows.
+	CalibrationID openapi_types.UUID `json:"calibration_id"`
+	Explanation   ScoreExplanation   `json:"explanation"`
+
+	// Habits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
+	Habits *CustomerHabits `json:"habits,omitempty"`
+
+	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv, churn and potential: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, but for churn, where x > 0 mean_repeat_spend, for potential value_so_far; rules: by the name of each rule whether it holds (1 or 0) and, with a half-life, <name>.age_days; composite: the value of each part that there is.
 	Inputs map[string]float64 `json:"inputs"`
 	Key    string             `json:"key"`
 	Kind   ScoreKind          `json:"kind"`
 
-	// Label The named segment, for rfm.
+	// Label The named segment of rfm; high_value, potential or ordinary for potential.
 	Label        *string            `json:"label,omitempty"`
 	ModelVersion int                `json:"model_version"`
 	RunID        openapi_types.UUID `json:"run_id"`
+
+	// ScoredAt Since when the score has this value.
+	ScoredAt time.Time `json:"scored_at"`
 
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
@@ -4368,6 +4461,9 @@ type ScoreExplanation struct {
 	// clv: value = expected_value * discounted_purchases, rounded to the currency's minor unit; p_alive,
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
 	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
+	// potential: as clv, with value_so_far and growth_ratio = value / value_so_far to four decimals (null without a value so far).
+	// rules: each rule with its condition, whether it holds, its points and its contribution, which add up to the value.
+	// composite: each part with its value, normalized, weight, min, max and contribution, which add up to the value.
 	// p_alive is null where the family has no say in it (bg_nbd takes 1 for a customer without a repeat purchase).
 	Factors []ScoreFactor `json:"factors"`
 
@@ -4377,11 +4473,30 @@ type ScoreExplanation struct {
 
 // ScoreFactor defines model for ScoreFactor.
 type ScoreFactor struct {
-	Band         *int                       `json:"band,omitempty"`
-	Contribution *float64                   `json:"contribution,omitempty"`
-	Name         string                     `json:"name"`
-	Value        nullable.Nullable[float64] `json:"value"`
-	Weight       *float64                   `json:"weight,omitempty"`
+	// AgeDays Of the newest fact that the condition counts, for a rule with a half-life.
+	AgeDays *float64 `json:"age_days,omitempty"`
+	Band    *int     `json:"band,omitempty"`
+
+	// Condition The rule's condition in text form.
+	Condition    *string  `json:"condition,omitempty"`
+	Contribution *float64 `json:"contribution,omitempty"`
+	Group        *string  `json:"group,omitempty"`
+	Holds        *bool    `json:"holds,omitempty"`
+
+	// Max The value that counts 100.
+	Max *float64 `json:"max,omitempty"`
+
+	// Min The value that counts 0.
+	Min  *float64 `json:"min,omitempty"`
+	Name string   `json:"name"`
+
+	// Normalized The value on the scale from 0 to 100.
+	Normalized *float64 `json:"normalized,omitempty"`
+
+	// Points Before the bounds of the group and of all.
+	Points *float64                   `json:"points,omitempty"`
+	Value  nullable.Nullable[float64] `json:"value"`
+	Weight *float64                   `json:"weight,omitempty"`
 }
 
 // ScoreKind defines model for ScoreKind.
@@ -4392,7 +4507,7 @@ type ScoreList struct {
 	Items []Score `json:"items"`
 }
 
-// ScoreModel Example: {"clock":{"mode":"live"},"created_at":"2026-01-01T00:00:00Z","current_run_id":"01890a5d-ac96-774b-bcce-b302099ad001","key":"clv","kind":"clv","model_version":1,"name":"客户终身价值","params":{"discount_rate_monthly":0.01,"family":"mbg_nbd","horizon_months":12},"updated_at":"2026-01-01T00:00:00Z","version":2}
+// ScoreModel Example: {"clock":{"mode":"live"},"created_at":"2026-01-01T00:00:00Z","current_run_id":"01890a5d-ac96-774b-bcce-b302099ad001","key":"clv","kind":"clv","model_version":1,"name":"客户终身价值","params":{"discount_rate_monthly":0.01,"family":"mbg_nbd","horizon_months":12,"recalibrate_days":7},"updated_at":"2026-01-01T00:00:00Z","version":2}
 type ScoreModel struct {
 	// Clock Which day the scores in force are of.
 	Clock     ScoreClock `json:"clock"`
@@ -4408,9 +4523,12 @@ type ScoreModel struct {
 	Name         string `json:"name"`
 
 	// Params See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
-	Params    ScoreParams `json:"params"`
-	UpdatedAt time.Time   `json:"updated_at"`
-	Version   int64       `json:"version"`
+	Params ScoreParams `json:"params"`
+
+	// RetiredAt Absent while the model is active.
+	RetiredAt *time.Time `json:"retired_at,omitempty"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	Version   int64      `json:"version"`
 }
 
 // ScoreModelCreate defines model for ScoreModelCreate.
@@ -4440,37 +4558,161 @@ type ScoreModelPatch struct {
 	Params *ScoreParamsPatch `json:"params,omitempty"`
 }
 
+// ScoreModelRevision defines model for ScoreModelRevision.
+type ScoreModelRevision struct {
+	// Actor Who set these parameters.
+	Actor        string    `json:"actor"`
+	CreatedAt    time.Time `json:"created_at"`
+	ModelVersion int       `json:"model_version"`
+
+	// Params See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
+	Params ScoreParams `json:"params"`
+}
+
+// ScoreModelRevisionList defines model for ScoreModelRevisionList.
+type ScoreModelRevisionList struct {
+	Items []ScoreModelRevision `json:"items"`
+}
+
+// ScorePage defines model for ScorePage.
+type ScorePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool    `json:"has_more"`
+	Items   []Score `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
 // ScoreParams See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
 type ScoreParams struct {
-	DiscountRateMonthly *float64           `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsFamily `json:"family,omitempty"`
-	HorizonDays         *int               `json:"horizon_days,omitempty"`
-	HorizonMonths       *int               `json:"horizon_months,omitempty"`
-	Weights             *RFMWeights        `json:"weights,omitempty"`
-	WindowDays          *int               `json:"window_days,omitempty"`
+	Bands *int `json:"bands,omitempty"`
+
+	// ClvModel Key of a model of kind clv.
+	ClvModel            *string             `json:"clv_model,omitempty"`
+	DiscountRateMonthly *float64            `json:"discount_rate_monthly,omitempty"`
+	Family              *ScoreParamsFamily  `json:"family,omitempty"`
+	Groups              *[]ScoreRuleGroup   `json:"groups,omitempty"`
+	HighValueShare      *float64            `json:"high_value_share,omitempty"`
+	HorizonDays         *int                `json:"horizon_days,omitempty"`
+	HorizonMonths       *int                `json:"horizon_months,omitempty"`
+	MaxPoints           *float64            `json:"max_points,omitempty"`
+	MinPoints           *float64            `json:"min_points,omitempty"`
+	Missing             *ScoreParamsMissing `json:"missing,omitempty"`
+	Parts               *[]ScorePart        `json:"parts,omitempty"`
+	PotentialShare      *float64            `json:"potential_share,omitempty"`
+	RecalibrateDays     *int                `json:"recalibrate_days,omitempty"`
+	Rules               *[]ScoreRule        `json:"rules,omitempty"`
+	Weights             *RFMWeights         `json:"weights,omitempty"`
+	WindowDays          *int                `json:"window_days,omitempty"`
 }
 
 // ScoreParamsFamily defines model for ScoreParams.Family.
 type ScoreParamsFamily string
 
+// ScoreParamsMissing defines model for ScoreParams.Missing.
+type ScoreParamsMissing string
+
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
-	DiscountRateMonthly nullable.Nullable[float64]    `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsPatchFamily       `json:"family,omitempty"`
-	HorizonDays         nullable.Nullable[int]        `json:"horizon_days,omitempty"`
-	HorizonMonths       nullable.Nullable[int]        `json:"horizon_months,omitempty"`
-	Weights             nullable.Nullable[RFMWeights] `json:"weights,omitempty"`
-	WindowDays          nullable.Nullable[int]        `json:"window_days,omitempty"`
+	Bands               nullable.Nullable[int]              `json:"bands,omitempty"`
+	ClvModel            nullable.Nullable[string]           `json:"clv_model,omitempty"`
+	DiscountRateMonthly nullable.Nullable[float64]          `json:"discount_rate_monthly,omitempty"`
+	Family              *ScoreParamsPatchFamily             `json:"family,omitempty"`
+	Groups              nullable.Nullable[[]ScoreRuleGroup] `json:"groups,omitempty"`
+	HighValueShare      nullable.Nullable[float64]          `json:"high_value_share,omitempty"`
+	HorizonDays         nullable.Nullable[int]              `json:"horizon_days,omitempty"`
+	HorizonMonths       nullable.Nullable[int]              `json:"horizon_months,omitempty"`
+	MaxPoints           nullable.Nullable[float64]          `json:"max_points,omitempty"`
+	MinPoints           nullable.Nullable[float64]          `json:"min_points,omitempty"`
+	Missing             *ScoreParamsPatchMissing            `json:"missing,omitempty"`
+	Parts               nullable.Nullable[[]ScorePart]      `json:"parts,omitempty"`
+	PotentialShare      nullable.Nullable[float64]          `json:"potential_share,omitempty"`
+	RecalibrateDays     nullable.Nullable[int]              `json:"recalibrate_days,omitempty"`
+	Rules               nullable.Nullable[[]ScoreRule]      `json:"rules,omitempty"`
+	Weights             nullable.Nullable[RFMWeights]       `json:"weights,omitempty"`
+	WindowDays          nullable.Nullable[int]              `json:"window_days,omitempty"`
 }
 
 // ScoreParamsPatchFamily defines model for ScoreParamsPatch.Family.
 type ScoreParamsPatchFamily string
 
+// ScoreParamsPatchMissing defines model for ScoreParamsPatch.Missing.
+type ScoreParamsPatchMissing string
+
+// ScorePart defines model for ScorePart.
+type ScorePart struct {
+	// Inverted Lower values are better, as for churn.
+	Inverted *bool `json:"inverted,omitempty"`
+
+	// Max The value that counts 100.
+	Max *float64 `json:"max,omitempty"`
+
+	// Min The value that counts 0.
+	Min *float64 `json:"min,omitempty"`
+
+	// Score Key of another model.
+	Score string `json:"score"`
+
+	// Weight 1 unless told.
+	Weight *float64 `json:"weight,omitempty"`
+}
+
+// ScoreRule defines model for ScoreRule.
+type ScoreRule struct {
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition Condition `json:"condition"`
+
+	// Group Key of one of the groups.
+	Group *string `json:"group,omitempty"`
+
+	// HalfLifeDays Points halve with every so many days since the newest fact that the condition counts; absent for no decay.
+	HalfLifeDays *int `json:"half_life_days,omitempty"`
+
+	// Name Of its own among the rules; names the rule in explanations.
+	Name string `json:"name"`
+
+	// Points At most two decimals; negative ones count against the customer.
+	Points float64 `json:"points"`
+}
+
+// ScoreRuleGroup defines model for ScoreRuleGroup.
+type ScoreRuleGroup struct {
+	Key string   `json:"key"`
+	Max *float64 `json:"max,omitempty"`
+	Min *float64 `json:"min,omitempty"`
+}
+
 // ScoreRun defines model for ScoreRun.
 type ScoreRun struct {
-	AsOf        openapi_types.Date `json:"as_of"`
-	Calibration *Calibration       `json:"calibration,omitempty"`
-	CreatedAt   time.Time          `json:"created_at"`
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// CalibratedBy The run that learned the calibration.
+	CalibratedBy *openapi_types.UUID `json:"calibrated_by,omitempty"`
+
+	// CalibratedOn The day of that run.
+	CalibratedOn *openapi_types.Date `json:"calibrated_on,omitempty"`
+	Calibration  *Calibration        `json:"calibration,omitempty"`
+	CreatedAt    time.Time           `json:"created_at"`
 
 	// Current Whether its scores are in force.
 	Current bool `json:"current"`
@@ -4503,6 +4745,9 @@ type ScoreRunCreate struct {
 
 	// AsOf The clock's day unless told; not in the future.
 	AsOf *openapi_types.Date `json:"as_of,omitempty"`
+
+	// Recalibrate false scores by the calibration in force, if it was learned by the model's parameters as they are.
+	Recalibrate *bool `json:"recalibrate,omitempty"`
 }
 
 // ScoreRunPage defines model for ScoreRunPage.
@@ -4525,17 +4770,53 @@ type ScoreRunPage struct {
 type ScoreSummary struct {
 	AsOf openapi_types.Date `json:"as_of"`
 
-	// Band 5 is the best fifth for rfm and clv, and the likeliest to leave for churn.
+	// Band 5 is the best fifth, and for churn the likeliest to leave.
 	Band int       `json:"band"`
 	Key  string    `json:"key"`
 	Kind ScoreKind `json:"kind"`
 
-	// Label The named segment, for rfm.
+	// Label The named segment of rfm; high_value, potential or ordinary for potential.
 	Label *string `json:"label,omitempty"`
 
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
+}
+
+// ScoreThen defines model for ScoreThen.
+type ScoreThen struct {
+	AsOf        openapi_types.Date `json:"as_of"`
+	Band        int                `json:"band"`
+	Explanation ScoreExplanation   `json:"explanation"`
+	Inputs      map[string]float64 `json:"inputs"`
+	Label       *string            `json:"label,omitempty"`
+	Unit        string             `json:"unit"`
+	Value       float64            `json:"value"`
+}
+
+// ScoreWhatIf defines model for ScoreWhatIf.
+type ScoreWhatIf struct {
+	// Inputs Replaces single inputs.
+	Inputs    *map[string]float64    `json:"inputs,omitempty"`
+	Purchases *[]ScoreWhatIfPurchase `json:"purchases,omitempty"`
+
+	// Until The day to look at, not before the day that the scores in force are of.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// ScoreWhatIfPurchase defines model for ScoreWhatIfPurchase.
+type ScoreWhatIfPurchase struct {
+	// Amount In the tenant's base currency.
+	Amount string `json:"amount"`
+
+	// On From the day that the scores in force are of, which it is unless told, to until.
+	On *openapi_types.Date `json:"on,omitempty"`
+}
+
+// ScoreWhatIfResult defines model for ScoreWhatIfResult.
+type ScoreWhatIfResult struct {
+	Now  *Score    `json:"now,omitempty"`
+	Then ScoreThen `json:"then"`
 }
 
 // Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -6427,6 +6708,15 @@ type PatchRelationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerScoreHistoryParams defines parameters for ListCustomerScoreHistory.
+type ListCustomerScoreHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListCustomerSegmentLogParams defines parameters for ListCustomerSegmentLog.
 type ListCustomerSegmentLogParams struct {
 	// Limit Items per page.
@@ -6794,6 +7084,24 @@ type PatchScoreModelParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ActivateScoreModelParams defines parameters for ActivateScoreModel.
+type ActivateScoreModelParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RetireScoreModelParams defines parameters for RetireScoreModel.
+type RetireScoreModelParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -7378,6 +7686,9 @@ type CreateRelationJSONRequestBody = RelationCreate
 // PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
 type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
 
+// WhatIfCustomerScoreJSONRequestBody defines body for WhatIfCustomerScore for application/json ContentType.
+type WhatIfCustomerScoreJSONRequestBody = ScoreWhatIf
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
@@ -7641,6 +7952,15 @@ type ServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// GetCustomerScore Read one of a customer's scores, explained
+	// (GET /v1/customers/{customer_id}/scores/{model_key})
+	GetCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error
+	// ListCustomerScoreHistory List what a customer's score was
+	// (GET /v1/customers/{customer_id}/scores/{model_key}/history)
+	ListCustomerScoreHistory(ctx echo.Context, customerID CustomerID, modelKey ModelKey, params ListCustomerScoreHistoryParams) error
+	// WhatIfCustomerScore What would the score be
+	// (POST /v1/customers/{customer_id}/scores/{model_key}/what-if)
+	WhatIfCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error
 	// ListCustomerSegmentLog List what segments a customer entered and left
 	// (GET /v1/customers/{customer_id}/segment-log)
 	ListCustomerSegmentLog(ctx echo.Context, customerID CustomerID, params ListCustomerSegmentLogParams) error
@@ -7782,6 +8102,18 @@ type ServerInterface interface {
 	// PatchScoreModel Change a score model
 	// (PATCH /v1/score-models/{model_key})
 	PatchScoreModel(ctx echo.Context, modelKey ModelKey, params PatchScoreModelParams) error
+	// ActivateScoreModel Activate a retired score model
+	// (POST /v1/score-models/{model_key}/activate)
+	ActivateScoreModel(ctx echo.Context, modelKey ModelKey, params ActivateScoreModelParams) error
+	// ListScoreModelDependents List what reads a model's score
+	// (GET /v1/score-models/{model_key}/dependents)
+	ListScoreModelDependents(ctx echo.Context, modelKey ModelKey) error
+	// RetireScoreModel Retire a score model
+	// (POST /v1/score-models/{model_key}/retire)
+	RetireScoreModel(ctx echo.Context, modelKey ModelKey, params RetireScoreModelParams) error
+	// ListScoreModelRevisions List a model's revisions
+	// (GET /v1/score-models/{model_key}/revisions)
+	ListScoreModelRevisions(ctx echo.Context, modelKey ModelKey) error
 	// ListScoreRuns List a model's runs
 	// (GET /v1/score-models/{model_key}/runs)
 	ListScoreRuns(ctx echo.Context, modelKey ModelKey, params ListScoreRunsParams) error
@@ -10048,6 +10380,94 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerScore converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerScore(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerScore(ctx, customerID, modelKey)
+	return err
+}
+
+// ListCustomerScoreHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerScoreHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerScoreHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerScoreHistory(ctx, customerID, modelKey, params)
+	return err
+}
+
+// WhatIfCustomerScore converts echo context to params.
+func (w *ServerInterfaceWrapper) WhatIfCustomerScore(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WhatIfCustomerScore(ctx, customerID, modelKey)
+	return err
+}
+
 // ListCustomerSegmentLog converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerSegmentLog(ctx echo.Context) error {
 	var err error
@@ -11644,6 +12064,122 @@ func (w *ServerInterfaceWrapper) PatchScoreModel(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchScoreModel(ctx, modelKey, params)
+	return err
+}
+
+// ActivateScoreModel converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateScoreModel(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateScoreModelParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateScoreModel(ctx, modelKey, params)
+	return err
+}
+
+// ListScoreModelDependents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListScoreModelDependents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListScoreModelDependents(ctx, modelKey)
+	return err
+}
+
+// RetireScoreModel converts echo context to params.
+func (w *ServerInterfaceWrapper) RetireScoreModel(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetireScoreModelParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetireScoreModel(ctx, modelKey, params)
+	return err
+}
+
+// ListScoreModelRevisions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListScoreModelRevisions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListScoreModelRevisions(ctx, modelKey)
 	return err
 }
 
@@ -14137,12 +14673,19 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key", wrapper.GetScoreModel, options.OperationMiddlewares["getScoreModel"]...)
 	router.PATCH(options.BaseURL+"/v1/score-models/:model_key", wrapper.PatchScoreModel, options.OperationMiddlewares["patchScoreModel"]...)
+	router.GET(options.BaseURL+"/v1/score-models/:model_key/revisions", wrapper.ListScoreModelRevisions, options.OperationMiddlewares["listScoreModelRevisions"]...)
+	router.GET(options.BaseURL+"/v1/score-models/:model_key/dependents", wrapper.ListScoreModelDependents, options.OperationMiddlewares["listScoreModelDependents"]...)
+	router.POST(options.BaseURL+"/v1/score-models/:model_key/retire", wrapper.RetireScoreModel, options.OperationMiddlewares["retireScoreModel"]...)
+	router.POST(options.BaseURL+"/v1/score-models/:model_key/activate", wrapper.ActivateScoreModel, options.OperationMiddlewares["activateScoreModel"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs", wrapper.ListScoreRuns, options.OperationMiddlewares["listScoreRuns"]...)
 	router.POST(options.BaseURL+"/v1/score-models/:model_key/runs", wrapper.CreateScoreRun, options.OperationMiddlewares["createScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id", wrapper.GetScoreRun, options.OperationMiddlewares["getScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/scores", wrapper.ListRunScores, options.OperationMiddlewares["listRunScores"]...)
 	router.POST(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/activate", wrapper.ActivateScoreRun, options.OperationMiddlewares["activateScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores", wrapper.ListCustomerScores, options.OperationMiddlewares["listCustomerScores"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores/:model_key", wrapper.GetCustomerScore, options.OperationMiddlewares["getCustomerScore"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores/:model_key/history", wrapper.ListCustomerScoreHistory, options.OperationMiddlewares["listCustomerScoreHistory"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/scores/:model_key/what-if", wrapper.WhatIfCustomerScore, options.OperationMiddlewares["whatIfCustomerScore"]...)
 	router.GET(options.BaseURL+"/v1/segments", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
 	router.POST(options.BaseURL+"/v1/segments", wrapper.CreateSegment, options.OperationMiddlewares["createSegment"]...)
 	router.POST(options.BaseURL+"/v1/segments/preview", wrapper.PreviewSegment, options.OperationMiddlewares["previewSegment"]...)
@@ -21062,6 +21605,406 @@ func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type GetCustomerScoreRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	ModelKey   ModelKey   `json:"model_key"`
+}
+
+type GetCustomerScoreResponseObject interface {
+	VisitGetCustomerScoreResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerScore200JSONResponse Score
+
+func (response GetCustomerScore200JSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore400ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore401ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore403ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore404ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore503ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistoryRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	ModelKey   ModelKey   `json:"model_key"`
+	Params     ListCustomerScoreHistoryParams
+}
+
+type ListCustomerScoreHistoryResponseObject interface {
+	VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerScoreHistory200JSONResponse ScorePage
+
+func (response ListCustomerScoreHistory200JSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory400ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory401ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory403ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory404ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory503ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScoreRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	ModelKey   ModelKey   `json:"model_key"`
+	Body       *WhatIfCustomerScoreJSONRequestBody
+}
+
+type WhatIfCustomerScoreResponseObject interface {
+	VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error
+}
+
+type WhatIfCustomerScore200JSONResponse ScoreWhatIfResult
+
+func (response WhatIfCustomerScore200JSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore400ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore401ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore403ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore404ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore408ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore409ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore413ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore415ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore422ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore503ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerSegmentLogRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Params     ListCustomerSegmentLogParams
@@ -27310,6 +28253,512 @@ type PatchScoreModel503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PatchScoreModel503ApplicationProblemPlusJSONResponse) VisitPatchScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModelRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+	Params   ActivateScoreModelParams
+}
+
+type ActivateScoreModelResponseObject interface {
+	VisitActivateScoreModelResponse(w http.ResponseWriter) error
+}
+
+type ActivateScoreModel200ResponseHeaders struct {
+	ETag *string
+}
+
+type ActivateScoreModel200JSONResponse struct {
+	Body    ScoreModel
+	Headers ActivateScoreModel200ResponseHeaders
+}
+
+func (response ActivateScoreModel200JSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel400ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel401ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel403ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel404ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel409ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel422ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel503ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependentsRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+}
+
+type ListScoreModelDependentsResponseObject interface {
+	VisitListScoreModelDependentsResponse(w http.ResponseWriter) error
+}
+
+type ListScoreModelDependents200JSONResponse DependentList
+
+func (response ListScoreModelDependents200JSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents400ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents401ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents403ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents404ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents503ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModelRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+	Params   RetireScoreModelParams
+}
+
+type RetireScoreModelResponseObject interface {
+	VisitRetireScoreModelResponse(w http.ResponseWriter) error
+}
+
+type RetireScoreModel200ResponseHeaders struct {
+	ETag *string
+}
+
+type RetireScoreModel200JSONResponse struct {
+	Body    ScoreModel
+	Headers RetireScoreModel200ResponseHeaders
+}
+
+func (response RetireScoreModel200JSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel400ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel401ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel403ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel404ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel409ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel422ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel503ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisionsRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+}
+
+type ListScoreModelRevisionsResponseObject interface {
+	VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error
+}
+
+type ListScoreModelRevisions200JSONResponse ScoreModelRevisionList
+
+func (response ListScoreModelRevisions200JSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions400ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions401ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions403ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions404ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions503ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -36548,6 +37997,15 @@ type StrictServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// GetCustomerScore Read one of a customer's scores, explained
+	// (GET /v1/customers/{customer_id}/scores/{model_key})
+	GetCustomerScore(ctx context.Context, request GetCustomerScoreRequestObject) (GetCustomerScoreResponseObject, error)
+	// ListCustomerScoreHistory List what a customer's score was
+	// (GET /v1/customers/{customer_id}/scores/{model_key}/history)
+	ListCustomerScoreHistory(ctx context.Context, request ListCustomerScoreHistoryRequestObject) (ListCustomerScoreHistoryResponseObject, error)
+	// WhatIfCustomerScore What would the score be
+	// (POST /v1/customers/{customer_id}/scores/{model_key}/what-if)
+	WhatIfCustomerScore(ctx context.Context, request WhatIfCustomerScoreRequestObject) (WhatIfCustomerScoreResponseObject, error)
 	// ListCustomerSegmentLog List what segments a customer entered and left
 	// (GET /v1/customers/{customer_id}/segment-log)
 	ListCustomerSegmentLog(ctx context.Context, request ListCustomerSegmentLogRequestObject) (ListCustomerSegmentLogResponseObject, error)
@@ -36689,6 +38147,18 @@ type StrictServerInterface interface {
 	// PatchScoreModel Change a score model
 	// (PATCH /v1/score-models/{model_key})
 	PatchScoreModel(ctx context.Context, request PatchScoreModelRequestObject) (PatchScoreModelResponseObject, error)
+	// ActivateScoreModel Activate a retired score model
+	// (POST /v1/score-models/{model_key}/activate)
+	ActivateScoreModel(ctx context.Context, request ActivateScoreModelRequestObject) (ActivateScoreModelResponseObject, error)
+	// ListScoreModelDependents List what reads a model's score
+	// (GET /v1/score-models/{model_key}/dependents)
+	ListScoreModelDependents(ctx context.Context, request ListScoreModelDependentsRequestObject) (ListScoreModelDependentsResponseObject, error)
+	// RetireScoreModel Retire a score model
+	// (POST /v1/score-models/{model_key}/retire)
+	RetireScoreModel(ctx context.Context, request RetireScoreModelRequestObject) (RetireScoreModelResponseObject, error)
+	// ListScoreModelRevisions List a model's revisions
+	// (GET /v1/score-models/{model_key}/revisions)
+	ListScoreModelRevisions(ctx context.Context, request ListScoreModelRevisionsRequestObject) (ListScoreModelRevisionsResponseObject, error)
 	// ListScoreRuns List a model's runs
 	// (GET /v1/score-models/{model_key}/runs)
 	ListScoreRuns(ctx context.Context, request ListScoreRunsRequestObject) (ListScoreRunsResponseObject, error)
@@ -38576,6 +40046,108 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// GetCustomerScore operation middleware
+func (sh *strictHandler) GetCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error {
+	var request GetCustomerScoreRequestObject
+
+	request.CustomerID = customerID
+	request.ModelKey = modelKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerScore(ctx.Request().Context(), request.(GetCustomerScoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerScore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerScoreResponseObject); ok {
+		return validResponse.VisitGetCustomerScoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerScoreHistory operation middleware
+func (sh *strictHandler) ListCustomerScoreHistory(ctx echo.Context, customerID CustomerID, modelKey ModelKey, params ListCustomerScoreHistoryParams) error {
+	var request ListCustomerScoreHistoryRequestObject
+
+	request.CustomerID = customerID
+	request.ModelKey = modelKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerScoreHistory(ctx.Request().Context(), request.(ListCustomerScoreHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerScoreHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerScoreHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerScoreHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WhatIfCustomerScore operation middleware
+func (sh *strictHandler) WhatIfCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error {
+	var request WhatIfCustomerScoreRequestObject
+
+	request.CustomerID = customerID
+	request.ModelKey = modelKey
+
+	var body WhatIfCustomerScoreJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WhatIfCustomerScore(ctx.Request().Context(), request.(WhatIfCustomerScoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WhatIfCustomerScore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WhatIfCustomerScoreResponseObject); ok {
+		return validResponse.VisitWhatIfCustomerScoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerSegmentLog operation middleware
 func (sh *strictHandler) ListCustomerSegmentLog(ctx echo.Context, customerID CustomerID, params ListCustomerSegmentLogParams) error {
 	var request ListCustomerSegmentLogRequestObject
@@ -40072,6 +41644,108 @@ func (sh *strictHandler) PatchScoreModel(ctx echo.Context, modelKey ModelKey, pa
 		return err
 	} else if validResponse, ok := response.(PatchScoreModelResponseObject); ok {
 		return validResponse.VisitPatchScoreModelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ActivateScoreModel operation middleware
+func (sh *strictHandler) ActivateScoreModel(ctx echo.Context, modelKey ModelKey, params ActivateScoreModelParams) error {
+	var request ActivateScoreModelRequestObject
+
+	request.ModelKey = modelKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateScoreModel(ctx.Request().Context(), request.(ActivateScoreModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateScoreModel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateScoreModelResponseObject); ok {
+		return validResponse.VisitActivateScoreModelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListScoreModelDependents operation middleware
+func (sh *strictHandler) ListScoreModelDependents(ctx echo.Context, modelKey ModelKey) error {
+	var request ListScoreModelDependentsRequestObject
+
+	request.ModelKey = modelKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScoreModelDependents(ctx.Request().Context(), request.(ListScoreModelDependentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScoreModelDependents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListScoreModelDependentsResponseObject); ok {
+		return validResponse.VisitListScoreModelDependentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetireScoreModel operation middleware
+func (sh *strictHandler) RetireScoreModel(ctx echo.Context, modelKey ModelKey, params RetireScoreModelParams) error {
+	var request RetireScoreModelRequestObject
+
+	request.ModelKey = modelKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetireScoreModel(ctx.Request().Context(), request.(RetireScoreModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetireScoreModel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetireScoreModelResponseObject); ok {
+		return validResponse.VisitRetireScoreModelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListScoreModelRevisions operation middleware
+func (sh *strictHandler) ListScoreModelRevisions(ctx echo.Context, modelKey ModelKey) error {
+	var request ListScoreModelRevisionsRequestObject
+
+	request.ModelKey = modelKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScoreModelRevisions(ctx.Request().Context(), request.(ListScoreModelRevisionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScoreModelRevisions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListScoreModelRevisionsResponseObject); ok {
+		return validResponse.VisitListScoreModelRevisionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -42268,930 +43942,988 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3/kxzHcSf6r1S07wUAX+9yZhcAsbuhuABBQoaOAHEAJIbMxZup6a6ZKW5P1bCrehdDxEbIvpMt6STT",
-	"ujubJ1t+su5snyNsSedn2aQpf/lnuCD40/sXXlRWVXd1d/VM98wQoCNOoSB2ZrrrS1ZWVmZW5iefBhGf",
-	"zTkjTIrg8GkwJTgmKfz5xiM8Uf/GREQpnUvKWXAYPJoSlBLBszQilwQ6JamgnCEsEEZCppxN0ClOaIwl",
-	"T3eDMCBP8GyekOAwOA72j4MgDEQ0JTOsWpaLufpByJSySXB+HgZv8gjrjqr9vj0lKUHS6T1EPIUv3uWj",
-	"EFGBxjxj8e7SHs7DYI5TPCPSTPJmHKdEiDuxf6ZY/3xJIBqXZ9Pr3zjo4WvxDo4Oru+8+urV0c4oisjO",
-	"aL+31zs4iA56vX4QBlS1NMdyGoQBwzP1pmlzQOMgDFLyXkZTEgeHMs2IO/QxT2dYBodBlsGTdWLdnPGM",
-	"yZvyTYKFrI//LZYsEB8jLFGinkBySgXC8FKIMIpJRGc4QZQBFUdYEBRlaUpYtNi1Q38vI+nCGTu8PcBy",
-	"AE2WaD3DT94kbCKnweFeT9FZSpKqNv7vd3o7B4+f9sP+tfPLx8e79uPV8yv/7t8sndldvmJiM77teakW",
-	"v6hp3eJM4kjeyoTkM5I2MV1kfu/OdfhGr7fn5zrb6OZsZ2bROHr9c+fB4/6Nxi1j2tza2O9zylZNAM3V",
-	"Q2vs/NXTgJa3MJmUYEni2ymfNWwSu+gCRfpZxJneLjFehHaHSMIwzPR9zrRUTbAkadNeMU0Nxqpf74hj",
-	"LMmyET/i64xXDYzgNKGrhyZ514FlqeCpnx+GjDyRgwieGCq5o2g2xxOCRmTMU3KEuBo7nHrojMopPCDw",
-	"jKAxTSRJEWYxEjyVjcPWvTdInau9g+thMKPMftH3z0CT7o0nc8w8nH0zjtW4BEGSI4KjaU5szd3zhMck",
-	"OBzjRBD/KIlu2R0llWQGx+i/Sck4OAx+7ZVCm3hFPyZeKY1MKQvBeT4BnKZ4URr/bRwRrYqUx39LCWig",
-	"bMEk6gxIElgLgUYLM78xJUksQjTmqV2AOWYkEbtoKPFEDGE9hpKSVAwRIyTW3x+mBMfuj/qLtuQZ64Gv",
-	"TR6Y+G01dkWfGX5yR7/d7y2jFsy1YTdpcszIbERSEaIRETQmiMah1dpCdEJZDDNWk2g9U93p+jO1k1wy",
-	"LbVsHiZWwjmmEsau1tdIZTSMqFygr6Dj4NOPv/fs7z46DtDNe68jMSdMSQOJE3Sc9Xr75Cuo3+v1hk07",
-	"UfNL8/nf6/Xab8Uv5nzvf+Hnu2npP/iUcCyR4DMy4vECnfEsiZFqAFEmuTIACE6jKRrxJyE642kskCBK",
-	"31aSfLRAYo4jIkLYtHyMzqY0mqIpPgWZNCJagT9EGM0piYgVtWqCx4wrMYpwQrFAlzkj6NaUMsXf0RSn",
-	"OFK7nApEGM8m0xANL371ycUf/9MwREPB2fBKiKgUaE7ZgjJ1jlBGJcWJQJeH708xm7xLMZtkXD3//rsT",
-	"9TxGioMxW4BIh/7VHzyT0FRCJjhRLDhTj0qSkPlUjYplarepk1W9KuYkSSibQJfqLaWGj3mmj4QZTwmK",
-	"6YRKRROGyAzTRP/1ROmYSoeNQ4SPWUomVMgUTCPTxe4xa+Dh95awb3vmfchT6duAsPlDfc4Nd4bmDERU",
-	"wn5UTxMWUzZp2mHqHCwNMCZjnCWKI3fs8Y3VE87A+20G/oahWdOuo7HWdxQHL4Qks/LOu7nTb9xbdjlW",
-	"7a2utAZB+DoZAzdy1jRyIHl3ffqg1zghaHEQ5z1vLjS+mvJs/q/csLkTk9mcS2Un/nuyqE/hm2rj8jOG",
-	"TsgCuB00U9UjEcryNObo3rVrhVASu+gmSsmcYAl7hjL06h6a8iwVaEKkAAk3pqmQSGRRRIRAeIIpy7eP",
-	"dsgU03UGuaNG2cR/115dzX93xnexjKYNau8bj/BkqDcMqF1KThIlZJVFrTRzMBWGvz4EWihxhwVKOJuo",
-	"f11HDSJPqJDiCF3t7yEupyQ9o4I0z3C8o4e1bGv5JnOPM9IwoZvMzkcQwnLFfb93FZ1NCUOMq6WZmEnG",
-	"SFAWLR2h6mvlMP3jnM152mh8Uvh1jQ0S9Zs2u25yC9uD3aJysdJyg1ObCqQ0siPD+iQO1ffqgDSHekQl",
-	"JaLRIFIduaNbplZqZfEbOMmIMAN9XWkdckaYbD3cOH+ledDFM40jLx7ZZPx3WJwJmbYnNjUvNI/dPLGE",
-	"6LaNTQb+76nP9oRBzwmfJ9q9APayVq+WjEfZJq3HYo8eGIAey1tnzGdDVCh4NuUzTcM5SQVnKOH8RCA8",
-	"liQtUbMgpZ5J07A5dLsBDe+n/FSJn9aLPzcvNC++faKR1vaBTcb9EIT9aoJzpm11JSOmmDGSuAMfLUpi",
-	"Qj8gmrVJ6LOzKarHeku3Xra397TiZq1vj5V6hz2UeLJ6ptT4roR62p2jskGKOcLPzTOErta2tfVIaw6F",
-	"VRP0Xv1UpgeaQYTTdKG9iHiSc+QJWTTsHYknjVOVeLIJ/z2iLba7XRNJSRqis5RKSRgaQrPkUH07bF4p",
-	"8Ao1jp5usu2/xkdNKsG7fLSOPtCo/L/LR5srA29iIe9naTTFgrRyQJ9NuTZ/R8pCl1XH7lKPs3pvMDe9",
-	"reN3dkfbwvm8YqwrnNDl0XZ2Rb9JZ9SjtsB2VWcUuDsb+4aXveb1tR4IATrLZmBRaylgPuYDoUySCUlh",
-	"JHd5TBKvJaTYcqZ+vQR7vcyZUXLqZzx4Y3ACRksz77kXbHjn/cfqP72dg8Hjp73w+t65/2btHpekaf8w",
-	"Lskat1G4cQOpBjffQffxQqmJTaOe65+7D7zXPHDT5tbGfpfIKW90P8+xdbkQQdAZXoi2DmY7zhm03/3w",
-	"Kw2vhTf9fsrjrPlGc65/XmMpDhq9FqbNzZfiAUnwMudRan5fYwc0hzDYRrcxfJmlSwavfl2D8KMlQ1dN",
-	"bmHgWfOoM7bGgR03DznbwngfgobTKM21AuQT56dKSfEPTL/0xUj0h2Si9nDzgPXvvhGLKWaTKaYNg9Yv",
-	"fqGjfpOKliM/0mo0H0P4FJY0AoVT8tzfJgVKqJCVKeKEs5cxv5NslYwUJ1l5rLfeur3z+oM793f6vYYR",
-	"n2Rt3eqtbgKaDFEgPrj+NdEncPM01VeiIoumCAs0FFM+H4Jnk6TzYZWz+LxhDtYQXXca7nLc3PlNvRiP",
-	"iz93BzuPf92/KI/wBNzvTfJoon5cQyKRRokELW4ukx7hSdOYJZ6sMeJx44glnmxhvFzixBuaKKckhU0L",
-	"UQo4SdAMy2hKRKjUT/RuZsPUQHlHQyIknWFJhijiQgrElE2xsG7oQ0Se4EiiM4h5HJMz3VqISCIIwmiS",
-	"ESGsUQq6E5onmDGSHqEh3HYPqBgUfQi8EPq2tdF4hZn5r+UYZ4qxCVOWwjv5R9O6Xp9IBo+9FEsxEzhS",
-	"hLLOlsZwPtcj1OgYNo1sIh6cMTUFy8A9t+RITPkZwnCnAReeEDcji/e/6NCZ6lBt9Iyjz3rUWeetJtNc",
-	"yTdwceaGbWNERHdr2+m/cXsXj6yxzZsVU6fdLWz3ojFjITQwL/AGZkitqeuVVa8s8bgWBsCao/Kexs0j",
-	"Miez18sIR/BW9pQ/cGC4wyMIwo0HWA4RVSLvjAip7z5DNCz9zJM4/22dQAKnMUdyVb52P9WEVxg82VHv",
-	"7ZziVHUoVAP3YMi31aiCMHgLBqk/Pa4SQWKZCbI0Mqut8BDQ1kbCQw+nhSVceoenZIW0FuqZZs+1amBL",
-	"XPV1JmnSJMlMDMoqUZZBG91k2dfncfsYW3N53MW1men213FqmqG18GeCL7NhdCucmXZ8nd2Y39BJIEQN",
-	"xRPNOSXRCSKnJF3oi3cMcYjijKToTB2+OrZsiudzwkI0yuz4rYrUNF6Te0IGXPXrFQ9mq5khjzhPCGbu",
-	"mClnD7KENJv3yRr+RNwcjXOadztQbW96cJ2rl8WcMyN/7nF5l8d0TIlnQvd8gQ+gV77xCE8QZagU7LCr",
-	"ZMj9q72eainiTJordjyfJ1Sn7rwyT/koIbN/+67QeTw5idQbsY2DT3EkB6eUa0dSEAYxkVht8UCHjkBQ",
-	"DYo5EaBBgwKsrwTNy4r4acpTJZnzlmeUDRItUpwWZ0r9HpEiE6bvRA0q7S4IA4jJJ2lwGLwCy3L+WK8B",
-	"EXBGHwbXxwfX+wfjsWIqLU4Pr0KEB5Ww/q/hGD3QLxSLYokhXvHM+bztbdF93Yhe2/L63cWJ4ge4ZUuB",
-	"Umc6YEfp0qZLZY/wM2HXrr/R2kl+QthgRoXQx2ROZIxGBKdgBp0Qpk94EhPLy8vp2C/o+HWGMznlKX2f",
-	"xD5ClgewDRre43rMJjaBaO9AznqnJKVjOFSc5Li3335752Ymp4RJRTvSYENQgc7S3HyAO0TV04okNb1O",
-	"+xutk4j4nPjWKR8ESnB0oiO14OHiwDg8S6kkrRZuv1i42zwd0TgmzLdq5eFsY9UeNc0jtNG2Oq9FrUHG",
-	"Thg/Y3YHXN1MetmAQ8blAEKWXfIyrl1J9qlWVLxaUPEel+i2abQuROpdb4mUKUT22cHrMyG/Kwc6WuLd",
-	"2Ih4lhaSzgjPZJUxIa48pjFsPJym9JTkWUp0Rmw0IhWIz4mJh55i0YrINwoiGzmNHuWjqJG6OtBtseya",
-	"M7TUP9iI+k4g80DiE1I6dzGD2MyccxFOUoLjhepej8gJS29F8YOC4rc4Gyc08pK6PqptEVsNpYjewxKj",
-	"MQgpgajl5/7eRhQ1mTRKss1MNGhFkTExsIqIJSWrDQX7ewUF76ckT35BtzFN/MdjbUDbomU+Ey0nlNpk",
-	"lXUbsQuORkvXzY4vtU0GkvNBglOIf6qLCaoMm3QCPizMUL939ca1V6+j0UKSVgKhv18XCG8wSeUCPeIc",
-	"vWk6rlG4MrStCobKnCpyQG2OnL7XNqLvjMQUD9TcBhkT2XzOU0lKB5kgyiRzGoXG2tD1mqvM5W2ju6pL",
-	"9EiR00PVhgFtk7qXBIJeTMqS1u5yfW8Jrfc2kxGUgYXXZOOMUoJPBMJgWB4hbdRYnz0BF0rd0LEJ7QOj",
-	"2pRVEIkwQ3cevoWu7vVfzZPfEbxbMnV03vsr9ol2Vs/enrvA85RHRAg8SojZPr7ltTTYxnp+nSktXHIe",
-	"a88AJEwImVNwqMk1dGioF/Lahjp1xvAppomaamkx04Ueg3b1tNgj11y9+SFJT2lE0NdLrdco6Ha+HatH",
-	"IsbPjlAxfH0j8IDIdLFzcwxeq/O8Kxcuo0IenBK9dUHBEzRWVhHcJ0Eg/2Fw8YMPP/3kr9VnxW6p+urW",
-	"PfWxSPg6DPZ6e9d3ev2dXv9Rr3cI//9N9YyT39M6QTKmypqKVLOf/d5/evazvwjCoM37FrYjwSOilvbi",
-	"538PG0ZInAwMF+z1e73+DfV1SmdYTUZ7aPIY6sPg2d/85Pl//gAWPCUERvFnnzz//n98/tEvUB9dfPBR",
-	"EOaetWVzN4d5cNg/h/bnJJVUe3Ucmi9ngZspwSB0z+1yVC3VhxKzGKcxElOeyjwVuGKWOotXi018+Bba",
-	"71+/vtNHOJlP8c4eiBp/I86SV/yIO0oB9r7jssBKB5i7+k/rP07oKWGriPZV9dD9BEdAtpbdGqbx9DnD",
-	"4sTnfXuUZsTc8upIcMUt6mTSLzgEzN2UFW70dJazpc95aYJLMkGO8oQ1E+GMS4gAnn4b8xLaMlBKIjqn",
-	"3qyct6ccpSQi9JQIrVRSgQTRKf+pvzm7uerDUd+HJlFWnRE0iSmbhCjlfHZkiJun8xYOkOGc0iLpv9af",
-	"u2Pbsm6+g50XKJPXrwbekNvC6/tOAExWzm60rRV7sVju0tYqDba43OKjd0kEtqwR5BqQA+RJrE0LnNx3",
-	"5IzxlW9R9HS6AyrJnEqEzOOn3iCl8u7v2Fu+g533rq1+rbIjK4hBq14utuvyPddxLqXN1vHdYmc5L+63",
-	"ubJrYrT7JmEGJ8lbY1BklwfwgmH1tMJ4+bVnq/tPq6v4gCZK+wwaq2+Sx+7oTVbpuruk3bSL/fI4DFiW",
-	"aGUP1IvWO6j82oveUSt7b7fDVjbTZcetbmw7O3BlPx125Mq22u7QFQ15d6zlwoawqClBirdBTeFCJotD",
-	"dPEHv/Ppx3908f1PQvTpP31w8fNvw5/PPvz2s48/hj8vPvrz/IF/+OmzP/lhiJ794e8++4MfXXz/k10n",
-	"RGOUCcrUpg0rhoTkWUrhZs0mssLXaZbCvyTOInuRCF5MTzhaGNyUMqWjTJoN6t3LT/0XDRYii58xAzBk",
-	"AIdoik6ITm2Y4SduS26eukPdfAwrhIper8ptH0knGkoFQocxUsurXRWgxeEzHf2weiRh8GRnwnfMl8rk",
-	"3X2Az+4qQ177tF5TozNxI8raMwtkdIxCwVB/MePYDMJgrB2TPuq/RlM5jfGiajyqg2H/1TCIcEKUGhkc",
-	"BknGsLKj4en+tTCYcaYY+kYYABgXEEPbTAc7e9eUocUTnA4gGuEw6B/cuJH/siCqSfVV3YbyJXHe4mpk",
-	"ksRIvSmQ5ICVVmjp6mvF/OZKqa7HuVMpKAcjVKYlzM1HIEObenMJwfOBIYFPRlV/cl7NyeXNjCJPpI4D",
-	"YQaMh4LefULmMkQw4FDPH1EWJVlsUiJroHGKCitCQspL5A3NVr/r4YzRSDHLUqqv7E8v/NNVana+VpaO",
-	"eiEK0vnUZ8vLX7XG5FLFoIqhY+Yo80lfvvj2X1/83u9cgXAhxR/o8sXv/Bi+scMLERiuGmj1bMoTcoQS",
-	"YiPYgTpq9xuK6XVkXBp6obe1sXPMAOJPvbLfk1Nt9ukeYfJ29XWUEEF7B3LqLEL+DBh6oY7aUcOY658u",
-	"6bAiwyLzBFOmf9BoRa5HrdVmX7J3N9pieR7kfn95FmR171WDiBoCwV1SufRBlz//8H8/+/F3roSG6Jwl",
-	"C7+1nXdZ5GzurRqr5fj8lb1+Oc3zwDkIOu4H3y64hRM6SnPA3vICxRRPGBeSRmJJcARP5RR4FILARtYe",
-	"H1N5hMhsLhcanwUnCTxOEh0a3kb/fz0fQN0ECAOboLs6mdBmOVOY83sZZpImS1WIYnyFkOJZya+rfRO+",
-	"gZUJBdnAeaz/CLNY6O271wvR1V6IrvdgF97oof8L5WNDl+GK49UrIWQMzwgWWcmJUqxhxqhcjSZQLPTX",
-	"4fnzUOeFrXwTUtyBdBU20/2GJTZZwWNft0MtM9qMM1+q1V38Lk8RdFNkFzgwwDXZAC4cR5qcEXLiz2pw",
-	"52EcP3oQ3gmAbvSQyDuSzOqj7+bbrO5V5+WVfb8EE7w8900M8VsajO91uHNpCqvmzHFiqkUHeMuhAfIr",
-	"53I9DTBjGU4GKTklLNPfwG2YUiAB6bHX2+31wAdnbscOg1v3vqmmQWbzhC+IIklfGZyABjgw4ZzPPvqb",
-	"ix//7bOf/P6zn/z+85//9LOff/jsx5989re/+uxXP3n24+9+/qPfV4f9Bx+DiTOhQpKUxFqj7R8c3Njp",
-	"93f6/fxHzfkDIy4Og4P+1au9/V7v1d6Nq9f7/f3rj6qP6qRMxUEiiqo/6ks461GoaMM1eixb2rvA8Odh",
-	"brINwIfq9Ug75Cq7Qff3Av+ZW5Dzqc+OLpHt6WpV0EvLpyues4RstIIt1qPYXdmnofvTJQqDaW2OhSDC",
-	"gN+Q6ESxsRJhejRHCI/AK57rZDZwi5FdBJsAMwMipq+1z7AyYZIYSY7OcMrQCSFzUQ9z9GkhPu+A2Yjt",
-	"PGJe61UD0iojVv91pK3YKAFzy1gTX8J92mIrtthT7aSv2V2PGx04xYLU91/JtbaGb2n5di1hiOj/OSpm",
-	"r7H9xv29HDWzhVdthTRo2UJNOmzmoVxTlByioZLbQ3T51pQyfEkoDWZMSYwEjyhOUJSSmEq4Xw21hCDx",
-	"FQh5xWyh0RWdazh0eRhnTAxDNCSUqX9OsRyGx2yYEfgILwyvKEubCzsOgXBKtB2I9S0cmP0RnlOJAUdb",
-	"jzFjCRFavLimuvEwK7l06x6MDGSWtgGrhFuWht4/aEhD90qlhEiiNsJrWXSiXaN+TUu0uowLdeZjbcnu",
-	"kzQyBNEeEb8HSPI1X63oRCYvCNJvigk8XkGCtwmdTGXHCwtwazZC/loTJCURT+MQDXHuyNwFaO3ohCw0",
-	"xvZQA4OWqh0AC5a/2QXEZPW9qYhC3IfEcLcrCHAYnOXz7oZ0VKI4kCFvqx2pqxExBiJdiXlD1sA3+aKb",
-	"w/2eUrbzh3UYlf2x31NHAQAiHgYap3DzCJJxjh3fTpev85fHejXgYk1AZlrnMPao0AlgEPgIAUihNva1",
-	"qaZMfiFxqqtAlF2MTREYJwZ+sj1SZPVWv8L7Wtkam0JDo4wmcocypNdF1NyQbcIAyj302jXeMmTAQGYW",
-	"YQJmjVsy8ZtUeORmR5PPszfWNfy8g7yfrSXYNmV0N3F2JYBiTZ40zc7Ec3e7BXKqICCZEnKIhk+PA8zi",
-	"4+AQvbO7u/v4XAnSp8cBT2tfMS7Vd093d3fPz7WkBg/l+Jipn2G06oHjwCmecByE6Djgc/3DRBL9BbiA",
-	"9HdKzB4H58MjNKTMFNFgXA7UB4lPiFI8kgwkPAY8G+08HlIxUBrBUFswx+yY3WFonmAN/z+E4QzNCFGE",
-	"mS4XgNE4Y5AXbJBzbDmysTo5Ds1UzCNmNtnMzGKsv3CgAsSutij0A2eUxfxMP7R//VpsvlXqTU65VeS4",
-	"pqkRAhQ2eSKP2VBks8uePsNSLwbfAn0FXTojo0vHwZW8bsW1Xm+4q47HjEm1ljFeiCG6HNPxmKRKSiU8",
-	"wglSX18JFeVSIc1CJFj9eVlOyTHLn7oCSp5DviOkxgjn8elE/TPLV3KGnwwdSFllj1oZvouGmmCQ1K8E",
-	"GWQbC45mSiFVwwnRGSEnIjxm4FAWiuf03ZrOioMLpsvDg16seu3vzYZaoVW6D3Spfpcc2QSVy8PisNvd",
-	"hb/7ezv7ffU2NLazt9jd1X/1F8MrR8dsCMs31P74YvfwU6Iz/hTfAPfdNDFx/R6KCZmbQgd7vZ6+bBG1",
-	"iwzAD3GOeWfXBGHA58GhYpDA+EuVzdrr9QLPWQ+PUhYUntV3TDGTIAye/cnPLj76f4LH4AvreJNral5V",
-	"Q5q/iNDbPQiLjihkoKQ80YjY5vMMn0BwtAORfRh8/ru/+/yXP/v8P/5lEAYTwmKwrMdkhsFZ3qLfvGyY",
-	"seovfviXz/7gg3p0ro221h0++9avPvvjH26uQ72QaNYyQVdcepiHH3AdJh6XkNDrwbCG5KtOROCgr+qH",
-	"2wfENnrwtArbqChC7axpNsPmutONS13ZaZvwVyxONLhI5yDYlMxweuKdlOGwp1+OwFEnVLQUQgprsm7U",
-	"qC1gyJloiOIt/JlFGuEkJQT8j1OCwS3P1ZFlcgpNxIq9dJmkmNlEJEZNeInOcPHd59oBrRPGusV91dFM",
-	"XXPXtXOYddlsN+u3Jfrp7jttObiGu3EqF5xkLBHPpPUvkFOwuIj2jtTqaayYa74Hu0LNuPsH6LyE/b+a",
-	"L5/lWnNc5edWcwiaLUD5Eu7ijBqw2S2cGX33cNjabrO0q+kHlI2TjLAIPkRTPJtrOWZv7NXXmf5ngiU5",
-	"IWQOH8aUYZ1XK0k0ZTTSGphdipUe2y5bemVjk/Y8srKtbez76mbeLCi22MwrNujKblpu2DXCWN1Sr7V0",
-	"PnN+OcfNF5aKZvKNgv7+DdTr9XrIAgHF7WvJWs+f8Rna7LRn3/3Pz378CazmbERSm4I34yOakLoK3ErX",
-	"LS6IC5Pl39643t+/YS57+is04kI3aCGNrCYBcel5jd+lZXltZRB7cIFHkUo0IglnE4Ek166FCSfawGx1",
-	"lr0IRT7PPKscwkIN/wwLW46iuEvBEmn7XhQXvyZraUWuUsshtXKYOhvJOk3zMP7yVH6DzwhUfjwJERaC",
-	"ComZPNT5XBilAJ+DxBSwvZRS5x16y2Q5YM5VuXKljdFQzTIFniqXb5TmVj8X3nZLJZjFCWXunwOeDvLf",
-	"JU+SwTglAHw3xSmJB5GuKD5PyYxms0GqbyVPOZ0HVkjDSTXHE33k6Rt2/UwERSGXqhTzBEu10J6gGO3c",
-	"gXtDHIHnaHddk6mWMTgnqdYYKxtS7z4+NkWGNfP4V0c0ADW/7cSwjlM+2142nj8M47ZSWBBnEUEz7TcR",
-	"KFI26AhHJ4in5StaFBPcwG5GYNbyYxliany6YOj6CYiAREUb7irenhJmBQm44OYpP9V214iUVujSehcX",
-	"W81ftDcVBly+MEctVII9R9YyUEFWrWUUvrDjyxSXrZ9e27voWia3OyY4NoqY29xIAS1mDlHMswVlIXpC",
-	"MZ+qKU2zECWUnZBYX/BhKfB8bmqiI21qlqqdb5YxWciUjkZ5LhuWbGs316pFamdlv7bZcQ0XejCAVQzv",
-	"L76Xx5jYA/MIDfViDSFERIA7f2iXeOgee1bhHOMn6ltzFJ2RaAqb8b339B31CMBBoc2lRq8a5Jucn2Tz",
-	"rrsyL8/frS7+BhulqMK0Xv2k8qbpxuDr8VuFddrxTF4vtSYGi2CFLvRz9eK2N/GNYc1BWBlIq9m8PN+K",
-	"Q9FteFlUay95MlucR3eX0ZbO4s6uj23lKG/jmFrZy0s6ttZxyDhiwXXGaIig/KqzjSPGQQwUweE7j9t5",
-	"U3DFm2LjqOzN4T/+6cWvPrn4438K3OWxFScKPPMc90mjGn368Y+ff/SLi08+1GnZsF8VI4u5vp3dFOfH",
-	"xsY11YZP4ba6d2TQY0Rb62IzDIUwwAnFfoR7uAIC1aIoq8MTiOISR0gQnEZTItBYqY1yqgvx56Opewir",
-	"/bZI4vZFzeTV25vSt2sM60dLusMQhOZqwuaRtiHSd/QNyEnapG8ReeQkuZxXjr/VLLDNpV9+DLxENKiY",
-	"QHp2x3fyyt2eKygl74WnyLe2zhLOT/JiKaR0P9yea10IjSX8NM6SxLDT8z//l2f/8IcGH6Eeo1+SgC1P",
-	"9jfMS3cAV0EufAOdLM9ofuqjbc3cODNh48ZdZwN31Frp+CFki0fois/gX8GzHKpVJ4bouDa1C3VQld5g",
-	"Fx//9nFwPkQjwIcwuFmqpWM21E8Md9HNPEuGuVUG8l6VSKLFOHVUT00AtHSi0sZq7TcR6BK7y97KQUx8",
-	"PoPYgANjiaIEC0HHBq1weZNFvsEydrBV5nVpwHXjZ2dEMfZK3rtrHlsWFsL9FdvfnnK3KnttFzbcfK1M",
-	"7IWnHGHbDHDWLPP/7kfP/uYnfnSyiKek/d58qB5/mM1AZfTsS1PWz5dLTeUUDXWJqa/YxzrIeVspXL/p",
-	"7TvXhlo1pJ8utKGOlcolnojOdc4fYa/YhYrd7SvmUJIC6F8TITYM5Cmv2wNMhQZz0Z5yXd+k4k0vQc60",
-	"CgkPgzOcMsomTWn3SujxOHay7QHu30HB1YVYhPbkJ0RCUuIRYkqSKnmkFAnRmsEMBmmOprjcnvS6iZsj",
-	"MgyZbn4RSuERmumMxROyMJg7miSQr5iSGT8lvoRFfXoNIpwqM+Mbd+7v9HpX90wQuTuia2vg8tgZv7aG",
-	"Qd3RD+D2ZBO4S2HwneLglwT5ux19lXQN7yd5Eb9O0yoV1Ktu9KpWtVIH2IAucTuqPCAC/JBPt7Kovknb",
-	"6hydJt5izYuWV87TYiR08g138zbet/45R4VeI7qmrQNng7quLiXz+rLuqB1X60rKvpXJiGu9q8I/7ZRc",
-	"g0PdGnC6ALte/oKLM9bxvrH9SeccY1/MsWXmunIVtruJSwt7vrH8XQ8Mttk/dTOOjTOipNIcAZqPrlaV",
-	"l3Lr4Iwyw6znZC3xUOXtd9zlRQ97vVWuqDYr5ugpm2DidvEm5fJulS9p28vluYtfvWbroJOWfTu+pe5v",
-	"vNQbgApvzVVTjPCaZ4SuF6LjCGuuiNL77V9/kW6HNYNicxdDRxJ1cSnkO24D9OYXa3LDW4OUYOEzVN+e",
-	"Lsohl1TktcHgzTBPYp5SIXm6qMR0XOsagd/W7Ct0eDfQ2niacheMdQMY14LjS6kJxdA5z7yRDKbj2zjy",
-	"QUy0g1AY0wQKT2I2yYB6gmvjG5sYjQgzNOFIyBTTyVQiyiRHQ/3a8BAN1bkByY54ApAJML1deNcfONYQ",
-	"rnmHmYRNPRDIuL0ZRWQud9403/nbcyyFCnhqXnPW3kGYObV0XegoxxXN6haNdx6nUBMWcopJXMFHctDA",
-	"Znihc4cFOSUpTloOqEC5q7tnr/V0NOQYyr0wacYVGvxH95eiknUX/Q64DBD0Vmp3FrVCr3Q+7namF/Rz",
-	"2/Ku3UdmE2qJEhYWiBah5RIERs6FNpk1P4zyPae34Mo99Q17Z10NBciYbGkUNJfhyC/E20TOFLTUnS8l",
-	"YJV2VvVcQj5XbVlOzFz3KNG1eupWj/GwuOAuIoodjdVe9VQUlOZ4y9LN27KFtHFoeRRZdRzLXt5KwMtY",
-	"sVKjq1z/OszBV7vvSZ/3RLc6wCkZECHpDEsiVmRIqjUX6ExJqhnWVz0YCfAj+uOLt+fryRhUB/TF2Wsi",
-	"vafpA7azQWWxV81zdVZQofFZWxPw67bHt3kabxZXVPLkdDZXB42RCzfjWBgILR0ZKdXBzIUF2sMpKSIa",
-	"FD14Eut7S4N4DKA1+rYOvPm6zmT4RZmfq0zvhJ6QMyrIi7CwK3cbBDA8hLYdC4pujxgNAUhNYSKtpInP",
-	"Sm8Dwbe1yhy5Xd9yvCULv9VIV8aTaG43IcO59jTFGk18QbTGhRV/HQFoi5IEtrApT821SKxNArjYAsyN",
-	"vHqogQ8xIO4vxJGwDHLuhTsWVvHtFmutrIxLOAJoHqaBVqQNONCqs11aCI9YicTWeiwN0Q43kSAaz+fy",
-	"nSshiukp5ASjy9evXQnRJOXZXP3dB4R8iISAj70rtaGtP7LCe9Fu91X9GG1Seb98no7VYay556OlSub6",
-	"QNrIpC1W2Cm8Jt0EvvafdBjzF+lmgacQXC7XHCtHiEpd1tR4Y0vVA9V7QuK8Gk0n/0ujcXM/5WOaeIyy",
-	"ERY0anGNot5+DZ49D4MRmeJTyrO07Yv58/WMWw9yTJae0lOeXhIuICmUxoHISEXOMyzsxb6tl7P6eldb",
-	"0Rpjt3warAz9m6cEELpWu/PMlO8XL7hGa4s3ja9gCUp8bSrLzNr/kOHEqDZOeEO+7IqZY7wQujSF0QGW",
-	"xDlXV794f7/h9X6v/HrkQPMFh6/2LOgDxYmu3JQ7phxELoNoMrLlh4r8+c/+20+effjnLs7mNdj9kKtJ",
-	"3wfqPQ6DU8oTCLqDWPNahHarbfA6lvimlgKtd4DzTnniDcCyufMrY5ImJspSvZnJHE0lT18qYzZ70G8d",
-	"wrYdpS+AYGlMoH5ee088O8ddiJZN3jOv6KIknjbdxWzZ5oMsId+wr620XC0RSl2Fhkvc1XdpXJrrsi35",
-	"EKLnX1j63BcRW9PknLkprBmd0HWdpTkrudaBZwgdEUFLbj7flMA138KOMXCf+SsDSZ5ID45Ki1Klmyco",
-	"vtdmDTqHxaTr3JFqvER3NgHTqafWiWg/GteajriLpL9Ay5LtM7EAP5UTTQSHwYTwSYrnU9ioJ2ShGlXH",
-	"0hTTIk1IJypd/Px/PPvOR0EYCFPyWx9Zezv9q496e0Vmj5BYqtMB9qX36FgdGazH/Bo8e24G9rQD2p6w",
-	"2nW7gFU75Ke+ehClWzqyKADl9FTyt22vj1cvxlZQh1cFMXcOhnlYmBIdBC2ezTGdsDXMtTzPbAUzwLBu",
-	"mYfPi2y0ujVBoykSUz4PwWGr/ptKpiPmO42tqk2avlcTb6s1QpyrvOJq0fiUGCEx4EQa9Nz8tm3d1Vnt",
-	"qtt4tTYawFIRJ71lLd/OraGUaK1EmYosLsHcJATHmmw2exFHkp5C1qOSHYDHkXCx/P7nEZ5Ua3xGUukf",
-	"QUxmfAeizZX6g4WgE1bW+WsCNOIJvPpro6vX9nsHQRiANyg4zK/ptKA+BTgdI6Of//LvLn7+z1C5Rdva",
-	"wfNv/VYhss3WDmaYZbq6LJ60w/Qa93p9T5UXPT2P6C1NsTWulJ7yU686RlMiOrVmyOWzluGnSwKdEH9F",
-	"tM4nTeHaWOKaKQDxDPVHWXLiZSi7LF3Lopn3wvIJld/A6uUqL84yafYIT7Z5RnlTVTqfT4/wpDsSfpl/",
-	"PPhBUNkVT9AYJ5AROVYimEpBkvGR1QzHmTTFBNsxYMEUXY+d2uStrekffIwltijlAOsFMEjGseCUk6wV",
-	"zgo8hYGNZ8KTi5YAILlAoOColpqKADsejdbgL01TvmUDIMoDhZScVmE4bNEy4kVInJClTcIdERDbJTBK",
-	"OJsA3C9EMzE0hJaAjsN1ilnogYRmjo8baOP4qCprKAZ83F5M4lOSqmXv5mmx5M1L85S3RWPRzy4+I730",
-	"aziO8he7Vj7Sd1CjzJam6Fw2w5Rg8lrK3dxK+RzW9C3l79dyGnPm9BfOXsNPlPuIGjqt8LdmUHd1KpQP",
-	"m3xJzthXOZa828bFsvYqBspUsCGJFrhsisE3cFa7G45JRGNS0iNfFKZvbRe/ThJ6SlKPOIhwmtKGso+x",
-	"fqujmiamdD7v+o40GRbLscb1JB5Kc9UtUxydUDZpLl3pPTlMM3fYvLOi4FCroyfnxdHSQ5WuqN+NNFsL",
-	"rqgtzVogUbeg4erL0NU0XQ3P3JXGaxiuZXZvxq/jaQz50DrXCgLTdKCtxuowgSWGdgskoGjMBMLtXNmE",
-	"zzCVcAE2pfOZhpikbACleaiJctTU90uYoqq4J0o1Jg0Cxpr9K3wrOnDTPO6T3W/EWZQXXK8L7imdTImQ",
-	"KCGnJDlEF//7g4uf/UWILr7zJ59+/LMQff5X/x3+/fTjnz3/re+jy59+/LNPP/6vIXr2vW89+9OfXgnR",
-	"xZ/9L/3Fj//6s//1wxB99tM/uPiffxWiix/8kf7323//6a/+EF3+6muvPEJXr1+7caUEF5ijeL6bMcrT",
-	"gRoOxNu7n065ngGIciwAN1BqF2I0JQmYZjMstI8g5spY0783i/03TutOXb/PQSurA0FkC2sfa7woo+DC",
-	"AilV8/GaSOD5S3mS415L4KqRboBHUOJ2ucNknhKlBog6tpZhNiI0MlpwfXxwvX8wHsMKvRccXt0LA5Fp",
-	"VjOJoW2nZlYkqkec5kAdJpJ4iffEd50Po7GJE5KfEBZaQN53+ciPKeQscWN1GYhOK4BhQNdRdqMhkOrj",
-	"XT6ytk07CHHLJtVO70EsaZ78AUADTpBo3A1JqCvqeJ3rvFAzBd6Eec4FW4FxtrQfWw6rxMttj3yXt9uD",
-	"PDwCRAeTNDIiY54SL96Xuzl8HizyXkv7ydlES73DWd71EoDyKZ7PCSNxEXlc3VK7q7PHyXu64oB5sBhi",
-	"wbYOdQsXmbOXykvmPZuUFLbx++U9PsViMOMp8QMVdvOjaWHv2RkJFnJgVqlitmMBeE9YoCGw9RAx8kQi",
-	"xWe5La9Ynhkv0Ry35PcGwIN8vl46PdFkfWD0nc5V2fIy519/+Lo6I/Gi9HQQBnBiHgav7vZuQNHul1Lm",
-	"zA7TpxDhRbvC/V6V8OuMylygjrBQ4kt3Bqj0GaNwZAztt8PtAcivD4ee00PP3sytVKirA9C5y0MvASO2",
-	"xMKb5HKU5tHZTN0SexwhtVe117JXvR+9Vg4Y7+0cPH7aD/t755ePj3edj1f+3WoUDxivfzkr6d6r6ODI",
-	"jBKOSXBzp69VsvyWS0z5vK51/etHP/HRESJ0bk057Xx1j9NoSk+t+lauZlZmr4cSL4S5R3CRDMEipTpP",
-	"AkMWrQk4ZeTMaB/+rC5zzeY5+/O2ddyv7dim7Y5IYhONKlx7fX/ZShwfz5++ea7+e+988Lj80b8eflDk",
-	"zrED+j5ON9W4fK+TMWV5WWTXopvPE0rEQHLX1AidpTPrFQEDGGTgNkdqmfQXP/jp53/yPz79+Huf/dF/",
-	"+uwf//Dig49aliI9MOWR9I20CwNWxJx++o9/dPHD/37xg5/qZudcmKn2wRs65wKwiL/zvy8++fD5L37n",
-	"4jt/pd8IXEqaeQrC1Nun2spTB0+qrWpDWAgu61D3KXcsFMzyjTv3d7SQu3peOgA9SMXO8iw/PWCZHe23",
-	"vPfcpfiGVtoV5wPqHB4lRHt+8AlBjFvUvFEmUZQQnBqAkvomy3mi5QnnShKfFbYWcK0RKy16zrO+S/R4",
-	"un6hp4ar/OZk6YIza0GCMw4mszVmQ4RFRFhcpr1bCcHydVPKg4ZHgGjlJCGR36ZxN0C1odfJDLOYAMSC",
-	"ErcpiXgaCxCbEWZKJI+I5pCmUlGlzdSGf53nHQtu5XuP1IOQgUtlg9jHttiQzhA+UrOacUYWeTZDrtBI",
-	"c0zYAydEmNlLbm3XbLd4Ui4i2nCwfXyr5WwdMROWDpTcts1fLo25EAEFQ5ZXvbzZnB3gSKhuWnrlPFsP",
-	"YGttsbqhyHPhhnyISFuQZmXlsdcstzybxPhz1GGQF3QXOhu7ECkjnTGlkUsdVcnVhvDO+4/f0ero4PHT",
-	"Xni9IR3UpwG1gg4qCVJDtGqs9uqEDEeIriZbWVKuqs37skSfW5eiZYGm9eRP9eZ9hQhpsZW3ERBW1XbX",
-	"DwqrtLQWMIKjg21de/pSiJJt7N8XtWf/lezRdtVp8j3bzkFV2b2ts3LPV2+MB2Ru8lMcs3KMaQKRRXtO",
-	"lFEvDDQQi4Dx6pvd/NhwisCQJ3NQWJEEh7I6mTTOiUAl26lLiRo1WQs81d/r1SytfMSegp+AVxJaRdFG",
-	"62lcsTMovGqU4dxFgSeYspaXO43AXw+0wl2F/UI4UZ8nU+dM1qMY6bs2mlZu15bcqtj1qPb9kBeVIwxp",
-	"rAHQOotM7xnNE76swQYYMDttqW9qTkknvDMf7pSAcnt6fd0AMDv7RvH/MGdof1CC3710lipbLgf9zMfe",
-	"PoTBmqDNd4r5jS3EWODI1q/oFtRtqoKuCpCoCb8mnwIfo6GtvjsENXIoSJQSObR3tDiFYg9nDEkO0D45",
-	"AF1RTicHkcpjILJRAvF4jjvGKfKru/AGMZTU96a7QFFspCM0tBQeqqWcEz433hGNJEMBf4eeEHd8jt/M",
-	"gw/mrFDzGB95Lyt/g5/lOnlKbC3rQzRUgnGIMNKtHKGhNm6HuZkL/AGxO3Si/sEif9pYsgueFXiJRoCk",
-	"PGPxMaPyCA3BOB5CuRg8UzazLhjT39u91jsOQnSc377oH27d++ZxcD48QkNlvqmRJDzCCYrxIr9lHVpP",
-	"2X5fPWiO4iFSZ48aMGhRR8dsqHWjIeQfqb90QoUaVZZIOsh/ZgjEiWI8XV1gmOf5D2FVKbgvbLGc/JYX",
-	"atPY5TMuPROOFQYwc7hS0iE0RmGwGpt6whkFGMcWW6Bxfb9RPrTbJ2+5dtksExKNs2RMEzQiC66jtWiK",
-	"VJ/1iPsZftKUo6JsZiFzXtELbJMRStc7wEgxrsKPXt1rg9EzSMzvjpZ3rUUW7Yw2hFQkBH/hw6bMGXYl",
-	"YH+KUxxJJbMUV4F+EhoWNV+5rFHCB7jWRre1JnQdyyclkyzBKSJP5ikRGsjnwRt7V3I0kzPIolAj2gpS",
-	"iVdj7Gb+GP5bSv6V2m5rLmpoqc5VG46nxB5LVnf1eJzVXr5cawSAOnadh5m0HulGT10SuRCp9raieMpt",
-	"SLp/48k8wbSrcLtZqXBPKIhpC8sbqi2WEgKbeehk9w89iagdQ7heOLzAEgAZv86Vk5UVd0gVZOTOU0gI",
-	"Pu3kclA9PNDJZr7qJtoqWwHJaZMaxlQKA4lmhqTVEpBcvguEKgqI6S1fvHw+zQQsUGTdy33zZyDmhMUD",
-	"AEpAx1mvt0++gvq9Xs+5W3wEP8KDRS6s814QBmpNsOSpMmsDiAoDWIUEEntBhZhI+A8AyoqB2mDmLy71",
-	"p2ICVvnQvgKlVdXjDPTpMoAhik3rChoV18BsEnuaQQ1B/XcFAFqrHBrMU+AFIkwZo/5qnx4X18pgTGel",
-	"qtJCn3E5+4SAGWpOvA0Auiv43N7WmgvsFavfZZbWeVS/RjJOouXiw+TfmtsZ62ktxrJiR4jN/azF7mqs",
-	"bte1uQJyv1UFJNtJ81y/urzwpvdMemP9M+hlnCkNM7+PU6Hdnh40/abaPlR6ytCt5OTNZ72c1XNh776V",
-	"4w01L/6DPEfakShTDtM3oKUcHArBYfAKZvErPfAlKIZ5J+jv3TjY7fWgeRil96w4DtRpcRzURbTpx+d1",
-	"znv1ehrBxhkrm6bgwAe3b6HrB72+vyYmIQ3GkgvpT6V2YKSerO0qJC0j3RjALqPXXBsvkdGVhbaECa1F",
-	"rolopti80AWsjOuBNoz+jnveWzATtXJnZHQcOAe9RRTJD/ko/6LhgKdQ6JzLAXVHB2M/fxwG44xFFuHO",
-	"4N1DmCrMKJsFYYBPtT+SaYMNmDoVoDZgjQdiB3ff5HSqBwkWGVRBfcd1LYldbQ2XHU5iVx0nsEvMrNwf",
-	"62y7VDyUVbczKqcArm7nCSU2sDgxRTA5I2iMI9nBXbz0SHHIWVMMcoRwzMAND7iUxryxGMnaHWap143D",
-	"G1SJt22Gi5onosJf1yNfL+/rQ5HNhiEa4tOJ+mdGmXGczvCTIXj9+LhIUxh6VnzYbS4Nioxfv7CKRUF8",
-	"Z0ItZPA3ch//5gjl/RU1IMPgq4TFPsE6zNgJ42dsCDilmjug5iiXSPIkPkJgRzhlsgHFVCObTjm8pcMd",
-	"4F3X9TvTeApjYv7Q+XRKi4MevQ5B0Ep0DbzmGnvG16uDXTVwvi3NYkJjtduLphpzCKcQGDvzWMbGY183",
-	"BhxYbF9twhxBuIXW8Rt4ROXDKU49c3qLOb6GU+It8FIp92pkmfNX0L92DU7kUrKGMY9MKZP+Xg7tGgCR",
-	"PIlxecNLgQ7ACCsaruW+GHEsQCtMKMtz0WZdauC0L5tijw8zfN+G+w2CE+2UqhqLJDrZxEp8A0dTQC8I",
-	"0ZCfDBFsitpNF5VeC7AoWGl3DD+B7aEUzYUfabBlEcjfoCTFaTStYukaSfOOWrS5okiv/T3xnq2PfOhc",
-	"4JiTUxfCf/7n//LsH/7w+ff//uKDv3/24+9+/qPfv/j2X1988DGkf5gO++07PFjZ4ef//KNPP/kD1eG3",
-	"Pyp1GAZKnWNy0H5ySi2ZYzXEd9q9oOieZiyCLNMGwMVuhmO+avd47L0W1uOr7rjbFk5f8rkuIULMjdyi",
-	"gKEuHYQdq+yWJrrEnaVLljjJLWokygrQ15ot3FgwwTC3YotulzL5PXPlXKa9YbjqeHvIqGuSz3c3ySjd",
-	"BFu/fqQU7FrT4LSDqTzqNe6yjdpiymxp6vjIemfmCVoZLaCySb+3d3XNpHYdxhoc9g+8ORJ1IL7ySebg",
-	"1gzytl5VykbEYwgRCTI53rlhwhmgJ4dMkThtGxIT9WHAMzyfm9ATfbIMZpRBhr/5GNlSWtZbXU6MKqOg",
-	"l1PpY5PGlvIzU6ajnD1VnA2ByKKIkJg4i1wyU9R5kWeC9/IIYffvJjL3S1mYV+tosQtvSamH9P1cZ8nY",
-	"HEcgYWjSNmG7nC+/Op/cLnarVOitZ456uK4ZqgyqasGlo7NEJiSqgBPFAhkVuCXFCh5fUSEEdu4b9mn1",
-	"Zpryle6nr/HRG/DcebF3WhHbPlIoMGqb+dT6liL1XT5qe0flbs+2upsnA3+i9Hy4QxqAMuhOJiXjDNwK",
-	"Zzj1Wyt6/9aSQ7DESP0EHkMkOBrjtG3QWe6v8WI5ra5vrnmgKHDeJhBTv1NEYjYiSzxQkwJbC4rI4QQ0",
-	"VX30t5xgLp+ednj6C8uZ1mvrm6pxOMIymp0PdrEZUWgKtYF+j5EpDL9WCn853cTiJdgMVNOcIwQK3s95",
-	"ogKcoAW3Yc9CghbEdxc53/M+Wdct/UTz0VpZJ64Mri0ELEIR6ammT2InnEWtC0QysQwnKCWnhGVEHHny",
-	"sTOWECHAsVFNy4DKXPv+VAxXABeI8VbfsPLCfp6M+jd6+z2vxChEZtGO1k1WidAWAq+7+8h9/5p+w/2q",
-	"31pmerPK3EdtihkEAlnrxO4eMJWhLRTZMCIUcyIOwTGZ8jNlUWt5HKPLzipeAS+DdQjVd2N7WV5IXg+E",
-	"z0JIMivq1CltR02CCKhldgSjpCaEE052lLEYjCKqc4RWlzRbN3W9u4ivohdXJI5ltOYd/oazHbowv3nb",
-	"6iQuDomOdx/heGAiCyOeZDNWQHXkAfAOlK52/cZ4cYQEYTH65je/+c2du3d3Xn9dMQVmcDm0v79/YEDb",
-	"gjBIKCPBYf/VMIC6zDqTmVjtpyW8mh2bNwgZfrsk0JTgmKTOhRKzB4oT2ZE7irrGQOt5VAfwJnXdiQlB",
-	"nKEzAOa3XY/IhDIjGvUI1RBUa6jfVkXJCeebv+oEZDEaAlm1X9ls3SMDfKVkwNDs0qHr0nW3rF4VvWPL",
-	"/Nhg5QJN8tVxBtomjtvhzZeAb+LujE3gTXQ7L20CWxj7w5pT1FVfEo6NDvReRjL4Ms0YM8qQYyoXOg1m",
-	"EUmSBnRFRyy6PToIuSVj29sEUwfBa6Zskde7D579EWaxQJc//affAzzEzz/85cVvffDpx//Zfip9+z3A",
-	"TrwS2sK/9wyCIXotSwnOVKOKUFRIGoF7/daUMqwB9gWa8kwQuCDeRVCH4Zjp2xAo4qNPKSqKiqn2OJbc",
-	"gOuWY8ATfgZlGM5IOpjROIbLnPyPbD53vwfQRT+dSuUr/cIzwULQMdWAjZAyUSrkOTxEGgny1WtXd/Z6",
-	"/VeVnL/z8M4t9ICc7qKru2g4GUn169BV9dzafKZOq5r/rXtwTIB77QiRRBA0pIJGQ1cKmfYgJo1G3pl9",
-	"jY9qx1lmiriKiAPrH1zt9c7bOb7aOakM8od2j0MvgzRj+oJrkgKYeG/3quNIcvdJN8zFuIS5WPTl2lr7",
-	"nkC8bm6enGRN2m0bIHH/fWGsEfqtGV4PxVvDadTds0IZFdOOvXR0RftuKg0zPPXAxBfZpd7g+wI+Xkic",
-	"yjWgp1e7K77GR4WvojuO4aYwD8YZnpvROb1KiIWaNRug03zKRL7uLwOy92t89BIUACUENzn9C0ZwDuLt",
-	"HPJ3fVmKjf4GdQ5JwjCTl0TZe+APMcsrtDZEBQGILJrhBYp5t2gU0ZSb98g2e0mgochGfrxBPYkVE7S2",
-	"af1tOiOD9zkjKxpQzyH1HLp85+a9m1dagIPmG8uMMCdi6IIWFgPwMfldIlMaeej+FoSiJAmyUP8CXZ5j",
-	"GodIcoDgDpEBKofS3qaIRHwFnEhzvABw77AhbwrqsJifcgqoMRqFyQnSMOU97CjK4Rq9G7t717zRGqqH",
-	"QYIlGZgWgsPr7reQN3TdBMPlrQ9g6jnU1r6JkhuY+bg/7+3s9fKfPa8rdQR+l8S+rh1BnA1gScpfzgkb",
-	"eAJSek3RKPBC0UQvDPgpSeOMdGvFvFNqKJ+NCUzZd79aRHn1jat7zg/6qz3FoTJLmX23b78Qg7xUZD6s",
-	"61d3D/yr5+Y+uG/s713dfdX/CsQg2lfqd3A+PmoVneNhJI9nVT2Qc32tyoyJdm1RX6bCoKt6UpsNbBs+",
-	"RpLHeBFCHSW9qoAjUBuLTn/yX9h7NkMLrNfaDmn9TueOSnupDhZsiAK3h5ShcZYkBg27FDnkzLi+Gdu1",
-	"OlqYuDhFZ5MC6mm9vKtb8Ru8o/ZkE+I3wWlCiZC2a+2n4oIg9WqtvJcXw7ssPBqnzLgsTTssWCtVP2pu",
-	"S2OSOpGDzCTY5boEYjwFxxWLSxhuLqFqsqsdrWriq7Zh5oQVu6W4cVNz0Ijiet804t+VJGFjiN4ROOmV",
-	"nAOAQx3gnlepX9awI09r8Spa3ujDckTkGVFzMW/Ct/nmHpGEnyF5xluKmYrYrl+8LgxgApYmHVrNx77l",
-	"n1NZ8NcBN+AUUAyTKxTL2nHOi1asUD0xWins5u3HjQbviGeTqSKBEDoeMcIzpcxEJ7u1M8ePZmxayP0m",
-	"i+JqY51LzgpHVleyPKSwkkNYWqEqoT2ysCpxq4KjLOA827G2sb0aqFvwy2NfOCXQaiX9UIKjEyPc28RZ",
-	"2ETNrcSgNUNwnhE6mUpffbIqrq42m/W4ikh4875bYmwJ5fL0U0+axXLs0K0kLbaebMMsvTODjdkxz5tZ",
-	"rAaLutkQ7x309w52D/wKcVMgdxW1NKIznIS5jIRoc6x0BLZA8wRHRFiPc35lPsXlAPRiGO51c/kCc+ff",
-	"5UDl10q45Vf9sOXhEnv8zsO30NW9/qso4jEpj0THBba7xK9C8tnNn3fsW897am8m9P3GJPMmVp3Y5MoG",
-	"AS0wjY9MdeSIp3GOtFPLV1iV/6d5U/fnn0Kt6APO5NRTqmjEY8VRn3/rt57/8n9dfPcHz3/x0cW3v3Px",
-	"wQ8/+8nPPv2Xn/5///j9Tz/+wfO/+K1n3/2vn/23v3v+iz8Jwpb1I9aoXdQG/rqPy07wOYkoTgamrIri",
-	"DMogtkdnNG5Yk8JSzSfOz1IuAZw9rwRe4whN3ZomlmDKIAXwyKRKEAbZK8fHbHdJNGTH+MZu8A9bjH9W",
-	"3GfPnTwEtslCUEaBTciURBcEbmUX2HWuURe+Vxo/ERCuUVsfJ/X0BZfnqIR9laOFzfkKPJNPL7Qs2C0o",
-	"Sy3BWiFZlmMrSJKr44osY7RTZgsWeewgcwYTwkiKEw/jdGKH5VC0lTWBGTfR8N+bWVnfdF3cCJ7YQqpT",
-	"KiSHynRObXs7JZ+PWvXwErz2cDps4rbX4+6Of7Qxc60pdarMsxLTqGAmD/PUGGV1NSp/8owFYZsrBXbM",
-	"k4SfNRTvYOSJHERZKnxnkVt3Sj8zzDGwoACVat8tQKUVZ5G7+urXAH4j8WaSWNjRI4AkNDiF8PhXyBMc",
-	"SUiGGxIh6QxLMmxp6kADAyoG9sVmmunOAIoQo0lGhGiRYLS0UJZxIFXVJZ3uEWettXHzxhzrk7TNK+0y",
-	"YtZQpHLPrL5IyHzO/jbKVs8oWzMipzyGWD12oquYjjW6I6ax56KhwP87DO7c+8aOUbyuujkuQKhSqE27",
-	"KR7oIXnTXPZ6JdotU+xK69vKa1NZ4Hbpsi9Ac3MW2+sbs944zQZ5SVuleFFtmKgpOW7TVLsZ0dmUJrb6",
-	"EOPyCPXgGozOGpxqhSN45WndNt/D8N2qQxF28F398LnDlU0Kp4mWTDTo4xynTrF9mLSSzJRNAPEU07iV",
-	"Quow/dqJHGYqTiZHZXu0INrL1WkrA64quXnQhWGW0N2J5T3mcnY37ddQcb1KGC9GMHTYK5tvgm6su0nt",
-	"Ld+qLlmhbRQ4sOf3+oUNyqTzYg5rITgHB06Uklh/VtI0Ag91qGWo4tVSHXBTlyvCYgpOxGiK4fpRUSih",
-	"+o/qmarbX1qK2oz4JdgOm1L7sTv6NQpIbLw7u162rKgHsOZObrtipT39uI3l0rzrV77bQQqsAcBaPtpq",
-	"u8xcvhzCPa6rkIDCUr0CPYJDm+LkMH9WfZGD2JjW3K3I54RpiAj1ntFdi1sf/z4D8PLXIezOd2GrbCAl",
-	"BIo8Xz5Gyli1qO/Dilt/RFM5NXVpYfPuv6qkQ0JYjNPgMEgyhlNbbbd/DaC3FclvGBvQUbUPdiCaSPAE",
-	"pzp/5jDoH9y4kf+yIKpJ9dV5GJCipL9bAn9iAIIKvB5AHCNCApzW8+//fRAGn/3oVxd/8zeKQPOcRUxc",
-	"Y8KzFB788IPP/+S/qGf/5m8/+9E/qWeFXIC//rOff+uzT/4CeKLiDXBosWwXvGafK09jRe3Y/MHzYpbL",
-	"XzFgSUo7hej+wQiv9jo4iQDnJeJ1gb7kUZTNcWP1vQrV29ckz8MRNTOihJ4YHNMTsjg0cN0QDo8SKnQF",
-	"fPJECk+8tHdHQ6vtxHh5YHdJOiGxhZYaLcxfR0jJFV1BT1jvRMPuabdpSnvgC2P25bzdTtZbLtcIna1O",
-	"ntJmaNeLsy3anCbFxmnXvN1CbdqubLJ2HbjbrV0nvg3ZsTaTW1iqsc+Gzby8q9XHeWXrt1MbnJfWLGl0",
-	"v43IeVprmTNixtctK3kbaHjXajW/HvuTQ3BdHIopTyUUzFAyEAqB8DOGLg/hEBuGaKh3v/pL0Pf1NxoN",
-	"c3jlMK974JGkSIu6Y3ZCFkbwGimXkhk/JVrMVQOJlx+s9H01ybtB/YytpXf3nSJg3EZgr8Cvv5/yUUJm",
-	"TRfZ4CSB3O3LD27fQgdXr716xYOx5y0I9FAqbjlC4ozKaKp90Q0okUVqRAX3CoisVzCP2M7DQErIV/70",
-	"HY8e98YpSRdmUhAQ0Rqi09BKYxd6TnbKhMSsKcN8jqEikgkPgOI/zTVpifAjRf2HzFxDQ7YxFieUTcD/",
-	"PyXJfHd5kk59SL/x6NF9pB/wO/kklQlZ+a5amDNbG6sxd72KZg4XIUAPoqsnWHT8agzIK3NNd/FK7l1i",
-	"XA7GPGOrcbFM6rueiIumUUqyKRHd6zVwl77mw7CFz/yUysuiGUTiSsTdmJx1SxpZtts67a5yxS5lTUEk",
-	"YV5NzQ7c2+gcp3hGvEjOatLvZSRdhJrpgT0hET1/yd9kEzT01x6+dQ+ZX7Ugun7Q619BlBksPLN6lwQa",
-	"8difxZNmTZwMBV6Nk7ioLojUC/aAEHlV5FHKTwhbHbazOonrfsrjLKqhsKWgIgWffvLDi//3Z+BNkmTC",
-	"00VwGFz8lz+8+IOfvvLs+7/9/Ft/2zI0p9XFj7llMcCLqusffKh70V2ifg9dfP/bIPdpRNqmSpxk6sNb",
-	"t3def3Dn/k6/514I4UjSU1JUevjsj/9LsHEAjyGeD88hp6JPEMnpIaoSdytxOVsqtd6MKWiXo10kslqQ",
-	"9W8rNL8WtxVLy42/l2EmqVyYguO7X767C0WNHDKxOBe63DxoiqwXemNZtaN54jJyR+25ubztXpuwDMuE",
-	"HXtdi0U7EmVDBu5SNLqa6Vgw0RIOeRmue3O6bOS6t6NfI/inHXuvNInbs/vKprqx/8rmNt0OW7+a+PJt",
-	"nXXuDQzLZfL/MNyXnuG+lKzzgCQNsfxrKXA0JVGbKwjb7ev5Cy0jGSvDtkGN88I6aCXm/ek7xfCLFldC",
-	"W/hG5MLAzScpjsmAj4MQLF8heLrQHwWd0QQ3XGOXm91KNEBlyTeICihxqTPb3E5JiYRmGqY2pgl5DQsa",
-	"ebwDcZwSIUiDEwYC1lG/12vth7qpG/T7BpjEkRyAsby1Dm/pVu+rRpf0uu3+vF3ZYtMtU+JAcnK5nPh7",
-	"vRDpKGBd4d5cPkNIRvuC760irZ1i2ZW1Ch1GcUhqh9/AtcB3ZIpPKfiQn3ogmpgpk9iuQEFRycRD/SnP",
-	"fC7VN6HUNfwYomFviCRHw739YWvSLe91ViCBLD26zGPgnNI5/zoGY1uzh6Iq22rsjJATf47zsK9Duu9y",
-	"BvkyHA1f1d88zJjJCN94ANXiooZ2S7jsfilipMJmWmuivm322sKAVaYm+tL62qyqtSUuWfM6fu379tfg",
-	"fifsdLGen8Lb4aLz5tV6WKgt9igbwfEUBqNcXLizD2xVniUHXF5Rubz6gBfXfkYP1eMPs9kMpwtvJRI8",
-	"ad+YlfOPsL+qCSVp+8YeUZKCi78x6q1ObpPlfpv6UsQ5O4UbQX8pxFIGeZskcTyjib+GQcIng4SekIRO",
-	"OY/9WHB1rAXrjW8HyrcEG6a0MdIQ4WQ+xSHCIRodqZ1RfCVCNCISe/dGSuYEy0FXspjXcvCGdXyDhrQl",
-	"mtSoGpZgQ2uj9YwkdFjAJ1of3L77NuSai47m7ngV3F9Dtf1izWYbt5Bu2EJlCaDGqXrfTyml45P4lqP+",
-	"VSyHF17SZwnaYKND0LVO3RCALyLJeq9tkrW5/tERyG0hQzer3qW0KV1fL9jr9Q92eq/ulBBIs5GgMcWQ",
-	"X7nhpdCLy6f2oMrjGQH8eDTicooI03fkqy98TEp/HR/JrtFKX4SzVwpitwhbbgM1b7k4ryfyJUqsNhf+",
-	"thJll/scO621LnTsklUsIzKWCIDWtM5LTgmTaEz0pXrXKxiY1KArc36Ra++PtqiPcxm5X3d9bDXkBUFQ",
-	"ah7UiRmHlpZGlbYVTUc801FZ5medbiu5AeHJI8MzOeEaaBSCEv2488XoXsLdzcb+rMel8Xe/vbG8vKnL",
-	"upHz1nDvlviuGYtVr3oeoU+FLpdIiwhjwwe6HJ9GAS7OGjCHUpAc5k/IY8vm84RqCJVsAf+S2TzhpT8B",
-	"Gt3CspvcA2ZaSioVDl02k1laVQdwJD3oLR74zObgixEWXsDN5je8+cmVHNsvDOilNzLP5tVLO43d1PwI",
-	"Axt2oBSBx4ryugh+cPH9bz//n9/+7E9/+ewHP8kBxogvm3m9FOV6yrFeQh+UjMYDInEZ+rFgiY5Qg5WV",
-	"/tJkKrd9rKNoVAt3R5KZz9q3y/3UF1TprHibo7BrKq5PR1mRHuuOKSzwqtwFLQqlaoZaeXmjCbRBMmxr",
-	"Hlp34e6weSar0dy9ZYvpHEPXWmhJlaWua+UJuKsBk5ZxCTX8ZZYCKu2RyYavVBFbwS7njQsBnFq/EepG",
-	"aX8lIDUTQDi9pKv7+CN4C4HYwpPjr7aTN7G0AHd1gbvxnp1i7jy4VnIe9FdNjTyJkkzQU3LXvqIVi+Xu",
-	"CfO/Ll6KKk2aSbGNC06jHax/r/kgS2qwRvmbBbAe+Kn0Yvm1lCwhNmmgW/IXKGZzwueJrhytdtQRwkUQ",
-	"vw2snWnISDQhUjianNHaykQkXrFQG/X70xaPnTdQ7WFjDSyY0ojo4nBQ6ApUND2TUUrwiZ5AmiUljXOU",
-	"8OhkWX066LapIoDSHKhAU5LEtgK46uAIDe2hAjg5ltQsNjV/KBEIJ/SkNBTnFlInVwAHaBdO08i+QXlj",
-	"ZEXnkhdtg73zCG87Yge6w9b7gUDtlOBYIKgHhhMDdNkxDlz9sqxegvq9tc3tcM/SDe5yWs0jajo0g+5Y",
-	"7uxBxuCmpb5co3KUtFtbuaOO1ww0e2qviroeOmUVSTcT6iEvm+XLMNMtgTcx0x/ihIivpjybV2zAE7Io",
-	"TBNlMpOyMbS3d723228ongDA58Fhf6/QhtrCVAk1oHJP+weNZRoA1Dk43K+7XU/IohGSJ4R9C4m7CAtb",
-	"1FF/K04ywHB3kjKMoycs3RrrmrCCI85ymTDmqU5hmWINdL67LJq+Il+pnOrqaoPR4iumy0OE9UgMaKVA",
-	"sJZoik8b2iYdMOLNKjVit2vENcFnxOAT6fw3GGRLsDUzD28umXfGbiE1PVe9EpU6EU0CweW2dgHflt1a",
-	"PW3YbRmg+RFwgb1m1wdhHp0A07K6WytE+spWNmtmR2LH70xc84BPVBVbvVZnWOewF+dzDFgx9lsncs9G",
-	"p1ZDXEx9aAbw1RCnUiQ1+A50GIu9g6+jHqd81spKttyz8sq/NPXOxqMjJH13/G3g+CtNpBmL/KX+Lfag",
-	"LkKrVNYZT4mtuyinmCHMxBlJS3lxLsosk1rlWW00upyVkzLU5LcNFR4Ai4ZfDN7LZf4zH4sBH7da01ER",
-	"SG1MsVWGGORvslZIHTC6N5znIXBnnsnthiDkKNy6UrMNOMpxW5gW6DFe7KJ0PDtEKYnUwQa1CkJUKl2g",
-	"z5k5YTG6rASykcJnlMX87MoRipJTLWWmWcpUS6UYAN3E5SdXQnRGyIkYSD4olZhBl+Wg+JWPBElPSYwu",
-	"P7qiS+goaaa60GL5CTrOer19gnohmhHMBqY7GJ83qMKcw2tdhMNq1YoK+DMoYyTIREkkPeR0PPMekDMe",
-	"k2TgXP554jmy9uh33hQ0HVAZqkNghEc0oXKhgQ5d0HsXin972quidh4FYJVXGKXZWKHZiVVK5NPO90N5",
-	"XzVu9VtgVXY1yqmuqq01LgjfAgQmnkZa5mlY7rIIMQgnHlQk0FPUfNCYPiHtABRnxmbMS9DqMGtoYHUh",
-	"aHi7kSZvlAVS5XADT6pHi9CCIERj2M4zPasRbEJdEMJY1UymdAQw0Ec2ZziDartAzGyWixvnSbF7zKLk",
-	"9NA8/BVEnsxJJEk80F/8OoqpgFRJEhfxQyFKOdQmQrkVrLn3kkAzyniKFGsdofkAK/KFxyxv1qmNx7h0",
-	"Wr8SoilP6fucDUC/0PLN/j5IocKX+iFZIAG4oHm2usZXT/lMTUZLOzudPtpB87zT0rgFfQI1h2c4EUfO",
-	"Q+grdtzo152vB3Ssv909ZvZ3KjSKRqGa6ngto+fDOClcD18eTQZsFJtaR30QRQ5gly01ho2YziX9FY3K",
-	"0T5+8bb2x/vUEfLE675ZAIAF1KklTBIWkTqiRavCJtU7d9VfmLN146a4nV9JtfYGOAzc8hhuzFReIlEb",
-	"LoOLRos6Ll3FscnurQa2VihTc5COlfoVJaegVWcN3jp4dRtO3s2cCGYgd9VpUo0qs0eDlrVaxJ63Lemh",
-	"JI0c2MO4bQlp7bbQtLOxYfChcvD380ixi5//j2ff+eizX33n+Sd/9emvPrr41j/aMEwto32SKTjs7fb6",
-	"RURsMNP7Hq7gXeEWHPb3zjuGkO3VQ8gsIVcuoz6N175hLdPc76Rk+UntFFnTYIlTp/zF6kjIbSmGNZWu",
-	"Ul8NU0FiNFooQQwVw6HUWh5n67+3aoY8yDlj5QDv60dffICa1gIL1a6q6hmxZNREM6PQsFm3mLVi8691",
-	"57sGZxu+cWsy4Z33H6v/9HYOBo+f9sLre+f/Zt3g2xJreXJe2yQ1r8EjzXr8cqpv7QDQAnwbp8A6EV9r",
-	"8MGLWhs9He89nbuC3Sygh0SLS7XC4hIC7CSEJRref+vhI/TKaf8VsIp2YOeKoamAYYqZjo37OibJJaER",
-	"YJXN5MIlVSwn/xm2UcH+IhnEqi3FGZj/MccpkRw++FQYe1baPLS88/3r11Zev1cPWuf1/t7Kt8+KtIel",
-	"dyxFgoR6CXwu/uGu6HEF+6yDa3pTIKcFp+YKEeiEkHmojRZtikARBu3v/UL4Y6US/YL5pWE8a/LP6tYc",
-	"fmp3BehyVhu0gw68t2q0jbz4IGObeG4jnNBR2soPe8t5dDNttdmDTqWwviUlHq3W6veaL6mmavMY3CrJ",
-	"4NMgUNe/dYVVRsW04xxbuiHf5aO2HssTMm9HsggzNNJxDUcI5I9V86lEIosiQmIRGtQ+whAjZyRV5oG+",
-	"nQSxw6DBHOSyTvU1df0m06GFc3ct9R1IEi/jDF3uVNPuqAgfUrTQGPGm2vGCtK3I2w7d5Gt8VCCbbC+l",
-	"pSBz3XioWg3Wn1xAmJmNaZgtZ89y+qKh6cqAUiuY1gspjSQ9zYsVlSv1VS+9pQnmYTroR/uigbVLDH82",
-	"xZKcmr1Sro/uMHYuNOsWNKi6l+BdN8zzCNjEOOR0QOiakZ+WYi8hJCU/RTYKSXHzsyuJCZqs5dpi2oF4",
-	"bYnvx2A86mK+xhN4rb+3u79fj5vvfE9ZXuFr1hE/IkKiMR3Lqb2P0u775DTMq2Lp3F71oOQoIUpswnXb",
-	"NEvZrqtsrbwC/ZLdsv3rvRfziiA95SovptGUnqrmjUAZYUEF1BXlkxTPpwbsgJExBI2889QyJSThFamq",
-	"n3/4lxeffHjxX3/r8+/+8tN//CNQB7sk5IrgcK/fqwq0Z9/91sWP//LiJ7938fFvf/rxJ59+/L1nf/dR",
-	"EAZEzb4A8i9tqH2dBGseKXe/X+4eNJrEBFCaKtVBpGMD+VxN8r1irwWm9/ylgb6kgBfQV9CxeeA4aJeu",
-	"czDqud5eMcVsMsXUgZCF5rRn1yZA0VOSL5U6q2jkfFSGzwRqU//2t57/4qOLD3774nt/qhfm2S9/dfG9",
-	"v9w8D7jgFx8Wg/21k3poOG7F9tbc+xo8e+5yZFuhbhrQ73lBkTZI5xH+GlhQLz5/Rh3Bpkp8C9VpFept",
-	"eQu0mPobxQslvl+BIWUC2qtcvz4OrzemEWJN8vB5HS8XIgwX6kZYi8Pj4JTOj4Pdjui+RKyOJzQ0uq8f",
-	"Pnd325LYpmLExikvQKHSoU1q9BC3MseioUit3cG1Wv5SOGyj7L55BmrVaIGmmMVNrVkB4ONFyZFUHA4j",
-	"zBv/EkIK61POePfdeVhR4czUEQQ5NZ21KyRS+czoeDvgyh4fMtOZzZs1nIpiekpjUiGz9RiVTtaYzErn",
-	"rAEV0tW2xCKaOr82IwtVhFs38yIuanWtTAY5qVzyWp8bxNJncw2RaJHYJnQMqcEkPaUAjWRVhogzqf9q",
-	"rte3pmO8BK9V31Q0NuEPuhqhMu1CZRZBBDVGeg6XRB1WYFX8wCrIErNC66Fcv6QDclmhmGXArP2el3c2",
-	"P3EqmfQtiqCvf8u27sXMeqeNexAsL8VfFvPlDdsuL8t0/jqZExYbi8CbddD+jJXNcAKw0Yo9ZiWkMpgo",
-	"SQdAkTbxORoTwzkbHreYmqhYO0VifFnnHiR8ASK3rHn/y58+/8Uf5fq3HaCxo8DK38jNUF2HDa4taxpe",
-	"swN8SSavSf2gaqkc1cYep6BCQGLvlCexgKfJKUkXtlzISm9D2SbzKFasaBAij6Hmfv5WY6hGXmG7na5S",
-	"eJrrxHiXj/JsSiFpktjuKZs4gxstTFINgQHlxHIz6xhkzyDaBq2ostQrzfg3TIhiA2KSjp/EEPNs3Ll2",
-	"XCZ4z8Sszm3k6mFKcKy2ZRHdBz7T0o1D5bq72fh5e8q1A914k9u6i23YfbPPpEWGS7W6QKQTOVy/7ZJY",
-	"tpy+zcGvlQQ/H/3TU3rK00vgaiWsHDivGHsGcHatQozWODfBC9deEt2GHh5oqACPZZxQIVdnIxnKvakf",
-	"Bv1BRlMi/K4CXb7S/5sf8aZhOy/NfDS9FGPJabNk7d/Mp1tn6rnZOuUsCJJjlmKkj3J70NV3TR5AWs8D",
-	"hX47WV2NWB1VeWJwL4ouls2fT16G193oRDivqre+7103dRcWv9tU7GVYw5Q2crpUZuC01WIa4hY4GNa4",
-	"Oirj1+JYg6bM+KnflnQ2UHnxVgqqwl7oF4gQ9pu6VHkJ9oAXDaVzxX5D1CU7qLRkcTWgGL4dgJmwMiAY",
-	"axdxZFuCgBXAeAgO33kcBhnLf+rVI26dnlqsX1QMt340573WzOrYhBQwXkhF4+ZszztV5nDm9XSV/8g+",
-	"6b5VDDh0ybBkzd46JWmC5x7NOUn8Z4GJxwClsJbb26zkYLZY2p7SGXkKCZMtW1xL0Jr5PuBnLWWtHnkI",
-	"9FhNx5vixKTLt5dWJ2RRnsY6hnshhfZKEmhvxSSh89XzUvTyQHfMZg3Ii3ZVLXpefm3KduQUSc7z/BXI",
-	"irZxkWo0/h3UzAZNVR7avt/Z7OcsWc7KYP+4SJLtLj+8157GIexq8dB/aKm/ZO1enjqzDT3GqkSeiqlN",
-	"qmSEM+GtF6tBdgDms4oIwwzqoz1wdXFm8+2MYKYsYD7W3m4qNViMDhOaYw07BApwjBdHNT0Y4LWEPCq5",
-	"yZUhZB30R3UbyYSmgTDU1e/xmQ5VscoMzMYguwy0mAfoAIgwNOpu+RJgwlmD2tPxrOyI8RKTiMYkNln+",
-	"nngaPpvjlIo8qVo/73EnxNRfSpZA5QaP2XIbwt7GPIXgDMom/tsjcM4P/J68RznoLgwu0TmJ1PGdOyB9",
-	"u+Zupds1HY8geKKb+WMYqSGUbqll6L6aCxdLQ7uBHMDAgj3KY10qdbqnECy/X/8/NwHrav5ruvO35Gu/",
-	"n98KWMk1pZPpwIbwzFMu5kTXKbKeaHhgDCWZWQSyjJ+VPsdqh+gIHHIGhyEZwD5ZckF4PyWnlJw1e7Ta",
-	"qgqi6lJvX0eqsbhI7VpV3w0c6bDUwl8JL4C7snXNGzP9R9BV2+JSGpgG5vl46dIqkrZTdys19CkcrUPN",
-	"20MogpMSAufu0GH4oQe778ncBO51ov8b6jVB/V6+l7ArCzbKr73qMWCeQBrJkZjys902hTKWJwy4jNGc",
-	"gFYZEJ1MdVykyRJtXRbnFtyVe2jfeCzqPeD9KWMQkx6vE3Jhms0PPmvh5W0u4fiG+kWA6d1wFWDixkF1",
-	"wEIizqK2tm1XyUSci5E2/jn7+HkYdKt9EwYAFzNoBZzkv5lwJY0hnzuKcg/eFeFZGpFbBrPKH/ZT1arP",
-	"ODtEQzU9gLrEDHGWUAYa4ixEQ3VUKS1k6Pi4UzTD6QlROr/+MURDsRCSzIa5haA/Iz4+ZrrYfx5WwRBP",
-	"lGl768HdEA3llKbxYI5TuRhaxoixxFDhiMx5KoWGkciVfDISWs238SOCR1SDOBVt5Vjz8AOOTxVnGgfQ",
-	"KRUQI0ueTOmI2kqeU86Ig/NFZhiAohQZoDE9U/UEzEztkpka3tKwlYcST8hdruPGPGD0mSDpYULVEF2E",
-	"+N7+o97Vw961w97138y1z8MAz6lFsjrMtYTAQWT/7Gf//Oknv3PxD7+8+OQvLn7/Oxe//32AuFKv6pKb",
-	"XSDVZ/yUxCWG8SOrd4mP9NuhEDNFoyk6w4tDNMRzOgzRcKT0ZfWHpvPwCA1NmVRduE8o2grDTIAhBk6V",
-	"KVVL6A+1thhsFTO4ADosrpChdde4TAiOHeVMGwM6qqzQvRIupJcRlqCoq/Vpd14DN9VjIbhmH8c6ATJ7",
-	"JYTlx5fhAsn3wkZOkALL11erqjEWpVU8SUNRlUd4skFtKREcXt2rajGf/+4PPvvtf/jsV7989r0/Cyzm",
-	"XytMENK6AMQBHrsR5ad0XoS0PP/l3138/J+3UAiKJz758WtpOpmMRkcFtuYlYULttAfDuz2/+JDrCKfp",
-	"AlF5VHiTGBEo5uySRBC6uKVw7GJBt1fVobND9ksbuOtqOl1Cbx/hyWtZcrLxrec8ky/o1nPFpedWbyAr",
-	"w15CwAdEgHW1vYvIvS/BReS/iuvFR3iyHqiMFbTOJdivvdPbOcA745s7tx8/ve6//+rsjeskubzJG28S",
-	"NUIN488WSP8UophOqBQhGsCd104lqPr6fpXn3du+4+P50zfP1X/vnQ8elz/uPP717YXsNt81NSymD2bc",
-	"rFXwa6Or1/ahomMbfSEvt2EhDrqoA+aINx5EG7eaI39xoe0cNeMv9MTf1rHuEKN+a5Vbouo4h1oMEs04",
-	"OBLgfpFKgSSeNGTZfFGnbUFkn5z6Ep3FegVdGjuD73wgwwbYTKQVmN2/dv3qq1dvjIKwq5ir8MuqoPmX",
-	"kAngcEc+vl6tdM5Kn+Ua0mkbcFq5pFs/Kt02sRaU1pqnX4kt6mywhbXsun4+srwEY9xb2r2DGQ6j3mAd",
-	"q3A+L1OrWVlyc11Nor7WhOFazn175NC8SEh+wsdkxsGSmRjwlnuKWnRGBu9zRgBPi+JXHha55JJK1Wvw",
-	"2Z998vz7/9EUjn5J5aDtlGruQCzK2Ak4SdCMyJRGBjheo/lcvvPwLXR1r//qlQ4lSb7O6HuZgbOR/ISw",
-	"SwINJazLEEUJpn7wB0vhGloOz5hMF3os+/3r13f6uir/zt4VgOScKp1EAzjoweM4TokQxIZJ4hlpLqvi",
-	"LGUt0PLmvZvofcgoYcZ9qoH2HQTqKXjecUqQAapu6ET6yjfd5qmpfPVlyAo2uoseq8M9Lo3yZSpVsu6i",
-	"zgAfrKfMOOzsqhU3d37z8dP95apExXziZyTdidQmSLQlVdhOO7Csg92ygmTUllx92Vmmv7icbNUuEBu1",
-	"UTc0UOLJjidnzmqbuDvy0D8PCzSv6ss4ZLW43+icNWNf46hdgyEL3vhSM0N9hamOVOikidjAhS4RDi/a",
-	"buio8OcxBRtH9HS0ftuF6DaN+XUqSpj43hRd9zpF0U17PKZ0MnVQh/7qvxufh9q6zhs3ijfmXBImqZvf",
-	"++yffnzxvT9e8g5PY8p0MXP7yo9+/vm3NKyRjcnIvS8mBEBXdy/CMup+0Gr+a0v8xG4yaFmcyZJwkjyO",
-	"oeJ8SRI38EZpMHgt6MithKvY6k15Y+Ey+5OS9L56zIN7tZyZwkA3Xy7j3r9aKuNeYYP2tfskhXLDJw3w",
-	"YM3+pmJM1WYfUmZx/koBH1TkuQeq1/Yp0gWjeLJb4bfGGTStXUlGFHNZuXJb8WaUWGEDlwYl6cOcNB1t",
-	"Oq/LVsML5HxnoiHfqZxXFptMG0K7UXK6awDfajBl185bicoOrU9kUf7jcP+8nVxtIUdfgg3aAoBAl5Ip",
-	"YAcoh9JnkOWljC/CYk9xpsYeu2Np+ONhb6d8BmObmuhDU8wo4WekYxSi90Ls5dZ2yI29Na6I8y25lhm3",
-	"BQWv6m/I0VAPkbu783gjjRETIpIIYpO9Kpdj3aBm7C13M0BUDqzgk+Y8NTj8+ngvhmhTfKLktFrLfx16",
-	"rcXZR4hQC7cmIDESm9F15vnSTX3H1MAVrLetM8qcLds4oNYxIdd0j+cL+8Uth2eiM5JQRt5gsg6wO7M2",
-	"UZtazWUdb/9R/7rjhrWhtXmYaKs72gNzR6uRUiGxEzI0qqC/Fh4bysaDMp0XxfUUUFoSumlLNsc0hrSs",
-	"EsgZ42fMH8mZ06lV3eDGIxNwLedzwkisCwcPORvqjA2JU6kzQE2l0NYHpxOgURdaoLFYc8QWRJI8i6ak",
-	"nBWyMhIkKoKnPdqCF5r/0WKeZ7XqrDiNtQOjKFLihnkUrTnBhh1CVB9p4k1A4mk2MahHu80BZZWikuMi",
-	"rThEurRyiEzF41BZcNC4xJMjOxutq5t6f2pXH5XnaQoBwkS7lMfyDkziierfdKB6Q41oYO0woK1MqBY+",
-	"WtZ9PkusKUKlLkbjHYTvQqCEoGV3nil0A3XaS3twJUQWLFcjsFCeI44NU9iFVVMxS9uyxHhjeHKB2V/b",
-	"6gZzS49CSMxigZjOw/E004Tl5K/t+CiPxN7v9RSP/f/svXuTHMd1J/pVMjruDQzomp6ewQACeoIROwJB",
-	"CTIfWGBoxl4371R2VXZ3cqozm5VZ02iCiKDklS3SpGnZu5YtyfZy1w/dsCWtdi0RpmTrw1wMCP51v8KN",
-	"PCezHj1V3dXzxBAdwSB6uuuRlZV5nr/zOzENUlQRvJvyXIast3loT6cvGtYavOgKFzztkL6wXYs0kDDn",
-	"lfZqbpHmjLdUS8ACSPsQ4OvNWpUbY1lq25gcyp017VvTOQWjldqA7sbnERcvKOtjhcezOuNjKf0uVWx3",
-	"sVMO2wIlTv+hKFGhUHyu4XB9Aay3NTLMbO0iCasxzrL46YJP55ritxsHf/YXB//107UnH33n6fv/G6ro",
-	"Bcv3mnz8+fcPPv4B/ozHkvUWOfjouw2v8U5CheZ6Alac2kvMDV5/efWlu7fvrK63rHWzO4p5UHhpjWub",
-	"zRtXSwb28K2p0vAqSy096LCVNdXkv90Ys2BA9e4IOAIU1FClxTalJpmVZY2Dj3/w+PN/fvzox08/+/nB",
-	"5z/IGWul0YxDi2EWsfqithgG0NncvbedHXl43de61ywT6TgI/vrcCRHfZ2jlzxrwS+44c44jJq77kOy+",
-	"8WdptFtRVlIX2Z/bjZXlCbBHjSaNoU/4YZKH5myanylcgCDU8s+lbcSxPvhFOKO+n5zJVuOJlVnLR2Jp",
-	"KGzN2QSklgoH4RmXFMAdaplN03t8nlKbIE0XHPzQadn5VaPpclEDPhpZGHq9E6yYmWlw1Xw7WbOkaiMr",
-	"NWGeNWTqFA0HTkuu8VJ+iRXXTuqwFsXYguHCbBq/foQIyYJ2T3YzG5w8VDAys16kfthn6qleT3Qgh6yq",
-	"aG6uGBvFshux4dx9ZA+rvYhhcCfS68ver85kZMUvJ/QuC1P88CRe2tH6gp2+yWDbxhZsgAWDg26/z7vp",
-	"LauAb4cMLcgzsBRui1GiT8JcKO00AAoeqLBYIAVUHhKuSMx6icIw1UI4GO/oC9bIl/RZ82Q+rdNR8aet",
-	"ro+hfUsiBUhcALHEmAXG/w6hYhTq0qcTH7NX/xSKysH00o/NyuKlkzACFtyZqYkwBWk/Iqw9G1pGM5OL",
-	"b0zLwVxgYsruPMxzt6C/krqyJXbRwjsdvd/SpNV6kbqxz/eZmN2I/1DvY0y2yTAJkA4voFHEwgzJAcwc",
-	"QNsRc61ZeRzfXqBUFm0XXIv0XgOK91Z7Sa14YebXl7gfuYe4pIhZVkWbvaK7nQ0QVBivWZBgcWIVeGdp",
-	"Vjkde2pAztHGmbg8VYWcX6fTFW8jqgdpJqEQkNk6NN1V8qmOSll4O5Sv5J3CkADifrxxFZf0MZbnm9DT",
-	"1pYL6kHMGHArDmmELX2xNZOrGnrVCT0sDJnVOXy2qDy0xo8gm4+zA9IJmbPUzyMYnAvhnlAo+EhMi8ex",
-	"nutN1yE7uk6L9NqW9twqprw1XG/Azi5eYLh5AVLvJnZK61y8IuK1HUWgGNUWMZdAnlrChiM9wUAYEj2A",
-	"hsOGtXuMjVDh4Ws/akysyoiueJLzNqrr7uqCef1WjaWVN8BP/K0fyxQ2n3az7OZ0CnPiYAk6Ua5n4xYR",
-	"jBmj36a3ZRwzZLIt6q2rtQhDa9nicye4vm1ecam6tvq9imzvHUdDh+0nKQ89ouWuefEegdfPQuwF7fIk",
-	"ee6sERMhsmOYMwG4Dac27NJBjt1chiWgImDG9EUet0SEBRLCUmcBh571xSihWwvZUK4CS3Q8Tbk2lZpx",
-	"JGvpwIFFDUa/OIea8R4TAUl/21OLaiOikNiMdGOgvTs2u5qDjiy8TY5FTlZyxQqCsrfqLL0Tgc5VLIqj",
-	"x+beENgxKHxTxmEpkbqMQyJ7xH/HT/uFaUm6EU0BNKCKXDutQivQsgacC9djVgk5X0i925OJCP32dFMO",
-	"wnWTwAFa9qGNrd/OlXdAyy6uPdJNNLKNm3NoFMHjqibxI9bTuzLRh0+jUdQRcBiennL+59v6Ynt4UMsy",
-	"MUPR0ggGGZsLQgvOkQWMUVtDS7h2SBPAz0oJObQiRWT6xIiOSB8O2j3hgGFH23uVChaoDa5BHAeHpbPv",
-	"ubdXtoh+j0Y8BAT53SQqEVE56hc6GkWcqV2QOkAGD7026pQVOPQ+F2GiNGDta+AHKG0VQIrpM3qNIUv7",
-	"Dbw7aLQbT3/+2cGn/3Twh3/19NOPHj/6YeYFNh7/5tuPH/3wy09/ffDpP9kfp7hnFNtnMThmjTEFHMtx",
-	"G5AHupLdIT+JswWGeR+OWPChd8TawKPkvu3LKsGkuRcAStXGEUmcREw1j0MhVwM2ZybDQeZy737eKa+y",
-	"tFNXdcmSi4ceFqAx6ycRjQm7P4qZMq+brNy9tXE5hcmPBzJiRLP75YqyyK9SuPZQij5cAqbPI1QFqNbL",
-	"g3PZGq2xaNyx555HzS32NNJl4WfpA2XvM0deekTmn6IwO1rCKtDThD0Fm/X8tnK6LRcM05zt9lq0QCTb",
-	"fAt6MSfCXXTUjTXNdVhjnc9frydhZU6p86Mbl8ULHSl4depasGa7xGwT1fHsa26zud7xV2PbzX3MI9NO",
-	"HWPrzVmsOzHHKvF87etUoT52dVBmD9TAu26YLbLPZQQtlrHAtHaf4R1pzIRhquyJXfx1+w27kR6qp5ZD",
-	"W+IhFTteJ8Pco5W2RogZ3TNOjsXRL2oVFLoap7fKHq1C/iTsZV7GGiHFPrTaKhctM97EXTZiNOfmIg6R",
-	"CkL3WUz7jMR4ANQoEtqV+4y0ar6mHh3yqDydm7p3NQZk3qUbRtplgYxZzEgvZnUbUkSyvxvxPRbxgZRF",
-	"I7w60TmiMR0ybWeuXNDXulDxGUceeccj+2Rln3BBhvRtGUP6VeUJstx7n1o4dlILYzv0dEXm5pwvnS2U",
-	"0gWGC1GKOuQk1Xui5huJrXN9OEKSRKxuBvFEbBV3QzumgiU+ixUF7h8k5kgs3sSOKozGLN5O9CD762X3",
-	"HN96c6fhHXKqIDpBRrGZnZB0J8Qf0j0jGoUPXYX22LscD/KhzZDlT53IJCbcAq/IKJb7PGTxJRCjKc0F",
-	"DiCbu4HWo8ZDM3YueiVVOK6JAaFKMU2GVNA+8C+0zVaEQDuEOS6p3CalMfMwXKoHbEJCHub/pDEjYxmD",
-	"YAlz3495FJFQNjuiI1544R7vQ69CLpovvEBuYXvWEYuxlr/LIjkm/tr+ug9xf0V8M8Uy5u/CAW3ydXhQ",
-	"0klarSsBTBZ8ZH4zP50wyQpKpCc4pWqrI8CXJS+4K7IXPDKiSjMz0x6MGtvFvrADtPREJvoF80h7ikB0",
-	"zsW6bFvxkA2lRUM3yS0aDHIPYswTyGl1BDbGMkoEHogq4t9fdQtzFX5Vvp0dYwmrF14gVKgxi4n/oIPK",
-	"rdNok99vNptveaTTEOy+3g2SWMnYfN9pNJvNTsP8MqBqdyhjZr42ZstDv0nuUKWInzvHJ10a7NkiSPjC",
-	"A33QEZB9gRAptI5Cdj8Za48kQvOI+O760JwGbN8muQnXUCSUwDvD7o94jI1UIfIoJAnZSA9IxIdc28d8",
-	"M+ZGE5oVcGd75+Y3odcN+da911/DZpJkZMxusnL35Zvka1duXLvcBmWFaBlsG2+zhlwr1Foe8Y3J5pMg",
-	"YjTGWCqsro5QXPQjo1wQaJbxFBOlYyn6xL+1Q/v+FlFMhOZFmam53Vt9FVqeEC1dDStC+M3CnsgEH08x",
-	"JsjK5voGhlPHXLHLZvN2hL3Ia1Kw3JX6TJMrrU0yHvAIiHoGZjPYctom8ffRoGO75l4vmnfo28Wg8M5j",
-	"mUShrejFFA/myTrCXqxJtgXxb4dsCBwgwWT1d9nEJ2ZvmEeOmY4nRNEeBsK/toG0hO18s5UkCMxG4YpA",
-	"xgyjXjEbRXTCQrtWsjvo1bv2J1x0bi3fimMZw2KOGTFv8sbm1a8RC15WbayS7EaM+IEMGXRY8zFe6zvo",
-	"VkRFP4FSwR7xt4OAjfTqK/Y7n6wwqKx8d3DZw53mQwc+pXd56ON+9hkM4vffsnmAkeQCWl0xs13H8PYB",
-	"adIkvpGcPqySCNLTEgLefYZnsvujiHKBeWozYPuUkDp94QVcwQ68gpoLrSyzQh01Zsqj2SQvvLDDhyw/",
-	"PVeuXLlhHvyNnZtbhIoJLg201Fz9BRSNd4QRzolRItMlGZoPGdZlkDdsiuudxIi0zI6AeXH5r64MJ3ZD",
-	"YS7R4l/xtputFobyIx4wgb2CbHB5e0SDAVvdaELZWBxZlaPaa2vj8bhJ4eemjPtr9ly19srtm7deu3cL",
-	"zsn45hqg9ZCK4+kv//Pjz//xi599+sWf/mE+0NxYb7bwJDligo54o9240mw1ryDXxQAU8tqA0UgP3jWf",
-	"+6zE5ty224gqEpn3DiA7rsyKhOWuWGzeu11DqkleA3ktJCqQJjDuWPl+O2y0zV2+CffEjlQjKWx7so1W",
-	"y9rr2taog+cTwKlrb6tD5ZFpXZvcS/md6Dxjx94blPw0BIPvs2bBcsE+ECoZDimUEd5O0Y3w7DTC8KOm",
-	"fXANzVzwgDXeMtdYAzVaPbE3ByzYU7aiWtMuVcyDZT/kfZwulTbW3mMTywyAWhkWnTHDetyuulrzfpfR",
-	"kAum1LGnPoDBw0PZseNr8GzDc/ycPUn2kk72nZknmjTNla62rpzAIyQiNjKOoqtS+SxWEBQeCE4NJyfx",
-	"VK9J5KmZbBEfh+kTRSdWl3GzRKBTx+zFepOKwmoNJSwvY5lVrtn99TXUjKuKabX2IGsEssvDh2tpyKB0",
-	"Re/kaNrscoX6AEAIeKSbRHtE034f2mrHeTIqq8k9Y97zsEleF46eIZcnpVFkmRWGh1d3xJXGDPk9pm/b",
-	"1o95F7Ui6pcdsvaKMbUACjjnQLTdIDx4hF1Ub3EUngUxiiUSCzWt7OXY8UIF22ETx1J2i3TMa3fMUXDw",
-	"eq2D1/HgK7UOvoIHb9Y6eDO3heccbI6CZZ8u9FcAlDCQw4w3xXhnljslt9ZhSYGzen/VWlSruH8htLfZ",
-	"2oSfpryM7Ezo0Nt46+GhlTWtMnHxXjK+QrqBfETlWvlTtzkRh5gI1TnWu8KebOS9dYy5ZgtsToQAIKew",
-	"5S1qyaiG1THj/YGevcvxGBY60hrZs6gO0FhmPYIfzJmCLY3M3n7+NuALOYOsYjvnDn/TDuo0d9zh20GG",
-	"pWTfZVMAj96VegAEK8/U1jvqbjIq1aK7UiCcLSIiA6py2+mdhEY2VVW6adC+dptmxlpbe2Bm7yGS1s3Y",
-	"WG9CuNOeVNxOIxYjdqVkw9jUWvU+qdO3EvMuRuaPKkKzAL3HNH/l9kByoHR3NEnWCOiSIvm5AfDVgBE1",
-	"MLaeZRRyiw7jvnj1jkCsknPoYwlIQxLKsbDOPFTaMNKL5ZAIOSZG48pEaGU2p7muYGN37S1Cyduy60Es",
-	"JnWV0Jn2yJBRlcRMYcjH+EEdQfuUiybZcWEQN0jq6J0sZRawAIBjVNzro6Riqy+mvm/3XrWVnXMPtfkf",
-	"9rqIJlaNg/fydRlOFjMi8RXA8BxmyZxMA70LTrNqup68OCuN9pWWGWB6MAZS3Y/rhR9xTTe7PNaDkE4d",
-	"91ZtO7Nkcu8kVq4V98TDsxWv80Qr1nNNLDkzpJIGjIY2xn7LdjQtu6k9bA2Ogbs8M/bQ9VoHX8eDb9Q6",
-	"+AYcvL5R5+D1DTy41pjXcczrV2sdfBUO3qg1jI2N46ioe3RyBA3FtFkwKPsr7L8b3ub6hre5sTFHpYE8",
-	"zes02PKruOXXIin3sJ/eSKoZIRV92F8CUc7u00AD2RpPw7TQH4VqI3aJGrEo4qKPSQeOFZZc9D34exxL",
-	"zZrktsbg2p3X7+14HaFkxoSK+UrrWXGooXzj7itguglJItk3ainf9IX0OByqFWH3NYM6WEW0lE3ypsUC",
-	"+0bJ+rnLc9UROuYsNNvY+NQQ+cMghT/iHMwCn3SZ4iHLiAXRxvbbhJIJU0ZfQkSD9BPsN4OBXM2iiFAy",
-	"pGqPhfaGY64HXJD1ltdqtYi5tSrTNvhybuIbu2NeWOMY8t8ySDfWr1wnLXNfQKAuIJqzYbyCq+bMxXI2",
-	"AtCf9X1Nmw+HjWiR5WDt53zRZ8sVXUT0XmwB+TKHXKJErDvuZY+wIeVYWRYElmbGCUorwTDSP8NDTiUj",
-	"DVelsZ5SeVoiLIt72hh0dtvnJGc+a14ef07XXYm4nGrb4BlDliltMzK2XNdXMtY2gJamm0Aa+Zix84m2",
-	"aZ4ULkbkPnOd9DNaVv8bt3aIGTaet4q/+VAVoTwIUlnZ0BG+GjER7kJ3B8y7shfJuhER26+9BJ09253G",
-	"Ph91GvDFirEEyYuk03j86MMnv/ys0yCv3yXpl0/++qcHn/1Np3HZ3yIjGjMB1NEYB7aVXsjSaa5lBPnr",
-	"dztiyO833dPjExqRDoP2iL/qO/OcIwuqmXfEFLeJn8FofY/4GY7W/GU8A/MvsDWaD2aY5l85Fiz2vY7A",
-	"xKkzXHelML+y4SiSE8aU+YMKkdBoN2b7TCRwkZj1udIMiwMhr4Xt0jLy2dyMYqqfWqZve4SZ9JTu32+S",
-	"mwVBZbSUdZKM1eAY8ZGJe0wnuCKQZcwnNDR6yjZsg4eFK5tPQA0NH2gff2L9odmTMBUF69/HdFraLg2S",
-	"mZBEy4QkOljGc+oIo8ibxE/XFaP75iWPrb3TEROZ2Ebv5q1vER56xCZ8PAhBoBY3bphZGjQa04mlZcPn",
-	"e8e3yjzbSV1rTFkXNWY2VexirWQH3e6BHEI+HnL0IFcAzg4y33zpOWtBxjAumGTYiR4kyUVWP6M8nIUC",
-	"14Ts2cXaJGnXAtzIIAG4wnJYsxxdJVMaFufBAOt5CNTMECGNb9rsCGefIBWwHLGc8eEZO4JNdbeLmb1E",
-	"d5IzxBiPcb30ZBLbTmaQ2MaEaVoUZN59R8AiUyCZjJCKIpj7nbR6KJdWXDm8izTtw592Bxqv3SfNZvMy",
-	"ETSO5diSaChNHOGFed2Z6OKCpIINzKWtjsjFztHG1JIMZBSaxUYDZlaqjQgUpaxtXGheACwUXJlN8nqP",
-	"DCVQ51JjcqHNlYO8EMTqYZAPuvZ5HQF7AW+3S2O2y5TmQ6oZBgONIoF5ehNZa2gwYMY81dL2SvSA5Nb8",
-	"Q/tgGbp9ByvQ7VzPLiIvnQQvfcZscs2VED5kL+J7CDRJZYhbIrjds7+M4EbTNXe2mm3NltqhXOmbOSDa",
-	"YsEOd+Z/rBPuWDix4dW+/8swxYuccU/GerE7QIRlgTOAqiesc8YOtF5aZDCwjuqccVtYoHaNI+9px0Ex",
-	"/1Akfap17OtGG9c79CU2orG2jYRqHH8nlvtc1B3ITSwuqnHkbVfvV+to7P9b50Bec42iyH05lsMFDt+R",
-	"dQ5+A02oute2h9e79itUaVfcXvcG+XPsXabq90Q0KWoC0DUo8PBPntKNQ9QdMDNZ2N0e2sg7w7nqgWtX",
-	"5vYNPNRVlCttMYRg7+eGx4XSjIZVY7EnFMYyr8P66eZ37cgXcLefKWf6LLxYeN15sHbqreZxx3Mc1Xle",
-	"6VtYlFIG0IHtjU4ThuKNyrcIX2yDbAN5CH5E1J81XgF+LMfCUfGBIy4ID10t6NBLgZMcHY+UfVGhd5Mo",
-	"Rvw7b6DHmY56rTtZdceu8nDtAcIzH649yF3hoe9Zo1hAxNDBGDPWRvQG5nkr4EOEYZYHQlOTRpGHcIzY",
-	"gTHbhAmZ9Afg4AiAwZJuogBtRAIahwTQIIG58Y4L6heSS0RL6bmQ3niG2Q7RyZibReIaUQNPnZrqE6iV",
-	"BSmWWF9oXLtNuHiuKcOJ/i6bnG3KKcDScwwTYNlC7h3C6G39u0s95YOU6xtXNkmr1drAjnZ4IASGcge+",
-	"O6Ci33ybU9FP5H+w924GRrG8lVbXpxlX1/XvN//t4NefH/zo3xp5bsrDHQYcNcQh5vmHrv9DuzGKpRo5",
-	"6pyF5KnjJK4TRV0/cWleJsmtlXDk7JXXeEXioOYdnx73vGS8LnSMFtcFoanEqlZw9TJXdVTedOIq0yqu",
-	"YneOLoyx1EDZ+I1Rbd0JyFofN71VIjll5HsuUGGUGYRV8DejDUMJbAY5ZUpFR0gkojZqF++RVz8QLWoS",
-	"APlZNRKyERMh1OFQ0qU5XuKRjLWF4mfRJyy6seyjZLsjrF6EW8ncrfbYJE9vXKJIYN6O7sefpyI53JY6",
-	"p14w4NyolPZP/vpPDn7y40O00Y3t1XUErqU9SNRAjgptqaFFJV41Y4VJL2tu+/Tvf/vkX//i6Ue/Ovjk",
-	"V09+/MGXf/WnB9/954NPHlXcbuPw7d5aWHEgc/5ZZ9/yN7ec7mXOgCDTO+LiZtaeIxH/JsCukpExitcL",
-	"EdJqWd+V4WQVqr4a7etXrl+/1rp+TKm+avNqi4ARIATuFePzaJn3ZOyl4pS7zNgUJ1ezXE5+gxVCnkeX",
-	"XGHdSvz1xhElwTeYPldh8A2mq+XBzuF3tcy0H9rixwLAlm1arE6o3rpHyoqX7do6Hn6tKowM82PDEKmR",
-	"tifkGKtq85ZaadVQui4nWT+LIycsTjOcf7v3mhTs1ZTo99R36ry9eSzE4pU6pROvSf2qDKEM7Hmr+oBt",
-	"mnlPZnNSgflVXOyX1MzdWsOp2lwkhrjQdqifx8ntuUrwufPOCvEv1x6hwJUJMfu8/7Wy0Vq/bPu2W8/O",
-	"XAUqXCH3Cp1y73OloWpLMMBZYPm58d3MBVqXPZLiC8eSoIxRNvY45iOG3iK8nEsqTSJvi0kKGehhm4hY",
-	"kSGdkFDiSG3McAvwA8Zn41FEusA8kG0ysn0oH2Ccts3WjRQBlAg8AkvDm1mdepu84LtacCxUpyJ93I5w",
-	"12uTzfWNtINFDL7lLDj7SUjMPJ69+Lq/DmXS9PBTA0OBzYSYKQW/1XIElmVF3LQslhY5h2DnwUc/ePz5",
-	"P1d7o1/8yR8//fB/Lx4tvHOeTl+Z9rhllh4Lt4pbGWk0uDo2Cn4Z81yi/C9agNSFHE9Z18+F/tdwtxWj",
-	"8awoaloiZeOhEVfas91N91lsuSu4IBQUcBtyhTmqacS8kkQBblCzuEcDRroJj0KLyAMyGB0zhmwqKUhW",
-	"S4n0DUjj/cbdV5rkG3yfZUixFQrnXQZYE365q9l9AEZJDTWOZdoOH/lEvHoEcJmptrBL8+4QuWW7IwLp",
-	"a2ALOnCMcF04K6ubyuFEYbzGjdGFRFgLJMChMiw4lAt3JNw2zbPZiOhbEFu0AZqNltd4B3NfEIOMdaPd",
-	"WM3ff2GVdA/X0DnppIsKR3iOsP24QI6NiziZUMWDXDvLhyjwwKA8LPoAgVCwamQCMCILnrfwU+RMosY9",
-	"eM3SPHFFIqn0VmbG+6RrTGCwiozNezhsgccdPb9/rFrSwh7dPDwXLzHbXOSCeuwLGSFHXeY4SbXSo+W+",
-	"u9Hn9XW5Vx5Me33K0QRLJMzXbPMsc5kSV6kk3uf7Mm6Slw4B1Yw23mxtzoy0LaNry+jasxVde0bDaG6p",
-	"uOCYAzEUF82rVXGtLLzjyNwi1tNYb7PH2MgWftgSXOjLhjyJAEEDskWwsF0AyWLhOiLrzWaLc5Dc08ga",
-	"oOgCepjS4FEeTnCaauvMgAcgMVfhuX6nOsDz9I8/QbiBQ4BZNviLH9HZOZVAzoU0G5ZRkZOIiiDB1UmJ",
-	"Zu9kIh8FP2AtRRDXSlJeUiQ9wUO8QRSmVbwZxUAZFpgoHTOmsXUm2FYWQAwgNPycVZeVFmFtp4M9dcK4",
-	"8hoLLszAqUprKvRkxKpC9ubIXQjJ15WM2zGjO+aE0y1osNM4P4CQvuvnlaeOxYVYJldHqMM/Q5uqNJLp",
-	"CsA8LFE3uy3kSsc8wHijZUDuutpZIBuhcUigWZ2tIV7BkNrBo++QLguk+Qq/ubxFfOg870PSEhmcs4bx",
-	"HYGTCLZXyHs9ZiwyECkyETqeOO6slOAXisul8F1CELit8BSsMHZ1BG4cyJuJNQZSuM7fHeHbL23hMabI",
-	"UjhU7oxLyg3GQ/L5isnCGxas0UuKAHXXmxa7kaUhbetC5GfPcKmOdvhGdaWD3Z0XCp+aibp2Q8sk5kq7",
-	"8K8zGA8efacB/ZphMhvtxsE/ft/88tHnDa8R0S4UHnz5g58cfP4D7BKmabQbyNBccmP9aqt1FTpXctyg",
-	"WVsiLG5sN5784m+f/vEnX/z422CZGk1jbv2P3zn44OOnn/6AXCcHn3xW30a1L+F8ShTcCiiTzWH4POfq",
-	"nhET9kJbpdthCL0GUjEzS6HVt0tPwyZde2A/zgtZ37Ud1y09Sl/K0AplrknfNn3N9LjSdGJLGYS0RA/T",
-	"asUpCOCkd+VpFcHrI4vsZez6WYld190QpxzAtoPYwth05jABk3idektjJxlh74rAhykUfAgkczYVLwUr",
-	"DWsffSWfUcR5hm40j27nbxlvPvV480lqkDNxkObLWLu2Zkeot/M9ehSokqnOPE3yKt0D2F86R06boM4Z",
-	"GqO1P+2GeBWV0R1RxzupjFCfgW56VgLUeS8kBnofoTkAS5x/cfCzXy3sA5xLmLqemFsGqZdB6pMKUp+8",
-	"R3DCkeoic29luPrOQAqmLIMmglQsh6aaZqY0P3oWZmfLWz1zjLG97N3UVp0od0fkwtyWUS4X4F7xf+f6",
-	"tfUr11944YUX1jeubPoe8d994YUX8nQN/uXyOHgVHVmOC/bcouEpsRAXlWw+rlf2wgy3lsS//M7QGDe9",
-	"v1umspe9yKrxOAoOXhzV3PYbZ8TrWwPUV9iTz2dgfiDHxbC85SAML2B4/p6WsbX6LBu3gDC2MCsyQsft",
-	"MIGRD8f6WfCdK8doyF3ighci8Tb6zoSOJs2OQDHpYtq3muvXNlM51WrB/1r+FpbYWBpxR0PeZQNuRNUW",
-	"u69f9C9v5ShbXVA/kCHLGgKg2O2IQzH+JnmFihATgoKx0GYgjB0Hl9gim60WPP31VqvA+wl8OWrL5Sjs",
-	"L45+9sbVq9evQ/esjrDT6UZmC4fCfC/AJrmFysIBSUjEtHmDl0hAFXPcu+aH/5CeC3Imzvnjtvdnlqiw",
-	"mgSoXmcnK0hZrmKLUGj2kT9cp9BMiEelM2t+w1FmuQhSNxWxlUYF0jOGdILco1wjd/y2rflyT1vQeOZo",
-	"bFtCoyhl5GiS37PcqlBbRkcjRoFDFxs0eQQ7VxIZk0j21QzqpyIB/AWifzJSzBzZ6MdUIKfdFN9T6pgg",
-	"aUaeAOpGSgB1RJb6c+JXyr+tZQZjmcE4pQzGEZnyzyWhMdV05EGBB+5IuY3XXNoCJf/iKYvjCdVl3uLZ",
-	"wdznF/n5Ji8qduTWmWQujrmgzwowP0c7IjIm9+aWmYwzQM4vsIUuUDojv9aOn9PYBmfE+p0YctZZX2vo",
-	"02/LwqARFg8959xkZLS24SudqI5I27tk7odrlpUSWJuTbBeQImzfM+4xklpMiwrtEGhqANCs37WdNjpi",
-	"FFENh5jna6d3tVIqL2OKO7AS+39GKvSZwf+XuDPOf3nywR8/+fHnR/NTzqcOYFFBvMy1LHMtJ1cQcMIa",
-	"5zQTLrMrA2wnIi2JptEe0dI7FOPCvkIkaysEyZTmrLzGRe8Ib4VL3WD+cxrGp8WGyumbn9oN5xS8x5vX",
-	"iuFvh6EiSg4Z1Cxme4HQ/EO2sawxmWDfLaxxVKqQtsLdQ5XiSlOhzXH9hMYhpwKPs42GXQC/PM+J8em8",
-	"KDmU+kQqUOrw7PZgqrK2aByaIaXtvcAYGyRDKrBZaXYlKT13JaoLBXQ+jhYulWufjQFpTYZSacvbaN80",
-	"GmrQxcEKEPtLu3YwnORi4fNCyhcqmhyygCsuxW4sI+yTYv8e0j0oLQuzzkDtxpd/9EdP/+WnX/7BTxrG",
-	"YRchixvtRo8NacRyfQC+/5Mn//WTPK4e1UzMhjTeM2bdzz85+P5PHj/64PGjDw8+/t7Bb95//Jsfmh3K",
-	"NYwB7/Lk/V9/8aPvL2z8nWt8ekmFtQxOn2JwOkgFTLkyO88wdC4APSf0jEFGVVARLgZtybD04JCqyZis",
-	"st9sodTsYPQyDn3x49ALmm8nx/xi1yAuSqOePJIpRDCPzB+EC+IUp5oVR37mQ8hzghbLuPGZxY2PJeTP",
-	"0n+pHTI+KkeLXXopnKUNGEbX0Zpr0ovlsKAy0mhtCpAfA7TPcbHEXJlbSTkvCvs8BGALBv7jf//Rwef/",
-	"5cs///fHj3568Ns/OGSUH3zw8yfv//rp//j24kHZc4zHzgvFLoOwyyDsCQdhT8BGP+HAa66jhJrRUqKS",
-	"v7Gkh4RATlkW224SiJvOh2pm95YokjQegyr9CHb4NyDl/5yZGDt0jzn0rWsAQMd0sii14iLG9Wkmo0+2",
-	"i8LLxo4Qcpx2gCttmTJnkZO7bMQoNEvgh4jhmrOaBZzi+l8ynZ21Tl1ATR51MwN9N83XHeX39fFZwU5M",
-	"8ww4i2kcDCaz2cBcX2WEcmk5wrrWHDF6l0VyTLj2SMT2WUS6E/vBHNedQL6gnWtMiSxD0JtyRGMmMP1g",
-	"/tADvyMiRkOVeQ9aQssnnR+LQ4DkiFzhJ84wOQLMRFAlYUamB2wIMSpgkZSJbpLtXEKiI3InxwyxJFvE",
-	"13EiAqpZaIH6rmdTzLDeqyLp0Gf6m+nMnuKWz25Ssef7sUxGzefSXdfu8R01v1s5ZkGIvnEycxsxZhG8",
-	"gPPJPX7DjLOQeZyzbx0Lf9WuvQl5QY+oZIi7ITSrV0JdRhSRURIHAwqcfhTrDtO2B1RpM1NDrs2W0jEV",
-	"igbmqjNZkV+14znFte5uUbHS7Yw8n2t9PKBT2fXciwMKR2yad/LG5ElUys1Z60LqGWyVd7gQLCRw0CHk",
-	"iWBjpnST+HtchD4RNI7BTpSQNJYxCHAo2FLl8JTX4N6Hnq6kQhUHgClplbsmuz+KgNTMMpjVqpm17X9n",
-	"bwgzNiya9RpDev82nrPeSotZaRzTSa2mUM8UmMY813wkDcz3EkaD85Db1/j3M1v9+rvAvj2KKBdEs/ua",
-	"0K6tJE1BM+ND9YxjKrTK17OSFV+NWMBptGsDrf5lL+OiHNKQQd7SOIQ5ikYamW2/4isZJWY86UkDOhox",
-	"AZX7A660jCd+Lt0Z0gk4kzIIkjhm4W7uzCGduJpaV5sZyFSOkBV/FEszVBigNJ6ANZihq9+K32eCxTTy",
-	"L2M9BE30QMYpR6bcY+KSIirpvs0CXQWp6QjA1OCOgMvAzHKVGrsOKgOVmKTHyvulI1TGbL8LhZPpwhmN",
-	"L9//9tN/+ceDDz5++vPPDr77vYNPvv/F3/708W8//f9+89HjRx8//YdvP/ngz7/4L798+vO/zqoypxaR",
-	"eWxQJ2n4u77EOh9wC7ysJbJliWw5vRbpFARLuYY5F1QL3H/tgflnETyLOT4rqKwIeB9N+C1RKc8MKqV6",
-	"rZ4yHgWWV9plyOpxIJ/mQ1aOPDniYjsj2EmVatmxe2kJODl9wMnxJO8zUpZoFtIRASawzvKGMRD5kvFA",
-	"knFsNhx3HF3lWJHTFufPClDkyFbruUA/5kmWJehjCfo4MdDHcY3XE4Z6jOhkyGbRGeaasUQRcYebv/ON",
-	"9bFsiNE44kxpEiYYpaiQhVBolzbhsgM4Jw5BCI/WDYziy1g8NGof8h6eXoiPbh4Kj56mEWUHMj+c6V70",
-	"MqKZTkVu16ZfHSGumc+EnEW6YhTLHke1XOksxJC0Mc5CTyYxUcwlakY01m3id6nigU9WzCaPWSDj0EMO",
-	"RMhrQ38diRSIhUApgGmHhdpckHeXvY7wu2xA97lMYp+spCHWNBGY5Yi87C7megz7Iw4wh55r855M1GWP",
-	"+KOYQVQ2YO66XJOI7zFFuhOks5ZjQcYyDpUDA7jD4BpIg2ppJlZUIGNoNcZZbP6hfXW5SXw3Qy/amYE2",
-	"xMjtB9ldKRiQ8aVceBA6heiskBrnm+daSHqWfJUrxUV/F1eLb1EJGEeWSQQtkcaE6yaxcNXDZK8d4Vhu",
-	"ctw25ZCAVATbFVInrYTZJPf4teWmPf4IkhPHdg8vYDb2GUrL6QmqsBHtDns+U73IuIjQlj3YWlhOfMRO",
-	"zM9EhvedhEbQOqpCZH5TjgG9ATGeTCYig0uG9LG7OYvCjBnvDzAfTOIkYha/YyRPzOge+BcoWGWEgBEQ",
-	"Lx5JZSWNOsLcoscFFQGnEQmppoQrL7vzmCrSjWXSH2j0XGnWUg3oZ0CIFslZ50iI/2gn5Az2mrtVxV6z",
-	"r8YlkHDin8+dZ9ZJX8qwaK2kSzG389x6ftb3XQZ6moX+S49K0W8FJmYqCBMhkT2wPoD6lQnNYmT3HZZ1",
-	"DfWNTrGIutQUSdneOoIrRPvl0LxNcjcdBuzvsLR7e5rwTITmkaUNNz8kwp5QRbCeXr6WWs7mJEV8mGeq",
-	"raAPdQmtpZzdGLFlaN6r2bjwqA/3bPNdpXTul75SNhfPMJSxCgoCb3y6/41RnznixzmigpRIiq2pQxRj",
-	"GSVdR7jZsd4J4WKfxYq1HQ7ZR89AJV3FQ04BCeKDjxOz2P5o/wzNTyoxSz79CdhezPdsOIrkxH7fEe5v",
-	"oHAfyESxgYzgAsblE7lLRwg3dvX0QMMCQOiu1AMjahV4OndgtGgApYN18OUUzOwRStK7mdmSPcvg5IHg",
-	"toO0DC+2kwLZTrGyeeIWEM04SWRls3Xj8hahxP7tLFInlbGz0ZjCxRCFm7/U1Raiw7OefO6GZiBdCUTk",
-	"ikW9Ntnc2OgIhxEPeBxEzPlpZnq48SotCfmYTkgsExE2yc5YTmkGO7G5pwkYGZkVNxkxfJ5qTIwTThcK",
-	"FwORz3bj4Lu/OPjTjx4/+veDD//myV/+/dOPfnXw59/+8oN/QWIX2Ce7Oaug0W601q/faNGr4SoNblxb",
-	"/drXNrur3SBgq90rrY3WjRv0equ1bpSXbcS60dq4utq6sgpfWiVkF3X9UlQ3w+cDo0nf7xJKs4TSnEY6",
-	"AnUd0XmxVK2yzwVWk45h7YH7uAi8JtWrPRnnVFUFzuboAnWJtTlvrM0tYVzgOHuDCxmeJwa4SRccnS78",
-	"BIuPazQEgWE8kMbIKxqGl5QlsZOyFJ1zjCV6RgidWVor77gvkTqnj9SZvx3OFbFzyCubLz7d6poN3blp",
-	"q6hThKUlusSOSCGdeFMKgbw5kNiUCOxxz2WXvDwfd37llsB6zkJ7PCvQnszKXr+x2vra6iLNgbKYyjmg",
-	"fOpKpyXaZ4n2OTG0z8mI4RNH/WBWuzLKfmufxRMCBxEOFnTg6pcKyX1XkMTFKNHKpZTMJCWahRglwtaB",
-	"hN0fRVTgBoPgTMxGsQyTgKmOyHoPsvs00NGkUFmUdfdz6AAEBhBKhjJk0SUFWKMBNTvWjhpa33lkPODB",
-	"wPWKSKNXVJFWZV9Te9d7OEOnKI/gDq9wVUo5ZQxKfJIRi/Exl9Fl4sAYsJi4KLTbtEv6+CFmz17qLBJe",
-	"ivWHTOjVSPYrN+NrUDPsSokzzlOaKIaAfsdCEXPldlfIAm7b3M1Y43j3V2T/YrPdZ88xP1kDnAKy/3xu",
-	"JkhY2DVXoFB3CVKznCLWy1OSucNPZmfZi53h3pqr5fCw8lwyF3bHgdULwIlaW0qdBVLCLfsKFbIdRXbB",
-	"D5eqI131X4mVrWl/rvU2lPuZwOM9FkyCiBE41bM8FAWdMh5I4ytjEbncZ2FhM8xZ9Tigi61EzDO8Kvdr",
-	"UD1AO8znc0+BDQ1vO2UxSs10lKIAPLuQqD8c8cxNpWm/RFEENI4ht51upBG040ZirhxoeTyYzN5IO2YI",
-	"Z6A6dmh/ltowMzHdsGWpQ2Bacisb/r0Ii3rtgab9OqSt6YrO2Frt2kYMO+03yWZrMwWQhjwUl/Q8stYd",
-	"2l+ytJ4qSyvIJdmrwF0fdZ2a82xAyTtzutYd2l+Ef3VaFrv1mnOYY0aNeww8kfdHPJ5kkhyKfBWdqHYu",
-	"2GSPF1IwLyuqwFCWOTvrhT2LxnUrl0OA68nYXYAr4KUXQIPXJLcFXjyIEsX3WUc4skB4EBIzaDKl0hZT",
-	"VXqoFFGa4449oe14RBAQzkKj3Xj6/rcPfvbfn3zvswXo4bMnuJOA8np4NrqyKmVAleJ9Yez+i5uhXyje",
-	"f7Gj8ndgX4OsFEcTlbOC8HPE5Tw9zW2KqZr0NmeIcBYTLpDvlsCCZZi4rBun2OEI+Dm13WNucMcIrFkh",
-	"CujZ7g6CSDc+y9LWxHrD/MrkF8KF4kMWcTGj2DQOsY5ywHic6krZI/gwHomZTmKhbL8krLK1VaMeOt72",
-	"6D7znG5UltcGITXTWnFAVUdAYVVKEU2cRg5kHLLQjqMYFjlE0mnsXTkWiB+wGg2PedFcJfZw6H6zI9xT",
-	"lj1MsSwkrdU8VBXsY7Fp7ggjX9wv8Kz2p47w4W/8cYtQtWdsETNMlQQDQoH805FepxfkGhIqI4boh16i",
-	"qotRMrFh3+85FeszocG6O0taU/fMjtr0DOtP3a3nh6TsxDyfhXA52nddYM8E2/+C16LmBUMNko48KccU",
-	"7XJRvpFEREwp4isZa1vQAmJxzBXLuU09HpkxZ6FkpS0ZyBwLIz/usxAX8xzKbDz33Fte7DTjcy54yhtC",
-	"86jOOZaX41WmBzJcdGA3B1QIFi08CzJmC55zByAbetE77SV1ztgeykTobf0Ko0ovcsKrUi08JBkvesqt",
-	"+yMqwtNNQuSnen4qO7fDlhZzYTryhnP+6wtA1+IKg4FG7eT5rt8QoWSKUFsZ1ySvi0IvdVs3J6ROa+cO",
-	"B7UsqEuNHYi9Ok3oHudmpoPPoWJt2eHoonQ4OpNA0NdjWMSHavZJlwZ7x+uGtDBEM6Sars4jHHndNUrJ",
-	"akjTJte5rdoGToghtCOKGfzhaEq87KeIBnsWGdnjLApzPwENif0tTrAoN+yI9PcB3WfIOGINbZQUKB6A",
-	"XYT4StOI7YZ0ovwmuUWDARHJsAvhaUG6aEFmtjmal571VFVH+G7EwlinnaTVuhKQqy2fmGsHXE/Ii0Qk",
-	"UVRFavQS1TSjK5nJnPBS+iDYZcY+hc180T7UBcDjmD1bwQdnn7XgV4asR5NIN9pXrl0FVgQ+TIbwV6vl",
-	"NYZc4N/rqTPJhWZ9kCOnKa7yU1MJgh/J+JmKZp8QRUoU2XAPBGCquFFqOHvmMM2HTCZ6VbFAilA12tda",
-	"bjtDR4M5gVwEh/eY2bAYj8oaHKWhKNgzdp9gQqpPRwipXifdCfEVe8dvkt9lbJQ1SoIvyUQmsFM7YkBF",
-	"GFlc34gq0EJUEZ/2NIv9rVSfA0uK8Zpp7BqUUbdtYYO4SxLFmMBIWsH4sgZCR+zZ8fCYQFSsSbahrF9P",
-	"0G4dMuqIW8w1gQoFwNxGY1eFn27tH5MhsiyUBNd0YmjA+wOo1HunaqvDlJXv8pbX6Ml4SDXu5Gubjdwm",
-	"b5Vs8iomylzR4CVVNZB8bXx+OOkQkgRb+uFdlTbK7pQlC7ygKo8F3x7hglAVMBGaBQcTffGFzMsyMntl",
-	"OgBld0NOylixUCVk8GfnXjhRch+vsxrTWQ2ntiMgAWMhgeMysmrNBBX6kiJdqowtGsfGiPaM8HB/INsF",
-	"RoXm8LXesqO5SzU7R7JW2CI4+OoNgr8XdseIas1ic/T//fvbq//XWw+uPPw/znqT5GawBqsQfcb6SR3L",
-	"U3drGR8r757DIm0s4n2Xbg/jReNrf7j2IKSThyX+c3Gqb997nWxurH+NBDK0BMAWpdB4495Lbm2NqB6U",
-	"Lq1i4eIRltqhFf6yK1ElUlgbHHArVBtTPnJ5DjfIjdbGtdXWOtKclIw1pLOHmeoLIzzKt0I19AY2Ig7V",
-	"S7nNGBHsvs4JIw/C0YngOkMTWsHDFRnLWA+Ibw704aA0yFwQWM2O2M4Hd8ypgRT7LAY3wkLReEplCAIO",
-	"LSJt5BrMHwJvuqwHJW0axr6FchpdQTjKnBF3MEICfg3eBqymPuWiAlmT39hnTCBxVBQOBSqerzVb169s",
-	"1AfgFCRYos+6grcwz1UODP1K8vUvi3KPH/W5xyx8L6eKKjRRjUjPjXlFuQXVNRX0gbjLash6XPA5mb0o",
-	"wihNCm3gylp2hIYhCz1jWKPDFXI1ioxMBjgCoXEw4PssNELYmIVBlFSWBL5sbvFSbjw1uaDd2GQvF5qS",
-	"8eH0RIVTBVx1ahc6wWZCgAnjOWW+t3lL2dXMKzpLu21qbmYB53E2vjJWGzwOCQvLwm0XfNRqww2WaC5h",
-	"UpqNyMN4s/WzQqMImlMCnzrSA5o/UxbBy8Dqke8oHFCB8QlqC8kTEbKY+FTrmHcTY0pjKHGPTeAD85sd",
-	"8XsZeXowYMEe7BUbkhnTCeGiTe68fm/HI3e2d25+0yN33tjxSNfoa/Cc+BCiZeTlkk1go52JYiHU0GMa",
-	"vSMg/DJzVJY1nt3nSivbYchptDbx3WT7yG84pCI04+4ZP87FuCydvI1QwJF9vs+EbVo/bBL76LLXEf6I",
-	"xUoKGjmqSRbETPtuaxfwSrKX5X0kCWgU5YBIOcZ5HIDs2TBLNZPh1Oa6UISGOenVbljCyIbXCAaSBwxH",
-	"v8fMZhrCg0W0y6JGu3Hw/Z88fvQ+DBV/1oOk+PPBj34EI8OfQxZxsyRdnNkdiA1Gn/zg782kJfFIKqBX",
-	"/NkHT/7kz7787sfm589+/sXnv81s+2ESab6L46tv9U29ovNhRJxeJ0tixLM0Ei+03bcdhpBoYlFYob/q",
-	"mXszTD1UdvOMvLUH8NVu9lVdQkM7/FTQYtePJnld2B6Ptg0IV8QM1UUPWBSpNLnnOcQXukbOOmxjd3oh",
-	"sQiGMdUBV9w1FhETaErvYv5vyy6JGQJxjSbZst4/XjTEwhRG9tjEaEDjRDsliB402baPgoFSKUJuwWnQ",
-	"EKEjZGzbJFg6PHwkwjhAdsd0UqZLcP6OrUuWXI4nlsY/0yars/b2LLbS9bo7egbtY7YxIa5kNK1HrAng",
-	"mV1k1gm3hWe2xZFR1ZAst/xEGmNaUcQCXeah9Zk+/to+IxLIGop6x/mNSyLI0yeCnPbhjq4CN2v7egut",
-	"zKkFc8TOrNkDbhHfbj/fEq1DiVFofChKxgMZsSYB8GvolJzxsWB/WqfNPAmU7RudAyrJ8odNiNIc/Hzd",
-	"Ru/U9fqxwWdM0FuP1mxqdCubxDd+JGk2m2vwlW+VM0akB66jGYBsoNNXR2Q12D2uIY2eBnSsBqV7EKcG",
-	"x89ZBDddSBsygCCMZEzCWI5GGOjGufGm9a9Tth2x2bpRGuc2L+QMNeyzwnfpvK3Hv/nhwff/8uDjT7/4",
-	"zV8cfPJZw2tkst0cN6T3dyMm+nrQaG8AHORI8vJcqDEXkdlLesxlJP7E6DFPUDl5dULyx/HTUHAvDsuu",
-	"0G+l8dAdEOmpdrPpUAg+5jHXXuoIZhlMgQCUHJhTFXQc9o8sKBW8TEcoOWTFhmoqpUHGSznoHEBHXYhV",
-	"Z20pQWfidOcAX/AMbyeh09hF+VEaEzRTfFjJHINtoJj9LorsLFH/e7fvrP5+a/XGWw82HzYutOy+CwDO",
-	"MgmetiK16S98c0NGxZK84ALIzB0WRWhtUvcGodGm9T/Tl7mgG5wKSxquGoM2E7PzDP05QFhMeKzaMcym",
-	"1cpFhHw8z4deosqSDqcpT89VLccsX/TtcpuubBHNXpAs0kjLRHDtdYR1CzJKYqzhBmm2lfrnvpJJbLwH",
-	"j/RogKAU9NNpoajcBtVg1L1EuESUTIS2TbCG7Y5gQib9AdGSdBMegUMm4yE8V2Z8V+FeX4a5wOxS41Rl",
-	"SO4+M1Ob+GQ4QV+ZNOd4yhWyXiDtykQXthOk8GojxYs7Qa1Z1mLQPKXa/5ZZiRTjvelwYKnkq3qLhkDE",
-	"aI90J/Cvh08yAC0LdHNm1Tr9z2JEbzcJ1k1iZo8LpN+ewohyoTS1qN03dm5iCzY3IrkPTB2HGmMfysoK",
-	"xgC3wHiMLa+Rb0BLWbbi7fzgYjyO1j9S9zB8S3B1EYJdh1HFdkONmAh3tdQ0gjE32o0+IEdgZhvtxnoL",
-	"lnd2RoDFJ3AoF+5IWCSPH3345JfGe3zy1z89+OxvGm89fGsRe8OM8ZZdR2duaKQ3F5WNFN4skE8vzYqL",
-	"YlZM8sqtx3VRBGEArEoUnohpMU94jmisWLXoRMcpP2ZqbIb72owdAn86ZqxQtwotYIwyVi5fZsyntEtA",
-	"UeQhqbpkSlzSAMbtiDHVSBJtuVOsY5M6RFRMxgMjdFmkWDsjVIBopJcLHEpbUDsu+FM0CNhIIw1vzMoj",
-	"crFix5eWOMO7ZrKKwg6L79iLxMg3sv3aS2jcrBQ5JTqNG62w0zAfAuQhIC+SS2PWvdRpXM4u0VhQyH2D",
-	"77NzEnF3zLyGlTW96ZrgIreGni1h9/zIr5sDBiGJ3MYXYQ64vYjQOhGBhZiwao/nNv6O8ZacY1Pgnir1",
-	"BuyZF5tmGx9ifvmLncavjI/B05fnlqP7psqdsL/Pg1DeSztRQzG1LRXZIskokhTIG6AoA9SPf+eNHZJb",
-	"pGsP8AOGN/H1WugetPWBH4nS1CxY7E/Noh5AFP0hhYxSvvdxIKNkiA4Lo666vEnujYC3lEIrZOeOgK61",
-	"5adwwZvpfiI+u69ZLGi0y0OfrLi5uewR39zM94hPI04V+OjI0uZB3XkffkP3dNdqo9w3IdOUR77XEekx",
-	"dDiivC/MQXIssFN2yEY01kDWZv4EpYdtt0ex3OcigLsYGx+O5krHPDDz5nMRJsoe6z7vIqUh3DX9LpAh",
-	"87cwgIPoS2JRmM0+EyGOw37R5bEehHTikxV//caN1mrr6upGyxyQfjj4wx8f/MkfEvx1c3XjGtwtSgSN",
-	"yUZro7UaMTraXG1d8S9n1+UikEO226U4ffZbFia4r3PfySBIRtNfcmgZorRyDcXt9yNoRs5EUAJutU/s",
-	"emv7rsF3zPpmFrHHq5uvip+xKhke0P0esT6Ndt3ScN92E8UFU2oXtlT+F9f6XOW/pEIkNNqN2T4TCfPJ",
-	"ChfEdw6x76V1SR2R1jBZPJWWUXgZobPFEbOYhbtS+BhbmsgkJnIs0kjKHCAwua3ZUOGMAesWjVlHKLM4",
-	"ocCqOyH+FtIi/L/vf9vHuPt9roCION/EBBKcYdsG5QPIO0OZtjNBMVFgDF7Bxq6NPSWjWKoRCzSAhJ1t",
-	"56NQ8D3Y9yGJ+B4WVLk9S3josGJ2ZdtpUnLIsEa2sAi4ytHk2x7zIMeMtd0BBJmikybxC6sAEgVtMqax",
-	"8OFhjBme/W5r141glMqCu0kwoDENtGvADoa3R4Y03kMom+WSNi84F2mJAIUNv2MnGLbPYq4nxDc3NxJw",
-	"CxrwJ8qssdyS8KxjkAZA5Bg75d+UQtNAk5HkQhtxNxpIAQsUPuxuZB+vmI89eh8b+IPwsh/wKPwIR41Z",
-	"MKAghd55B//mXWl2nGCEhmHMlGp3hG8/NnNSzX2Vl27pYVbKub/z0s59p4xrVfjGaCoaoZTzcjelMaO7",
-	"ejIq3AIS7PkvYhbwETeqqEl24P2VknoCJmPCkATFlsIIu3gtlQdANxCtGGL3XXsPQiMlkfMuW3W5PZO+",
-	"yFLpn1KR+CSUZtvAy8pxJwnWET3KIwU7I3bco+YmLI5lTNIKwxiowwnXsDLynHltI31sHKtaHxrRHBsx",
-	"Q3Xul7YRGTKgEZRo+lgpurG6vmmUOxlKoNt1kLWOkL2eYjp/3M56q90y//1O63q7ZXSMcaPtNTUfsvzB",
-	"xB3se+6IqQL0d6VgZrQUAo9+R6yELOBDGkEhh/16d8iFjH2yEiDna4+JLdcPEFaxzVDqsTTXSkUzWbGN",
-	"CVEyXVLm1/yMecSH6lJU/GDvG13qeGZCvyDIzaVzloMRjfDykaBvdwgMfX6TvCH2hJHmWcUHlJFYDDp5",
-	"0yyrjiiaMmgq0UI1q85qPVDJxHJ8KYXfWvASrCNzN6CwnZbjiMOllkO3I4Z0gqDevgT87phOPOxKjaL1",
-	"kiJqojQbmtXaZRFn+67xrTlkwM1TIyF+Ku9hfW6bwWFfXMfucVsTczu0Sbt2oGYTajZsE1/tJT5ZAV0S",
-	"JoG+pGAl7bGRdgEaXAL291SJv5NQoWGHrax7sI3dO5x+Webr3VHMzb7EoheuYNP6xK0yZUvk7NS6lXPZ",
-	"iBdGcPWRdNK6WO7SETjPKB8Kt4GJ4XoLa2o8tyrJMDFauh8z1iRIAQxcxUZhGL0I6tzYXKC677x+b6cj",
-	"jDGej6esQXGRsRhgqnMpdpvz09mIke3Tw8oooWMa8kBbkWOJh2WcI1HmqiOQ34eFZMWHF7g7oGoXRmZm",
-	"HZhfdvFkBhsHWE/sN35u1+32+H0W+pdRbLnGmqC3Aec9zRjXnlr1XBHcPuhVEONNsHB637JIMVfNfe+b",
-	"26sbV69hZ09Y5HBGClMPcenFITdGCB1K0SfsnYRGoHid8DAjbJKdODFvjAtYGSHvgcWq4VdrjkChuGDA",
-	"nTO1jY3E79LQ7YV0SkGgRty8EusJmVFhwwPLzq7lKCPRM0+3RZREa8tcDQwjy+WVM0NWMk1gfzR2PBRY",
-	"ObWDegQ2ZlHk2OfOXg+MEvmvHWZwG38xF+qIDLUPGRvjV0YRWTHfcYGWnghkCFCTjJvIvg18bpeGHUv7",
-	"hXLMtGZ7Z6eZF3OZgKKEujiLzsyX6SNVrZ1pFEVZmjdr6mFsddCsfnWlGUYeLlSBWUo30W7cfO0/NXI0",
-	"Q4Hab3gN64PDlXI6tNF2fwaWN6nMkjhEJZSzJRwrxEOvgZ5yo91QAznKSskKtJq1Y7v4Ds6ngsy+/+rC",
-	"sTRmgrEMuCUET5YVZcuKsiJ/JOtz6NbDnUwpDerNhy1WQxVd9G8Kq1gSuKuMNH9TjkmPxtk40XKziSaO",
-	"9I0hdM0qKTg5qrg8qzqT6u28k/oCy/qSU68vOf4eqK4rORwBX2wpwul5zuUZYe/Fcb25y1cwJd1jIix4",
-	"Xd2JTttE+jfxxqu3rDnVJv13+chHRiOoNQGHUg5HMVPK+JRmYb8tuy4g7w50agsanTARGk1GRabMqEZe",
-	"VwUt4iJG93NMzl024CIsFr+MrA+LSXWkZ1wn3+BfJ4kYUaxnwVgh3qMjdIpbRnfVmns6DTDyKCJxIgR0",
-	"RJMiwBZmRgDBgD00ujF6Yq3TnnXrwXS1+7mcf8laFfZFzmEuMZOcTR28kemJdmQlKBMytpLpN1bKWWKu",
-	"by4QMnBgK8lK6piEMtBMryodMzosSsbUEOxyQYFRZfomNWyrjRMTxt+S3SpJ/LbsbpEe8iRybfwJZ+tM",
-	"SecLbio9I0UkF9queiOzv43ErNIpXRlOViPIarfXW1+78rXN9esbm+YXIVctxJ9NZfBnFY3UtsJKIc9X",
-	"rrVaM8yzNfBLZzMCQ4QCYz0MKhYBUAREdhhPgHQqqI1DkYUm2dZkKJUm662W12q1QJrtsZHeIr7xrVkW",
-	"BbBmYGDhn1UtXFCe3sJxfwXQBvAkNXoowQM/n500EHtGHRwt3/2nchueszH3tuxW76pX4ClkvHcEnM23",
-	"zIXPjeCWKVa3nxlO/OIdzb4lu9gCqaSd2Qze3T0uwioit0Ot1Yb0/iu2GtbIpTMlbPuW7M7f7Wb5fGXQ",
-	"RW/jknXbFP6s2ojmxynMmvlq7cHbslsvngBOCFdNckdGwPyCFDBpbs1Y/EkQMAaWPeogyFJQEbAoMv6J",
-	"r5Lu2yxwjcdcRMLsWEWkKI1IGCPzmQ1HzLaAl4GI0ye6eBuWx+EtcJwIRH6vLLr0viW70+oq3WNruBUW",
-	"Dzq4i1ahAbfVniKUvJOwBPecdbphy2oJGagmeTMXAOxxwdUASQox/aI0G1neQePnw5mu2wuNzGxM0GuH",
-	"jCLC6dmcul543CNt4Ge4/dPsPT9FlLBs3nRSiG9YSzM2/BG2+FSUfchmN3AB2kuHqNByj4kUAIFQsQxM",
-	"Yal6IZ4H9ihwoIkJMkPZk4d0QqjaK9V6r7KjVX7OSiPO6m5jFTOQqg0lgOGRgBfpkfFr8zcfst13pWAg",
-	"dThduzegoj+gvH428NVKFm+c4a+CefbmQBI6JLdrtzxIF6GFxNRp+uoOdTgXgHZYp5/HRO0lqtzVuePu",
-	"cfbuTkpHoPYSYkO9wEHUZX0ukFMWuK2pmJCAqsoeXO/M9DuGXKR/1+jBsAMNRqhmfRlP7CaWitmeSFy3",
-	"ycGf/cXBf/3UqM1Q2T/Wnnz0nafv/+/KfiT2clXj3DjCOIvOYk3ncNZetCvB+YWnqjftveb7aG5df2X8",
-	"tFG235w0SL9asAFpufkXhha5ba7pcJgB1TSSfUfZwh2uXCJGDQD7RMsmua0VbEeuSCL4O0lJZhixNK4P",
-	"8EUC03RjKOxuPP78+wf/66cNL9uX7UZhH2d7yBz68Q/wW7vvr7TIwUffNQ8e84BlyJtGu7F+7Uaz1QK0",
-	"TUHfmmWwl5g/Xn959aW7t++sXjFHJYKbs7740Z/V15h23s8HQJM2f15SLy+BMjVtdVgXmUSqlHvHZmCe",
-	"0WzD3WmtO1lVe8naA7WXPJxp4Kfy07m9EP9Ue0mphW73xdcn9/aSZzdANWP35h55Gag6/UCVW10W+qxg",
-	"1Rx5W5xq43Lo3F8Fb8HNbWEf9pnGyCVusR1u25CVjdb6ZYvnHpZRuGJfUiS6g+KYlY1W6zJ6yrYPKVSh",
-	"2YYTUHIg8fpUA6Bky0JIxjyKSBfxJW5RW7SKGyTS0lBwNyogJcfc0+fQ0utI1sx6tTVzbbN542qJMbOo",
-	"rXIOfcJmiDrgDz4e7/TSpFq2PLtg9peMUeqeuPI5VhO01C574Kq/anfDKBhoQtqAF5TXeRkXf8wiWNhq",
-	"q4BGxMJl21cirTzjYjdRzG+Se0zj1MCDGh/aj5m2HZeE0oyWMPTjkI/sFi8bT1zMxhPz3JojNp8o2zQz",
-	"WlC43eB6rLpwzyxvZemoLB2Vmo7KM+ud2JUyu2PE7alop6uYNqoPSSws+N3G/FOuAberBjTMYfIBoGmb",
-	"PTTLmyScgRZ4VpojlLgN18pjoAu7DefBpV1P9Cw7ICwN8xPrgHASMtY7DUN8LbWeZ/YmTo+yZFZ4AQ+Z",
-	"Ecd0otrEl4nuS+AKg07EUFfeaUDwxm0p5JRIRv2YhpbpA+I6rNMALq1ADrMLQIobW/OM6YQAr1gVhbbd",
-	"0nfThzl98eHuVdUoGBD/bjzPMdyc5t8+TAgLCXSCXsSYPisDo95eWXvgPu7ucRE+tH+zcJ5vm9MvWI+W",
-	"depwU6PkHL/TLbyFLY8jOJU7dI8JQsd08tytYPPohKZbGCbhNBZt5vkdedV6ZRjuacGbbb1MsmIJgrXz",
-	"GlYu78qeA5uMqB5kkeXCmm94h9quHEl8/q65VilEx44xIxUiPCwOeDbnO23dQM73qkeB7TrzOdL6yySB",
-	"I0vKG8pLgukk38i/Qv1BzT4NAqaUcUmsXw8P7SFWimrUsEZSKD7kEY2b5C5U7nLRN+apJeABBj0g2SRv",
-	"4OWhv8EljX0oKAl4HESMrGy2blyenQw5NfFyahp4nvZdonJPzKCFKWdF7BEVsGSPFB07miULTSlWhzJk",
-	"0WyzFQ8h3QnZY5NybOQ9c61X8VKnuGSz21TZi9l4vzI4OHhP9qFyywN7ilQi4fDneRg46IXFsO91kZwP",
-	"zg+3cr0440QoH2nfbFMhPWBDBMLtsUmO2xhHzAWxLOK2EU6sgVUTT24G0T4S5b0HxXLkPSPY3yOZKCQr",
-	"IevRJNLqMnnPHLa6ukoK/zdfxr0heY/ELMBeLD0I1cDHoRRM03gC3PNUhIqsN5tXPSAvkIpr5mhZFesD",
-	"yeN7xB9zEcrxbkgnyicrNIocwd9lZAntD7T54UGnEXcabbLukU6jl34awqeHdrhBtE/eI+z+CBoVk1ES",
-	"BwMKFKfcTFT6AzCLecRR8TEzFX6PDnk08cnKsNvfFd1wy6gy/OiZOWJams9mWAMZ83el2B1KoQdmdOsb",
-	"l72M2m83pprhj3DBVrO17kY4SGJh5jyWXdrlEdegP4VMBwv5IQuUtvcpjC43uOHs0dkpvdGCe3fEtoBX",
-	"1wUyOkXWye8gqtnhF+CvjZZHNlseudaCJXS9Rf5PgmyHEVNkxRgS5GuXCdKsRhOLPDZn2j5Vdl3YKu6O",
-	"6NJgb0yhZ5+S5Kol1MWScDhWI3NIcWEgI4PCfrVxWq4AvjTDTmJmxD34ZdjGRR0bgZn+5BGzTNfJe2SD",
-	"vEeukPfIJnmPXK1Y2OVL/Sp5D6AZ7xEIZ2pOo91ITmhU+k0woMMRBBsKn82FNvGdD7ky9k/ZydP/Tl3A",
-	"jB86Pu1quasixkYwNKBDg0vBMjn0xdRVzZXMbAx4l8UCjbGS61K9G3O1V/7JXGMdLqn04UulxyNR324k",
-	"FZv+y5EyBpEM9lyFJQ8GQAebSjMoF+jJOGAgHWXPNinxI77PfOPhJNBGxSxcac4cJY4JGTA7cCosOiCk",
-	"gWiNGA+YYPsstt2SB9iXTu4zIsWWvT5yR3rFO0CDlfLu/og5zhTlxeLwM+8AEP9Qzt0wk2v05x6bQMPL",
-	"JBa7gAcG38l+kwPtPPrg4ONvH/zd//Pkl98++LtfuEcHMyQvhxrtKws0Hc7m8nygxLl3uYS+LNHEi6KJ",
-	"c+ZjhfV4XDyxNTVnuBdrD+Df3T02qQVaQZ0csiiHT0mEtSPhbltWIHJhNFkfeMqBHLUJSJXxANh1oeEe",
-	"wSYJl1Su740xixUyiVeECY8jQZcIlYuJUJm/VY6GUZnaIDPQKVOLPlspnrVPUtsT1z6YFaXQlWOt3zNC",
-	"r8zWbDtOCCzhK6cPXzkRLbFZOxix0HqEFQK2aDVy5S7Lwg/wFB5RzBK8485ZAQJ6pG0AHn3Hul7caGSF",
-	"dpVx+iB7usfYyCMiiSKS0TbasMTlZkdgajrMnz/EjIdx1HzUevssVtgPCB0LvBLr9VigM/Yo6DwVJ2Kr",
-	"1OlwSBweq/L2hjoYnI3KelbgNNbmP/jZf3/yvc+++PX3nn7+T49//dnB+79pHMGyPxcETU3xt4TQLCE0",
-	"JwahORk5Pw9As5hHAJHlygzE3USkHSmsZJ9PSwdby5x5sSkZ3WPMr/43U/h8wmMoropL6CIuZLefhblS",
-	"3ocSSalpxhcV0Ih3Y1p0frHHGunRQDtqaQiXiyBKQi76xKdqV/Z8sqJdAPOSgrjldLe9jrAGBdtn8SRN",
-	"9TTJy3Bt6FyThhUtpEa7DviFyGPxPl0WSGd2QScja69gbNOoLSZC46yLicUhQP+WLg32tNnCrswEYG6J",
-	"CDEWam5oWYHAVEITSIpoAt2AaKD5PtXMb3bEtp2qAcVWSjBUDZ7/kLXzsQCR3j8XM8Bov50b+3x51wob",
-	"x7h2OPusI6zsgYGnxH05GlnZIzICRhljP0pLPYIXhY6gmXfn3jmXYk4k924iLlIcdzED7G4issDqeRJv",
-	"QyETMjq5xFCciCZ5eUnIvSTknq+NYDGjgJWCHSGAdKL21NqDOBEzKUpft+KyTB61SY9rXXRsuYAyP2YE",
-	"tTl8ZczYnvLIkL4tY/udFZVdqljWOs7riEj2VyO+xyI+kDJUnk3Iemk2lwBFOUZ4Q077QirNg1Jf1wW3",
-	"jiQUzzS0ZUZYhapKxDKsdfphrRjWyLMazpqvku8mIg+orrfj15yBtDhl6lHGVmXk2mV+STn7Co1FZyta",
-	"aGeKOvIOo4WIGsgxJnScQWtNqZzlhc0MUwMXsEvQQsXYY2Xyw83O+VpWF1TuLAGgJ2Eq3IE+kOhoOHDI",
-	"scIxrRunYTqs2YFUWRC3wJnEkFJaCmqeysxDom2rIjLg/YHxmQCTZaM21jPLd2/Kijhg55bGde4m4h6O",
-	"6ULHddxjzI/rWLDkc5HsPWYYKK9rFra+nz1Vj9jD2chsd5DDZtsW7OpFIy98bNxuG9ggu21O2+ZzUdCl",
-	"HPyAIURqegjtLQ+tuoHN6R0GrKvpAF1nkS5VXFXRsMKPtVlY7UC+DidV1L7QOBjwfRaiwZFjJCm7vTu4",
-	"MAKb7Et7i9jila6UEaOi7L43oeF0vkk+PD6jwaCS9Rbe0cL3vVChbHxbNSSeXTJfHfx+tmFSmeS+qhQ7",
-	"9oB5+P170J+Q5pBNGESlRhxAH3sfrWpoLK9jhqlv++WuZve1j+htkAOURFBxCshTIyR50CYgS4y8kIpl",
-	"jbbR0h4l0Om6OyEDKsImAYsAmeoUYUbhQ8CgO8FYtwcWPQSTffsrl6KJjR78LQRYQ4WBFGTIhl0WqwEf",
-	"YTd23h9oFxLHZDn4eBC6hs79xsRpku3cZAzpBI/C2G8qjVb8dII7jX0+6jT8yx7pJsCPpMcSe4hhcV9H",
-	"3HYseLaJNmDQRtgGyzwvNoe0dMEILYPChjdhGkcxU0z7hw5NOf1sk0k6phNsG0EUE4p3oxRpgGbUHpvY",
-	"0D8L28Q3VtUumFQ+Wfnyn/4Sk99waEd0MT/W04M0JJNMzEvrTogaMQHQ/FEs1YgFUNHw5N9+fPDjn5hv",
-	"AZztk5WD3/63pz//IUD4zZ3Swgq825f//ft48Ljwy+N/+xP4pSP8UMZDKrS59v/64Iu//tQcLtjY/P0X",
-	"/xOz9uYrKdiuUT/m5EfvP/nnT5+8/4+Xm+S2di02WcjNEor4HsvSCDPi5fhiLxbbMqiwdgPeZsNrdJlg",
-	"Pa5x3Bbq7Mo5cmjnf/3rJx/+Jdw5t50b7cYolvtcBIzcfo2sdBqPH3345JefdRoe6TSe/PKvnvzib+3n",
-	"X/zt0z/+pNO4TLZfewlXxa6Wmkakk7RaV9iL5EoL6EkQfc2o0rtd3t+FIxl0u3MYjI//5PGjH3/5T3/5",
-	"5Fffe/ov/2r0mI6pZv0JgLL//PHnn3/x63958uHfLQDNwNd4Tohru4aWcOsl3HphuHUqf8qV/bHB1k5x",
-	"TXv09vs1uc/iiI4g9ldqM9xEh2Agx2jtZxodtJ5Rf7Jn080brUxpDug+JHgDORxK0SRvCC6F8ggXRhwy",
-	"LDK1Afxej8VMBEatqY5QSTCwfYOtZlZtklfBtNMAIfTa6zsk93W30/DLJL19xJwncmTRu8cmOK2uIYvX",
-	"AAXY8BpWgYH1tZDceB2Ht632WHjmmLLCECpxZVTH/P6zFVVYRLBccFkhhyMIU89zDMqkQyoZaDjVtbeG",
-	"GzEtK0Yx2+dsPFdWFJ1ZMF97XKM1r4iSQ+ZiBgjbUCMssID6N2kr3KAYI3WFbVUGWUkBsDDsjoCjYMCX",
-	"m+Q123mdK6LoPitlLrIPkRl+RxYGRTMq4HpCXiSZAVVpJ62jnaTsha4sKjDu4BOcp8CwQygTGG8O5NA4",
-	"NkNGnzWM2fMjM+4xZjzwYcHXhzdCuqwnjTSh+8hmclbixDvUEO2QfHlgPy1U+OWqrlNcQiT7W0RIF1bg",
-	"gCszlstQxqxJ3gR8V2ZaIE8lz8BlxqLKcPYQ4TA/GR+VgS8jjAsMsmxGPdhR/cplMdgFLQabY8gfsRRs",
-	"2nyfUQx2aCNkO58LpDTqyXiovDJbHjuWojoe2GbEWEWQhuXaKX4U0W4dEcmARgDs7MnYZghooWwyoprv",
-	"M6C/gjL3gYxCAGhifMvsUWiyn7VzvKTIkIcConcIeB3KfSi7IeW4xz7TR99sZwXvqY4Q7GQibInwOYPC",
-	"teP725sLROEX6wiD59crXfOytqiey1spj8RMaRmbTzImfQ6RYgtlTvelR7qTdLcipJyJdJ+rwtYUaU6s",
-	"I5yAGVBFhMwTAAHJs7ikSddxoXQnORWb6xFwSO+Cvq2uUTt9NfqsFKjlYqBPfv7JwU//x8Hn/3Dwo795",
-	"+rPfYqB74WDo+RSp1ZJ0yxq1ZY3aydWonYBIr0PzPDeUWnBf1jJnYTYgykYsXAUJ5E1zNlSOJs1aCdaD",
-	"wZZcwG458YCVEhNggnEQ9+iHhETIOJXhMyEaL2UDPn0BkbtZBS1fiip5bkmccQUpIsWR/YszMVVm7wN2",
-	"fxRRLqqBSUKNjRERMdozZgP8C8+PzoIxLtBYgXynwjYRWGvmD42OY8q5JPl9I8dbxEdQgG9TDJaSjeuO",
-	"gEorR/tibCA0ajSZMGOkDFna4DetfXutZlK/OA6X3z+08+y8VFo4JVE1LYk9axFK3hv0eo6SdxpKZB/v",
-	"BEh5T1tk3DKPLirJZ9/ELRPwkD1/pa07LIrIeDAx7rd9ozb2lUoO4xAIeToCpCS2d4oSJZL9SmnyWq7W",
-	"OxfFC2iiWMqGE0BGhStAB6WrJmyTMehUitqHCojgGynk2YrOWOnMlcGcxRhCgwMaWoKQECFF6Q0gnQHi",
-	"zLbGtN4Yig/MiKAwwrBNVbMFOz+vyP4Fr1FPn2M+tg/ir7L/vJoAkjChWWyrViLW06dsB5ztNraAvZnd",
-	"onMxBkX8b9zaIeaC6bc2DJ9LJQLhTiEgmc8RgEUx0wh+1Q5q0ee+aYf0MuQE6202POOejPUix9+6P6Ii",
-	"XOSMlzmLQtU4DQjw/CN3pKbRmYgUfHXzpUq6ei5uGuQs/OtXMPE1BUs/eqKjhmN9wkLIPMFsYo07iVb5",
-	"JIiADhCOuWtIZKLbwCGRM5OVD7FVCgaXJD2uM9D0NFa6Sd4AXNR6y2u1Wq6ddkcYSQVWRowNvaEj9xYk",
-	"KFPws/ly4zJYE86icxlK59ojFBgFn7X2+pQL4sg0uCLdWCb9gQYKjVIULBgtxxR+5wmGxW4FjXaDhvm1",
-	"Y16UWVs1XKNrDbg/hWs3vvj8t48f/fGT//VXX/77Xz358O8P/vTjhQOvdhoxQHVOAdjCGMJKf2lMFQml",
-	"YCAKz4A84+usn4gty5AO0uVt2V1yYyzhsaWx3RR/gYoHCkzm6p+uDCerQA/RaF+/cv36tdb1YzBpFGO+",
-	"ed1ULwqMGP0qE/ebhxPxBXOVQuEdxpSwEkMbYZ9zbK0bmZUdgjKg0E0CqY5cZDl3pY6gMcs6SmiJMLUM",
-	"eucosiwL+uy0++/ZMoSZ8asdW5GSkkLZ4W1NedZpHDxHSVVVBgdPXaiCG9L7rzDR14NG+9oVrzHkwv25",
-	"fi4hK5yaqlxYMlyaoHWiWjTn9xqbZixjaCv2rNufBSdY0/5qP5bJaHaJLh5CsIcKj0nI1SiiE+ywXO65",
-	"7tD+N/DCp7ig3U1mNVLCsX9lCjE17dtHyq01+LeyfRbtzy3BfNVWTsKVIUxhzmqS24JQQdj9IEoU32f2",
-	"91w4N6BxzM2pGvvPQByS9rfIKNHQwMRFFmM2imgAkKlmRdWbe5sXq9uHjGRs7tTqfe3aNQYZEDtbLl+B",
-	"pWdQkaFzigJrEw8+/4cGvBWOr6I+7tpN1/mUl6Uva1lftqwvW7S+LBVipTLsuNVlIPCmDOFM0a09gH/n",
-	"ted1YG4j/oYjPcHxImYM7VzaVw4oVgG3PrpAW+KtLybeevbCPhraurCcZyCtUTfncNaRTGKPONViIQsM",
-	"CWQRRO00VWnzjWOs3jMCMM/SQcaXgRlZ4pdPH798bHm+WdN4XWgduuXhCP7mIJdjhlsGPoJno5pk224r",
-	"C2Mb0pDlzOEcXicHPU6NYluFbHYjaIuVzdaNDtrDY67Y5UqA8VkojmcFYZwa0BtXr11h3cbC9u+5IIpr",
-	"iZ4loHgJKD4xQPHxZWwdOHGF7Tw7PATCrTtxi16EgA/2sEQ66w2UdsWdqsI24nJSGhewgaR6NG0wCkfR",
-	"lqr+shCtcwAai2AJLxhV2Q6tA2Wi/a9UZOxUYmKa9rP+4ByxdSnNLy50irFRc1FLxTUjxnWhwlvFKTl4",
-	"9Ojxv/7PL/7uN1/86M+++OF/RgKslFypz3t6N5L7LM622hff+8WX73/7i7/7zUJ6/dxCWsto1jKadZRo",
-	"1lnGsdTaA037teNXYDiAnrXsA9Y72XKZzUS5gkeX3vQh2fliypmYcaxyTWSvV6jFTK/fEcUaA0iPQ+9a",
-	"rBay97CFQOPyzt9p4OxYrs+UPU732KGRZ423yiwER2Z9olSmy1DdMxaqO4cgndks9S1ixCEYNUICo1cV",
-	"ECZUReue6UBdlaNsrKtlhO4sInTPWmyuZlguRyiQRuiA7FfuZ+pNpnlmdPxy1KvmuBBbFJSksrMIXkfk",
-	"Q3hjmUQhUhDgZiyL5ZF6obznIYo35Sf8678gi+rjR+8/fvRHB9/9g8e//vvHjz5cyAk4r7jeDEm1DOgt",
-	"A3onGdA7l1Be6j6sdZNob/H2SjnRXRo32TabjykjlJN8nUFm43QnhIdevtYAQijGH0HkP1FMN8nNolFE",
-	"I6NrJk4e4470iIw7IpTiUmY15SsNtDQ6IGagBWzHNnOvRNjCSAhXZo3JCULu4Vt2f8TjyRbhoXIOVPoQ",
-	"HQEs5zFCgc1lFBlypbjoAz8NDwm2atdjHjDXv0KKgJVpCvMiLlpkKC1xGCX6aCUO6w2vzmEbhUqIJ3/5",
-	"908//M7Bj/7my3/43kLq5OtmsZ+9NjG3vcuUcR1rlTssFcNXKESELbKM4QB9HPKQes8VddnIxEK+aC2h",
-	"P6MsAEntZta44iEZd4SWe8zyvngZyKTQIxNLXfmQkXdhNZd5qXjjZ9dRxfFVWYDw6/Pqrh7LA82oFPML",
-	"Hb8osXrKVjYcnPc3S/1GNK+U5WrWUcavELM+0MxBqQpV0KfN/IuURbZ5m46pUKjalHe4DWx6sXSZt5HD",
-	"ksasI0Y01in3iovuaCfiXT85oniFGYAO41G3yIXzGeH1NNqNL/7u86cf/cHBd//54JNHC6h0mKfzcRJr",
-	"SImvoKu49P5OtIZwAXFYlTua4wCixCzV/fP6YdpF7OAUXChNo4imRJ3GEGiSl2VMUITJuILBYsfe7kLT",
-	"wzhZMxdPgQ/7lYFUGA9dpy+wbJ1WLjvVpuGQi7n4iljKIRQcZYSwwxEVk0s5CgSEXzhmViwYNeaosi4/",
-	"dZ0hfby3T4KI8qFjgBVSky7riJQKqbBst4i/x97lbsUjTMMnoXQEh+a2tmObYvH+rL5dR9Xd51m/ZC0b",
-	"I5te+0+5PpLBELr58iHbNXaOWeeK07V7WY8Zp7+3gyEjr+hwUd19TiiPSuV9XKDHErRxkUAb9bWvkKtR",
-	"iuA5BpxjSi46fcxZvIp9ZOb0ycVjbJvcPLoSklI8ZZLMt6u2fJGRHDNVBbDkLL5n73+aOjS9zaxqXfuQ",
-	"Xx1QIgdWPTe76WIzb6tag/JimXep+nyJ9bhgCmuwWYgLoNir3HYpv2UWSjfBOE5ElbYdOlOozla+orfL",
-	"jGOs3MpBEgRz8Y6YZgEG4jLLcCazq0P4HRiEjBJtktvYsdgYSD6M0kddTtO+om3i2yag0MK1I9JWoGSN",
-	"PPm3Hx98+CPz4a9+9uX7P8zWeJcCD23PUU7EliICXW4fvvEt+GjFD6J9P8/fcNkhm4aJ0oTd50o3O2K6",
-	"8SoMtND3yRElwiv1gJ1Vw7zY7LAciyZ5LW30AlXPIUmE5lHaL5b5JE6EmmFIpJvlQhkTiAMF2g4u+pkx",
-	"gcngL376wRef/yMYDu5Z0snGzlUsCt352J0KpqfRbvQhnmlpSxpXW7jnLexURmF2qy//6PvwzEe78nrh",
-	"yopHBTDrl3/+K7g2/tqlige5Z4TVidQKi0rEc7KEskW2hL0uLaiFLahMtZVrtmPjX3lZ6iJnLq09wA+L",
-	"debCln2Q4IVQB0hoZHERhOsm2XbHoL5DyU+nkK0irwcKCNcZsNZjSPVlRfgFhZnO2yVHxJsW9sas/lt2",
-	"KRf9BIiMpE1vylN1x1msZ5Wum6nBdtLdvkSYngHC9ATUwWZdj2gx4isYVL0GVnkVIQusRenWMbpgPJAR",
-	"a5Id+CaHHipgnPbYxNr9APZm93XOAdjqCEAlAUcSTh5CvzNu6ZgRLhAngGxjczWQ51QQ2TYOhjAXz27Z",
-	"EUrT2LgowP6eotDZGB+tOiV5JnrrWUlLOnomKG5DL/Tge3948IvvNI5g2Z9PfrKmWFzCWZcJzZODs56E",
-	"/K+Fa13ILVgLudIx7ybOE61LeYriF6Os5upZF1I4cED3GcHMEhMuygPIDqRFhX5AgfWhCXQNQAwoDcOO",
-	"QGAsjaLpyh+EoWhHpl3BcWo2+Ev55zplYVK4V4VIwcd77rpiQHP5/5+96+mN48juX6UwF9lAc0TRkoEd",
-	"IgeuN8oaWNuCxKwOO8J0TXcNpzPdVeOuatKzkg6bYBEsss4lCBZYGHCCzTGILwZseP1xREX5FsF7r6q7",
-	"etg97CE5pGjNheDMVNe/rnp/f+897y3OgZEnaDXqLOxvXOo595I4GWF9NPiScNVoqn5CYocr68kNmxfG",
-	"VvQ8m0feO/4UtuPMr6zR/oy8Cx3E7oLlYihDupEhew+TWXqG7Ey8H7AQ8eAhXumwxIKHroodRsZq9nkh",
-	"ChGjHEjCVFBKXe2qvtvKmzbh1sjBxlOoH1LS9DKJemIYN8xZ9t7hXOrriA3XAkmGe7F09dY3TKzLnT1U",
-	"ZbuPs4LR1ECY0iueVUaoa5WbkGm+0FUQ3j66Z6TwovhAx/HLZIR99tBm7qDwwKGMVDZOJDDpj43INJXZ",
-	"4wgOpccFlrb5mwR+DdsKYR36K9w41iloToAzTSrQzB3d71Rc7yoT4Hib8MQdmvUee5irbM1H/h407C7P",
-	"POILqkFhpiped2Ig5kqR9tbdBZWLNZ95lKu4iMy6I82KLk8cZMAjD8yvBNdmnQc+UXrtKXUsIeU94qpI",
-	"bdRm6G31+YA+71r/dDAJdVpVkn7/61by7jU6D6HwWEQqjymuD1EKlBKkql3q11K7o1kmTJ5EpHnlydHU",
-	"ONgdms5gsD771PnjK7zCYihrJB7kNb86Usje06rII+vz+cKIXPKUJfH7+xijZ2tLuArgoYoQExePuAmt",
-	"9c2Bde9olqqIpyzmi6GsNVYSeMNQPkWeQcwCn8SV39Es5HiVwgrCCGoij2OKkgwYMbY40SjHhgGbpwVw",
-	"umkynyfyKBxQZSUUrU74oqylP5TiCx4ZZADcsPfu7+25wUa2wmzoR6qzA5YmsvRZGc3mRHJw1+z/biND",
-	"PSvCfcaZnhVlEKRtQzGQiWYzMa/w7q7/pSWHhUzMaJ4nkQhRCtcs/Lzg0iRmEdLaYSrV+veR/arC1B6l",
-	"KlVlx7DBdjbwbuB0YzsM/eQzrMYLT1e1eHWROciIHT4R2okVZAzDwE1YMyxjKFEK4GycYwSUm3PAdBFN",
-	"YdX3+nsP2OwoKPUPPPErsB3VFbpdSFHLAkEkoBInpfyIDelegVQx6P1iZ5fiO+nmwTNTNQfK5d4vDpjR",
-	"f70H/d1d7K+GRX0Z9PAe4ca4fe8N9oKenhXQ5rOHO794/PGjnXu7uBMu5dh//Xj6b787/ePv3/zl973A",
-	"e/Be0KtOUm38n/V/1jQ+bJd3wXsD0KQ+3Nnd27l3H18dChSjDCWK3qB3IqIpN6M5B2mLxGZ46wp20AiU",
-	"tnDnBr3TL//06of/fvX9V2++++b0hz+tYVn2RJKbAY14p7eBdRLN38JGtrCRM15COBiM+9LHSuHj0ugR",
-	"X1JZoY/eHTuH4GopBg3BQI+AwD/67MkhohvJKsxttXgumSoMapBzzLIuMls0x4YRYL0cq2iSgZnK6Qtp",
-	"BsBjeGxtT0OZi7nKjU1QgIIEsHB6DJZjgLkdMC0iJWMaqqq/BYM1Cz3A4HIxKbSI95lW8NHVjh7KE64x",
-	"yQ7cYDYWE5U3pytAp+BlNN6b5GMVT7kI/6q3O9y5Z6vYNzCqe42Mqp2nPGjiKRHXU38eJklJC3XMy2Nj",
-	"H7Ty0XNWutdxpdBuxeSXJvnsIlzt5zfiMF0avz1hw8HZG/52uTy27GcV+3EJaXZ3u2vBLaUbL8Nyynm1",
-	"mULjWMNc50UeTbkWmr0350kcMKNGoA8GDLVC8k2U8uX7tiLlnCNAJOYLV7KtHsSOxYNjLN/GMiXNNEAl",
-	"2mmB0CU34kjlpGOOF+j1tOVDct+/OcYyvn32WJgil9YDY7X2JGfqRMI4FHBnu0fs2VDaERKqsON0ZKJk",
-	"AXNKAg7qFGCWyCgtYhEjyiVOjhPgUjxT8JPReBdxwfNcAevEwAaq40BKHOiS2IiYdm4nTVotcEyp3O/a",
-	"YPVi2ryqsIrCfB4zseizUAqr2GqeCm1V2JA6FXHYH8qf0y5DT7jNVWeldxmnF1TaeS18AzsmezQav/fL",
-	"Kmt4gL2eSP4QcWDVY5MXuMOxNZFjREaV5yADvs5CxMHjGhAQhOmYUDPOmpg+ndnkt2I142/Ib2OUM3OM",
-	"F6tTso8Xvc5VjWFzsARDaZ0+65Ein0HMF/vsgw8f0I0gsaaKVulQ0nOSq6zZVA4SSbOp/OxkcDSci1Fw",
-	"LjoMjOixy418HZ6BjdYshff8xNLL21Kz9Do42pMiIwqxknk16U0ddSZr3W3iX8+9Ty4RdXvK26ptBUO2",
-	"dBb+jUWaHAtgNkhzjWMDoGdRDjWPFtcYWTNu+TLmtWsDLq+2omAakarJFr58DfDlqzNL3F/TebJe9sWq",
-	"j9UJdD9SeS5I3nLeF5c0F+4YzXi/5kvxfDAOxuEZLyKVZYnps0NFecvKfsc8mgVMC5sBnnoGrh9GXEYi",
-	"TYX1JeRiUshYxOGATXhEUJ0a2q10nJS4axBKUoxzxYS79PuolLJc6l4ny0kyfCDGx9lNLDWhFWl00ryg",
-	"INIX7EgJjfKqYi/g652dHWb/wkcbyMhesGbxO6iE74CVi7XP8iRmLzo+EjC3N/SwfYq9WO8xpxW86NS6",
-	"bAPtmxsNJaWDIdATnB4WleeKZYm2JyFmUogYvgvp9Y8oYWNo3VF48hG0NcKG5c++X8olQxzKs4smML6d",
-	"mBTHGKgMorEuXxI/4ok8O95E5eMkjoUM3++zTwhwD2fTjhHCARSajq71AiaShY4r9W27ETdh3U00k+pE",
-	"tmPmL8WGbh1ovvJ2uINUukBGZe7OV9//y+mX//76qz+8+eabC7k8Ht2wcagDr95i6reY+qvD1F+hUNIJ",
-	"Wt/VgLWsANy1duvVGUxcI4fTs+LDgsWFAM04KA0cD3Z3m5OVPHLjbPDC2zHa0pTAhXcreefg7gQg8nbA",
-	"lvlpPKjloXj21sjKjS6+T0ECIFBOmTIcxTfKS2bPKUg54wXa0vZtQjzaAZBi/e0ojZ99FkI3IxB0rPlw",
-	"KB00B36x5jmb3jylFCKYLBSHx+/RgEowvNJs6OOKSmUY4VTuWyuEawP9g0hlsTlrQ672y31RxyKHi2oF",
-	"6SoPy1lsVDv4xd6t25Xp3GKpijpo5MFum7ctLoTvHftgB12EpUtvzOVshOd7gtjrXEwE9CB6g97Hn/56",
-	"xz51r7uIZHf1ZhAh7pVu0SDbLOqbhY5YIltGCgE1UjnSy4zHopXzdBePNika3X3unPvnlO47tIVH3XLH",
-	"PJpVaaQrfMbCKeD9lnwjFya222Qjq+7pteYPmZfvcB2pamXqkKaTvCKDiDuGaLsnD3BiyEOqrSvLiiSl",
-	"INCa///iJ/KaDPMrmJkn928N8ps3yJ938N8yQ3zn+KPVVvvw+bBndYZhb8CGlQi5N+y97Kgv7NvItZqm",
-	"ATuam0olGTBZpGloC7sS/g84TatF8xq4ydtizWwV1e3e+aL93tpi+o1YMbsRtq31cmu9vDLrpT1TARV5",
-	"M8LK7eaqBPZN2TKtM3GlKdM5HM9YMjtZMS1ebpNGTBpilQ3TLuHdNWF677DNgumOwltuwHws4iISVVxh",
-	"FR2p53QDSUBH0OfEWzxFL5hScrijmfjC1mDMuREB5o2WyiAEVE0M4QgXQ+mgn2fCGl0AHaqt+ywVExev",
-	"SIzlxCmypYUVpmMd/wNrPLWVlMgr62yaJSrUBfcxNZkESxhRyh9SzaDP/Otq1JFAVzYiD9CNnKlcwDjc",
-	"M6sGTCr6hQ4HxktiE5i4WzpC63gJ0nUFhx04wSIWpDIjPnKNwqGsXN77BMy0klxpaEZQAoEqKqSG610L",
-	"BFRWWAo0RQset9tciRTc0hgN2HoMpfDiKl76BSEp0O9//+Pb119+3V0Uoz25GYOpfR9be+nWXrpJeykS",
-	"2ohnggyIHoVpY3A3aye1U7n7nP7paiW1jOx8Iyk7VA68xLDkMPWM8fQYDoC7hp/ESZtJ9YK09B00k17a",
-	"8pm7rb5qYayDzdMeKmvy9O9Ro1nzohz2uqya7RynUgS2Ns3N2zRXH+lbZ9GkY4WaSScKXy1lZe1BByB2",
-	"ygxJxVMeU3UblcZlPrDAXVGF4FQg34EVqjFczaIiKA5ISJMvsPaNVCyc5CoL++cl8yrzWF0PwJCGW6W1",
-	"TxNtVL7ov5M3iOIQ7YFAkmyUpyOtHQlzvdq7vSPHJAskSu7kRXpO0S9s0ZQZfCpSrLrkQvsWfmKAwHrk",
-	"khyU5nmKsZ6o1yYSJnSMKS51GVHZfA1+XU70cZFu9grUh1pVIAw35CeTiqs6C7Qw7wR/XvAU1N1nXeth",
-	"N1qGHuYqY1KdMCVt0keUfuqZuFiiy/OEtqEiFQMWjlMVzUKbLQL9Akhs7+/tBUzyDIH0trUltyB9qyKN",
-	"MbEijyIxNyLeZ+EJz2XIUoGBX2zONVWgQGeWVoi3hyaJPNKhM1BRTGuffVRPkIyFuhDXZst+0sEv8+wv",
-	"KP+rvQj7LMRUHU337m40FbA+I9LUhYVOazmex7ngM5YYjBkJ3TsIWSwydH5zhnWjcP5YYiosa4rxBRvD",
-	"GhYMf6isbqBkBCzkhhIqC90fFru7H0QzscB/BOUcw720Pvax0EkMespgKEO4bjwyo7lKpNH9+VRJeCTk",
-	"cZwLrYWGD7aRDtHdZ4yA7XezLvmqEV+Ypbnb8O5c2LwgActAOoVZ4tCUeHepL84mmFOzrAeHUdjh3/0t",
-	"7XtJt8J2E1X9/t8udCD8LPTIKJvrictFLyhLjqkTiQr3LJHwsbQyBb1MaM2PsA8BV3WeCq6FLY0nmXvw",
-	"t9PeoPfmm+9e//GfT//nz2++/frNt3959cMPQHps2O6rH3/36vs//99//vX1V3+ofg96Gi48Wsx6cLu6",
-	"G8fqb+NmjGRLJ2JboGyb6qMjYz2IY6LMPmdtY6yXzjLVWGO9mdW055g6tBgMwbBspGUWyLn89FLTs1UK",
-	"iEVRKkLixFKdBFWyihhD45KG0q84pU/FyRnSe0WUsMotXSvFqHIk6GVFRgMk0NZilH4pRpJTkZa7xhG8",
-	"Nts20SOpzEgWLtOQJbDVYFVlxm//+ua7f6J6LkQlT7/+19Pv/7FOIlHauQ4auSmp+TBPeNpEKJ9OFZ0T",
-	"jQfhtpKw202VDkWaklTHseIS3lUSljPBZRt9Wpm/gcc7CuSXkn6dpyZAG5NkQhVmhxLH6d7gw91WsvW8",
-	"+mYE35xnk38KZNCFdbNUySOQCq1m0USEqKPLSn9buPJbA1fuyHYvgFquM9pVtnu8WaXlPjFOWwmAsZ5M",
-	"VRZU6qoLIkd9mFRj1Gk8etlg77/0gb0mu//5QvShVeC31v/NW/+vTiS939kodBEvpT0uq4HKn4j8yJdZ",
-	"y0o9eJpYSOJbyCY81YLpAktvN18oHOH6eMDbAjK2Aq5901ekrN8Itrg7mdnii7f44ivDF18hPe2UHKGb",
-	"qt8kM3v6/xUQ5HVMCAeHH/3yPBuCNdmjJQHBo1QNDTe1MiXgt9aYwA4kE9ncLHCwoeR6phkfQzOzfNMb",
-	"jb6wHVdmeLi9pPI2quwbo3c/Hf3eAqhRp7iEng9kaQO6PkxbRAUJG7953hsLnov8oDDT3uA3z4DCaJEf",
-	"N+dzxUSi9HMv6BV52hv07iJVsqtafuCRUHPrHiTfSCIw/ehSxlHdUNPsl7Wkw3Xvdy54NCXbv+uJXF6M",
-	"/GIN3T2dqgwdnDydYUpa49ciOtNR24w806vAInEOUu51kYuUE/KgaRrcsDntCumbsTqRlng2TgjzkzX0",
-	"9FFZv9/iYqRgKZdHBT+ySqzN/ZtE06Xtg5NovCHIf9c0yCdKisUy/gChNt7jNbBFy5LbE6s4bVxIGxvk",
-	"9VyGBbX0WoPllbtPmKr2iWibctcNYjNTNzzxKz4WKWYILFeP2ArKvexvARz/s88/4cciriqWardWrLtA",
-	"GI3M60WLo7blfgZbJWKWimOYEfnC6wVUp9zW2poEmJyeCrz6k0yaX/LTs/CSE5WbKU02SVMWK3+Wkcob",
-	"T+TDJEVQidc2yeYqb95arLCocv/V/YMaNzVFWJiZEuCAGyegBGUGba8LcdyygYQDE6nzWi9UgWmpjfKX",
-	"LuOlmm/eHYFn26iCzVNISGJMpFO5+3FHq3yUHqRnJsQczwDT/gY7ztC8COtjdtVwPXiE0KIayh6yiKdp",
-	"Io/8U4BcomkhgqdmSqJjglXBIqH1PlNzgRky8biBwFc7sflxEoney2cv/z8AAP//",
+	"7L19kyTHcR/8VSrajsCd3LuY2XsBdjcYisMBII/CAee7IxE09p6Zmu6amcL2VA26qnducLERlGzKJE0K",
+	"om2JpkSaom3JipBIWo8oAQL18mWwB+Cv5ys8UVlV3dXd1dPdMwscGGEGA7cz010vWVlZmVmZv3wSRHyx",
+	"5IwwKYKjJ8Gc4Jik8OcrD/FM/RsTEaV0KSlnwVHwcE5QSgTP0og8J9AZSQXlDGGBMBIy5WyGznBCYyx5",
+	"uh+EAXmMF8uEBEfBSXDtJAjCQERzssCqZbleqh+ETCmbBefnYfAaj7DuqNrvm3OSEiSd3kPEU/jibT4J",
+	"ERVoyjMW72/s4TwMljjFCyLNJG/FcUqEuBP7Z4r1z88JROPybAbDFw8H+Ea8h6PDm3svvHB9sjeJIrI3",
+	"uTY4GBweRoeDwTAIA6paWmI5D8KA4YV607Q5onEQBil5J6MpiYMjmWbEHfqUpwssg6Mgy+DJOrFuLXjG",
+	"5C35GsFC1sf/BkvWiE8RlihRTyA5pwJheClEGMUkogucIMqAihMsCIqyNCUsWu/bob+TkXTtjB3eHmE5",
+	"giZLtF7gx68RNpPz4OhgoOgsJUlVG//PW4O9w0dPhuHwxvmVk5N9+/H6+dXf/tcbZ3aXt0xswS97XqrF",
+	"z2patzmTOJK3MyH5gqRNTBeZ3/tzHX5xMDjwc51tdHe2M7NoHL3+uffg8fDFxi1j2ry0sd/jlLVNAC3V",
+	"Q1vs/PZpQMuXMJmUYEniV1O+aNgkdtEFivSziDO9XWK8Du0OkYRhmOm7nGmpmmBJ0qa9YpoaTVW/3hHH",
+	"WJJNI37ItxmvGhjBaULbhyZ534FlqeCpnx/GjDyWowieGCu5o2i2xDOCJmTKU3KMuBo7nHpoReUcHhB4",
+	"QdCUJpKkCLMYCZ7KxmHr3hukzvXB4c0wWFBmvxj6Z6BJ98rjJWYezr4Vx2pcgiDJEcHRPCe25u5lwmMS",
+	"HE1xIoh/lES37I6SSrKAY/Rfp2QaHAX/6vlCm3hePyaeL41MKQvBeT4BnKZ4XRr/qzgiWhUpj/+2EtBA",
+	"2YJJ1BmQJLAWAk3WZn5TSpJYhGjKU7sAS8xIIvbRWOKZGMN6jCUlqRgjRkisvz9KCY7dH/UXXckz1QPf",
+	"mjww8VfV2BV9FvjxHf32cLCJWjDXht2kybEgiwlJRYgmRNCYIBqHVmsL0SllMcxYTaLzTHWn28/UTnLD",
+	"tNSyeZhYCeeYShi7Wl8jldE4onKNvoROgo8++O7Tv3v/JEC3Xn8ZiSVhShpInKCTbDC4Rr6EhoPBYNy0",
+	"EzW/NJ//g8Gg+1b8bM734Wd+vpuW/q1PCccSCb4gEx6v0YpnSYxUA4gyyZUBQHAazdGEPw7RiqexQIIo",
+	"fVtJ8skaiSWOiAhh0/IpWs1pNEdzfAYyaUK0An+EMFpSEhEratUETxhXYhThhGKBrnBG0O05ZYq/ozlO",
+	"caR2ORWIMJ7N5iEaX/z6w4s//adxiMaCs/HVEFEp0JKyNWXqHKGMSooTga6M351jNnubYjbLuHr+3bdn",
+	"6nmMFAdjtgaRDv2rP3gmoamEzHCiWHChHpUkIcu5GhXL1G5TJ6t6VSxJklA2gy7VW0oNn/JMHwkLnhIU",
+	"0xmViiYMkQWmif7rsdIxlQ4bhwifsJTMqJApmEami/0T1sDD72xg3+7M+4Cn0rcBYfOH+pwb743NGYio",
+	"hP2oniYspmzWtMPUOVgaYEymOEsUR+7Z4xurJ5yBD7sM/BVDs6ZdR2Ot7ygOXgtJFuWdd2tv2Li37HK0",
+	"7a2+tAZB+DKZAjdy1jRyIHl/ffpw0DghaHEU5z3vLjS+nPJs+Rtu2NyJyWLJpbITf4es61P4htq4fMXQ",
+	"KVkDt4NmqnokQlmexhw9uHGjEEpiH91CKVkSLGHPUIZeOEBznqUCzYgUIOGmNBUSiSyKiBAIzzBl+fbR",
+	"Dplius4g99Qom/jvxgvt/HdnehfLaN6g9r7yEM/GesOA2qXkJFFCVlnUSjMHU2H8W2OghRJ3WKCEs5n6",
+	"13XUIPKYCimO0fXhAeJyTtIVFaR5htM9PaxNW8s3mdc5Iw0TusXsfAQhLFfcrw2uo9WcMMS4WpqZmWSM",
+	"BGXRxhGqvlqH6R/nYsnTRuOTwq9bbJBo2LTZdZOXsD3YbSrXrZYbnNpUIKWRHRvWJ3GovlcHpDnUIyop",
+	"EY0GkerIHd0mtVIri1/HSUaEGejLSuuQC8Jk5+HG+SvNgy6eaRx58cgu47/D4kzItDuxqXmheezmiQ1E",
+	"t23sMvDfoT7bEwa9JHyZaPcC2MtavdowHmWbdB6LPXpgAHosb6yYz4aoUHA15wtNwyVJBWco4fxUIDyV",
+	"JC1RsyClnknTsDl0uwMN76X8TImfzou/NC80L759opHW9oFdxv0AhH07wTnTtrqSEXPMGEncgU/WJTGh",
+	"HxDN2iT02dsU1WO9rVsv29sHWnGz1rfHSr3DHkg8a58pNb4roZ5256hskGKO8HPzDKGrrW1tPdKaQ6Ft",
+	"gt6rn8r0QDOIcJqutRcRz3KOPCXrhr0j8axxqhLPduG/h7TDdrdrIilJQ7RKqZSEoTE0S47Ut+PmlQKv",
+	"UOPo6S7b/qt80qQSvM0n2+gDjcr/23yyuzLwGhbyXpZGcyxIJwf0as61+TtRFrqsOnY3epzVe6Ol6W0b",
+	"v7M72g7O55axtjihy6Pt7Yp+jS6oR22B7arOKHB3NvYNL3vN6xsDEAJ0kS3AotZSwHzMB0KZJDOSwkju",
+	"8pgkXktIseVC/foc7PUyZ0bJmZ/x4I3RKRgtzbznXrDhvXcfqf8M9g5Hj54MwpsH5/6btde5JE37h3FJ",
+	"triNwo0bSDW4+w66h9dKTWwa9VL/3H/gg+aBmzYvbex3iZzzRvfzEluXCxEErfBadHUw23EuoP3+h19p",
+	"eB286fdSHmfNN5pL/fMWS3HY6LUwbe6+FPdJgjc5j1Lz+xY7oDmEwTZ6GcOXWbph8OrXLQg/2TB01eQl",
+	"DDxrHnXGtjiw4+YhZ5cw3geg4TRKc60A+cT5mVJS/APTL302Ev0Bmak93Dxg/btvxGKO2WyOacOg9Yuf",
+	"6ahfo6LjyI+1Gs2nED6FJY1A4ZQ897dJgRIqZGWKOOHsWczvNGuTkeI0K4/19huv7r18/869veGgYcSn",
+	"WVe3eqebgCZDFIgPrn9N9BncPM31lajIojnCAo3FnC/H4Nkk6XJc5Sy+bJiDNUS3nYa7HLf2/p1ejEfF",
+	"n/ujvUe/5V+Uh3gG7vcmeTRTP24hkUijRIIWd5dJD/GsacwSz7YY8bRxxBLPLmG8XOLEG5oo5ySFTQtR",
+	"CjhJ0ALLaE5EqNRP9HZmw9RAeUdjIiRdYEnGKOJCCsSUTbG2bugjRB7jSKIVxDxOyUq3FiKSCIIwmmVE",
+	"CGuUgu6ElglmjKTHaAy33SMqRkUfAq+Fvm1tNF5hZv5rOcaZYmzClKXwVv7RtK7XJ5LBIy/FUswEjhSh",
+	"rLOlMZzP9Qg1OoZNI7uIB2dMTcEycM8tORJzvkIY7jTgwhPiZmTx/mcdOlMdqo2ecfRZjzrrvNVkmiv5",
+	"Bi7O3LBtjIjob207/Tdu7+KRLbZ5s2LqtHsJ271ozFgIDcwLvIEZUmvqemXVKxs8roUBsOWovKdx84jM",
+	"yez1MsIRfCl7yh84MN7jEQThxiMsx4gqkbciQuq7zxCNSz/zJM5/2yaQwGnMkVyVr91PNeEVBo/31Ht7",
+	"ZzhVHQrVwOsw5FfVqIIweAMGqT89qhJBYpkJsjEyq6vwENDWTsJDD6eDJVx6h6ekRVoL9Uyz51o1cElc",
+	"9TUmadIkyUwMSpsoy6CNfrLsa8u4e4ytuTzu49rMdPvbODXN0Dr4M8GX2TC6FmemHV9vN+bXdRIIUUPx",
+	"RHPOSXSKyBlJ1/riHUMcoliRFK3U4atjy+Z4uSQsRJPMjt+qSE3jNbknZMRVv17xYLaaGfKE84Rg5o6Z",
+	"cnY/S0izeZ9s4U/EzdE4Z3m3I9X2rgfXuXpZLDkz8ud1Lu/ymE4p8UzodV/gA+iVrzzEM0QZKgU77CsZ",
+	"cu/6YKBaijiT5oodL5cJ1ak7zy9TPknI4t+8LXQeT04i9UZs4+BTHMnRGeXakRSEQUwkVls80KEjEFSD",
+	"Yk4EaNCgAOsrQfOyIn6a8lRJ5rzlBWWjRIsUp8WFUr8npMiEGTpRg0q7C8IAYvJJGhwFz8OynD/Sa0AE",
+	"nNFHwc3p4c3h4XSqmEqL06PrEOFBJaz/SzhG9/ULxaJYYojnPXM+73pbdE83ote2vH53caL4AW7ZUqDU",
+	"SgfsKF3adKnsEb4Sdu2GO62d5KeEjRZUCH1M5kTGaEJwCmbQKWH6hCcxsby8mY7Dgo5fYziTc57Sd0ns",
+	"I2R5AJdBw9e5HrOJTSDaO5Cz3hlJ6RQOFSc57s0339y7lck5YVLRjjTYEFSgVZqbD3CHqHpqSVLT63Rt",
+	"p3USEV8S3zrlg0AJjk51pBY8XBwYR6uUStJp4a4VC/cqTyc0jgnzrVp5OJexag+b5hHaaFud16LWIGOn",
+	"jK+Y3QHXd5NeNuCQcTmCkGWXvIxrV5J9qhMVrxdUfJ1L9KpptC5E6l1fEilTiOyzg9dnQn5XDnS0xHtx",
+	"J+JZWki6IDyTVcaEuPKYxrDxcJrSM5JnKdEFsdGIVCC+JCYeeo5FJyK/WBDZyGn0MB9FjdTVgV4Wy245",
+	"Q0v9w52o7wQyjyQ+JaVzFzOIzcw5F+EkJTheq+71iJyw9E4UPywofpuzaUIjL6nro7osYquhFNF7WGI0",
+	"BSElELX8PDzYiaImk0ZJtoWJBq0oMiYGVhGxpGR1oeDwoKDgvZTkyS/oVUwT//FYG9Bl0TKfiZYTSm2y",
+	"yrqN2AVHo6XrbseX2iYjyfkowSnEP9XFBFWGTToDHxZmaDi4/uKNF26iyVqSTgJheK0uEF5hkso1esg5",
+	"es10XKNwZWiXKhgqc6rIAbU5cvre2Im+CxJTPFJzG2VMZMslTyUpHWSCKJPMaRQa60LXG64yl7eN7qou",
+	"0UNFTg9VGwZ0mdR9TiDoxaQsae0u1/c20PpgNxlBGVh4TTbOJCX4VCAMhuUx0kaN9dkTcKHUDR2b0D4y",
+	"qk1ZBZEIM3TnwRvo+sHwhTz5HcG7JVNH570/b5/oZvUcHLgLvEx5RITAk4SY7eNbXkuDy1jPrzGlhUvO",
+	"Y+0ZgIQJIXMKjjW5xg4N9ULe2FGnzhg+wzRRUy0tZrrWY9Cung575IarNz8g6RmNCPpaqfUaBd3OL8fq",
+	"kYjx1TEqhq9vBO4Tma73bk3Ba3Wed+XCZVTIg1Oity4oeILGyiqC+yQI5D8KLr7/w48+/Gv1WbFbqr66",
+	"/br6WCR8HQUHg4Obe4Ph3mD4cDA4gv//O/WMk9/TOUEypsqailSzH//Bf3j6878IwqDL+xa2I8ETopb2",
+	"4hd/DxtGSJyMDBccDAeD4Yvq65QusJqM9tDkMdRHwdO/+ekn/+k9WPCUEBjF//rwk+/9+0/e/yUaoov3",
+	"3g/C3LO2ae7mMA+OhufQ/pKkkmqvjkPzzSxwKyUYhO65XY6qpfpAYhbjNEZizlOZpwJXzFJn8WqxiQ/e",
+	"QNeGN2/uDRFOlnO8dwCixt+Is+QVP+KeUoC977gs0OoAc1f/Sf3HGT0jrI1oX1YP3UtwBGTr2K1hGk+f",
+	"CyxOfd63h2lGzC2vjgRX3KJOJv2CQ8DcTVnhRk9nOVv6nJcmuCQT5DhPWDMRzriECODptzEvoSsDpSSi",
+	"S+rNynlzzlFKIkLPiNBKJRVIEJ3yn/qbs5urPhz1fWgSZdUZQZOYslmIUs4Xx4a4eTpv4QAZLyktkv5r",
+	"/bk7tivr5jvYeYEyefN64A25Lby+bwXAZOXsRttasReL5S5trdJgi8stPnmbRGDLGkGuATlAnsTatMDJ",
+	"PUfOGF/5JYqeXndAJZlTiZB59MQbpFTe/T17y3ew896N9tcqO7KCGNT2crFdN++5nnMpbbae7xY7y3nx",
+	"WpcruyZGu2cSZnCSvDEFRXZzAC8YVk8qjJdfe3a6/7S6ig9oorTPoLH6Jnnkjt5klW67S7pNu9gvj8KA",
+	"ZYlW9kC96LyDyq993juqtfduO6y1mT47rr2xy9mBrf302JGtbXXdoS0NeXes5cKGsKg5QYq3QU3hQibr",
+	"I3TxR7//0Qd/cvG9D0P00T+9d/GLb8GfT3/4racffAB/Xrz/5/kD//Czpz/5QYie/vF/fPpHP7r43of7",
+	"TojGJBOUqU0bVgwJybOUws2aTWSFr9MshX9JnEX2IhG8mJ5wtDC4JWVKJ5k0G9S7l5/4LxosRBZfMQMw",
+	"ZACHaIpOiU5tWODHbktunrpD3XwMLUJFr1flto+kMw2lAqHDGKnl1a4K0OLwSkc/tI8kDB7vzfie+VKZ",
+	"vPv38equMuS1T+slNToTN6KsPbNARscoFAz1FzOOzSAMptox6aP+SzSV8xivq8ajOhiuvRAGEU6IUiOD",
+	"oyDJGFZ2NDw9vBEGC84UQ78YBgDGBcTQNtPh3sENZWjxBKcjiEY4CoaHL76Y/7Imqkn1Vd2G8iVx3uZq",
+	"ZJLESL0pkOSAlVZo6eprxfzmSqmux7lTKSgHI1SmJczNRyBDm3pzCcHLkSGBT0ZVf3JezcnlzYwij6WO",
+	"A2EGjIeC3n1KljJEMOBQzx9RFiVZbFIia6BxigotISHlJfKGZqvf9XCmaKKYZSPVW/vTC/+kTc3O18rS",
+	"US9EQTqf+mx5+cvWmNyoGFQxdMwcZT7pKxff+uuLP/j9qxAupPgDXbn4/R/DN3Z4IQLDVQOtruY8Icco",
+	"ITaCHaijdr+hmF5HxqWhF3pTGzsnDCD+1CvXBnKuzT7dI0zerr6OEiLo4FDOnUXInwFDL9RRO2oYS/3T",
+	"czqsyLDIMsGU6R80WpHrUeu02Tfs3Z22WJ4HeW24OQuyuveqQUQNgeAuqVz6oCuf/vD/PP3xt6+Ghuic",
+	"JWu/tZ13WeRsHrSN1XJ8/srBsJzmeegcBD33g28X3MYJnaQ5YG95gWKKZ4wLSSOxITiCp3IOPApBYBNr",
+	"j0+pPEZksZRrjc+CkwQeJ4kODe+i/7+cD6BuAoSBTdBtTya0Wc4U5vxOhpmkyUYVohhfIaR4VvLrat+E",
+	"b2BlQkE2MMT6TzCLRYhAgRYaUlItlThC+ZDQFbjZeOEq5AkvCBZZSvYRZHDpzQqcqb+HRtPp4sjsb2gf",
+	"TciMMvPKSPDRVEke/UnyUcQX5MiKLjMSPkWAR6QUtX20xKncB6i96JSsNebekXbogOEh0AAGMhwMACQN",
+	"YEC4oNJ18RQcljEq27EOCjb8Gjx/HuqstdY3IQEfFrayCXS/YYmJW3bA1+xQy9tgwZkvEewufpunCLop",
+	"ch8ckOKa5AIHkyPrVoSc+nMu3HkYt5QehHcCoLk9IPKOJIv66Pt5XquSxHm5te9n4CAoz30XN8FtDRX4",
+	"MtwINQV9c+a4WNWiA/jm2MAMljPNngSYsQwno5ScEZbpb+CuTqm3gEM5GOwPBuAhNHd3R8Ht17+hpkEW",
+	"y4SviSLJUJnDgFU4MsGmT9//m4sf/+3Tn/7h05/+4Se/+NnHv/jh0x9/+PHf/vrjX//06Y+/8+mP/lCp",
+	"Iu99AAbYjApJUhJrfXt4ePji3nC4NxzmP2rOHxlhdhQcDq9fH1wbDF4YvHj95nB47ebD6qM6ZVRxkIii",
+	"6o/6itD6Oyq6eo0em5b2LjD8eZgblCPw8Hr95Q65yk7aaweBXyMoyPnEZ+WXyPakXVH10vJJy3OWkI02",
+	"ukWiFPutfRq6P9mgzpjWllgIIgw0D4lOFRsrEaZHc4zwBHz2ucZow8oY2UewCTAzEGf60n2FlYGVxEhy",
+	"tMIpQ6eELEU9CNOnI/l8F2YjdvPXeW1rDZerTGz917G2saMEjEFj63wB92mHrdhhT3WTvmZ3PWp0LxUL",
+	"Ut9/JcffFp6vzdu1hHCi/+cowIPG9hv392ZMzw4+vxZp0LGFmnTYzX+6pSg5QmMlt8foyu05Zfg5oTSY",
+	"KSUxEjyiOEFRSmIq4fY31BKCxFchIBeztcZ+dC4J0ZVxnDExDtGYUKb+OcNyHJ6wcUbgI7wwvhoqg1fY",
+	"cQiEU6KtVKzvCMEpEeEllRhQvvUYM5YQocWL60gw/m8ll26/DiMDmaUt1CrhNiXJDw8bkuS9UikhkqiN",
+	"8FIWnWrHrV/TEp2uCkOdl1lbsnskjQxBtL/G75+SfMtXKzqRyVqC5KBiAo9aSPAmobO57HmdAk7XRkBi",
+	"a5OkJOJpHKIxzt2sVWtkrGFLS7UYgAXL3+wDnrP63tRrIe5DYrzfF6I4DFb5vPvhMJUoDmTI2+pG6mq8",
+	"jgFwV2LekDXwTb7o5ujaQCnb+cM6yMv+OByoowDgGo8CjaK4e3zLNEe276bL1/nLY1sb6LMmmDWtc+T2",
+	"MaSnQVgmhEeF2hWhTTWcJEhInOoaFWUHaFN8yKkBx+yOY1mNOajwvla2pqYM0iSjidyjDOl1ETUnaZcg",
+	"hXIPg26NdwxoMICeRRCDWeOOTPwaFR652dPk8+yNbQ0/7yDvZVsJtl0Z3U3rbYV3rMmTptmZaPN+d1RO",
+	"jQYkU0KO0PjJSYBZfBIcobf29/cfnStB+uQk4GntK8al+u7J/v7++bmW1OA/nZ4w9TOMVj1wEjilHU6C",
+	"EJ0EfKl/mEmivwAXkP5OidmT4Hx8jMaUmRIfjMuR+iDxKVGKR5KBhMeAtqO9ZWMqRkojGGsL5oSdsDsM",
+	"LROsixOMYThjM0IUYaaLGWA0zRhkLRtcH1ssbapOjiMzFfOImU22MLOY6i8cIAOxry0K/cCKspiv9EPX",
+	"bt6IzbdKvckp10aOG5oaIQB1k8fyhI1Ftrji6TMs9WLQN9CX0HMrMnnuJLiaV9W4MRiM99XxmDGp1jLG",
+	"azFGV2I6nZJUSamERzhB6uuroaJcKqRZiASrP6/IOTlh+VNXQclzyHeM1BjhPD6bqX8W+Uou8OOxA3ir",
+	"7FErw/fRWBMMIAe011JIJDhaKIVUDSdEK0JORXjCwN0tFM/pmz+dswfXX1fGh4NY9To8WIy1Qqt0H+hS",
+	"/S45sukzV8bFYbe/D38PD/auDdXb0NjewXp/X/81XI+vHp+wMSzfWN8WFLuHnxGdj6j4BrjvlonYGw5Q",
+	"TMjSlGE4GAz0VZCoXbMAuolzzDu7JggDvgyOFIMExl+qbNbBYBB4znp4lLKg8Ky+ZUqtBGHw9Cc/v3j/",
+	"vwePwBfW857ZVOSqBlx/FoHBBxC0HVHIj0l5ovG6zecFPoXQbQfA+yj49D/+x09+9fNP//1fBmEwIywG",
+	"y3pKFhhc+R36zYuaGav+4gd/+fSP3qvHDttYcN3h02/++uM//cHuOtTnEmtbJmjLlYx5+D7XQexxCae9",
+	"HqprSN52IgIHfVk/3D1ct9GDp1XYRkURKnvNswU2l7Fu1Gxrp12Cc7E41dAnvUN0U7LA6al3UobDnnwx",
+	"wlqdQNZSgCusybYxrba8ImeiIca48GcWSY6zlBDwP84JBrc8V0eWyXg08TT20mWWYmbTpBg1wS86/8Z3",
+	"22wHtE2Q7SXuq55m6pa7rpvDrM9mu1W/LdFP999pm6E/3I1TuX4lU4l4Jq1/gZyBxUW0d6RW7aNlrvke",
+	"7AuE4+4foPMG9v9yvnyWa81xlZ9bzQFytjzmM7iLM2rAbrdwZvT9g3Vru83SrqYfUDZNMsIi+BDN8WKp",
+	"5ZiNJ1BfZ/qfGZbklJAlfJhShnXWryTRnNFIa2B2KVo9tn22dGtjs+480trWZez76mbeLWS32MwtG7S1",
+	"m44bdosgW7cQbS3Z0JxfznHzmSXKmWyoYHjtRTQYDAbIwhTF3SvdWs+f8Rna3Lmn3/lPT3/8IazmYkJS",
+	"myC44BOakLoK3EnXLS6IC5Pl37x4c3jtRXPZM2zRiAvdoIM0spoERM3nFYg3Fg22dUvswQUeRSrRhCSc",
+	"zQSSXLsWZpxoA7PTWfZ5KPJ5XlzlEBZq+CssbLGM4i4FS6Tte1Fc/JqcqpZMqo5D6uQwdTaSdZrmSQbl",
+	"qXyFLwjUpTwNERaCComZNMFJGKUA7oPEHJDHlFLnHXrHVD5gzrZMvtLGaKi1mQJPlYtLSnOrnwtvu6US",
+	"zOKEMvfPEU9H+e+SJ8lomhKA5ZvjlMSjSNc7X6ZkQbPFKNW3kmecLgMrpOGkWuKZPvL0Dbt+JoKSlRtV",
+	"imWCpVpoT1CMdu7AvSGOwHO0v63JVMtnXJJUa4yVDal3H5+aEsiaefyrIxpgpN90ImynKV9cXq6gPwzj",
+	"VaWwIM4ighbabyJQpGzQCY5OEU/LV7QoJriB3YzArGXvMsTU+HQ50+3TIwEnizbcVbw5J8wKEnDBLVN+",
+	"pu2uCSmt0HPbXVxcanalvakw0PeFOWqBHOw5spWBCrJqK6Pwczu+TOnb+ul1eRddm+R2z/TLRhHzKjdS",
+	"QIuZIxTzbE1ZiB5TzOdqSvMsRAllpyTWF3xYCrxcmortSJuapVrsu+VzFjKlp1Gey4YN29rNBOuQeFrZ",
+	"r112XMOFHgygjeH9pQHzGBN7YB6jsV6sMYSICHDnj+0Sj91jzyqcU/xYfWuOohWJ5rAZ33lH31FPALoU",
+	"2txo9KpBvsb5abbsuyt1+f7eVft32ChFjajtqjuVN00/Bt+O3yqs041n8mquNTFYBCv0oZ+rF3e9iW8M",
+	"aw7CykA6zebZ+VYcil6Gl0W19ownc4nz6O8yuqSzuLfr47IyqC/jmGrt5RkdW9s4ZByx4DpjNIBRftXZ",
+	"xRHj4BmK4OitR928KbjiTbFxVPbm8B//7OLXH1786T8F7vLYehgF2nqOSqUxlz764MefvP/Liw9/qJPG",
+	"Yb8qRhZLfTu7KwqRjY1rqlyfwm314Nhg24iu1sVuCA9hgBOK/fj7cAUEqkVR9IcnEMUljpEgOI3mRKAp",
+	"1elSi9Jo6h7Car8dUsx9UTN5bfmm5PIaw/qxnO4wBKG5mrB5pG2I9B19A66TNuk7RB45SS7nleOvnQUu",
+	"c+k3HwPPEKsqJpA83vOdvK645woqT7OrlCDX1lnC+WleyoWU7oe7c60L8LGBn6ZZkhh2+uTP/+XpP/yx",
+	"QW+ox+iXJGDHk/0V89IdQH2Qa99AZ5vzrZ/4aFszN1YmbNy462zgjlorHT+EbGkLXY8a/Ct4kQPJ6sQQ",
+	"HdemdqEOqtIb7OKD3zsJzsdoAugVBtVLtXTCxvqJ8T66lWfJMLcGQt6rEkm0GKeO6qkJgI5OVNpYS/6W",
+	"TuHc3/RWDrHi8xnEBroYSxQlWAg6NViKm5ss8g02sYOtga8LF24bP7sgirFbee+ueWxTWAj315N/c87d",
+	"mvG1Xdhw89WadgxPOcK2GX6tWeb/3Y+e/s1P/dhpEU9J9735QD3+IFuAyujZl6booC/Tm8o5GusCWF+y",
+	"j/WQ87aOuX7T23euDXVqSD9daEM966hLPBO9q7A/xF6xC/XEu9fzoSQFSMImQuwYyFNet/uYCg01oz3l",
+	"uvpKxZteAsTpFBIeBiucMspmTaAASujxOHawAKAYgYPRq8vECO3JT4iEpMRjxJQkVfJIKRKiM4MZhNQc",
+	"63GzPel1EzdHZBgy3foslMJjtNAZi6dkbRCBNEkgXzElC35GfAmL+vQaRThVZsbX79zbGwyuH5ggcndE",
+	"N7ZADbIzfmkLg7qnH8DtySZwl8Lge8XBbwjydzv6Mukb3k/yEoO9plUq91fd6FWtqlUH2IEucTeq3CcC",
+	"/JBPLmVRfZO2tUN6TbzDmhctt87TYiT08g338zbes/45R4XeIrqmqwNnh6qzLiXz6rfuqB1Xaytl38hk",
+	"xLXeVeGfbkquQcnuDIddQHFvfsFFQet539j9pHOOsc/m2DJzbV2Fy93EpYU931n+bgdV2+yfuhXHxhlR",
+	"UmmOAWtI19LKC831cEaZYdZzsjZ4qPL2e+7yooeDQZsrqsuKOXrKLoi9fbxJubxr8yVd9nJ57uLb12wb",
+	"7NSyb8e31MOdl3oHyONLc9UUI7zhGaHrheg5wporovR+99c/T7fDlkGxuYuhJ4n6uBTyHbcDtvTna3LD",
+	"W6OUYOEzVN+cr8shl1TklcvgzTBPYp5TIXm6rsR03Ogbgd/V7Ct0eDfQ2niacheMdQMY14LjS6kJxdA5",
+	"z7yRDKbjV3Hkg5joBqEwpQmUxcRslgH1BNfGNzYxGhFmaMaRkCmms7lElEmOxvq18REaq3MDkh3xDCAT",
+	"YHr78K4/cKwhXPMOMwmbeiCQcXsrishS7r1mvvO351gKFWjXvCKuvYMwc+routBRji3N6haNdx6nULEW",
+	"copJXMFHctDAFnitc4cFOSMpTjoOqEC5q7tnbwx0NOQUitEwacYVGnRK95eiznYf/Q64DBD0WrU7i1qh",
+	"VzofdzfTC/p51fKu3UdmE2qJEhYWiBah5QIJRs6FNpk1P4zyPae3YOue+rq9s66GAmRMdjQKmouE5Bfi",
+	"XSJnClrqzjcSsEo7q3puIJ+rtmwmZq57lOhaPXWrx3hYXHAXEcWOxmqveioKSnO8ZenmbdNCfgVPqE/B",
+	"fEnf2GCG0ukCgXA28Y8CXIoIJwBj9hW+Kp83k2wtQp2srXTRHFi0joamAQBQzNlzEkmDZVpmpWVKpgSq",
+	"0kdYkhkvRWi49q59bM4zj0h6jUdaiBRQsNfKOFieiLC8zRUhpwYpt9zsEI7Su5wBJHZS6+SF1qgzQ5xR",
+	"tI4SMorx2qfqKxE4g8R6gSZErghhOVnh23KEcCO0KmS7UzYbLfmq3QVjUM02BYfYGMY8ArHKw5sY71KC",
+	"paZKDDVes+hfxzmscH957vO86VZHOCUjIiRdYElES3athnpdKb5fYH1NiJEAH7Q/Nv3y/IQZg7qXvhwN",
+	"TaR3NH3A72IQfWyYwlKxHRUaebgzAb9me3yTp/FuMWklL2BvV8eoMerlVhwLA7+mo2qlUuq4sCCNOCVF",
+	"NIyiB09ifedtsLwB8Ejf9MJNkK6gGn5Wros2t01CT8mKCvJ5eGcq92IE8F+E9jsUFL08YjQErzWFGHWS",
+	"Jj4PTxf4xkurOZP7hDqOt+Qd6jTS1lgkze0m3Dw/vedY4+SvidbWseKvYwD8UZLAluzlqblSi7U5CZei",
+	"gNeS18U10DOmPMHn4oTaBFf4uTul2vj2EqsItca0HAOsE9MgPdIGq2hFzC4thNa0ovh1HktDpMwtJIjG",
+	"grpy52qIYnoG+eToys0bV0M0S3m2VH8PofYDRNHAx8HV2tC2H1nh+eq2+6o+sC5p4F88L1l7CHTuNeuo",
+	"krn+sy4y6RJrRxUet34CX/veeoz5s3TRwVMIAhNqTrljRKUu2Gs8+aW6mOo9IXFeZ6mX765Rnb+X8ilN",
+	"PAb9BAsadbiCU2+/BM+eh8GEzPEZNeZYlxfz5+vZ2h7UoSw9o2c8fU64YLZQ9AmiahU5V1jYoBBbCao9",
+	"NEB7YDQ+c/k0aA0b1RYjYe2uYDPle8ULrsOjw5vGz7ShwkBtKptcIv82w4lRbZzQmHzZFTNr23R4ACgf",
+	"SgfYECNfXf3i/WsNrw8H5dcjB9YxOHphYAFDKE50TbLcqemguRk0nIktrFVgL3z8X3/69Id/7mK03oDd",
+	"D3m+9F2g3qMwOKM8gYBNyFOoRfd32gYvY4lvaSnQeQc475Qn3gBKnLtSMiZpYiJ01ZuZzJF48tS3Nj+H",
+	"S9iuo/QFn2z0JejntefNs3PchejY5OvmFV1ux9Omu5gd27yfJeTr9rVWy9USodRVaLjEXX2XxqW5btqS",
+	"DyDz4nNLvfws4rKanDO3hDWjE7qtoz1nJdc68AyhJ5psyUXsmxJc63SwYwxUbP7KSJLH0oPB06EI7+7J",
+	"re90WYPeIVXpNvfrGmvTnU3AdNqydSLaj8a1pqM1I+kv7rNh+8wsOFTlRBPBUTAjfJbi5Rw26ilZq0bV",
+	"sTTHtEgx00luF7/4H0+//X4QBsIUs9dH1sHe8PrDwUGRFSYklup0gH3pPTrao8r1mF+CZ8/NwJ70QGoU",
+	"VrvuFuxsh/zEV0ukdMNL1gUYoZ5K/rbt9VH7YlwKYnVbAHzvQKoHhSnRQ9DixRLTGdvCXMtzFFuYAYZ1",
+	"2zx8XmQy1q0JGs2RmPNlCA7bEIqOMZ1t0WtsVW3S9N1OvEutL+NcAxfX0sanxAiJAWPUIC/nN7Xbrk67",
+	"q27n1dppABtFnPQWbH0zt4ZSorUSZSqyuASRlBAca7LZzFccSXoGGbNKdgCWS8LF5rvDh3hWrV4bSaV/",
+	"BDFZ8D3IVFDqDxaCzlhZ568J0Ign8Oq/mly/cW1wGIQBeIOCo/yKVwvqM4BiMjL6k1/93cUv/hmq/mhb",
+	"O/jkm79biGyztYMFZpmum4xn3fDgpoPB0FMhSE/PI3pLU+yMSaan/MSrjtGUiF6tGXL5rGX46TmBTom/",
+	"ml7vk6ZwbWxwzRRgiob6kyw59TKUXZa+JfXMe2H5hMpv7/VylRdnkzR7iGeXeUZ505x6n08P8ax/FYUy",
+	"/3iwp6BmMZ6hKU4gm3aqRDCVgiTTY6sZTjOZpaQ7/FTBFH2Pndrkra3pH3yMJbYI9wAJBxBaxrHgFEqt",
+	"FV0LPCWvG27d35zzxNy5g4KjWmoqb+14NDoDBzVN+bYNnikPFNK5OoVwsXXHaCkhcUI2Ngl3REBsl8Ao",
+	"4WwGUNEQCcfQGFoCOo63KYSiBxKaOT5qoI3jo6qsoRjxaXcxiXU4xaifp8WSNy/r1DHmoo/PSC/9Fo6j",
+	"/MW+VbP0HdQks2VNepdcMeW7vJZyP7dSPoctfUv5+7V82Jw5/SXht/AT5T6ihk4r/K0Z1F2dCuXDJl+S",
+	"M/Y2x5J327g46F7FQJkKNpzVgt7NMfgGVrW74ZhENCYlPfLzwoOu7eKXSULPSOoRBxFOU9pQMjTWb/VU",
+	"08ScLpd935EmO2czTr2exANprrpliqNTymbNZU+9J4dp5g5b9lYUHGr19OR8frT0UKUvYnwjzbaCuupK",
+	"sw4o5h1o2H4Z2k7TdmjvvjTewnAts3sz9iFPY8il13l6RaF2rnFeTGCJod0aCSg4NINwO1c24RWmEi7A",
+	"5nS50PCklI2grBM1EbKa+g0SZklYTHzKWG9zyQ9pbDIbQiQpSU1UQqhDbUcLHpMkn3pCT32QPFVrSP1a",
+	"soX8h4KZ12WYOgWRtjd0Xs6LyvtCyWPSIMmtf6XFiaWjq83jvu5fiTON0uI/Ied0NidCooSckeQIXfyf",
+	"9y5+/hchuvj2Tz764Och+vSv/hv8+9EHP//kd7+Hrnz0wc8/+uC/hOjpd7/59M9+djVEF//rf+svfvzX",
+	"H//vH4To45/90cX//KsQXXz/T/S/3/r7j379x+jKl196/iG6fvPGi1dLmJ451O7bGaM8HanhQFKM++mM",
+	"6xnAmYkFgHtK7auN5iQBG3iBhXbGxFxZxfr35vP1lbO699zv3NFWwUgQ2cGtgjWom7EkYIGUTv9oS7j+",
+	"/KU8E/mgI7rcRDfAI6hDvdkztUyJ0rdEHQDPMBsRGr4wuDk9vDk8nE5hhd4Jjq4fhIHINKuZ7O2uUzMr",
+	"EtVDe3M0HRPuv8FN5YubgNHY7CbJTwkLLWr223ziB/5ylrixBBSEARboTaBUKgPdEEj18TafWCOyG86/",
+	"ZZNqp69D0G6eoQVoIE40btwP7qtvaYA613nxoApQGPOci4gE4+xoqHccVomXu+pWLm93R2J5CLArJrNr",
+	"QqY8JV5QPndz+FyF5J2OhqqziTa64bO86w1VBOZ4uSSMxEWId3VLtZ+1auhhUCxEMcSCbR3qFr5IZy+V",
+	"l8x7NikpbBMlynt8jsVowVPiRxPtd4prYe/ZGQkWcmRWqeIfwQJA2bBAY2DrMWLksUSKz3KniWJ5Ztxx",
+	"S9yR3xtQSfL5eun0WJP1vlEse5dOTFPCIiXYv/bgZXVG4nXp6SAM4MQ8Cl7YH7wIlfWfSS1CO0yfQqQT",
+	"lKr19OtOWq/u/TVGZS5QJ1go8aU7g9IRGaNwZIztt+PLq/Kwfc2CnB569mZupWp6PaoRuDz0DICcSyy8",
+	"S9JMaR69/QGXxB7HaGESBhkaVC+ib5Qj8wd7h4+eDMPhwfmVk5N95+PV326H2oHx+pezgsnQRgdHZpTA",
+	"hoJbe0OtkuXXiWLOl3Wt6zcfoshHRwiFuj3ntHeMBE6jOT2z6lu55GCZvR5IvBbmwsaFGwX7l+qEFAyp",
+	"7iayl5GV0T786XPGQPec/XnbOsDadmxz6ycksRldFa69eW3TSpycLJ+8dq7++/r56FH5o389/MjlvYM0",
+	"tLGvm2pcvpfJlLK8drlr0S2XCSViJLlraoTO0pn1ioABDHx3lyO1TPqL7//s05/8j48++O7Hf/IfPv7H",
+	"P7547/2O9YIPTQ0zffXvYvUVwb0f/eOfXPzgv118/2e62SUXZqpDcDsvuQDA8G//n4sPf/jJL3//4tt/",
+	"pd8IXEqaeQrC1Ntn2spTB0+qrWpDWIji61GcLXcsFMzy9Tv39rSQu35eOgA9cOLO8mw+PWCZHe23vPfc",
+	"pfi6VtoV50MeN54kRPuZ8ClBjFtoy0kmUZQQnBoUofomy3mi4wnnShKfFbYVurQRKx16zqEZSvR4sn01",
+	"tgYnYDOiQcGZtWjMBQeT2RqzIcIi0sna/ivnnK+bcks0hgmEhScJifw2jbsBqg29TBaYxQRwUJS4TUnE",
+	"01iA2IwwUyJ5QjSHNNVzK22mLvzrPO9YcK3vPVQPQqozlQ1iH9uKYDoV+1jNasEZWedpI7lCY0EO7IET",
+	"IsxsNIG2ay63wlkuIrpwsH38UmtOO2ImLB0ouW2bv1wacyECCoYsr3p5szk7wJFQ/bT0ynm2HQre1mJ1",
+	"R5HnYoL5YMsuQZqVlcdBs9zybBLjz1GHQWQj2IVOey9EykSnpml4YUdVcrUhvPfuo7e0Ojp69GQQ3mzI",
+	"u/VpQJ3wvUqC1BCtGhTfnvniCNF2spUlZVsB7Wcl+tziMR2rqG0nf6ohDi0ipMNWvozrqKq2u/2lVKWl",
+	"rRAoHB3s0rWnL4QouYz9+3nt2d+QPdqthFS+Z7s5qCq7t3P683n7xrhPliYRyDErp5gmEMJ14IRzDcJA",
+	"I94IGK++2c2PDadSE3m8BIUVSXAoq5NJA8oIVLKd+tSRUpO16HDDg0HN0spH7KnKC8AwoVUUbVikBv9b",
+	"QXVkowznLgo8w5R1vNxpROe7rxXuKjYfwon6PJs7Z7IexUTftdG0cru24VbFrke17we8KO9iSGMNgM7p",
+	"enrPaJ7wpWc2YPXZaUt9U3NGeoES+sDhBNTE1OvrRtrZ2TeK/wc5Q/uDEvzupVWqbLkcmTcfe/cQBmuC",
+	"Nt8p5je2EMyCI1tkpl/0vCnd2xYgURN+TT4FPkVjWyJ7DGrkWJAoJXJs72hxChVZVgxJDhhKOUpkUfMq",
+	"R+vKYyCySQKBj447xqnErbvwBjGU1Pemu0BRbKRjNLYUHqulXBK+NN4RDdlDAejIBOPY8Tl+Mw+In7NC",
+	"zWN86L2s/Apf5Tp5SmzB+SM0VoJxjDDSrRyjsTZux7mZC/wBQVJ0pv7BIn/aWLJrnhWgpkaApDxj8Qmj",
+	"8hiNwTgeQ00nvFA2s67qNDzYvzE4CUJ0kt++6B9uv/6Nk+B8fIzGynxTIwE4PBTjdX7LOraesmtD9aA5",
+	"isdInT1qwKBFHZ+wsdaNxpDopf7SmStqVFki6Sj/mSEQJ4rxdAmQcQ6oMIZVpeC+sBWt8lteKCBll8+4",
+	"9EzcWxjAzOFKSYfQGIXBamzqCWcUYBxbEIfG9f16+dDuniXn2mWLTEg0zZIpTdCErLmODaMpUn3WUxsW",
+	"+HFTMpCymYXMeUUvsM36KF3vACPFuIoRfP2gCxjSKDG/O1rejQ7pygvaEFKREPyZD5syZ9iVzIg5TnEk",
+	"lcxSXAX6SWhY1HzlskYJiOFGF93WmtB10KSUzLIEp4g8XqZEaMSk+68cXM1hY1aQrqJGdCmQMF6NsZ/5",
+	"Y/hvI/lbtd3OXNTQUp2rdhxPiT02rG77eJzV3rxcW0TaOnadh5m0HulGTz0nciFS7a2lwtGrgG7wyuNl",
+	"gmlf4XbL0WfUGUsoiGmLnR2qLZYSApt57MAojD0Zvz1DuD53HIcNSD1+nSsnKyvukCrw5b2nkBB81svl",
+	"oHq4r7P6fCWItFXWgn1qs0emVAqDPWeGpNUSkFy+C4Qq3IrpLV+8fD7NBCygnt3LffOnxsMdASIFOskG",
+	"g2vkS2g4GAycu8WH8CM8WCQdO+8FYaDWBEueKrM2gKgwwK9IIIMaVIiZhP8A6rMYqQ1m/uJSfyomYJUP",
+	"7StQWlU9zkCfLiMYoti1+KdRcQ2eKbGnGRT61H/XcZupRU0VeI0IU8aovySvx8XVGozprFRVWugzLmef",
+	"EMBZzYm3A4p+BUTf21pzFcxi9fvM0jqP6tdIxkm0WXyYRGdzO2M9rcVYWnaE2N3PWuyuxhKUfZsr6mJ0",
+	"KlNmO2me65c3V8f1nkmvbH8GPYszpWHm93AqtNvTU/KiqQAXlZ5aka2cvPusN7N6Luzdt3Jgp+bFv58n",
+	"ozsSZc5h+gYdloNDITgKnscsfn4AvgTFMG8Fw4MXD/cHA2geRuk9K04CdVqcBHURbfrxeZ3zXr2eRrBx",
+	"psqmKTjw/qu30c3DwdBfuJaQBmPJrbtBpXZgpJ70+Cr2LyP9GMAuo9dcm26Q0ZWFtoQJrUWuiWim2LzQ",
+	"BX6P64E2jP6We95b1Bi1cisyOQmcg95Ct+SHfJR/0XDAUwZgbnJE3dHB2M8fhcE0Y5GFEjRFKSBMFWaU",
+	"LYIwwGfaH8m0wQZMnQpQG7AGXrGDu2eSZ9WDBIsMShW/5bqWxL62hssOJ7GvjhPYJWZW7o91tt0oHsqq",
+	"24rKOaDY23lCHRwsTk2lWs50eYce7uKNR4pDzppikEOxYwZueAAANeaNBaPW7jBLvX4c3qBKvGkzXNQ8",
+	"ERX+4jv5enlfH4tsMQ7RGJ/N1D8LyozjdIEfj8Hrx6dFmsLYs+LjfnNpUGT8+oVVLAriOxPqIIO/nvv4",
+	"d4eCH7YUag2DLxMW+wTrOGOnjK/YGABhNXdAYWAukeRJfIzAjnBq2QNcrIaQnXN4S4c7wLuu63ehgSum",
+	"xPyh8+mUFgc9eh2CoJXoQpXNhTCNr1cHu+oKBbZ+kgmN1W4vmmpwJ5xCYOzCYxkbj33dGHDwx30FRHOo",
+	"5g5aBxSReTDHqWdObzDH13BGvFWYKjWZjSxz/gqGN27AiVxK1jDmkak3NDzIMXQDIJInMS5vuEPlk7Ao",
+	"ZFTJfbElbUArTCjLc9EWfQpVda9tZI8PM3zfhvsKwYl2SlWNRRKd7mIlvoKjOcBEhGjMT8cINkXtpotK",
+	"rwVYVJW1O4afwvZQiubaD+nYsVLrVyhJcRrNq6DFRtK8pRZtqSgy6H5PfGCLmB85Fzjm5Hz6k59fvP/f",
+	"P/nzf3n6D3/8yff+/uK9v3/64+98+qM/vPjWX1+89wGkf5gOh907PGzt8NN//tFHH/6R6vBb75c6DAOl",
+	"zjE56j45pZYssRriW91eUHRPMxZBlmkDsmU/wzFftdd57L0W1uOr7rhXbd0CyZe6VgsxN3LrAu+7dBD2",
+	"LIVdmugGd5auDeMkt6iRKCtAX2t2cGPBBMPcii263cjkr5sr5zLtDcNVxztARl2TfLm/S0bpLkUM6kdK",
+	"wa41DU47mMqj3uIu26gtphaepo6PrHcWnqCVyRpKyAwHB9e3TGrXYazB0fDQmyNRRzwsn2QOQNAob+sF",
+	"pWxEPIYQkSCT070XTTgD9OSQKRJnXUNioiEMeIGXSxN6ok+W0YIyyPA3HyNb7856q8uJUWW4+XIqfWzS",
+	"2FK+MvVQytlTxdkQiCyKCImJs8glM0WdF3km+CCPEHb/biLzsJSFeb0Oy7v21u56QN/NdZaMLXEEEoYm",
+	"XRO2y/ny7fnkdrE7pUJfeuaoh+uaMeGgfBlcOjpLZEKiCtxWLJBRgTtSrODxllIssHNfsU+rN9OUt7qf",
+	"vsonr8Bz58Xe6URs+0ihwKht5lPrO4rUt/mk6x2Vuz276m6eDPyZ0vPhDmkEyqA7mZRMM3ArrHDqt1b0",
+	"/q0lh2CJkfpJl4IUHE1x2jXoLPfXeEGzMtGNBx7oZzsGYup3ikjMRmSJ+2pSYGtBtT6cgKaqj/6OE8zl",
+	"05MeT39mOdN6bX1TNQ5HWEaz88EuNiMKTUU80O8xUq2YdKQd000sXoLNQDXNOUKg4P2cJyrACVpwG/Ys",
+	"JGhBfHeR8z3vk3X90k80H22VdeLK4NpCwCIUkZ5q+iR2wlnUukAkE8twglJyRlhGxLEnHztjCRECHBvV",
+	"tAwogXbNn4rhCuACmt/qG1Ze2M+zyfDFwbWBV2IUIrNoR+smbSK0g8Dr7z5y37+h33C/GnaWmd6sMvdR",
+	"m2IGgUDWOrG7B0xlaAtFNowIxZyII3BMpnylC+sqeRyjK84qXgUvg3UI1Xdjd1leSF4PhM9aSLIoCgIq",
+	"bUdNgggoGncMo6QmhBNOdpSxGIwiqnOE2mvHbZu63l/E+4HRcoljGa15h7/ibIc+zG/etjqJi0Oi490n",
+	"OB6ZyMKIJ9mCFVAdeQC8g1msXb8xXh8jQViMvvGNb3xj7+7dvZdfVkyBGVwOXbt27dCg4wVhkFBGgqPh",
+	"C2EAxdN1JjOx2k9HeDU7Nm8QMvz2nEBzgmOSOhdKzB4oTmRH7ijqGwOt51Gr5Exdd2JCEGdoBRUQbNcT",
+	"MqPMiEY9QjUE1RoadlVRcsL55q86AVmMxkBW7Vc2W/fYAF8pGTA2u3TsunTdLatXRe/YMj82WLlAk3x1",
+	"nIF2ieN2ePMZ4Ju4O2MXeBPdzjObwCWM/UHNKeqqLwnHRgd6JyMZfJlmjBllyDGVC50Gs4gkSQOMpSMW",
+	"3R4dKOKSse1tgqmD4CVTH8rr3QfP/gSzWKArH/3THwAe4qc//NXF77730Qf/yX4qfftdwE68GtoKy68b",
+	"BEP0UpYSnKlGFaGokDQC9/rtOWVYVzIQaM4zQeCCeB9BwYsTpm9DoFqSPqWoKErT2uNYcoNiXI4BT/gK",
+	"6l2sSDpa0DiGy5z8j2y5dL8H0EU/nUp1Qv3CM8FC0CnVgI2QMlGqmDo+QhoJ8oUb1/cOBsMXlJy/8+DO",
+	"bXSfnO2j6/toPJtI9evYVfXcIoimIK6a/+3X4ZgA99oxIokgaEwFjcauFDLtQUwajbwz+yqf1I6zzFTL",
+	"BbzSODg6vD4YnHdzfHVzUhnkD+0e16ioacb0BdcsBdT2wf51x5Hk7pN+mItxCXOx6Mu1ta55AvH6uXly",
+	"kjVpt10Q2/33hbEuhWDN8Hoo3hZOo/6eFcqomPfspacr2ndTaZjhiQePv8gu9QbfFzj9QuJUboHx3e6u",
+	"+CqfFL6K/jiGu8I8GGd4bkbn9CohFmrWbIBO8ykT+bo/C8jer/LJM1AAlBDc5fQvGME5iC/nkL/ry1Js",
+	"9Deoc0gShpl8TpS9B/4Qs7wUbkNUEIDIogVeo5j3i0YRTbl5D22zzwk0FtnEjzeoJ9EyQWub1t+mCzJ6",
+	"lzPS0oB6Dqnn0JU7t16/dbUDOGi+scwIcyKGLmhhMQAfk98lMqWRh+5vQChKkiBbU0GgK0tM4xBJDljn",
+	"ITKI8FBD3VTriK+CE2mJ14CiHjbkTUHBG/NTTgE1RqMwOUEapo6KHUU5XGPw4v7BDW+0huphlGBJRqaF",
+	"4Oim+y3kDd00wXB56yOYeg61dc1EyY3MfNyfD/YOBvnPnteVOgK/S2Jf144gzkawJOUvl4SNPAEpg6Zo",
+	"FHihaGIQBvyMpHFG+rVi3ik1lM/GBKZcc79aR3mZk+sHzg/6qwPFoTJLmX13aL8Qo7wmZz6sm9f3D/2r",
+	"5+Y+uG9cO7i+/4L/FYhBtK/U7+B8fNQpOsfDSB7Pqnog5/paOR8T7dqhkE+FQdt6UpsNbBs+RZLHeB1C",
+	"wSq9qoAjUBuLTn/yX9h7NkMHrNfaDun8Tu+OSnupDhZsiAK3h5ShaZYkBg27FDnkzLi+Gbu1OlmbuDhF",
+	"Z5MC6mm9vKs78Ru8o/ZkE+I3wWlCiZC2a+2n4oIg9WqtjpoXw7ssPBqnzLgsTTssWCtVP2puS2OSOpGD",
+	"zCTY5boEYjwFxxWLSxhuLqFqsqsbrWriq7ZhloQVu6W4cVNz0Ijiet804t+VJGFjiN4xOOmVnAOAQx3g",
+	"DvGdbQ078rQWr6LljT4sJ0SuiJqLeRO+zTf3hCR8heSKdxQzFbFdv3hdG8AELE06tJqPfcs/p7LgrwNu",
+	"wCmgGCZXKDa145wXnVihemJ0UtjN248aDd4Jz2ZzRQIhdDxihBdKmYlO92tnjh/N2LSQ+03WxdXGNpec",
+	"FY6srmR5SGElh7C0QlVCe2RhVeJWBUdZwHm2Y21jezVQt7Kax75was3VaieiBEenRrh3ibOwiZqXEoPW",
+	"DMG5InQ2l75CcFVcXW0263EVkfDmfbeW2wbK5emnnjSLzdihl5K02HmyDbP0zgw2Zs88b2axGizqZkO8",
+	"dzA8ONw/9CvETYHcVdTSiC5wEuYyEqLNsdIR2BotExwRYT3O+ZX5HJcD0IthuNfN5QvMvd/OgcpvlHDL",
+	"r/thy8MN9vidB2+g6wfDF1DEY1IeiY4L7HaJX4Xks5s/79i3nq+rvZnQdxuTzJtYdWaTKxsEtMA0PjZl",
+	"qCOexjnSTi1foS3/T/Om7s8/hVrRB5zJuadU0YTHiqM+/ebvfvKr/33xne9/8sv3L7717Yv3fvDxT3/+",
+	"0b/87P/7x+999MH3P/mL3336nf/y8X/9u09++ZMg7Fg/YovaRV3gr4e47ARfkojiZGTKqijOoAxie3RG",
+	"4441KSzVfOJ8lXIJ4Ox5yfUaR2jq1jSxBFMGKYDHJlWCMMheOTlh+xuiIXvGN/aDf7jE+GfFffbcyUNg",
+	"mywEZRTYhExJdOXlTnaBXecadeF7pfETAeEatfVxUk8/5/IclbCvcrSwOV+BZ/LphZYF+wVlqSXYKiTL",
+	"cmwFSbI9rsgyRjdltmCRRw4yZzAjjKQ48TBOL3bYDEVbWROYcRMNf8fMyvqm6+JG8MRWrJ1TITlUplum",
+	"XD0JIBdmSj4fterhGXjt4XTYxW2vx90f/2hn5tpS6lSZpxXTqGAmD/PUGKW9GpU/ecaCsC2VAjvlScJX",
+	"DcU7GHksR1GWCt9Z5Nad0s+McwwsKECl2ncLUGnFWeSuvvo1gN9IvJUkFnb0GCAJDU4hPP4l8hhHEpLh",
+	"xkRIusCSjDuaOtDAiIqRfbGZZrozgCLEaJYRITokGG0slGUcSFV1Sad7xFlnbdy8scT6JO3ySreMmC0U",
+	"qdwzqy8SMp+zv4uyNTDK1oLIOY8hVo+d6nKxU43uiGnsuWgo8P+Ogjuvf33PKF7X3RwXIFQp1KbbFA/1",
+	"kLxpLgeDEu02KXal9e3ktakscLd02c9Bc3MW2+sbs944zQZ5AV2leFFtmKgpOW7TVLsZ0WpOE1t9iHF5",
+	"jAZwDUYXDU61whHcelp3zfcwfNd2KMIOvqsfPne4sknhNNGSiQZ9XOJUOpBOatJKMlM2A8RTTONOCqnD",
+	"9FsncpipOJkcle3RgWjPVqetDLiq5OZBF4ZZQncnlveYy9n9tF9Dxe0qYXw+gqHHXtl9E/Rj3V1qb/lW",
+	"dcMKXUaBA3t+b1/YoEw6L+awFoJLcOBEKYn1ZyVNI/BQh1qGKl4tFVw3dbkiLObgRIzmGK4fFYUSqv+o",
+	"nqm6/Y2lqM2In4HtsCu1H7mj36KAxM67s+9lS0s9gC13ctcVK+3pR10sl+Zd3/puDymwBQBr+Wir7TJz",
+	"+XIE97iuQgIKS/UK9BgObYqTo/xZ9UUOYmNac7ciXxKmISLUe0Z3LW59/PsMwMtfhrA734WtsoGUECjy",
+	"fPkUKWPVor6PK279CU3l3NSlhc177QUlHRLCYpwGR0GSMZzaarvDGwC9rUj+orEBHVX7cA+iiQRPcKrz",
+	"Z46C4eGLL+a/rIlqUn11HgakKOnvlsCfGYCgAq8HEMeIkACn9cn3/j4Ig49/9OuLv/kbRaBlziImrjHh",
+	"WQoP/vC9T3/yn9Wzf/O3H//on9SzQq7BX//xL7758Yd/ATxR8QY4tNi0C16yz5Wn0VI7Nn/wvJjl5lcM",
+	"WJLSTiG6fzTB7V4HJxHgvES8PtCXPIqyJW6svlehevea5Hk4omZGlNBTg2N6StZHBq4bwuFRQoWugE8e",
+	"S+GJl/buaGi1mxgvD+wuSWckttBSk7X56xgpuaIr6AnrnWjYPd02TWkPfGbMvpm3u8l6y+UaobPTyVPa",
+	"DN16cbZFl9Ok2DjdmrdbqEvblU3WrQN3u3XrxLche9ZmcgtLNfbZsJk3d9V+nFe2fje1wXlpy5JG97qI",
+	"nCe1ljkjZnz9spIvAw3vRq3m1yN/cgiui0Mx56mEghlKBkIhEL5i6MoYDrFxiMZ696u/BH1Xf6PRMMdX",
+	"j/K6Bx5JirSoO2GnZG0Er5FyKVnwM6LFXDWQePPBSt9Vk7wb1M/YWnr30CkCxm0Edgt+/b2UTxKyaLrI",
+	"BicJ5G5fuf/qbXR4/cYLVz0Ye96CQA+k4pZjJFZURnPti25AiSxSIyq4V0BkvYJ5xHYeBlJCvvKn73j0",
+	"uFfOSLo2k4KAiM4QnYZWGrvQc7JTJiRmTRnmSwwVkUx4ABT/aa5JS4QfKerfZuYaGrKNsTilbAb+/zlJ",
+	"lvubk3TqQ/rKw4f3kH7A7+STVCak9V21MCtbG6sxd72KZg4XIUAPoqsnWHT8agzI80tNd/F87l1iXI6m",
+	"PGPtuFgm9V1PxEXTKCXZlIju9Rq4S1/zYdjCZ35K5WXRDCJxJeJuSlb9kkY27bZeu6tcsUtZUxBJmFdT",
+	"swP3NrrEKV4QL5KzmvQ7GUnXoWZ6YE9IRM9f8jfZBA391QdvvI7Mr1oQ3TwcDK8iygwWnlm95wSa8Nif",
+	"xZNmTZwMBV6Nk7ioLojUC/aAEHlV5EnKTwlrD9tpT+K6l/I4i2oobCmoSMFHH/7g4v/9OXiTJJnxdB0c",
+	"BRf/+Y8v/uhnzz/93u998s2/7Ria0+nix9yyGOBF1fX3f6h70V2i4QBdfO9bIPdpRLqmSpxm6sMbr+69",
+	"fP/Ovb3hwL0QwpGkZ6So9PDxn/7nYOcAHkM8H55DTkWfIJLzI1Ql7qXE5VxSqfVmTEG7HN0ikdWCbH9b",
+	"ofm1uK3YWG78nQwzSeXaFBzf/+LdXShq5JCJxbnQ5+ZBU2S70BvLqj3NE5eRe2rPzeVtD7qEZVgm7Nnr",
+	"Vizakyg7MnCfotHVTMeCiTZwyLNw3ZvTZSfXvR39FsE/3di71STuzu6tTfVj/9bmdt0Ol3418cXbOtvc",
+	"GxiWy+T/ZbgvPMN9IVnnPkkaYvm3UuBoSqIuVxC225fzFzpGMlaGbYMal4V10EnM+9N3iuEXLbZCW/hG",
+	"5MLALWcpjsmIT4MQLF8heLrWHwVd0AQ3XGOXm72UaIDKku8QFVDiUme2uZ2SEgnNNExtShPyEhY08ngH",
+	"4jglQpAGJwwErKPhYNDZD3VLN+j3DTCJIzkCY/nSOrytW72nGt3Q62X35+3KFpvumBIHkpPLzcQ/GIRI",
+	"RwHrCvfm8hlCMroXfO8Uae0Uy66sVegwikNSO/wGrgW+I3N8RsGH/MQD0cRMmcRuBQqKSiYe6s955nOp",
+	"vgalruHHEI0HYyQ5Gh9cG3cm3eZeFwUSyMajyzwGzimd869jMC5r9lBU5bIaWxFy6s9xHg91SPddziBf",
+	"hqPxC/qbBxkzGeE7D6BaXNTQbgOX3StFjFTYTGtN1LfNXlobsMrURF9aX5tVtS6JS7a8jt/6vv0luN8J",
+	"e12s56fw5XDRefNqPSjUFnuUTeB4CoNJLi7c2Qe2Ks+GAy6vqFxefcCL6z6jB+rxB9ligdO1txIJnnVv",
+	"zMr5h9hf1YSStHtjDylJwcXfGPVWJ7fJcn+V+lLEOTuDG0F/KcRSBnmXJHG8oIm/hkHCZ6OEnpKEzjmP",
+	"/VhwdawF643vBsq3ARumtDHSEOFkOcchwiGaHKudUXwlQjQhEnv3RkqWBMtRX7KY13Lwhm18g4a0JZrU",
+	"qBqWYENro/WMJHRYwCda7796903INRc9zd1pG9xfQ7X9Ys0WO7eQ7thCZQmgxql6308ppeOT+Laj/lUs",
+	"h8+9pM8GtMFGh6BrnbohAJ9FkvVB1yRrc/2jI5C7QobuVr1LaVO6vl5wMBge7g1e2CshkGYTQWOKIb9y",
+	"x0uhzy+f2oMqjxcE8OPRhMs5Ikzfkbdf+JiU/jo+kl2jVl+Es1cKYncIW+4CNW+5OK8n8gVKrDYX/rYS",
+	"ZZ/7HDutrS507JJVLCMylQiA1rTOS84Ik2hK9KV63ysYmNSoL3N+lmvvj7aoj3MTuV92fWw15AVBUGoe",
+	"1IkZR5aWRpW2FU0nPNNRWeZnnW4ruQHhySPDMznjGmgUghL9uPPF6J7B3c3O/qxHpfH3v72xvLyry7qR",
+	"87Zw75b4rhmLVa96HqFPhS6XSIsIY8MHuhyfRgEuzhowh1KQHOZPyGPLlsuEagiVbA3/ksUy4aU/ARrd",
+	"wrKb3ANmWkoqFQ5dNpNZWlUHcCQ96C0e+Mzm4IsJFl7AzeY3vPnJlRzbzwzoZTAxz+bVS3uN3dT8CAMb",
+	"dqAUgUeK8roIfnDxvW998j+/9fGf/erp93+aA4wRXzbzdinK9ZRjvYQ+KBmNB0TiMvRjwRI9oQYrK/2F",
+	"yVTu+lhP0agW7o4kC5+1b5f7iS+o0lnxLkdh31Rcn47Skh7rjiks8KrcBS0KpWqGar280QTaIRm2Mw9t",
+	"u3B32DKT1WjuwabFdI6hGx20pMpS17XyBNzVgEnLuIQa/jJLAZX22GTDV6qItbDLeeNCAKfWb4T6Udpf",
+	"CUjNBBBOn9PVffwRvIVA7ODJ8VfbyZvYWIC7usD9eM9OMXce3Cg5D4ZtUyOPoyQT9Izcta9oxWKze8L8",
+	"r4+XokqTZlJcxgWn0Q62v9e8nyU1WKP8zQJYD/xUerH8WkqWEJs00C/5CxSzJeHLRFeOVjvqGOEiiN8G",
+	"1i40ZCSaESkcTc5obWUiEq9YqI363XmHx84bqPagsQYWTGlCdHE4KHQFKpqeySQl+FRPIM2SksY5SXh0",
+	"uqk+HXTbVBFAaQ5UoDlJYlsBXHVwjMb2UAGcHEtqFpuaP5QIhBN6WhqKcwupkyuAA7QLp2lkX6e8MbKi",
+	"d8mLrsHeeYS3HbED3WHr/UCgdkpwLBDUA8OJAbrsGQeuftlUL0H93tnmdrhn4wZ3Oa3mETUdmkH3LHd2",
+	"P2Nw01Jfrkk5StqtrdxTx2sGmj2zV0V9D52yiqSbCfWQN83yWZjplsC7mOkPcELEl1OeLSs24ClZF6aJ",
+	"MplJ2Rg6OLg52B82FE8A4PPgaHhQaENdYaqEGlC5p2uHjWUaANQ5OLpWd7ueknUjJE8I+xYSdxEWtqij",
+	"/lacZoDh7iRlGEdPWLo11jVhBUec5TJhylOdwjLHGuh8f1M0fUW+UjnX1dVGk/WXTJdHCOuRGNBKgWAt",
+	"0RyfNbRNemDEm1VqxG7XiGuCL4jBJ9L5bzDIjmBrZh7eXDLvjN1CanqueiUqdSKaBILLbd0Cvi27dXra",
+	"sNsmQPNj4AJ7za4Pwjw6AaZldbdOiPSVrWzWzI7Ejt+ZuOYBn6gqtnqtzrDOYS/O5xiwYuy3TuSejU6t",
+	"hriY+tAM4KshTqVIavAd6DAWewdfRz1O+aKTlWy5p/XKvzT13sajIyR9d/xd4PgrTaQZi/yl/i32oC5C",
+	"q1TWBU+Jrbso55ghzMSKpKW8OBdllkmt8rQbjS5n5aQMNfltQ4UHwKLhF4P3cpn/zMdixKed1nRSBFIb",
+	"U6zNEItwQiemXHTTTViaMS1EEwLl2I0sz18MTRXb58+Gz0M8yd6CxyQRzz+Bf0enZH3+fJox8fyTNFPd",
+	"nCMxNxCarVIJEkxZJygRIN8rzvPnYTDHEyN2utwaf0U/DRFJy0xebmxFDi+uS1DbSKockMYQOcbrfZRO",
+	"F0coJZE6saEIQ4hKNRn0AbokLEZX1EljjpcVZTFfXT1GUXIWomiepRpGcMklYRqFpxLnoFu78vhqiFaE",
+	"nIqR5KNSGR10RY6KX/lEkPSMxOjKw6u6TNAk02c3dGZPoMfoJBsMrhE0QAuC2ch0CgMOtZC3I9KZtSPB",
+	"R1OcHoMiL45MJZxck4A6qGArrMwWpxJBCVV0ZahUjoEZjSkxPsfJdC+hUxLqgUSqIT2kfTzTkz4GI4sL",
+	"KsmRzR/Nit4g2s2WFIeKrN64F6MqbRWrAPxaq/vgT3KNkSCzBdF1CNLp4hjN6Ww+gjGHDjV5ingaU4bT",
+	"dZnOXpVH70/nOtcToZN1xjPU1VRH2GMBP6AsIkWZbXjSoOpToSlf89U1erP9yYs6FDdU6sMET2hC5VpD",
+	"ZLrlEtwiDpdn9ygmyONHrNkDozQiOTQyvErxnLw1QexSM5dGZWnYeILcBmdFX18P1cXai/UBbIApTyN9",
+	"lGq09/LJZIBzPGBbsBHVZNGUPibdcDkXxhWRVzbW0fvQQHt9cXi7kSavlI+Ris4EDnqPcqrFcIimIEUX",
+	"elYTLWkg9ss4a5hM6QTQxY8dUUJN0YhskQt750mxf8Ki5OzIPPwlRB4vSSRJrDc1+i0UUwEZuCQuwtJC",
+	"lHIoeYVy54pm7ecEWlDGU6T47hgtR1iRLzxhebNOyUXGpdP61RDNeUrf5WwEaqs+XezvoxQKx6kfkjUS",
+	"ADebgyBo2P6UL9Rk1AlQTGeI9tAy77Q0bkEfQynrBU7EsfMQ+pIdN/ot5+sRnepv90+Yc5JhoY85WBT3",
+	"FIHhz1K+kvMR7Cj0JTOq58vPSY6mPEvzsaArAPhii9ph85auTXx1/4SZ08k5jlTfyoDJfbBh7YgK4QEt",
+	"nmBo5vmcE6z+hOMYZUu7sFoonjDnlCoOprxfcwAwUwqF5JwZKnYI0QI/rvHo5v7sClCh4W8Km1IHWhoD",
+	"HTiBQlzHlclsxCaxKVI2hHPHQdoryKnVgFyTuarhdLoHHr+qL9J8dgR57PW7rgF5BgpMEyYJi0gdiqZT",
+	"RaJqsIzqL8wFR6PYeTW/S66o9LOmKmlvTA0e/IoIiVQHuRZSMJnJzA8NqQtWdFSfjkXbNjgU82uFTS7X",
+	"YkymVEpTbRydF2N5sKMGPbPetVpjsLX8sdneIpcPc7EM5NQEtJlNHUayoKxro12bbISGKHbzpi651aVw",
+	"YgIVB2ovd59SU6LZSwa/c07QRAltYY8vWA0QJ3yKcJJ07GeDXtUQTFS8W9QB66uUGXSIamJEZYPWLtim",
+	"ynyPkjPwymRwv5afOcabL8yNC0hlv4tGNX0Zl4i7OanNQO4qnbMatWx1RK10aV3rvGvJKKVyyJE1DVrD",
+	"bGJTCQrc4pq2NvYYPlTMkGEeiXzxi//x9Nvvf/zrb3/y4V999Ov3L775jzbMX7OtT0UJjgb7g2GRcREs",
+	"9PEEIV6ulmN97FbzthL5hfOeccsH9bhlS93WtdW6+tZhPeWFaHLeWD3eqeyZ7/C85lJ7+P1lmbo1q7NS",
+	"1BNTQWI0WSslYo6ZPqKL5A5/sEQzzk7OLq0DvKcfPc8zhr227C23/oC+DIlJAoVOIOG4hyH7+cZeazO1",
+	"sD2rtqiRmMaONXQLDTP3C8cu5M5W4Uxb7B/DnW65Qbz37iP1n8He4ejRk0F48+D8X2+bV1JiYA+cQxe8",
+	"ji04sdnRsJnql3b26LPjMg6gbYKZt+CDz2tt9HS8ISjFnO+TMyq8LocNMaaCgLYviF/m7YZq1sHjtzub",
+	"VgVLLko6BkLWCXi5/Jwvy458/QwCFy4hasFZuH4+wgdEn3dK/ojnEIBWIizR+N4bDx7Wbn/GpvSYqSI/",
+	"LY7K54SG3sdpGaeyHukiSpdZQzfa75r3Nis5Gy2stlse/O+QtQ740qe1hf+PkrP9SpXarsdGg/a5Oa+y",
+	"JS+zSBO2BkmhveZ/LHFKJIcPj5oudnty1P0sIfkN6yao5jAo7h1GAlLbN894sH946E4adPPavK1mbn0i",
+	"+evXbt5oDSatqvUuyxy0vr3Ajx3Ilfag07bcXMq6Nec2tJe37WkPYitLtS1P6TIIg3dJygFiZATbzssL",
+	"S5zKnqxwD6eVEG9DQ/Np6MFhsAbyJXJE3S4rc0XbsmpDvfcmqPP/xpmvigzwjeFmRa64egluaf283sKu",
+	"581HUaGU9KxwLpDTglN+kgh0Ssgy1G5g7dyFenQ69GUbid3g7mmS4NXHn5GUbnVSfQGldlvxg8uQ4q10",
+	"6SHV2zmjj5Rvb203qd868x1PgQ7tf/FOhTaWu4RTopUu/U6Ndjb5bE6RNko5p0o308I9X7rAP/Y4gdpo",
+	"tOlE6ptJRNkZSb2Rfa/xFUktCL+yGyZEHQUhwqKIPvLH9P2m3AaJyFuD2totpgQ1nI3bWizFZUq5j2Fz",
+	"ztyuyDBVIVRhkvsmo6OPT8i9lmxBIjQPuheJXupyRkp3XKKC8HDzWqsDaY6T6Sih06Z73Xv6/n+OkzNz",
+	"V0ugmIngaIHZGkEcHiTdd7//LQXPM45iEmmIuV7mkz+m/o0pxBfwFUN4wdksT9cRxxCQVuRJIcqQE5dU",
+	"pV0n71vDTeQtiRZcSCRX3AkYYWSGJT0jWkcFUiA8w5QJWQqpbOfkysneaIb5rxZz8EdfAp6H0fNUkR7c",
+	"btza/XjRiLzLsGUvw4j1OLE30IntEgCdn/6xiWzvH83c6S7M6ae1fDWWqs9OEXDOMFqlm/PobteHzXH0",
+	"SgCYUEB15tprRP85W4J+K7dnw6tNKZYVSaFwN4pJQmQlOHADhB5lVMx7zrFj6OrbfNI1yvWULLuRLMIM",
+	"TXR24zGCzW3vXalEIosiQmIRmto9hIHITxWr6BwlsLiZjh2zpa7qVN/y8rXpLvezuR6wwaybOMOEL8GD",
+	"x0USsaKFrhSrU4TQmsiO/NIN4/yrfFLgm18esFVB5vo9a/WC1cYGF4VMzMY0zJazZxnE0NC0223K/WxL",
+	"YIlI0jNs4bFMzpPXj3Qvk0YlYDr1V4cOA2uXGH41x1LpPsDaBhO3zti5zK9LVrgVfA7edRXXY2ATE92n",
+	"YSE6CV3HZizN0gccq7ex2eAmScER2rmIDBGdQqk3LPJzxjxur0CKyz0EcfC6pJiPGOcbFvVZXUGpc3rn",
+	"Wygnic1FUNIrn0P7DK/bMPqjGxuCiEwxqtuvfyOP+jq6MTzYv3atDvDTO6GqzAU3bGj3BHR0OpVzLcdz",
+	"U1RHmAL8qHpEcsUFOjSke27Wb3ZuyW9ulkajEH04J+zzTc/bMfvtUrLYarRoRg6wa355i7Y5m6ZfXsyb",
+	"cyzvTHv7pC49EfA+0RgXytyfgf2sujCyoaUorJJlLlhyd4mtZ28T1MseyqEPxClPhvXbNkqmcX6KsNRQ",
+	"TE5MoU4jMk6L5lyiLZCZfDPZFimrPK07WmZLwjCDYpRYFBKp6nAb7B0+ejIMhwfnV05O9u3H6+dXf9vr",
+	"d/OZiK+mfNGVWDZhAzA0XZUnVKsA69SNnu7O2oAH5VD5PhGgDD2pwUyuuoeqGLHZ+jDI11qqhfrSO0p9",
+	"aFW1hzSa0zP1qln+CRZUBEfBjPBZipdzg6PPyBQSg996YtUIwHctUJA//eFfXnz4w4v/8ruffudXH/3j",
+	"n4BjvQ/WswiODoaD6t5/+p1vXvz4Ly9++gcXH/zeRx98+NEH3336d+8rAaYEXVEjvqQCXdP4yuaRcvfX",
+	"yt2DmZwYbJ4pJQnoRxp2hi/VJN8ptKPA9J6/NNJpNPAC+hI6MQ+cBN2QIA8nAzfQW8wxm80xdaqTQnM6",
+	"qNtia9Izki+VMoBo5HxUOvlMtfXp733zk1++f/He711898/0wjz91a8vvvuXu0NMF/ziSyWxv/byORiO",
+	"a2F4zb0vwbPnLkd2FeqmAf2et97ODkiRHi/OV/hKu6rzZyDFDYuO9nhbQdXyFugw9VeKF0p83/lSoMT1",
+	"25d49cLlvKmvgExvGooFrqsos+q2ODoJzujyJNjvWTiWiHaoGkOje/rhc3e3bYDNcK8YIPRegJWuUTPU",
+	"6OGaYomF8FvtdgfXTlcpHLZRp9oyA1t9skZzzOKm1qwA8PGi5EgqDtf5lLbxL2C1Wm14mEsDdx5WVDgz",
+	"dQRBTk1n7QqJVD4zekbnu7LHV/RnlesjxjCM6RmNSYXMNvKgdLLGZFE6Z029GkieWop1NHd+bS5aUxFu",
+	"/VQ8DawmOuEMnlbyv2y4ENzqZEsdvmzveWZ0CqjTJD2jUHXHqgwRZ1L/pbHrH3WrATnshIjqVG6qbyoa",
+	"mwRdrRuekqUMkcgiAOfCSM/hOVFHrG9TD9uqYZgV2q6A8jM6IDcHtjbX/BwOvLyz+4lTAWlv54Ydsly2",
+	"TYzY7rRxD4Ky13izmC9v2G6Qn6bzl8mSsNhYBN5b1O5nrGxGqoeNVuyx3HWWIklJOgKKdMkg1+UWnLPh",
+	"UYepiYq1U2Cul3XuUcLXIHLLmve//Nknv/yTXP+2AzR2FPhld3IMV9dhh/SKmobX7HbbABJtUAUB7MBR",
+	"bexxCioEYEZrLCH1NERlTHi87nR3ULbJPIoVKxrUlwFYSJS/1ZiQiZRW0j2RsLi+rBPjbT7JgXqFpEli",
+	"u6ds5gzO3E7AdmeO5uqCtjIAZjRQSP0w1Td4Vs1SG5iShmI8GkMFoyg5s3eEdlwGXsK4T5bWiXKUEhyr",
+	"bVngT5hETecauxJa1Gz8vDnn+lbWXFF2vYO0QV3NHtEO4InemKryZeCGNPecvs0AOBXsWB/90zN6xtPn",
+	"4P7OoDgVCB9YoAVUSusUPLHFuQm3J90l0avQw32NQu+xjBMqZDvQpaHca/ph0B9kNCdNqBMEvL3e3/zF",
+	"VBq280ZQXdNLMZacNhvW/rV8unWmXmbSg0NH8nKYGOmj3B509V2TpzLWIYah315WV2MZiKo8MZmERReb",
+	"5s9nz+Ke1OhEWGOv73Rbqpu6C4vfbyo2wqJhSjs5XSozcNrqMA1xGxwMW8QjlEuj4ljX41jwM78t6Wyg",
+	"8uK1CqrSBYlVz5uTgZ6BPeAttHHQ+mJ9MzVenHmWLK5iicC3IzATWrFAsHYRR7aloZPM8NajMMhY/tOg",
+	"jqvh9NRh/aJiuJ4MkCKFomJWxyZOjfFCKho3Z3feqd+mbRhNVeSbJ923igGHLhk2rNkbZyRN8NKjOSeJ",
+	"/ywwQX46MLkKG92s5GC23tgeRFengMXbscWtBK2Z732+6ihr9chDoEc7HW+JU4PE3it6tzyNbQz3ppSb",
+	"g5ZJQuft87qvb/KqQfaLRUNRP7uqtjAbBL5AyPqenCPJeY6wBoDbNq5ejca/g5rZoHah0bO6cG+zn7Nk",
+	"MyszJ1NAxyd24mhvJIpxCLtaPPQfWupvWLtnp85chh5jVaJmVAxPZHQmPB6ZW6Z+C1SQrBYbMSkzDjQj",
+	"T4tEGoKZsoD5VHu7qdR1SHTs6RLrijagAMd4fVzTg6Fyk5DHJTe5MoSsg/64biOZeGcQhmAuIbzS8Y9W",
+	"mYHZGJixkRbzgEoPuVpG3S1fAsw4a1B7ep6VPcuHxCSi8YYweyhJk1KRw1rr5z3uhJjG3ksbwiTxBg2/",
+	"CkGYU55CUB1lM//tETjnR35P3sO8nqtJBYh1tdHCr+fUf9s3dyv9rul4BNEj/cwfw0gN8dkbLUP31Vy4",
+	"WBraDeRAsBTsUR7rRqnTH8Jn8/36/70J2Fbz39Kdf0m+9nv5rYCVXEXIqHYQiCWJpC7Erz3R8MBU8S+U",
+	"oVE/rEqfY7VDdAQOWcFhSEawTzZcEN5LyRklq2aPVldVQVRd6t2sai8WLfV6EF9aI303cKxzHQp/JbwA",
+	"7sr9znC4evoPoau2E7mUNKDn+Wjj0iqSdlN3y1N8hcLROta8PQ4RRjIlBM7dscPwY09ZuMdLExzbi/6v",
+	"qNf8UE7PZFcWbJRfe9VjwDyBNJJDSYz9Lpm2m1OvXcZoBsyqDIjO5jqS3WBBdloD1cdtuCv30L7xWNR7",
+	"oCF6GOJi421CLkyz+cFnLby8zQ0c/3Xriq/cUmfrxqsAk4ykswiFRJxFXW3bvpKJOBcjXfxz9vFqpHAX",
+	"IbgkLB51qsnjv5lwJY0hnzuKcg/eFeFZGpHbphySP+ynqlWvODtCYzU9qKKIGeIsoQw0xEWIxuqoUlrI",
+	"2PFxp2iB01OidH79Y4jGYi0kWYxzC0F/Rnx6wtY8S0URVsEQT5Rpe/v+3RCN5Zym8WiJU7keW8aIscSq",
+	"l5QseSqFBjrPlXwyEVrNt/EjgkcaXthpKy9jDj/g+ExxpnEAnVEB4fDk8ZxOqIkAWs45I04JKbLAUINI",
+	"kQEa0zNVT8DM1C5ZqOFtDFt5IPGM3OU6bsxT5zwTJD1KqBqiW3x8cO3h4PrR4MbR4Oa/y7XPowAvqS2S",
+	"dJRrCYFT7Pvjn//zRx/+/sU//Oriw7+4+MNvX/zh96B6knoVwFV7Vete8DOb3+ukhNeLdveJj/TboRAz",
+	"RaM5WuH1ERrj5f/P3r83yXGcd6LwV8lov29gBq7p6RkMSGImFLEjEJQgkQQWGJpxVs2dyq7K7k5OdWaz",
+	"MmsaTRARlPbIK8mktLJ3LdmS1ss99pFOyJKO15JJU7L9YQ4GBP86X+FEPk9mXbqruqt7bhhiIhjEdHdd",
+	"srKe++X3cN8jfsfYy+YP3Gd/h/jJsBfTkPngviizt8oSE4yngqBKn5tXWN794sZ7lULSdm0jDaaQ4ep5",
+	"5zJiNMwZZ+gMYFVZZntFUulSQpgxoNu8n3r6GqhpuhZCIvnkvBPY5lIJ4ejxPEIgKS8cKwiSjYmdWEw4",
+	"sxalVj0JL9d0e7Q3GbRfrJR9a3PSivn8P3/42bf++bPf//bJ9/624cbJ1YIDZ5gCqHVsN19RfggIR7ak",
+	"5elvf3f06389fgF4IKMy+fFHcdzrdTo7GSjIFWVL7TCCcWKQrIuVXAc0jseE650smiSYIqEUVyzkzAmV",
+	"Y2cvtEY0aLFK6fpBlGe2cDdv6SxSertHe19OooNjZz2HiT6jrOecpOeJZiAnlj1jA7O+pJNKRG4+A4nI",
+	"C5Fe3KO95UDdnaDNJcH+6ButtRt0rbu79spbD1+oQHBcNBq3kOQqbd54FdDFcEK8GBP8ySMh73GtPLIP",
+	"Oa+1uSBR+Wxfuz18+Ooj8//XH+2/Vfy49tbVkyvZrc41VbzMsgnW9l01/qizdf1a60ajXusbexBEiYIe",
+	"EwRPWMQcsCreRhBd3Wo69EMqC/q1ccoa/6TUem4zprNWqSdq1DmM+bdIVza/yLUimvYqumxOS9tmm1wm",
+	"p54hXYxvML/HucUvrJCBAY4n0rJx0H/0wtaLWy91ig3DdcTcBL3MK5o/h06AHHWk62tNgYrNjVkuIZ1O",
+	"Av4/lXTLV6W7Syw1ymJJ7Vcgi2kyOIF3uej7K9uWc3DGjUt7HDccVn2M9zgDnPrMrZoKkNbjWxLT7xrw",
+	"EZaKJSCUQgrRYzV8yAYSPJmeRQR73ewWH7D9d6VggE/O6fr9rJdcc23u2vjsbz99+sF/Ovr23x/94JMT",
+	"iAIsjZ8XlNiPX86DR9hheWTAdMwDO7obcR5Wbt+/Q7Y2N15cnVlbULz4G4K/k1iMNC0PmLiiiI+4FT4J",
+	"IsrLpy+6HZ6CYJOJ0PEY13Jt44UX1jYIjYZ9ura5CoO3+sYmQSwTXDwNw5gpxVyZJB0wqOQovW3uVU4V",
+	"Wu6+vkvehY4SYcOnOOo8N4W2D5F3GjNih9VW3ERHJTd4RcZkyOQwYs9CV7C1XXCtOerJ71H6mvKmz0Lm",
+	"DNDBcsZMjpzzZsXu2n946+G12aZECVrzWmCYIEJPKvOd1uC17pdAGLfWbqTmy9os+yVPyc7sArExteqK",
+	"CxRockHNmZLaccIdaelfCQlUv9XzULIo7o+lZ+3al1C1SxBkRhvPNDFMv2GOlQqnDoR91n7DggZ/WlNw",
+	"7IqeBb3feiW6VWt+mavCaOPSFt18OsXsG0Y8+rzXz6EO/fLHNuZhWDd3xkvZGfl5tPa0J//y06Pv/WTG",
+	"OQ64L3fKX/368/cR1sjVZKTRF1sCsAmWaFaWMR0Hnex/rQnKu5gMmlVnMqOcJK1jmAi+RFG+8MZYMHQp",
+	"POITKVfBReYu5s3yPzmL75rDSnCvZhOT18DL7xeS9Btbe63NzDyeIINHFVjk05W0mrP4iiIHFYiN1fGm",
+	"bE2Tl70PSPjTraZcpb0H5q71W6QzQinpboXfKp+g6t0VZET2LHPf3IlEMwqkcIyQBmfx/XRrFvTpSkO2",
+	"CC+Q0p2thvzGhL5y2GToCDWD6LBpsR2nYMquP6olKhe4ek9nk8G3rz2qJ1dryNFz8EFrABBAN28OdoBL",
+	"Yfw66PIyzhcT4YTMm3nHxbE0yuthUwDEvq0+1BKXKkdswSrE0oTY+c5WTp29JVLEKUsu5cadgIE3GW9I",
+	"8Sa3SZ6703ojxIjxCIsUc81ey0wBmSoqrwaIqpiWs+cwNC3WQwqsidd2LT5BdDg58maZ/VqKsncI4w5u",
+	"TUFjJLWrW5jmJwBcF2oNnEN6J6WjrG45CQW1jAu5ZHg8fbGn9zpKHnTAIi7YLaGnIdFT0Fr3V2Nj80bz",
+	"Rms6sPpoohBz49rexgu5MKwrrU3LRGvlaG/YHC0ipUJjZwNxbYsw7W7mQsNsExjTFrvZ7MIipZuA20M1",
+	"CXkIbVkFkDMhR6K8kjPdpxq1y67ws0RlAq7lcMgEC3dAyvlS+NixoWms07kudnpBzXBxVqAxLbTAYnHu",
+	"iMVeJFomQZ8Vu0LmVoIEWfF0ibVQOu9lbzxMu1qxKw6xdmAVWUucn1bRWg3mL1Ciuoeb1wOJh2RiUY+a",
+	"1QVlUyOp0rZij8RMJ7HwyJCOjQ0MINRwcU17O+5p0FaHV0jBYdgpPif+gA9aC7um1AeyC9O0Bxj59hNn",
+	"MalEA6uH4u9kggPyrxzVlbt9+pQUd4RrHLfdrItMXUDQcpxnR3kjXHWeB+dCZMHrqgQWSnvEqSUK92LN",
+	"o9hXW+vFzChPzgbBTLG6xdzCVShNRaiIwD6ckstUYTm5dqEyto6VJtdaLUNjMQ3SqiJ4N+W5DFmPeWhX",
+	"py8aaA1edIULbkXwEnYtwkDCnlfaqzkizRlvqZYAAkiH2+DrBYsL3i4MK9XYuECh3VnTnjWd02K0UhvQ",
+	"3fg84uIFZX2s8HjWZ3wspd+hiu0vdsq0LVDi9E9FiQqN4nMNh5cWqPW2RobZrX0EYTXGWRY/XfDpqGY9",
+	"aUypxtGf/+XRf/to/ckH33r6/j9CF71gONzUVpl9+sOjD3+EP+OxZKNFjj74dsNrvJNQobkegxWnDhJz",
+	"gzuvrL187/bdtY2WtW72hzEPCi+t8cJW88b1koU9emuiNbzKUksPmrayLOfsD5juS7OzIxb0qd4fAkaA",
+	"gh6qtNmm1CSzsqxx9OGPHn/6948/+enTj39z9OmPcsZaaTRjihhmAasvaothAJ3N5b3d7Mhpuq91r1km",
+	"0nEq+OtjJ0T8kKGVP2vBL7vjcnPMaz8ke2D8WRrtV7SV1K3sz3FjZXsC8KjRpDGMrJgGeWjOhvmZGsVB",
+	"Lf6csTpwWCr0B38JzqjvJ2ey1XhiZdbyUigNBdacDUDKJ8aKvDsJq1RlNk3y+DylNkaYLjj4kdOy87tG",
+	"U3JRfT4c2jL0eidYMTPT4Kr5drIJfNVGVmrCPGuVqRMwHLgtuWl+eRIr0k7qsBbF2ILhwmwbv7xEhGRB",
+	"uye7mQ1OTjWMzOwXqR/2mXiqO4kO5IBVNc3NFWPDWHYiNpjLR/aw2kQMizuRAZL2fnU2o2ooz9LvsrDF",
+	"j07ipS03bPL0TQYMIhZtgAWDg47f5930llXAt0OGFuQZWAq3xTDRJ2EulE4aAAUPUFgskAI6DwlXJGbd",
+	"RGGYaqE6GG95gjXyJX3WPJhP63RU/Gmr62No35JIAQIX4ORpFhj/O4SOUehLn0x8zKb+iSoqV6aX/tms",
+	"bF46CSNgQc5MTYTJOefLlbVnS8tgZnLxjUk5mAtMTNid0zh3C/orqStbYhctzOno/ZYmrTaK0I09fshE",
+	"ueleHoncVTbZJsMkQDi8gEYRC7NKDkDmANiOmGvNyuP49gKlsmi34Fqk9+rjEF2iDpJa8cLMr6+YBGgv",
+	"fEURQ1ZFm71y0CMECCqM1yxIsDiwCryzNKucrt2bNcWvVFyeqkLO0+lkx9uQ6n6aSSgEZHamtrtKPtVR",
+	"KQuzQzkl7xWWBCXux1tXkaSPQZ5vwqB02y6o+zFjgK04oBHOicfRTK5r6DUn9LAxZJqE64rKKRpfQjYf",
+	"hwPSDZlD6ucRDM6FcE8oFLwU0uJxrOd62zVlR79V2XuUvZzalvbcLqa8NVxvwc4uXmC5eQFS7yZ2S+tc",
+	"vCLitRtFoBjVDjGXQJxawgZDPcZAGAI9gIYbQAPFAWNDVHj42peNiVUZ0RVPct5GdV2uLpjXb9UgrbwB",
+	"fuJv/VimsPlrP8tuTqYwx64sQSfKzWzcIYIxY/Tb9LaMY4ZItkW9db0WYGgtW3zuBte3zSsuVddWv1+R",
+	"7XXzou34ScphevK+efEegdfPQmCtNE+Sx84aMhEiOoY5Ewq34dSGJR3E2M1lWAIqAmZMX8RxS0RYACEs",
+	"dRZw6dlcjBK4tZAN5BqgRMeTkGsTqRkHspYuHFDUYPWLY6gZ7zERkPS3M7WoNiIKgc1IJwbYu2Ojq7nS",
+	"kYXZ5FjgZCVXrAAoe6sO6Z1I6VwFUSwfm3tD4MSg8E0Zh6VA6jIOiewS/x0/nRemJelENC2gAVXkxmkV",
+	"RoGWDeBcuB+zSsj5Qur9rkxE6G9PDuUgXDcJHKBlD8bY+tu59g4Y2cW1RzqJRrRxcw6NInhc1SR+xLp6",
+	"XyZ6+jQaRW0Bh+HpKeZ/fqwvDF9CtSwTsxQtjWCQsbkgjOAc2oIxantoCdeu0gTqZ6WEHFoRIjJ9YqyO",
+	"SB8Oxj3hgoGj7b1KBQv0BtcAjoPD0t333NsrI6I/oREPoYL8XhKViKgc9AsdDiPO1D5IHQCDh1kbddoK",
+	"XPU+F2GiNNTa16gfoLRVKFJMn9FrDFg6b+DdfmO78fQ3Hx999MujP/2rpx998PiTv868wMbjP3zz8Sd/",
+	"/flHvz/66Jf2xwnsGcUOWQyOWWNEoY7luAPIA12J7pDfxNkCw7wPByz4yFuyN3CZ3Ld9WSU1ae4FgFK1",
+	"cUQSJxFTzeNAyNUomzOb4Urmcu9+3imvsXRSV3XLkouHTgvQmPWSiMaEPRjGTJnXTVbu3dpcTcvkR30Z",
+	"MaLZg3JFWcRXKVx7IEUPLgHb5xGqAlTr5cG5jEZrEI079tzzqDliTyNdtvwsfaDsfebAS5dE/ikKs+US",
+	"VoGeBOwp2Kznx8opWy4Ypjlb9lq0QSRjvgW9mBPBLlqWsSaxDmvQ+Xx6PQkrc0KdL29cFi+0VPDq1LVg",
+	"zXGJGRPV8exrstlc7/iLwXZzH3Np2KljsN4cYt2LOXaJ53tfJxr1caqDMjxQo95107DIIZcRjFjGBtPa",
+	"c4b3pDETBqmyJ5b4684bdiud6qeWA9viIRU73iTD3KOVjkaIGT0wTo6to1/UKihMNU5vlT1ahfxJ2Cu8",
+	"DDVCikMYtVUuWma8iXtsyGjOzcU6RCoIPWQx7TES4wHQo0hoRx4y0qr5mrp0wKPydG7q3tVYkHmXbhnp",
+	"lAUyYjEj3ZjVHUgRyd5+xA9YxPtSFo3w6kTnkMZ0wLTduXJBX+tCxWcceuQdjxySlUPCBRnQt2UM6VeV",
+	"B8hy732CcOymFtY29XRF5OacL50RSimBISFKUQecpJonar6R2DrX0xGSJGJ1M4gnYqu4G9o1FSzxWago",
+	"cP8gMUdi8yZOVGE0ZvFuovvZp1fcc3ztzb2GN+VUQXSCDGOzOyHpjIk/oAdGNAofpgodsHc5HuTDmCGL",
+	"nzqWSUy4Lbwiw1ge8pDFV0CMpjAXuIBs7/paDxuPzNq56JZ04bghBoQqxTQZUEF7gL+wbVgRAu0Q5rii",
+	"ckxKY+ZhuFT32ZiEPMx/pDEjIxmDYAlz3494FJFQNtuiLa5evc97MKuQi+bVq+QWjmcdshh7+TsskiPi",
+	"rx9u+BD3V8Q3Wyxj/i4csE2+DA9K2kmrdS2AzYI/md/MbydssoIW6TFuqdppC/BlyVV3RXbVI0OqNDM7",
+	"7cGqcVzs1T2ApScy0VfNIx0oAtE5F+uyY8VDNpC2GrpJbtGgn3sQY55ATqstcDCWUSLwQFQR/8GaI8w1",
+	"+FX5dneMJayuXiVUqBGLif+wjcqt3dgm32g2m295pN0Q7IHeD5JYydh83240m812w/zSp2p/IGNmvjZm",
+	"yyO/Se5SpYifO8cnHRoc2CZI+MIDfdAWkH2BECmMjkJ0PxlrjyRC84j47vownAZs3ya5CddQJJSAO8Me",
+	"DHmMg1Qh8igkCdlQ90nEB1zbx3wz5kYTGgq4u7t386sw64Z87f6d13GYJBkas5us3HvlJnnx2o0XVrdB",
+	"WWG1DI6Nt1lDrhVqLY/4xmTzSRAxGmMsFairLRQXvcgoFyw0y3CKidKxFD3i39qjPX+HKCZC86LM1tzu",
+	"rr0GI0+Ilq6HFUv4DWGPZYKPpxgTZGVrYxPDqSOu2Kph3rawF3ldCpa7Uo9pcq21RUZ9HgFQT98wg22n",
+	"bRL/EA06tm/u9SXzDn1LDArvPJJJFNqOXkzxYJ6sLezFmmRXEP92yAaAARKM177Oxj4xvGEeOWY6HhNF",
+	"uxgIf3ETYQm388NWkiAwjMIVgYwZRr1iNozomIWWVrI76LV79ickOkfLt+JYxkDMMSPmTd7Yuv4iscXL",
+	"ahu7JDsRI34gQwYT1nyM1/qudCuiopdAq2CX+LtBwIZ67VX7nU9WGHRWvttf9ZDTfJjAp/Q+D33kZ5/B",
+	"Ir7xls0DDCUXMOqKGXYdwduHSpMm8Y3k9IFKIkhPSwh49xieyR4MI8oF5qnNgu1TQur06lWkYFe8gpoL",
+	"rSxDoQ4aM8XRbJKrV/f4gOW359q1azfMg7+xd3OHUDFG0kBLzfVfQNN4WxjhnBglMtmSofmAYV8GecOm",
+	"uN5JjEjL7AjYF5f/6shwbBkKc4m2/hVvu9VqYSg/4gETOCvIBpd3hzTos7XNJrSNxZFVOWp7fX00GjUp",
+	"/NyUcW/dnqvWX71989br92/BORneXAO0HkJxPP3d//74059/9uuPPvsvf5oPNDc2mi08SQ6ZoEPe2G5c",
+	"a7aa1xDrog8Keb3PaKT775q/e6zE5ty1bEQVicx7hyI7rgxFArkrFpv3bmlINcnrIK+FRAXSBMQdK99v",
+	"h41tc5evwj1xItVQCjuebLPVsva6tj3q4PkEcOr622qqPTLta5MHKb4TnWfs2HuDkp8sweCHrFmwXHAO",
+	"hEoGAwpthLfT6kZ4dhph+FHTHriGZi94wBpvmWusgxqt3tibfRYcKNtRrWmHKuYB2Q94D7dLpYO1D9jY",
+	"IgOgVgaiM2ZYl1uqq7Xv9xgNuWBKHXvrA1g8PJRdO74Gzw48x7+zJ8le0sm+M/NE46a50vXWtRN4hETE",
+	"RsZRdFUqn8UKgsIDwanh+CSe6nWJODXjHeLjMn2i6NjqMm5IBCZ1zCbWm1QUqDWUQF7GMquk2cONddSM",
+	"a4pptf4wGwSyz8NH62nIoJSi93IwbZZcoT8AKgQ80kmiA6JprwdjteM8GJXV5J4x73nYJHeEg2fI5Ulp",
+	"FFlkhcE0dUdcacyQ32f6th39mHdRK6J+2SHrrxpTC0oB5xyIthuEB5fgonrEUXgWrFEskVioaWU3h44X",
+	"KmCHLVxL2S3SNa/fNUfBwRu1Dt7Ag6/VOvgaHrxV6+CtHAvPOdgcBWSfEvqrUJTQl4MMN8V4ZxY7JUfr",
+	"QFLgrD5YsxbVGvIvhPa2Wlvw04SXkZ0JE3obbz2aoqxJlYnEe8X4CikD+ViVa+VP3eFEHGIiVOdQ7wo8",
+	"2ch76xhzzQhsToQASk6B5W3VklENayPGe309m8vxGBY60BrZtVUdoLEMPYIfzJkClkZkbz9/G/CFnEFW",
+	"wc65w9+0izpNjpu+HWRYSvgu2wJ49I7UfQBYeaZYb1luMirVVnelhXC2iYj0qcqx0zsJjWyqqpRp0L52",
+	"TDOD1tYfmt17hKB1MxjrTQh32pOK7DRkMdaulDCMTa1V80mduZWYdzEyf1gRmoXSe0zzV7IHggOl3NEk",
+	"2SCgK4rk9waKr/qMqL6x9SyikCM6jPvi1dsCa5WcQx9LqDQkoRwJ68xDpw0j3VgOiJAjYjSuTIRWhjnN",
+	"dQUbuWvvEErelh0PYjGpq4TOtEcGjKokZgpDPsYPagvao1w0yZ4Lg7hFUgfvZCGzAAUAHKMirw+TClZf",
+	"TH3f7r5mOzvnHmrzP+yOiMZWjYP38mUZjhczIvEVwPJczZI5mQZ6H5xm1XQzeXFXGtvXWmaB6cEYSHU/",
+	"bhR+RJpudnis+yGdOO6t2nZmyebeTaxcK/LEo7MVr/NEK/ZzjS04M6SS+oyGNsZ+y040LbupPWwdjoG7",
+	"PDP20Eu1Dn4JD75R6+AbcPDGZp2DNzbx4Fpr3sA1b1yvdfB1OHiz1jI2N4+jou7T8RIaimlDMCj7K+y/",
+	"G97Wxqa3tbk5R6WBPM3rNGD5NWT59UjKA5ynN5RqRkhFT/tLIMrZAxpoAFvjaZgW5qNQbcQuUUMWRVz0",
+	"MOnAscOSi54Hn0ex1KxJbmsMrt29c3/PawslMyRUzFdaz4pDD+Ub914F001IEsmeUUv5oS+ky+FQrQh7",
+	"oBn0wSqipWySN20tsG+UrJ+7PFdtoWPOQsPGxqeGyB8GKfwh52AW+KTDFA9ZBiyINra/TSgZM2X0JUQ0",
+	"SC/BeTMYyNUsigglA6oOWGhvOOK6zwXZaHmtVouYW6sybYMv5ya+sbvmhTWOIf8tgnRj49pLpGXuCxWo",
+	"C4jmbBmvItWcuVjOVgD6s76vafPhwIi2shys/Zwv+my5oouI3ostIF/hkEuUWOuOvOwRNqAcO8uCwMLM",
+	"OEFpJRhG+md4yKlkpOGaNNZTKk9LhGWRp41BZ9k+JznzWfPy+HNKdyXicmJsg2cMWaa0zcjYdl1fyVjb",
+	"AFqabgJp5GPGzifapnnScjEiD5mbpJ/BsvpfubVHzLLxvDX8zYeuCOVBkMrKhrbw1ZCJcB+mO2DelX2J",
+	"bBgRsfv6yzDZc7vdOOTDdgO+WDGWIPkSaTcef/K9J7/7uN0gd+6R9MsnP/vV0cf/vd1Y9XfIkMZMAHQ0",
+	"xoFtpxeidJprGUF+515bDPiDpnt6fEIj0mHRHvHXfGeec0RBNfuONcXbxM/KaH2P+FkdrflkPAPzL6A1",
+	"mj/MMs2/ciRY7HttgYlTZ7juS2F+ZYNhJMeMKfOBCpHQaD9mh0wkcJGY9bjSDJsDIa+F49Iy8NncjmKq",
+	"n1qkb3uE2fQU7t9vkpsFQWW0lHWSjNXgEPERiXtEx0gRiDLmExoaPWUHtsHDwpXNXwANDX/QHv7EegPD",
+	"k7AVBevfx3RaOi4NkpmQRMuEJDpYxnNqC6PIm8RP6YrRQ/OSR9beaYuxTOygd/PWdwgPPWITPh6EIFCL",
+	"GzfMkAaNRnRsYdnw+d7xrTLPOKljjSnrosbMpopdrJXsodvdlwPIx0OOHuQKlLODzDdfes5akDGsCzYZ",
+	"ONGDJLnI+meUh7tQwJqQXUusTZJOLUBGBgnAFbbDGnJ0nUxpWJwHfeznIdAzQ4Q0vmmzLZx9glDAcshy",
+	"xodn7Ag2Md0uZvYSnXHOEGM8RnrpyiS2k8wgsY0J07QpyLz7tgAiUyCZjJCKItj7vbR7KJdWXJnmIk17",
+	"8NFyoPHafdJsNleJoHEsRxZEQ2niAC/M685EFxckFWxgLu20RS52jjamlqQvo9AQGw2YoVQbEShKWTu4",
+	"0LwAIBSkzCa50yUDCdC51JhcaHPlSl4I1uphkA+m9nltAbyAt9unMdtnSvMB1QyDgUaRwD69iag1NOgz",
+	"Y55qaWclegBya/6hPbAMHd8BBTrO9SwReekmeOkzZptrroTlQ/YivoeFJqkMcSSC7J59MoIbTdfc2Wq2",
+	"NVtqh3Klb+YK0RYLdrgz/32dcMfCiQ2v9v1fgS1e5Iz7MtaL3QEiLAucAVA9YZ0z9mD00iKLATqqc8Zt",
+	"YQu1axx5XzsMivmHIuhTrWPvGG1c79CX2ZDG2g4SqnH83VgeclF3ITexuajGkbddv1+to3H+b50DeU0a",
+	"RZH7SiwHCxy+J+sc/AaaUHWvbQ+vd+1XqdKuub3uDfLn2LtM9O+JaFzUBKBrUODhR57CjUPUHWpmsrC7",
+	"PbSRd4Zz3QMvXJs7N3BqqihX2tYQgr2fWx4XSjMaVq3FnlBYy7wJ66eb37UrX8Ddfqac6bPwYuF154u1",
+	"U281X3c8x1Gd55W+hU0pZQU6wN7oNGEo3qh8W+GLY5BtIA+LH7HqzxqvUH4sR8JB8YEjLggPXS/owEsL",
+	"Jzk6Hin6okLvJlGM+HffQI8zXfV6Z7zmjl3j4fpDLM98tP4wd4VHvmeNYgERQ1fGmKE2ojcwz1sBHyIM",
+	"szwQmpo0ijwsx4hdMeY2YUImvT44OALKYEknUVBtRAIahwSqQQJz4z0X1C8kl4iW0nMhvdEMsx2ikzE3",
+	"ROIGUQNOnZqYE6iVLVIssb7QuHZMuHiuKasT/Tobn23KKcDWcwwTYNtC7h3C6m3/u0s95YOUG5vXtkir",
+	"1drEiXZ4IASGcge+26ei13ybU9FL5L+z924GRrG8lXbXpxlXN/XvD//j6PefHv3kXxp5bMrpCQMOGmIK",
+	"ef6Rm/+w3RjGUg0ddM5C8tRhEteJom6cuDQvk+TWSlg6e+U1XpW4qHnHp8c9LxmvCx2jRbogNJVY1Qqu",
+	"XuaqjsqbTFxlWsV17M7RhTG2GigbvzGqrTMGWesj01slklNGvucCFUaZQVgFfzPaMJSAZpBTplS0hUQg",
+	"aqN28R559QPRoiaBIj+rRkI2ZCKEPhxKOjSHSzyUsbal+Fn0CZtuLPoo2W0LqxfhVjJ3qwM2zsMblygS",
+	"2Lfl/fjzVCTTY6lz6gUDzo1Kaf/kZ98/+sVPp2CjG7trG1i4ls4gUX05LIylhhGVeNUMFSa9rLnt07/7",
+	"tyf//JdPP/inox/805Offvfzv/ovR9/++6MffFJxu83p2721sOJA5Pyzzr7lb24x3cucAUEmOeLiZtae",
+	"IxH/JpRdJUNjFG8UIqTVsr4jw/EadH01tl+69tJLL7ReOqZUX7N5tUWKESAE7hXj82iZd2XspeKUu8zY",
+	"BCZXs1xOfoUVQp7LS66wbif+RmNJSfAVps9VGHyF6Wp5sDf9ri4z7VMsfqwC2DKmxe6EatZdKitexrV1",
+	"PPxaXRhZzY8NQ6RG2oGQI+yqzVtqpV1DKV2Os3kWSycsTjOcf7v7uhTstRTo99Q5dR5vHqti8Vqd1onX",
+	"pX5NhtAG9rx1fQCbZt6TYU4qML+KxH5FzeTWGk7V1iIxxIXYoX4eJ8dzlcXnzjsrxL/ceIQCVibE7PP+",
+	"18pma2PVzm23np25CnS4Qu4VJuU+4EpD15ZgUGeB7efGdzMXaK16JK0vHEmCMkbZ2OOIDxl6i/Byrqg0",
+	"ibwrxmnJQBfHRMSKDOiYhBJXamOGO1A/YHw2HkWkA8gDGZOR3al8gHHatlo30gqgROAR2BrezPrUt8lV",
+	"3/WCY6M6FenjtoW73jbZ2thMJ1jE4FvOKmc/CYmZr2cvvu4vQ5s0nX5qQCiwmRCzpeC3WozAsqyI25bF",
+	"0iLnEOw8+uBHjz/9+2pv9LPv/9nT7/3j4tHCu+fp9JVpj1uG9Fi4U2RlhNHg6thV8Jcxz8sq/4sWIHUh",
+	"x1PW9XNL/2u424rReFYUNW2RsvHQiCvt2emmhyy22BVcEAoKeBtyhTmoaax5JYmCukHN4i4NGOkkPApt",
+	"RR6AweiYMURTSYtktZQI34Aw3m/ce7VJvsIPWVYptkLhvFUoa8Iv9zV7AIVRUkOPY5m2w0c+Ea8eC7jM",
+	"VtuyS/PusHLLTkcE0NfANnTgGuG6cFbWN5WrE4X1GjdGFxJhLZAAU21YcCgX7ki4bZpnsxHRtyC2aAM0",
+	"my2v8Q7mviAGGevGdmMtf/+FVdJ9pKFz0kkXtRzhOartRwI5dl3EyYQqHubGWT5CgQcG5bTogwqEglUj",
+	"EygjssXztvwUMZOocQ9etzBPXJFIKr2TmfE+6RgTGKwiY/NOhy3wuOXz+8fqJS3w6Nb0XrzM7HCRC+qx",
+	"L2SELEvmuEm10qPlvrvR5/V1uVceTLsz4WiCJRLme7Z5lrlMgatUEh/yQxk3yctThWpGG2+1tmZG2i6j",
+	"a5fRtWcruvaMhtEcqbjgmCtiKBLNa1VxrSy848DcItbV2G9zwNjQNn7YFlyYy4Y4iVCCBmCLYGG7AJKt",
+	"hWuLbDabbc5BcE8jawCiC+BhSoNH+XKC01RbZ1Z4ABJzDZ7rj6sDPE//7AdYbuAqwCwa/MWP6OydSiDn",
+	"QpoNl1GRk4iKIMDVSYlm72QiHwU/YD2tIK6VpLyiSHqCh/UGUZh28WYQA2W1wETpmDGNozPBtrIFxFCE",
+	"hn9n3WWlTVi76WJPHTCuvMeCC7NwqtKeCj0esqqQvTlyH0LydSXjbszonjnhdBsa7DbODyCk7/p5xalj",
+	"cSGWydUSffhnaFOVRjJdA5iHLeqG20KudMwDjDdaBOSO650FsBEahwSG1dke4hUMqR198i3SYYE0X+E3",
+	"qzvEh8nzPiQtEcE5GxjfFriJYHuFvNtlxiIDkSIToeOxw85KAX6huVwK3yUEAdsKT8EOY9dH4NaBuJnY",
+	"YyCFm/zdFr790jYeY4osLYfKnXFFucV4CD5fsVl4w4I1ekURgO5609ZuZGlIO7oQ8dmzulQHO3yjutPB",
+	"cueFqk/NRN12Q8sk5kq78K8zGI8++VYD5jXDZja2G0c//6H55YNPG14joh1oPPj8R784+vRHOCVM02g/",
+	"kKG55ObG9VbrOkyu5Mig2VgibG7cbjz5h795+mc/+Oyn3wTL1Ggac+uff+voux8+/ehH5CVy9IOP69uo",
+	"9iWcT4uCo4Ay2RyGz3Ou7hkxYS+0VbobhjBrIBUzsxRafbv0NGzS9Yf2z3kh63t24rqFR+lJGVqhzDXp",
+	"2aGvmR5Xmo5tK4OQFuhhUq04BQGY9K49rSJ4vbTIvoxdPyux67oMccoBbLuIHYxNZw4TIInX6bc0dpIR",
+	"9q4JfJCWgg8AZM6m4qVgpWHt5Sn5jCLOM3SjeXS7f5fx5lOPN5+kBjkTB2m+jLW0NTtCvZuf0aNAlUxM",
+	"5mmS1+gBlP2le+S0CeqcgTFae5NuiFfRGd0WdbyTygj1GeimZyVAnfdCYoD3EZpDYYnzL45+/U8L+wDn",
+	"EqauJ+Yug9SXQeqTClKfvEdwwpHqInJvZbj6bl8KpiyCJhapWAxNNYlMaX70bJmdbW/1zDHG9rJ3Uzt1",
+	"otxtkQtzW0S5XIB7xf/jl17YuPbS1atXr25sXtvyPeK/e/Xq1Txcg79aHgevgiPLYcGeWzQ8BRbiohLN",
+	"x83KXhjh1oL4l98ZBuOm93dkKrvZi6xaj4Pg4MVVzR2/cUa4vjWK+go8+XwG5vtyVAzLWwzC8AKG5+9r",
+	"GVurz6JxCwhjC0ORETpu0wBGPhzrZ8F3rhyiIXeJC16IxNvoOxM6GjfbAsWki2nfam68sJXKqVYL/tfy",
+	"d7DFxsKIOxjyDutzI6p22AP9JX91JwfZ6oL6gQxZNhAAxW5bTMX4m+RVKkJMCArGQpuBMHYcXGKHbLVa",
+	"8PQvtVoF3E/Ay1E7Lkdhf3HwszeuX3/pJZie1RZ2O93KbONQmJ8F2CS3UFm4QhISMW3e4BUSUMUc9q75",
+	"4d+l54KciXP+uJ39mSUqrCYBqNfZyQpSlqvYIRSGfeQP12lpJsSj0p01v+Eqs1wEqZuK2EmjAukZAzpG",
+	"7FGuETt+1/Z8uactaDxzNI4toVGUInI0yZ9YbFXoLaPDIaOAoYsDmjyCkyuJjEkke2oG9FMRAP4CwT8Z",
+	"KWaObPRiKhDTbgLvKXVMEDQjDwB1IwWAWhKl/pzwlfJv6zKDcZnBOKUMxpJI+eeS0JgYOvKwgAO3VG7j",
+	"dZe2QMm/eMrieEL1Mm/x7NTc54n8fJMXFRy5cyaZi2MS9FkVzM/RjlgZk3tzl5mMM6icX4CFLlA6I09r",
+	"x89p7IIzYv1ODDnrbK41zOm3bWEwCIuHnnNuMjBaO/CVjlVbpONdMvfDDctKAazNSXYKSLFs3zPuMYJa",
+	"TIoK7SrQVB9Ks75uJ220xTCiGg4xz7ed3tVKqbyMKXJgZe3/GanQZ6b+v8Sdcf7Lk+/+2ZOffrqcn3I+",
+	"fQCLCuLLXMtlruXkGgJOWOOcZsJldmeAnUSkJdE0OiBaelMxLpwrRLKxQpBMac7Ka1z0ifBWuNQN5j+n",
+	"YXxaHKicvvkJbjin4D3evFYMfzcMFVFywKBnMeMFQvMPuY1tjckY525hj6NShbQVcg9ViitNhTbH9RIa",
+	"h5wKPM4OGnYB/PI8J8an86JkKvWJUKDU1bPbg6nKxqJxGIaUjvcCY6yfDKjAYaXZlaT03JWoLjTQ+bha",
+	"uFRufDYGpDUZSKUtbqN902iowRQHK0DsL9u1g+EkFwufF1K+UNHkkAVccSn2YxnhnBT7eUAPoLUszCYD",
+	"bTc+/8//+elvf/X5f/pFwzjsImRxY7vRZQMasdwcgB/+4sl/+0G+rh7VTMwGND4wZt1vfnD0w188/uS7",
+	"jz/53tGH3zn6w/uP//DXhkO5hjXgXZ68//vPfvLDhY2/c41PX0JhXQanTzE4HaQCplyZnWcYOheAnhN6",
+	"xiCjKqgIF4O2YFi6P6VqMiSr7DfbKDU7GH0Zh774cegFzbeTQ36xNIhEadSTRzKFCOaR+UC4IE5xqllx",
+	"5Gc+hDwnaHEZNz6zuPGxhPxZ+i+1Q8bLYrRY0kvLWbahhtFNtOaadGM5KKiMNFqbFsiPoLTPYbHEXJlb",
+	"STkvCvs8BGALBv7jf/3J0af/9fO/+NfHn/zq6N/+05RRfvTd3zx5//dP/49vLh6UPcd47LxQ7GUQ9jII",
+	"e8JB2BOw0U848JqbKKFmjJSoxG8smSEhEFOWxXaaBNZN50M1s2dLFEEajwGVvoQd/hVI+T9nJsYePWCu",
+	"+tYNAKAjOl4UWnER4/o0k9EnO0XhFWNHCDlKJ8CVjkyZQ+TkHhsyCsMS+BQwXHPWsIBTpP9LpLOz1qkL",
+	"qMllmRngu2m+7yjP18dHBTsxzdPnLKZx0B/PRgNzc5WxlEvLIfa15oDROyySI8K1RyJ2yCLSGds/zHGd",
+	"MeQLtnODKRFlCGZTDmnMBKYfzAfd99siYjRUmfegJYx80vm1uAqQHJAr/MQZJkcAmQi6JMzKdJ8NIEYF",
+	"KJIy0U2ym0tItEXu5JhhLckO8XWciIBqFtpCfTezKWbY71WRdOgx/dV0Z0+R5bObVPB8L5bJsPlcuuva",
+	"Pb6D5neUYwhC9IyTmWPEmEXwAs4n9/gVs85C5nEO3zoU/iquvQl5QY+oZIDcEBrqldCXEUVkmMRBnwKm",
+	"H8W+w3TsAVXa7NSAa8NSOqZC0cBcdSYq8mt2PadI6+4WFZRud+T5pPVRn05k13MvDiAccWjeyRuTJ9Ep",
+	"N4fWhdQz0CrvciFYSOCgqcoTwUZM6SbxD7gIfSJoHIOdKCFpLGMQ4NCwpcrLU16He089XUmHKi4AU9Iq",
+	"d032YBgBqJlFMKvVM2vH/85mCLM2bJr1GgP64Daes9FKm1lpHNNxraFQz1QxjXmu+ZU0sN+XZTS4Dzm+",
+	"xs/PbPfr1wF9exhRLohmDzShHdtJmhbNjKb6GUdUaJXvZyUrvhqygNNo3wZa/VUvw6Ic0JBB3tI4hDmI",
+	"RhoZtl/xlYwSs570pD4dDpmAzv0+V1rGYz+X7gzpGJxJGQRJHLNwP3fmgI5dT63rzQxkKkfIij+MpVkq",
+	"LFAaT8AazDDVb8XvMcFiGvmr2A9BE92XcYqRKQ+YuKKISjpvs0BXldS0BdTUIEfAZWBnuUqNXVcqA52Y",
+	"pMvK56VjqYxhvwtVJ9OBMxqfv//Np7/9+dF3P3z6m4+Pvv2dox/88LO/+dXjf/vo//3DB48/+fDp//nN",
+	"J9/9i8/+6++e/uZnWVfmBBGZxwZ1koa/60us8ylugZd1WdlyWdlyeiPSKQiWcg1zLlUtcP/1h+afRepZ",
+	"zPFZQ2VFwHs54XdZlfLMVKVU0+op16MAeaVThqweB/BpPmDllSdLEtsZlZ1UqZY9y0uXBSenX3ByPMn7",
+	"jLQlGkJassAE6CxvGAOQLxn1JRnFhuG4w+gqrxU5bXH+rBSKLG21nkvpxzzJcln0cVn0cWJFH8c1Xk+4",
+	"1GNIxwM2C84wN4wliog73HzOD9bHtiFG44gzpUmYYJSiQhZCo106hMsu4JwwBCE8Wjcwii9j8dCofcj7",
+	"eHohPro1FR49TSPKLmR+ONO96MuIZroVOa5Nv1oirpnPhJxFumIYyy5HtVzpLMSQtDHOQlcmMVHMJWqG",
+	"NNbbxO9QxQOfrBgmj1kg49BDDETIa8N8HYkQiIVAKRTTDgq9uSDvVr228DusTw+5TGKfrKQh1jQRmOWI",
+	"vOwu5noM5yP2MYeeG/OejNWqR/xhzCAqGzB3Xa5JxA+YIp0xwlnLkSAjGYfKFQO4w+AaCINqYSZWVCBj",
+	"GDXGWWz+oT212iS+26Ev2Z2BMcSI7QfZXSkYgPGlWHgQOoXorJAa95vnRkh6FnyVK8VFbx+pxbdVCRhH",
+	"lkkEI5FGhOsmseWq02CvbeFQbnLYNuUlAakIthRSJ62E2ST3+LXlpj1+CcmJa7uPFzCMfYbScnKDKmxE",
+	"y2HPZ6oXERextOUAWAvbiZecxPxMZHjfSWgEo6MqROZX5QiqNyDGk8lERHDJKn0sN2dRmBHjvT7mg0mc",
+	"RMzW7xjJEzN6AP4FClYZYcEIiBePpLKSRm1hbtHlgoqA04iEVFPClZfdeUQV6cQy6fU1eq40G6kG8DMg",
+	"RIvgrHMkxL+3G3IGvOZuVcFr9tW4BBJu/PPJeYZOelKGRWslJcUc5zl6ftb5Lit6mlX9lx6VVr8VkJip",
+	"IEyERHbB+gDoVyY0ixHdd1A2NdQ3OsVW1KWmSIr21hZcYbVfrpq3Se6lywD+Dkunt6cJz0RoHlnYcPND",
+	"IuwJVQDr6eVrqeVsT9KKD/NMtRX01JTQWsrZrRFHhua9ms0LX/Xhnm2+q5Tu/aWvlO3FM1zKWFUKAm98",
+	"cv6NUZ854Mc5ooKUSIqdiUMUYxkkXVu43bHeCeHikMWKbbs6ZB89A5V0FA85hUoQH3ycmMX2R/sxND+p",
+	"xJB8+hOgvZjv2WAYybH9vi3cZ4Bw78tEsb6M4ALG5RO5S0dYbuz66QGGBQqhO1L3jahV4OnchdWiAZQu",
+	"1pUvp8XMHqEkvZvZLdm1CE4eCG67SIvwYicpkN20VjYP3AKiGTeJrGy1bqzuEErsZ2eROqmMk41GFC6G",
+	"Vbj5S11vYXV4NpPP3dAspCMBiFyxqLtNtjY328LViAc8DiLm/DSzPdx4lRaEfETHJJaJCJtkbyQnNIPd",
+	"2NzTBIwMDcWNhwyfp7omxgmnC1UXA5HP7cbRt//h6L988PiTfz363n9/8uO/e/rBPx39xTc//+5vEdgF",
+	"+GQ/ZxU0thutjZdutOj1cI0GN15Ye/HFrc5aJwjYWudaa7N14wZ9qdXaMMrLDmLdbG1eX2tdW4MvrRKy",
+	"RF2/FdXt8PmU0aTv97KU5rKU5jTSEajriM6LpWqVfS5lNeka1h+6Pxcpr0n1alfGOVVVUWezvEC9rLU5",
+	"71qbW8K4wHH2BhcyPE+s4CYlODrZ+AkWH9doCALCeCCNkVc0DK8oC2InZWl1zjFI9IwqdGZprbzjflmp",
+	"c/qVOvPZ4Vwrdqa8svni01HX7NKdm7aLOq2wtECXOBEppGNvQiGQN/sShxKBPe657JKXx+POU25JWc9Z",
+	"aI9npbQns7I3bqy1XlxbZDhQFlM5hyqfutLpstrnstrnxKp9TkYMn3jVD2a1K6Pstw5ZPCZwEOFgQQeu",
+	"f6mQ3HcNSVwME61cSslsUqJZiFEiHB1I2INhRAUyGARnYjaMZZgETLVFNnuQPaCBjsaFzqJsup+rDsDC",
+	"AELJQIYsuqKg1qhPDcfaVcPoO4+M+jzou1kRafSKKtKqnGtq73ofd+gU5RHc4VWuSiGnjEGJTzJkMT7m",
+	"ZXSZuGIMICYuCuM2LUkfP8Ts2UudRcIL77T+EF7w/gEbP5qZ+Spy5IkxICnhvzfNpakgcXeAtwVEClaQ",
+	"AFcU6dMO16pJtlpbhEZKumHG07yb8iX4RkjRs5POwCCnzoFV5gCs9/lMLEMveveCs958+/g1Q4NgSy/O",
+	"puu2LXeOCrUDh9w4IWABMKBxapDVXuibxInI0CgzHkfIAIckACV26TsgnTFWzaUPhR0+0PVLI96Jc/w+",
+	"KRw6RstGUYo7ZRcJgBvXriNAB40ZOWBDvQP1vlGIkYocMofs4pJGjB14mFmiXc2MDBgzGk8fOJBC92sp",
+	"36/aHb7QgzjgSeankJHAnk8NP40Vgnwyouo5lzFmZ9Z4FxpqzmaNVanxzPhw2EUo2LAotccPWU4zeG4Q",
+	"uBuG4YTZjsO2Mxa5YW4WNomflvz6too1ZA5Vz5j1rsanLXCHMofETvZe0dIcB7YQJRE/ZCSIZHCwukN8",
+	"qLrxSSTlgUK0MKpJRI2AglBQap6IsQ3ETrgYXO+0hY/mlY84LjGDaR/KCPJelNpeVhS7TLDZpaLRhSlo",
+	"LEEyVhIXSlMRsLbwH7YbA0bFfgx4gPtqyETYbmyT663WI5/IGE+AikGPmKM7UN23H7MA4CfMsa1HdoRl",
+	"XvBb3Ib8SyiTvYbQbnen7a4lE73pGwVapQOYirvd2Lhxo2nE1lu140WwkjdhcWcdLcrd+h5TSaRn2okA",
+	"BWlVr7i42ZrLbGkF8EBWgJ/ZcR22kHqayI/ScE2KaJxFfhbXXPMUCusNmNBrkexVWqmvF4zLbJ4GTRRz",
+	"9IylMDFXzpAMWcDtCPUZJhze/VXZu+AGXPoc8604MHZl7zk24yzNFcZzueJbQ04R6+bhrt3hJ2PW2Yud",
+	"SdzGLXxOBBUPK69T5sJyHDqEI9AcNVhKnUUVviP7ivCk8RuR4AeXYcmU6r8QlK1pb25mYCAPM4HHuywY",
+	"BxEjcOpkwAIofNSXRMYWoEwesrDADHOoHhd0sZWIeYbX5GGNSIDZnuc0EACmFbzt1MtMw8goRaGp6UJ2",
+	"lOGKZzKVpr0SRRHQOIa66ZSRhgnE8vREQ+yoP57NSHtmCWegOvZob5baMDsxOQz0UofAtuQoG/69CES9",
+	"/lDTXp2BIClFZ5NALG1jfzTtYRbJNSeGPBRX9LxBIHu0dzkB5FQngIBckt2Knt5l6dScZ4sVvDMfBbJH",
+	"e4vM9piUxY5ecw5zzKhxj2EGwYMhj7OwJQJIKTpW27lkqD1eSMG8rGEfA4bm7BQWcOaIkJ1cfRpcT8bu",
+	"AlzBzDMBEOtNclvgxYMoUfyQtYUDoocHyUKaLlhYpYdKuxVzc0lOiB2XjDviLjS2G0/f/+bRr//nk+98",
+	"vMDosewJ7iagvB6dja6siitSpXhPGLv/OYknXuwQ4V3ga5CVYjlROavAa464nKenuS1frB6okjNEOIsJ",
+	"FzhLhQDBMiyKrRun2OPYTHJq3GNucNcIrFkhijvCjmWHCMyQxfZZLm1NxLLJUya/EC4UH7CIixlARnGI",
+	"GD19xuN8WQM+jEdippNYKDuLFxGcLCKRh463PbrHPKcbbUUFx3aNSa3Yp6otALQjHT9EnEYOZByy0K6j",
+	"GBaZGgBh7F05EpjnsxoNj/mSuUrs4dL9Zlu4pyx7mCLkQIoDNIU45SOQUe4II1/cL/Cs9qe28OEz/rhD",
+	"qDowtohZpkqCPqEwWMINVEovyDVk8YcMK+u7iaoGOsjEhn2/5wQEx4QG6+4sR2a4Z3ZjM84Q28jden5I",
+	"ym7M81kLlxsppguTGWy9wYXGOcoLhhoAkHnAx4mRPkX5RhIRMaWIr2SsLVgCiMURV/my1S6PoGgtDSVj",
+	"oRiNojkWRn7dZyEu5jmU2Xruu7e82GnG51zwlDeE5lGdcyzm42tM92W46MJu9qkQLFp4F6CydqFz7kI1",
+	"sl70TgdJnTN2oQhlV7/KqNKLnPCaVAsvScaLnnLrwZCK8HSTEPmtnp/KznHYpcVc2I684Zz/+gJAgTrQ",
+	"qeNVFFZWCb4hQskUoRZ1pUnu5F3hFJNFSJ3iskwHtWy/ghq5BunqNKF7nJuZDj4HNJTL6bkXZXrumQSC",
+	"vhwDEU/hwZEODQ6ON2l34fa/kGq6Ng/M8o4bwpnhE2H6FcoaU1bdBrzBAYy6jRl8cBCYXvZTRIMD23XX",
+	"5SwKcz8BxKX9LU4Q8Clsi/T3Pj1kiGZpDW2UFCgeALmS+ErTiO2HdKz8JrlFgz4RyaAD4WlBOmhBZrY5",
+	"mpee9VRVW/huxcJYp+2k1boWkOstn5hrB1yPyZeISKKoCjD3ZappBoU5E5Xv5fRBcIKpfQqb+aI9iTXQ",
+	"NALs8QqscfusBb8yZF2aRLqxfe2F64C4xwfJAD61Wl5jwAV+3kidSS4064EcOU1xld+aygbroYyfqWj2",
+	"CcFvRpEN90AApgp3s4azZw7TfMBkotcUC6QIVWP7hZZjZ5iWNyeQi3X5XWYYFuNR2fDcNBQFPGP5BBNS",
+	"PTrEbsEN0hkTX7F3/Cb5OmPDrIMHviRjmQCntkWfijCydX1DqkALUUV86P/xs1p/QOA0XjON3fBr6tgW",
+	"GMRdkijGBEbSCsaXNRDa4sCuh8cEomJNsguQcXqMduuAUQcKaq4JMJtQxW80dlX46dbhMacPlIWS4JpO",
+	"DPV5rw8oMO9UsTpsWTmXt7xGV8YDqpGTX9hq5Ji8VcLkVVMOcoA0V1TVQvK4a/nlpEtIEhwXj3dV2ii7",
+	"U5Ys8IKqPBZ8e4QLQlXARGgIDjb64guZV2RkeGUyAGW5ISdlrFioEjL480TROHuA11mL6axhxrsRAEyz",
+	"kMBx2SAkzQQV+ooiHaqMLRrHxoj2jPBwHxBJEaNCc2aB3LKruUc1O8dBIMAiuPhqBsHfC9wxpFqz2Bz9",
+	"H7+xu/Yf3np47dH/76yZJLeDNRBr6TM2q/hYnrqjZXysvHsORNpYxPsuZQ/jReNrf7T+MKTYpD/T+rt9",
+	"/w7Z2tx4kQQytMNlbJVC4437LzvaGlLdLyWtYpvTEqQ2ReGvOPgjIoW1waFuhWpjykcuz+EWudnafGGt",
+	"tYEQmiVrDensZab6wgiPclaoLr0BRsSleiluNiOCPdA5YeRBODoRXGfVhFbwcEVGMtZ94psDfTgoDTIX",
+	"BFazLXbzwR1zaiDFIYvBjbClaDyFyfdcmx8gBWvcPyy86bAugDNoWPsOyml0BeEo6DpsY4QE/Bq8DVhN",
+	"PcpFRWVNnrHPGJxw2SocCjCvLzZbL13brF+AU5BgiT7rfr/CPlc5MPQLOQvuEvDp+FGf+8yW7+VUUYUm",
+	"qhHpuTEP8KmguiaCPhB3WQtZlws+J7MXRRilSUsbuLKWHaFhyELPGNbocIVcDSMjk6EcgdA46PNDFiIc",
+	"BBdBlFS2BL5ibvFybj015wy5tcluLjQl4+n0RIVTBTjoal/LgrHGhPGcMt/bvKXsauYVnaXdNrE3swrn",
+	"cTe+MFYbPA4JC2Th2AUftdpwAxLNJUxKsxH5Mt6MflZoFHlARYbKEHrefEwR6lcBMTJHXxBbhPgEtSBJ",
+	"iQhZTHyqdcw7iTGlMZR4wMbwB/ObbfEn2WCuoM+CA+AVG5IZ0THhYpvcvXN/zyN3d/duftUjd9/Y80jH",
+	"6GvwnPgAomXklRImsNHORLEQ+voxjd4WEH6ZuSo7kYw94EorO73WabRt4rvN9hE7f0BFaNbdNX6ci3HZ",
+	"UWU2QgFH9vghEzj4gA2axD667LaFP2SxkoJGbowBC2KmfcfahXol2c3yPpIENIpyhUi5aWa4ANm1YZZq",
+	"lPwJ5rpQYPk56bXdsMMIGl4j6EseWGCFA2aYaQAPFtEOixrbjaMf/uLxJ+/DUvFn3U+KPx/95CewMvw5",
+	"ZBE3JOnizO7Az9//5tPf/vzJj/7ObFoSD6UC6P5ff/fJ9//8829/aH7++DefffpvmW0/SCLN93F99a2+",
+	"iVd0Pmj7k3RyCbp/lkbihbb7dsMQEk0sCiv0Vz1zb4aph8punpG3/hC+2s++qguWb5efClqcKNkkdwTW",
+	"c7oRk1wRs1QXPWBRpNLknucqvtA1ctbhNiLmCIlNMIypNrjibmilGJOBjJmL+b8tOyRmWIhrNMmO9f7x",
+	"oiE2pjBywMZGAxon2ilB9KDJrn0UDJRKEXJbnAbQOW0hYzuCz0Kt4yMRxqFkd0THZboE9+/YuuRyTsCJ",
+	"pfHPYqgA7ugc3p6F9LJRl6NnjBTIGBPiSkbTesSaAJ7hIkMn3Dae2fG5RlVDstxi32qMaUURC3SZh9Zj",
+	"+vi0fUYDBmoo6j3nN14OGTj9IQOTPtzyKnCrtq+3EGVOEMzs0QGvsdhNDgB9lSa7sgfcIb5lP98O8YIW",
+	"o9D4UJSM+jJiTQLFr6FTcsbHAv60Tpt5EmjbNzoHVJLFph4TpTn4+XobvVM3R9YGnzFBbz1aw9ToVjaJ",
+	"b/xI0mw21+Er3ypnjEj33bRsKLIBEKu2yHqwu1xDGj0N6FgNSg8gTg2On7MIbrqQNmQAQRjJmISxHA4x",
+	"0I17403qX6ds22KrdaM0zm1eyBlq2GdlloLzth7/4a+Pfvjjow8/+uwPf3n0g48bXiOT7ea4AX2wHzHR",
+	"0/3G9iaUgywlL89l7MIiMvty9MJlJP7ERi+coHLy6oTkj+OnoeBevCy7Qr+VY7iCSE+1m02HQvAxX3Od",
+	"gaJmGUyBBSi5Yk5V0HEIjVhQKniZtlBywIrDulU6Ygcv5UrnoHTUhVh1hrgIOhO3O1fwBc/wdhI6jV2U",
+	"H6UxQbPF00rmGGgDxex3UWRnifo/uX137RuttRtvPdx61LjQsvseFHCWSfA3087YPC7wgFFxCV5wAWTm",
+	"HouiFIc7haxPA0Ppy1zQDV4I7LRg6M8phMWEx5pdw2xYrVxEyMfzfHIg5EjZgTZpytNzXcsxyzd9u9ym",
+	"a1tEsxckizTSMhFce21h3YJs2gb2cIM020n9c1/JJDbeg0e6NMCiFPTTaaGp3AbVYNXdRLhElEyEtgOW",
+	"B9ttwYRMen2iJekkPAKHTMYDeK7M+K6qe30F9gKzS41TlSG5+8xMbeKT4QZ9YdKcowlXyHqBtCMTXWAn",
+	"SOHVrhQvcoJat+DroHlKtf8tQ4kU473pcoBU8l29RUMgYrRLOmP418Mn6YOWBbg5Q7VO/7MYq7ebBPsm",
+	"MbPHBY52mqgRReBzrNp9Y+8mjvd2K5KHgNSBw0aAAy1WwWRWVjAGdQuMA/xRaPEGtJRlFG/3B4nxOFp/",
+	"qcnU+Jbg6iIEuw6jitsNgHrf11LTCNbc2G70oHIEdrax3dhoAXlnZwTYfAKHcuGOBCJ5/Mn3nvzOeI9P",
+	"fvaro4//e+OtR28tYm+YNd6ydHTmhkZ6c1E5pO/NAvj0pVlxUcyKcV65dbkuiiAMgFWJwhMxLeYJzyGN",
+	"FasWneg45ddMjc3wQJu1Q+BPx4wV+lZhvKhRxsrly4z5lE6gK4o8BFWXTIkrGopx22IEIyoy7BTr2KQO",
+	"ERXjUd8IXRYptp0BKkA00ssFDqVtqB0V/CkaBGyoEYY3ZuURuVix40tL3OF9s1lFYYfNd+xLxMg3svv6",
+	"y2jcrBQxJdqNG62w3TB/BIhDQL5EroxY50q7sZpdorGgkPsKP2TnJOLumn0NK3t6U5rgIkdDz5awe37k",
+	"180+g5BEjvFFmCvcXkRonYjAwpqwao/nNv6eTtlzjk0Be6rUG7BnXmyYbXyI+e0vdhu/MD4GT1+eI0f3",
+	"TZU7YX+fV0J5n46Viwt0eWRbRXZIMowkBfAGaMoA9ePffWOP5Ih0/SH+geFNfL22dA8mVsKPRGka4/Ak",
+	"rhWLulCi6A8oZJT8dJqSEY1RMkCHBebIYY6X3B8CbimNZSLScCToWtt+Che8mfIT8dkDzWJBo30e+mTF",
+	"7c2qR3xzM98jPo04jKPyLEqbB33nPfgN3dN9q41y34RMUx75Xlukx9DBkPKeMAfJkWCx+SNkQxprAGsz",
+	"H0HpxWPz5zCWh1wEcBdj48PRXOmYB2bffC7CRNlj3d/7CGkId02/C2TI/B0M4GD1JbFVmM0eEyGuw37R",
+	"4bHuh3TskxV/48aN1lrr+tpmyxyQ/nH0pz89+v6fEvx1a23zBbhblAgak83WZmstYnS4tda65q9m1+Uw",
+	"LHS/Q3H77LcsTJCvc9/JIEiGk19yGBmitPIRI8B9P4xZlxkvsqS41T6xLZUkvv2jGbOe2UW4RbpfFT9j",
+	"VzI8oPs9Yj0a7TvScN92EsUFU2ofWCr/CxsMIzlmTOW/pEIkNNqP2SETCfPJChfEdw6x76V9SW2R9jDZ",
+	"eioto3AVS2eLK2YxC/el8DG2NJZJTORIpJGUOYXA5LZmA4U7BqhbNGZtoQxxUpwNSfwdhEX4f97/po9x",
+	"9wdcARBxfogJJDjDbRuUDyDvDG3azgR1Y952IZMMg8iMxTyMpRqyQEORsLPtfBQKvgd8H5KIH2BDleNZ",
+	"wkNXK2Yp226TkgOGPbIFIsDxZxYmP2YOc4yBtd2GCjJFx03iF6gAEgXbZERj4cPDGDM8+932rhvBKJUt",
+	"7iZBn8Y0wAmcMUPD2yMDGh9gKZvFkjYvOBdpiaAKG37HSTDskMVcj4lvbm4k4I5Zm3EBfC9PEp51DNIA",
+	"iBwplHRSaBpoMpRcaCPuhn0pgEDhj/3N7M9r5s8ufWD+YQMQXvYPPAr/hKNGLOhTkELvvIOfeUcajhOM",
+	"0DCMmVLbbeHbP5s5qea+yku39DAr5dznvLRz3ynjWhW+MZqKRijlvNxNaczovh4PC7eABHv+i5gFfMiN",
+	"KmqSPXh/paCeUJMxZgiCYlthhCVeC+UBpRtYrRjuwAXsPXAOskLV6aguxzPpiyyV/ikUiU9CadgGXlYO",
+	"O0mwtuhSHingjNhhj5qbsDiWMUk7DHGaIOEaKCOPmbdtpI+NY1XrQyOaYyNmqM79sm1EhgxoBC2aPnaK",
+	"bq5tbBnlTgYS4HZdyVpbyG5XMZ0/bm+jtd0y//1x66XtltExMDIar6n5gOUPJu5g33NHTDSgvysFM6vF",
+	"MYN+W6yELOADGkEjh/16f8CFjH2yEiDma5eJHTfr2o07hquOpLlWKprJih16j5LpijK/5nfMIz50l6Li",
+	"B3vf6FKHMxP6BUFuLp2zHIxohJePAH37A0Do85vkDXEgjDTPOj6gjcTWoJM3DVm1RdGUQVOJFrpZddbr",
+	"gUomlqMrafmtLV4COjJ3AwjbSTmOdbjUYui2xQBGcjJBehLqd0d07EE8xIrWK4qosdJsYKi1wyLODlmY",
+	"kagdm4zs4eQ90OeuWRwoB+HQPW5rYm6HNmnHLtQwoWaDbeKrg8QnK6BLwiTQVxRQ0gEbahegQRKwv6dK",
+	"/J2ECg0ctrLhARu7dzj5sszX+8OYG77EpheugGl94qhM2RY5u7WOclZxFidSH0k3rYPtLm2B+4zyoXAb",
+	"2Biud7CnxnNUSQaJ0dK9mLEmQQhgwCo2CsPoRVDnMKDdqO67d+7vtYUxxvPxlHVoLjIWA2x1LsVuc346",
+	"WzGifXrYGSV0TEMeaCtyLPCwjHMgyly1BeL7sJCs+PAC9/tU7cPKzK4D8ss+nsyAcQD1xH7j57huv8sf",
+	"sNBfRbFlQ2aot6HOexIxbnuC6rkiyD7oVRDjTbBwkm9ZpJjr5r7/1d21zesvgG+ogcjhjLRMPUTSi0Nu",
+	"jBA6kKJH2DsJjUDxOuFhVtgke3Fi3hgXQBkh74LFquFXa45Ao7hggJ0zwcZG4ndo6Hgh3VIQqBE3r8R6",
+	"QmZVOPDAorNrOcxA9MzT7RAl0doyVwPDyGJ55cyQlUwT2B+NHQ8NVk7toB4BxiyKHDfWPH09sErEv3Y1",
+	"g7v4i7lQW2RV+5CxMX5lFJEV8x0XaOmJQIZQapJhE9m3gc/t0rAjab9QDpnWsHd2mnkxqwQUJfTF2erM",
+	"fJu+HbuOO42iKEvzZkM9jK0OmtWv7jTDyMOFajBL4Sa2Gzdf/98aOZihQB02vIb1weFKOR3a2HYfA4ub",
+	"VGZJTEEJ5WwJhwrxyGugp9zYbqi+HGatZAVYzdqxXXwH59NBZt9/deNYGjPBWAbcEoInlx1llx1lRfxI",
+	"1uMwrYc7mVIa1JtftlhdquiifxO1iiWBu8pI81fliHRpnK0TLTebaOII3xjC1KyShpNlxeVZ9ZlUs/Ne",
+	"6gtc9pecen/J8Xmguq9kOgK+GCnC6XnM5Rlh78XrenOXr0BKus9EWPC6OmOdjon0b+KN125Zc2qb9N7l",
+	"Qx8RjaDXBBxKORjGTCnjUxrCflt2XEDeHejUFgw6YSI0moyKTJlRjbiuCkbERYwe5pCcO6zPRVhsfhla",
+	"HxaT6gjPuEG+wr9MEjGk2M+CsUK8R1votG4Z3VVr7uk0wMijiMSJEDARTYoAR5gZAQQL9tDoxuiJtU67",
+	"1q0H09Xyczn+krUq7Iucg1xiNjnbOngjkxvtwEpQJmRoJZNvrBSzxFzfXCBk4MBWgpXUMQlloJleUzpm",
+	"dFCUjKkh2OGCAqLK5E1q2FabJyaMvyY7VZL4bdnZIV3ESeTa+BPO1pmQzhfcVHpGmkgutF31RmZ/G4lZ",
+	"pVM6MhyvRZDV3t5ovXjtxa2Nlza3zC9CrtkSfzaRwZ/VNFLbCisteb72Qqs1wzxbB790NiIwRCgw1sOg",
+	"YxEKigDIDuMJkE4FtTEVWWiSXU0GUmmy0Wp5rVYLpNkBG+od4hvfmmVRAGsGBrb8s2qEC8rTW7juL0C1",
+	"ATxJjRlK8MDP5yQNrD2jrhwtP/2nkg3P2Zh7W3aquepVeAoZHyxRZ/M1c+FzA7hlitWdZ4Ybv/hEs6/J",
+	"Do5AKhlnNgN394CLsArIbWq02oA+eNV2wxq5dKaAbV+TnfncbsjnC1Nd9DaSrGNT+FjFiObHiZo189X6",
+	"w7dlp148AZwQrprkrowA+QUhYNLcmrH4kyBgDCx71EGQpaAiYFFk/BNfJZ23WeAGj7mIhOFYRaQojUgY",
+	"I/OZDUfMtoAvAxGnD3TxNpDHNAscJwKR55VFSe9rsjOprlIeW0dWWDzo4C5aVQ24qw4UoeSdhCXIc9bp",
+	"BpbVEjJQTfJmLgDY5YKrPoIUYvpFaTa0uIPGz4cz3bQXGpndGKPXDhlFLKdnc/p64XGXYuBnePzTbJ6f",
+	"AEq4HN50UhXfQEszGH4JFp+Isg/Y7AEuAHvpKiq0PGAiLYDAUrGsmMJC9UI8D+xRwEATY0SGsicP6JhQ",
+	"dVCq9V5jy3V+zkojzppuYxUzgKoNJBTDIwAvwiPj1+YzH7D9d6VgIHU4Xb/fp6LXp7x+NvC1ShRv3OEv",
+	"gnn2Zl8SOiC3a488SInQlsTUGfrqDnV1LlDaYZ1+HhN1kKhyV+euu8fZuzspHIE6SIgN9QIGUYf1uEBM",
+	"WcC2pmJMAqoqZ3C9M9PvGHCRfq4xg2EPBoxQzXoyHlsmlorZmUhcb5OjP//Lo//2kVGbobIf1p988K2n",
+	"7/9j5TwSe7mqdW4usc6is1jTOZzFi5YSnF94qnrT3mu+j+bo+gvjpw0zfnPSIP1qwQGk5eZfGNrKbXNN",
+	"V4cZUE0j2XOQLdzVlUusUYOCfaJlk9zWCtiRK5II/k5SkhnGWho3B/giFdN0Ymjsbjz+9IdH/+tXDS/j",
+	"y+1GgY8zHjKHfvgj/Nby/bUWOfrg2+bBYx6wrPKmsd3YeOFGs9WCapuCvjVkcJCYD3deWXv53u27a9fM",
+	"UYng5qzPfvLn9TWm3ffzKaBJhz9fQi9fFsrUtNWBLjKJVCn3jo3APGPYhrvTeme8pg6S9YfqIHk008BP",
+	"5adzeyH+qQ6SUgvd8sWXx/cPkmc3QDWDe3OPfBmoOv1AlaMuW/qsgGqWZotTHVwOk/uryluQuW3Zh32m",
+	"EWKJ29oOxzZkZbO1sWrruQdlEK44lxSB7qA5ZmWz1VpFT9nOIYUuNDtwAloOJF6faigo2bElJCMeRaSD",
+	"9SWOqG21ilskwtJQcDcqSkqOydPnMNJrKWtmo9qaeWGreeN6iTGzqK1yDnPCZog6wA8+Hu70pUl1OfLs",
+	"gtlfMkape+LK51hD0FK77KHr/qo9DaNgoAlpA17QXudlWPwxi4Cw1U6hGhEbl+1cibTzjIv9RDG/Se4z",
+	"jVsDD2p8aD9m2k5cEkozWoLQj0te2i2+HDxxMQdPzHNrlhw+UcY0M0ZQOG5wM1ZduGeWt3LpqFw6KjUd",
+	"lWfWO7GUMntixO2JaKfrmDaqD0EsbPG7jfmnWAOOq/o0zNXkQ4GmHfbQLB+ScAZa4FkZjlDiNrxQHgNd",
+	"2G04DyzteqLncgLCpWF+YhMQTkLGeqdhiK+n1vPM2cTpURbMCi/gITLiiI7VNvFlonsSsMJgEjH0lbcb",
+	"ELxxLIWYEsmwF9PQIn1AXIe1G4ClFchBdgFIceNonhEdE8AVq4LQtix9L32Y0xcf7l5Vg4Kh4t+t5zku",
+	"N6f5tw8bwkICk6AXMabPysCoxyvrD92f+wdchI/sZxbO821z+gX70bJJHW5rlJzjdzrCW9jyWMKp3KMH",
+	"TBA6ouPnjoLNoxOasjBswmkQbeb5LU21XlkN96TgzVgvk6zYgmDtvIaVy/uy64pNhlT3s8hygeYb3tTY",
+	"laXE59fNtUpLdOwaM1AhwsPigmdjvtPWDcR8r3oUYNeZz5H2XyYJHFnS3lDeEkzH+UH+FeoPevZpEDCl",
+	"jEti/Xp4aA9rpahGDWskheIDHtG4Se5B5y4XPWOeWgAeQNADkE3yBl4e5htc0TiHgpKAx0HEyMpW68bq",
+	"7GTIqYmXU9PA87TvZVXuiRm0sOWsWHtEBZDsUtGx5SxZGEqxNpAhi2abrXgI6YzJARuX10beN9d6DS91",
+	"iiSb3abKXszW+4Wpg4P3ZB8qRx44U6SyEg5/nlcDB7OwGM69LoLzwfnhTm4WZ5wI5SPsmx0qpPtsgIVw",
+	"B2ycwzbGFXNBLIq4HYQTa0DVxJObQXSIQHnvQbMcec8I9vdIJgrJSsi6NIm0WiXvmcPW1tZI4f/my7g7",
+	"IO+RmAU4i6ULoRr4cyAF0zQeA/Y8FaHyALdAKq6ZQ2RVrAf4ju8Rf8RFKEf7IR0rn6zQKHLYfqse8eF8",
+	"n6xcX0W00F5fm48P24243dgmGx5pN7rpXwP465FddhAdkvcIezCEgcVkmMRBnwLUKTcblv4ACGMecZB8",
+	"zGyJ36UDHo19sjLo9PZFJ9wxKg3/9MxeMS3N32ZZfRnzd6XYH0ih+2Z1G5urXgbxtx9TzfBHuGCr2dpw",
+	"K+wnsTB7H8sO7fCIa9CjQqaLhTyRLZi29ymsLre4wezV2f290bL3hsic5jQi78HV7bg8acH/mOIhy/2g",
+	"JOnS2CO9WI50n4AY8ojux4ytGf9WDSMOrzOIDveBZ3yyIqRg20Z904h3LOgtQuMRC6vnnmR6G6t3kOLE",
+	"rSA6hOfjvf4+rHFf9WnMYIfhBaRPmPthyz49zHE3Ow/wthOTrmxJlYyAEuBQn6wo/sDO0eIa6r2xRN7c",
+	"qRfLZGiOsRCiAy728crmMQb0gfuEW+LevmMK8p61FS17G3OdqIBGDCf1tgDbpNXy7NB5pNAhjeGK2AEN",
+	"CHTdgQdUD7FioC14EyluyXY6tX7DI5tw2IZnj+QwjAABWwdcKYhkrKgDPoTltgVOQQORgUgqfszci2WO",
+	"vF5c3UYcAGHuQ5g5Bwto7EQ0aMGytqJgIxIC7KewwIRFUkmRWWRbwIRHcxMCqMUdRFuNGI0FwB+yEci0",
+	"q1fj7uDqVUN0HcAe7BLAcdwgf4y3dGU68GljXXhk0/yv2WwShPM0dLFiLGXy4ipBHOFobEvrU3bYcYLP",
+	"whS0RYcGByMKQymVxHuaowHzAI7VCI0Dm3AF6R+km+8OzchB2gEvGQVsGAq4jlcoCNC2QNQShcfFaUsP",
+	"xJsYTtszj9uFXwY7eWhF3aeCXEcZjW+NOzDDYaIrl+G1hdnOLbLSIWtkY5WskxUBf3mkT6NDgOPZRg0T",
+	"mzeVrsEjRmdskPfIJnmPXCPvkS3yHrleoWXK9c518h4QTk6C7UdyDHJs+pugTwdD4OnC3+ZCWyh4B9yQ",
+	"eunJk/9OXMCsH8av7Wu5ryLGhrA0wCaES4Gsnvpi4qrmSmY3+rzDYoGeUcl1qd6PuToo/8tcYwMuqfT0",
+	"pdLjETVzP5KKTX5C3km3wHBQJvstgRY0BGD1GlljyDbRDLFmzWEAlW3OyYlmHyRsJxlncOd5tUJWBNNt",
+	"AWN9PJI3AcDp7MhDZqNxUUQ6iW3JMUK9TP7LrrtTnx6yvCLwLV6TuX/eX7VraouiEpx77ykNgzcEhF8E",
+	"eY3HfooRFTOlm+RNwNXKaUmU39pDWHen5B0fOx1oNC4DAzG3fKpRwDvRZzQVCj/zp8OVT4fOwNANwANG",
+	"AF5USm5JfRp19yPedbK8n+F7WS15lWz+x5U12mNknfRXHRa++YwU0hYgoEFUWPkOKBbUFcHQdAZlWgaQ",
+	"Ls7ivaz45fObrr1wPSzMavJXXSzIiFRD6iEdNxHn164Xgv2gm+EpYORgh+kRY4gRa/S0xWMeAHy9ecVa",
+	"9mCifnpkXpunB7svmgTVorPh2wIakFHM79gMnHlWCYpO2V6XSAYH5peIHzL3qmPmQqpGl2imtLLvNdUM",
+	"+G6N4nfg2+YiVlY7K2HWI+6ksLYwK8AdadZ0HY66cZ38/3OK0OEYW8MkRSTLdNXIiAFnBRi3xdkRPkF0",
+	"50yF4GyVZs68yGAV+nQ4ZMIB3dNJDH27Apu+obEG1G4+9JETFTGPZJ4X7RuP+O+yWPqOqFoe8YXch2v4",
+	"lgGEzJ6iSXZTSynFsg6ZEUdEirbAkTL5MWop9oyxfYHgOUQTcsNn9tIXbR+TB32Auk89NWiF7Mo4wDcv",
+	"u44VDVn4lniAcpClhbOdzFfmtduRD1CcDNfxUuYTsHCEZIrNiwKNkt/Z1JekOj+2k41cgyZg2gVyMDDC",
+	"yQJc580zt3gUeGVWX7Mt8IEQiNsjUkTj4qPAyDoolGaqGhY5iz9cLGhk8/qhkRJQchrmvTYeeY0DNoY5",
+	"4kks9qHNCkLS9ptcLfQn3z368JtHf/t/PfndN4/+9h/co0N0J+/WNbavterXLmR7eT4dWrl3eVlRfNmk",
+	"tWiTVi4qVxGUO26blo3gzYjarj+Ef/cP2LhWLTB6gka/ZGW/ibFr8kPCoQve2r07VkhyYVyUHkyDAQj6",
+	"JtQDp9oHRi7JLvGbzeY6KiyYCGa0TcTaIhfTkLH1+mxUGQoceClaKT7OcWTuZanwxSwVns9cyxULT7DU",
+	"jDLhCTbJKMWzxlQa4EgyC6S0hvhY9HtGZcSzdeGeExuXdcSnX0d8Inplq3ZWaCF6BAoB67W6hPgey/JA",
+	"8BQeUcxO2kHOWYFJQIifBQON3PibIqORFdpRTGgsYztgbOgRkRjPOMXPtvmh1WZbYI1gmD9/gKUnxpPw",
+	"UU8esljhYEb0gvBKrNtlgc6UGYwAjROxU+ohuZJoHqvyOdM66J+NynpW6pqtl3D06//55Dsff/b77zz9",
+	"9JePf//x0ft/aCzhC5xLKXNN8XdZy3xZy3xitcwnI+fnVTIv5kOs00DzQ4ouxHFUQ2mtQcZHKHeN64ED",
+	"0DByM5CHTFngbleKcAWjRmoitNMkd3I9irBqhiCMGbLilGh2D3feQZwLbMNdln+dhAzYtYQIdbHQLHs2",
+	"Vl9dKZA58JVlYfcx7WtDBhzCuH02YGoy2WMd/NSScqwOvj8mY8yD20YGrpvkzT7O13OJCCrGXi5ygfWY",
+	"HeZG/82rR3s5e5hTZL70LrPq0uzwQYx3PL+tDGYHFIzWDVl0xdZjLOTmn7p3M49DkG1PWUsqDQURMA9o",
+	"2yEQC0kGRlRg3M7wkmAc4mnTOlPIGNWlm/GMrfqwSc4FMkoT3gjtRIxQ1RYu29okvtOYPvhSoFiNkkal",
+	"Xeb94L5cKthLBXvO9dWGDM8qmFJXrcbskKuZPYJQM5AFMNLuapQHhv37NCxO5diZjG24KpkUxCMX2weL",
+	"G4CcyJ0odL8YEdAW7MEwolyAGMAka0WEo6he76UPdSac5243S82m+/x86thMsca5d3ORlGsyg0XuJSKt",
+	"27ThxflDaoB+zJkXe0CTe4z5WMBmC5976k+eNcKvMvnu44hKmk2PSCuZ8jlbWwfbpYF2gyZhkrsIoiTk",
+	"okd8qvZl15ZiQ6z9ioKilkRETCmiZRSumnPSQipWKBprklfg2jDHPiuJwWowTRRjokl2C1Uzxft0WCBd",
+	"7N/oHxc0bwuo2OKaMBGqHahaxyQwTHN3dWZpQAd8pESELHYpNjsjAKxQjMNDCU9nnDNSm22xm1OVZgGw",
+	"VEMUmg/YNuaswb203VYwKD3LbedKo9Pny+f3iC3lxlLJQ9YWVvagonVjfHJD5WSXyAjw5QUU1CMQOV4U",
+	"i7nSFGOupGlOAdK9RFyk8qPFsgD3EpHVA53nGE7wlXC+g7Op4kQ0ySuX4zkvx3PO10ZAzChgpWBLVDGc",
+	"WFDfKML1h3EiZg4su2PFZZk82iZdrnUxu8oFgP4xI6jN4Ssjxg6URwb0bRnb76yo7FDFiMM4WvXaIpK9",
+	"tYgfsIj3pcS+vERo5aUVvwQGlqLTEnLaE1JpHpS6I67CYimheKb1FWaFVT3WibisrTj92ooYaORZramY",
+	"r5LvJSIPr1KP408kqVd/bbPimnEiXLxXWWPR2YoTBeDKm+4dJqovR1h46Axaa0rlLC9jEOc6BaCTGQaq",
+	"G3usTH4UsoLnZlldULlzGa48CVPhLjREoKPhOiiOVRPQunEapsO6XUiVBYEdSBhyTUOX5qlsa16Iabw+",
+	"7/WNz4R9Qxi1sZ6Zw40sQjoB55bGde4l4j6u6ULHddxjzI/rWOiE56Li+JhhoLyuWdj6fvZUvc23z8Rp",
+	"cQc5pBaCPYzqS0Ze+IRGSrpONKzyz2nbfEGk5gMEfCDQ7Y5W/KAitOoWNrUZJTPY0gW6OeMdqrBSp2wo",
+	"G/xYeyabXciX4aQKJCwaB31+yEI0OHL45GW3dwcXVmArTtNJ4xbKqiNlxKgou+9N6JqFSFmKryK7UMtU",
+	"OQMP3tHC971QoWx8WzUkniWZLw6aT8YwqUxyX1WKHXvAPDSf+/QQEP+zbmYMolIjDqBT3ker2icrlOiY",
+	"Yf21/XJfswfaRwwXkAMU+3pAEsC8ch5sE5AlnmtUL2IGDRMNYDtj0qcitD3JDnaDGYUPAYPOGGPdHlj0",
+	"EEz27a9ciiaOffZ3Cj2kZMAGHRarPh/CJOUYOjxtSBwrtsHHg9C1kVpg4jTJbm4zBrbUwaGcOGm04qcb",
+	"3G4c8mG74a960GMvJNEjiYWHCPXXFrfdTBzspaeQRx0CsUK0BwDk3PBALHaBPlzsQB3GTDHtTx2aTviJ",
+	"GL7EER0T28PNhOKdKC13RzPqgI1t6J+F20WMg5XPf/ljrMC2zfwdzI91dT8NySAwQWdMAOwAYGpiqYYs",
+	"ACyXJ//y06Of/sJ8C+gQPlk5+rf/8fQ3f50C3aQwS3i3z//nD/HgUeGXx//yffilLfxQxgMqtLn2//ru",
+	"Zz/7yBwu2Mh8/sv/G0vHzVdSsH2jfszJn7z/5O8/evL+z1eb5LYmARWkwwgLuSGhiB+wLI0wI16OL/Zi",
+	"zV4EFbbdgLfZ8BodJliXa1y37dB1cAy5Jt1//tmT7/0Y7pxj58Z2YxjLQy4CRm6/TlbajceffO/J7z5u",
+	"NzzSbjz53V89+Ye/sX//w988/bMftBurZPf1l5Eq9rXUNEqhDq61AKwcm4YZVXq/w3v7cKTZ1XQlRx9+",
+	"//EnP/38lz9+8k/fefrbfzZ6TMdUs94Yeon/4vGnn372+98++d7fLtAfgK/xnBqFLQ1ddglfdgkv3CWc",
+	"yp9yZX/sHmGnuCY9evv9ujxkcUSHEPsrtRluokPQlyO09jONDlrPqD/ZtenmzVamNPv0EBK8gRwMpGiS",
+	"NwRCpHBhxCFDxBQbwO92WcxEYNSaaguVBIjFmhUJb5O8CqbtBgih1+/skdzXnXbDL5P09hFznsjSoveA",
+	"jXFb3Xh2rwEKsOE1rAID62shuXEHl7erDlh45o1NhSVUli1S/f+x923NbRxX/l+lCy+SqoYQdf3bZOWB",
+	"vihxla2oLCaufwUuTgPTBCac6UamewjBsqtyWW8SJ97sbmorG9uV7Fac7EsSb7ZcG0Xxbr6MKMnfYqvP",
+	"6e7pAWeAAUmApIQXCQTm0tPTfa6/8ztZfO9sRRXmESznXFaIdAhh6lmOQZV0cJKBRmtCWx5OljRwIyZl",
+	"xTBj+zEbzZQVZWfWchGiNS+JFKlltUoRtiGHCPkGkhi9W+EKKvZcYVM+QC66KkwYdofDUTDgS21yG9mZ",
+	"gYuP7rPKPgbmIQrD78jCoGxG9WI1Jl8hhQFVayddQTtJmgtdm1dg3MEnOE2BYYZQJTDeGiDJUMroWcOY",
+	"PT8y4y4DVrW05OvDGyFdtiu0NKH7yG2+LHEStJxIqJMv982nufhKLEOvwyUkor9JuLBhhRhwZdpySUXG",
+	"bPmQV38EXaviAlymLaoJ5hL9k/ZRPeISkGVTSEmO6leuGEnOKSPJDEP+iHwkk+b7FEaSQxuh2PkxxwYH",
+	"uyJLZVBly2P1EKpj/fMuzUwpuwvLbTj8qGVRTESPJgDs3BWZyRD4Agc7A+wDUSVywSGzoz664F4jWxjd",
+	"QpriC5KkcYT8bAh4xbLfWJFq3GOfqaNvtmXBe+ojBNuFCFshfJbAnnJ8f/v6HFH4+frD4/nN+FMCgl93",
+	"9UeTipIBcLdi+Z7IDIGkhTK7fQkkiXa3IqSccbfPZWlrcpcT63ArYEyZoRfah5aPpuwWaZ+7Y0/Feh2D",
+	"D+ld0Lf1RCmLV6NnhSXFi4E+/uxnB3/4zcHD3x18/Kunf/wbBrrnDoaeDlNKI0m3IkpZEaWcHFHKCYj0",
+	"Jk0fZ4ZSS+5LE5KEV4scn6sgmeTC9pqmGCuhRIAAva7GAfSowgSYLfc29AdQ5G1l+FSIxnKIEA7frKZK",
+	"06FKnlseBFxBts3GkfyLpZgq0/eBqRuuByZxOdJGRMLorjYb4P+RbWyCxgUaK5DvlNg0GmvNwlTrOCa9",
+	"3hRu34jRJgkRFBCaFIO0DNgdDpVWptQLbCA0ahQZM4Wk+oa0vah9u90wqV8eh83vH9p5Zl5qLZyKqJoS",
+	"xJw1T4O+F+kLXoO+SSiRebwTaNG3aJHxqn50XtuK7i3cMr04Ys9faes2SxIyGox93nSMfTnJoR0CLhYj",
+	"QCpiewuUKIno10qT216ttxfF69FcugYGgDemWSxt6x5cNdGGZfVH7UM5RPAH0MenaF7kXBnMWYwgNDig",
+	"kaFQiRBS5G4A6QwQZwgKst4Yig/MiKAwwrBNLaMCzsDron/Oa9Tdc8zG9kH8VfSfVxNAEMYVy0zVSsJ2",
+	"1YLtgOVuYwPYm0p24sUYJAm/+uo20Rd035owvJdKBNbXUkDSzxGARTHVCH7DDGre537ZDOkW5ASbbTY8",
+	"467I1DzHv3pvSHk0zxm3YpZEsrUICPDsI7eFoslSRAq+utlSxa2e85sGWYZ//TomviZg6UdPdDRwrE9Y",
+	"COknmE6scSdX0k+CcOgHbemjUyJytQEcEp6ZLEOIrVIwuAQ0WXSg6UmsdJt8Y4jdjoL19XVCtfXQYx2u",
+	"JRVYGdok44xcvLq+fmkTidss+Fl/efUSWBPWorMZSuvaIxQYBZ+x9vo05sSSacSSdDOR9wcKKDQqUbBg",
+	"tBxT+J0mGBZbb7U2WjTy145+UXptNXCNbrbg/hSu3Xry8G+PHvzk8X/98sv//eXjD3578I8fzh14NdOI",
+	"AapTCsCWxhDV+ksjKkkkOANRuATyjJdYP+ebBHtBgnT5tuiuuDFW8NjK2K7fOYYSLDCZqX+6IhqvAT1E",
+	"a+OFay+8cHP9hWMwaZRjvr5uahYFRox+nYn7tcOJ+JK5SqHwDmNKWImhtLD3HFvjRhZlh6AMKHS8RKqj",
+	"ovuZu1KH04wVfaWVQJhaAb2zFFmmedf0tPs3TRnC1PjVtqlIcaRQZnibE561i4N7lFR1ZXCWF7aQSCm9",
+	"9zrjfTVobdy8FrTSmNs/r5xKyAqnpi4XlqcrE7RJVIt6fq+2aUYiU4NzYH+WnGBF+2vYfntqiS4eYjob",
+	"xhmJYjlM6JiILGJZtee6TftfxQsvcEHbm0zj1cSxPzOFmIr2zSN5aw3+r1tI+sdZJZhvmMpJbPcKLXdp",
+	"X7bJa5xQTti9XpLLeJ/ZdrCF8d+jWRbrUxU264Y4JO1vkmGuoIOyjSxmbJjQHkCm2jVVb/Ztnq8mlSIR",
+	"mb7T+u7/u3mTQQbEzJbNV2DpGVRkKE9RYG3iwcPfteCtxPgqmuOu7XSdTnmZe1mr+rJVfdm89WVOiFXK",
+	"sONWl4HAmzCEC0V3+T78b1nlZoG5tfhLh2qM40XMGNq5tC8tUKwGbn10gbbCW59PvPX0hX00tHVpOU9B",
+	"WqNu9nDWicizgFjVYiAL2J3dgKitpqrsAHmM1bskAPM0HaR9GZiRFX558fjlY8vz6w2N17nWoV0eluBv",
+	"BnI5Y7hl4CN4NrJNtsy2MjA26PhTmMMeXseDHjuj2FQh690I2uLi9fUXO2gPj2LJLtUCjJehOM4KwtgZ",
+	"0Fdv3LzGuq257d9TQRQ3Ej0rQPEKUHxigOLjy9gmcOIa23l6eAiEW3dsFz2PAB8cYIl00aA2T7ssK+W6",
+	"bduALBtXxgVMIKkZTRuMwlK0OdVfFaK1DkBrHizhOaMq26ZNoEy0/0xFxhYSE1O03yavKYncVYitczS/",
+	"uNApxkb1RQ0V15QY17kKb5Wn5ODBg0d/+c8nn37x5ON/fvLR3yEBliNX6se7aicR+ywrttqTH/3py+9+",
+	"78mnX8yl108tpLWKZq2iWUeJZi0zjiUv31e03zh+BYYD6FnDPmC8k02b2cylLXi06c0Qkp1fcZyJBcdq",
+	"rIjY3S3VYrrrQw9Gr8YA0uPQZBWrhcw9TCHQiI7reQqOJCU912fCHqd77NDIi8ZbVRaCJbM+USrTVaju",
+	"jIXqTiFIpzdLc4sYcQhajZCe1qsSCBPqonVnOlBX5yhr62oVoVtGhO6sxeYahuU8QgEXoQOyX7FfqDfh",
+	"8szo+HnUq/q4CFsUVKSyiwheh/shvJHIkwgpCHAzVsXySLNQ3vMQxZvwE/7yObKoPnrw3UcPfnjw/g8e",
+	"/fW3jx58MJcTcFpxvSmSahXQWwX0TjKgdyqhPOc+XO7myd787ZU80V0ZN9nSm49JLZRzv86gsHG6YxJH",
+	"gV9rACEU7Y+Yju+SqTZ5uWwU0UTrmrGVx7gjAyKyDo8Ev1BYTX6lgRJaB2QMtIDp2KbvlXNTGAnhyj3G",
+	"hgbahpB7+JbdG8bZeJPEkbQOlHuIDgeW8wyhwPoykqSxlDHvAz9NHAHPDSdqFPeY7V8heI9VaQr9Is5b",
+	"ZMiVOAxzdbQShyutoMlhV0uVEI//9bdPP/j+wce/+vJ3P5pLnbykF/vytYm+7ZtMatexUbnDSjE8QyEi",
+	"bJGlDQfo4+BD6gNb1GUiE3P5oo2E/pSyACS1m1rjiocU3BFK7DHD+xIUIJNSj0wsdY1TRt6B1VzlpeKN",
+	"z66jiuOrswDh1+fVXT2WB1pQKfoLHb+osHqqVjYc7PublX4jmlfScDWrpOBXyFgfaOagVIVK6NOm/0fK",
+	"ItO8TWWUS1RtMjjcBtZdzC3zDeSwpBnr8CHNlONesdEdZUW87SdHZFxjBqDDeNQtcu58Rng9rY3Wk08f",
+	"Pv3pDw7e//3Bzx7ModJhnk7HSWwgJZ5BV3Hl/Z1oDeEc4rAudzTDAUSJWan7Z/XDNIvYwiliLhVNEuqI",
+	"OrUh0Ca3REZQhImshsFi29zuXNPDWFkzE0+BD/vMQCq0h67cC6xap7XLTm7QKI35THxFJkQKBUcFIWw6",
+	"pHx8waNAQPiFZWbFglFtjkrj8lPbGTLEe4ekl9A4tQywXCjSZR3uqJBKy3aThHvsndiueIRphCQSluBQ",
+	"39Z0bJMs25/Wt+uouvs065eMZaNl0+3/7/WR7KXQzTdO2Y62c/Q6lzG9fLfoMWP191YvZeR1Fc2ru08J",
+	"5VGrvI8L9FiBNs4TaKO59uViLXEInmPAOSbkotXHMcvWsI/MjD65eIxpk+ujKyEpFTsmSb9dteGLTMSI",
+	"yTqAZcyyu+b+i9Sh7jbTqnXNQz47oMQYWPXs7LrFpt9WvQaNy2XelerzFbYbcyaxBptFuADKvcpNl/JX",
+	"9ULp5hjHSahUpkOng+ps+hW9XaYdY2lXDpIg6It3+CQLMBCXGYYzUVwdwu/AIKSVaJu8hh2LtYEUwihD",
+	"1OXU9RXdIKFpAgotXDvctQIll8nj//nk4IOP9Ydf/vHL735UrPEuBR7aXUs5kRmKCHS5Q/gmNOCji2Ev",
+	"2Q99/oZLFtmU5lIRdi+Wqt3hk41XYaClvk+WKBFeaQDsrArmxWSHxYi3yW3X6AWqniOScxUnrl8sC0mW",
+	"cznFkHCb5VwZE4gDBdqOmPcLYwKTwU/+8OMnD/8DDAf7LG6ysXMVSyJ7PnangulpbbT6EM80tCWtG+u4",
+	"5w3sVCRRcasvf/hP8MxHu/KV0pVlnJTArF/+/L/h2vhrl8q45z0jrE6kVphXIp6SJVQsshXsdWVBzW1B",
+	"FaqtWrMdG/8aV6UuPHPp8n38MF9nLmzZBwleCHWAhEYWF05i1SZb9hjUdyj56QSylft6oIRwnQJrPYZU",
+	"X1WEn1OY6axdckS8aWlvTOu/ZZZy2U+AyIhrelOdqjvOYl1Wum6qBtt2u32FMF0CwvQE1MH1ph7RfMRX",
+	"MKhmDax8FSFKrEVu62hdMBqIhLXJNnzjoYdKGKc9NjZ2P4C92T3lOQCbHQ6oJOBIwslD6HfBLZ0xEnPE",
+	"CSDb2EwNFFgVRLa0g8H1xYtbdrhUNNMuCrC/OxQ6G+Gj1ackl6K3zkpa0tIzQXEbeqEHP/r7gz99v3UE",
+	"y/508pMNxeIKzrpKaJ4cnPUk5H8jXOtcbsHlKJYqi7u59USbUp6i+MUoq7560YUUDhzQfUYws8S4jfIA",
+	"sgNpUaEfUM/40AS6BiAGlEZRhyMwlibJZOUPwlCUJdOu4TjVG/wV/7kWLExK96oRKfh4z11XDGgu773F",
+	"oVbkMUSNGhv7C7d6Zm4SayPMjwafMK4qQ9V30eywbT2pIsNcmY6eh3nkveWPZTs2/Eoq48+guyBBbDdY",
+	"xjo8xB0ZkotAZukFslN2KSAh4MFD2NKhw4KHtosdVMZK8p2c5SwCOxCNqcBZXfWuvp3K0w7hlsTBwinU",
+	"t5E03ZGox4pQRWxk7znmUp/HbFgKJFnvi4mtN39gYl7t7KEq63OcBYymBMLkXvMsV6EuRaZCIulYFkV4",
+	"m5Ce4cyr4tM+jt8mI2yTW4a5A8sDO7wn0m7MtZJ+TbFUYps9CuBQPJ1Ba5uvxPrXsK4R1rb/hAvHOgXV",
+	"BDiDuADNXJDtRs31TpIAx5uEu3bRzHfarUykc57yDe1hNznnDh1jDwo1ENG8A9NmLmdJa95ZEBmb85w7",
+	"mYjynpr3Tnt5kzO2Uq0jt9TrjEo1zwlvCDn3kBq2kPJOsV2kFhoz9KZ6NqDP29bPDiahLKuc6Pe/rhXv",
+	"3kGzEApvsp7IIqzrA5QCUoIUvUv9XmoXJEmZyuIeel5Z3B8oC7uD0Jm+WZvctvn4Aq8w7vCSiNf2mt8d",
+	"KSQXpciznsn53FMs4zQhcXRpE2r0TG8J2wE8FD3AxEU7VIUm+mbBuhckSUSPJiSi4w4vHSy41g0d/hbo",
+	"DFQWcCY8+QVJQgpbKSwgjNpNpFGEVZIBQcUWxRLs2DAgwyTXmm4QD4cx74cb2FkJTKsRHbte+h3O7tGe",
+	"AgVAFbl4/epVe7Md02E29CvVyRZJYu5yVkqSIYocmDXz2U5kKPfycJNQIvdyVwRpjsEayFiSPTYs8O72",
+	"+hOPHOY8VjvDLO6xEKxwScLv5JSrWI1DfHY9lOL5N0H9ilyVTsUuVe7CeoLNaPS70asbjoPST7oH3Xj1",
+	"2UUvXpmnFjJibh8zac0KDIZB4aZ+Zv0YHQ5WACXdDCqg7JgDIvPeQD/1lfbVG2SvHzj/A1b8FGxHsYXO",
+	"F1LUqEBtEmCLE2c/woG4r7RVsdF6ZW0d6ztx5+lzBmKoJZd9v3DDFD+1brTX1+F6JSzqe0EL9hFMjJ33",
+	"1sbVoCX3cn3M12+tvfLma3fWrqzDTFjKsU+/OPj59w5++v7T37zfCrwTrwStYiWV7v9i+8Wq++vp8jZ4",
+	"a0N7UjfX1q+uXbkOrw4Mip0ULIrWRmvEegOqdoZUW1toNuu3LvQMKgbWFszcRuvgw188evj7Rw8+efrn",
+	"zw4e/mKOyLJnkpwOaMRbvRWqE2X+Cjaygo0cyhLqhUGob31MNT6OjR7xLZUp/ujlrk0ITrdiIBCs5ZEW",
+	"8He+fncb0I0YFaamWzzlROQKPMghsKyz1DTNMWUE0C/HOJoYYMZ2+oyrDa1jaGRiTx2esaHIlCEoAENC",
+	"q3A8TT+O0spti0jWEzzCWxX9t/TNqo0ereAytptLFm0SKfSftnd0h4+oBJIdvYNJl+2KrJquAJKCx/F4",
+	"T1OPFTrlKPqrfNz22hXTxb5CUV2pVFT1OuVGlU7pUTnwx6HiBL1Qq7w8NXatVo/OeNKrDZ9UHzdl8BOD",
+	"fPsoWu2lU0mYTty/nrBh6/AOP1spj5X6maZ+LCHN+npzL7imdeNxVI4bV10oNIqkHuswz3oDKpkkF4c0",
+	"jgKixI72BwMCXiHmJpx9ecl0pBxSAIhEdGxbtpWL2KF5cATt20gquBoE4ERbL1BfkirWFxn6mN0xZD1N",
+	"+5DMz292oY1vm7zJVJ5xk4ExXnucETHi+j5YcGcuD9izDjd3iLHDjvWRUZIFxDoJcFPrAJOY95I8YhGg",
+	"XKJ4P9ZaiqZC/6Qk7EV44GEmtOqEwgbs44BOnPYl4SBU2pkZNHq1WmNyYX+XCroX4+QVjVUE8HnssXGb",
+	"hJwZx1bShEnjwoZ4URaF7Q5/CWdZXwmmubiYyy7D8ILCOy+Vb8CFMR4Nwe9N12UNFrB3JbQ/WBQY91hl",
+	"OcxwZELkUJFR8BykWq+TEHDw8AwACAI6JvCM0yqlj2s2fodNV/wV/DZK2DBHdzydkr07bjXuaqwnB1ow",
+	"uOj04YwU5gwiOt4k127ewB2BZk1RrdKgpeduJtLqULm2SKpD5YcHA3eDsSih10WDGwN67Hh3XkZmYKE9",
+	"S/V7vmvk5XnpWboMjXY3T1FCTFVeVX5TQ5/JRHer9Nd97y9LRF1PeVscW8CQjZzVHyOWxPtMKxuQucqq",
+	"Ae1nIYeaJ4tLiqwat3yc8NrSgMvToyhAI1IcsoIvLwG+fHJhietzJk/mY18srjGdQPdlkWUM7S2bfbGk",
+	"uXqP4Yg3S7kULwdjYRxe8KIn0jRWbbItkLfMXbdLe3sBkcwwwOOVtdYPe5T3WJIwk0vI2G7OIxaFG2SX",
+	"9hCqU0K7ucSJw11roySBOlcg3MXfd5yVZal7rS3HMfABGB8bNzHSBJ9IQpLmXSwifZf0BZNgrwryrv56",
+	"bW2NmH/1n6aQkbxLqs3voDC+A+Ie1pxL44i82/CUgNi5wZPNWeTd+U6zXsG7jY52x+jjqw/qcKSDQdCT",
+	"Xj2k59YVSWNpVkJEOGOR/i7E17+DhI2hSUfBygfQ1g4c6H7281KWDLHDDz80gvHNwDjbh0JlbRpL95Jo",
+	"n8b88P12RdaNo4jx8FKbvIGAe702zT1CvQCZxKVrsoAxJ6HVSm1z3A5VYTlNtMfFiNdj5o+lhs4daL7I",
+	"dtiF5FIgO46789GDnxx8+C+PP/nx088+O1LK484pB4ca6OoVpn6FqT85TP0JGiWNoPVNA1iTDsBlE7ee",
+	"zmBiD7I4PWM+jEmUM+0ZBy7AcWN9vZqs5I69zwI3vLlHHU2J3vD2SZ47uDsCiLwZMG1+KheqWxRvnxlb",
+	"uTLFd1tbAAjKcZThYL4hL5lZp9rK6Y4hlrZpCPFwBrQV60+HC362Sagvs6MNHRM+7HALzdG/mPCcoTdP",
+	"kEIEyELh9vA9BFARhufChj6uyDnDAKey3xojXCp9fW1SGWzO3JCrTTcvYp9leqMaQ7rgYTmMjaoHv5i9",
+	"db6Yzg2WKi+DRm6s12Xbopz52bFra5AidCm9LuV7O7C+dwF7nbFdpq/AWhut125/c82cdaW5iWRm9XQQ",
+	"IfaVrtAgKxb1xUJHjJB1lUJaGokM5GVKI1areZqbR4s0jS7ft8n9Ga37tk3jUfu4XdrbK2ikC3zG2Drg",
+	"7Rq+kSML2xXZyLR9ulT+kKF7h/NYVVOpQ6pW8hQGEbsMIXaPGeBYYYZUmlSWMUmcIVDL/3/0FbmkwPwU",
+	"ZebZ/auA/OID8rMW/hkLxDeuP5oetQ/vd1rGZ+i0NkinMCGvdlrvNfQXNk3lWsnT0DOaqcIl2SA8T5LQ",
+	"NHZF/J/WNLURzSVok7MSzaw11c3c+ab91bnN9FOJYjYTbKvo5Sp6eWLRS7OmAmzyppix29VJGeyLimWa",
+	"ZOLUUKZNOB6KZDaKYhq83CKDmHiLaTFM8wjPbwjTe4d1EUy7FM54APNNFuU9VtQVFtWRcog7EA10AH3u",
+	"eg+P1QvKWQ4XJGH3TA/GjCoWAG80FwogoGJXIY5w3OEW+nmorNEW0IHbukkStmvrFVGxjKwj6yKsejgm",
+	"8b9hgqemkxJmZW1M06FCbXEfEbu7wQRGFPlDihG0ib9dlegzSGUD8gDSyKnImL4P9cKqAeECf8HFAfWS",
+	"cIgeuH10gNZRB9K1DYctOMEgFrhQO3THHhR2eJHy3kRgprHkXKAZQAkIqiiQGvbqkgGgssBSQCia0ag+",
+	"5oqi4JzWaOiph1IKr67iPb8hJBb6Pfm3zx9/+OvmphjOyekETM37WMVLV/HSRcZLQdD2aMowgOhJmDoF",
+	"d7pxUjOUy/fxQ9MoqVFks4OkZFtY8BKBlsN4Zainh3IAmDX4i43qQqpHlKXPYZj02JHPzE71SRtjDWKe",
+	"ZlGZkKe/jyrDmkfVsMuKatZrnMIRWMU0Fx/TnL6kz11EE5cVeCaNJHzxKFN7D1oAsXVm0Coe0Ai724gk",
+	"cnxggd2iAsCpWnwHxqiGcjWDisA6IMZVNobeN1yQcDcTadieRebleKyWAzDE203z2gexVCIbt5/LHYR1",
+	"iGZBgEhWwvOR5q6EWa73bvbIPtoCseBrWZ7MaPoFR1Qxgw9YAl2XbGnf2CcGCExGLs600zxMoNYT/NqY",
+	"6wHtA8WldBWV1dvgm26gb+bJYrdA+VbTGoTBhDwzVFzFWsAH81bwd3KaaHf37ab9sCsjQ7cykRIuRkRw",
+	"Q/oI1k+ZiYvE0q0niA3lCdsgYTcRvb3QsEVAXgCE7fWrVwPCaQpAenO0Ebfa+hZ5EgGxIu312FCxaJOE",
+	"I5rxkCQMCr/IkErsQAHJLCkAb68PiXlfhjZAhTWtbfJymSAZGnUBrs20/cSF73j2x8j/ajbCJgmBqqNq",
+	"313uDZh+PsWSxJaFDkocz92M0T0SK6gZCe07CEnEUkh+UwJ9o2D80GIqdD3F6Jh09TOMCfxQRN20kxGQ",
+	"kCokVGay3cnX16/19tgYPjDkHIO5NDn2LpNxpP2UjQ4P9XajPbUzFDFXsj0cCK5PCWkUZUxKJvUf5iAZ",
+	"QrpPKaan3466aOnP7qmJsZvy7owZXpCApNo61aOEWyPx7sS1KNkFTk3XDw6qsMOvvorz7uRWWB+iKu//",
+	"84UO1D8zuaOE4XqifNwKXMsxMeLgcO/FXP/pokxBK2VS0j5cg+mtOkwYlcy0xuPEnvjOoLXRevrZnx//",
+	"9IcHf/zo6ee/fvr5bx49fKhFjynbffTF9x49+OjLf//r409+XPwetKTe8BAxa+nd1Tw4Vn4bpxMkm1gR",
+	"qwZlK6qPhop1K4pQMvuatU6xHptlqrLHerWqqeeY2jYYDEagbaRRFqC5fHqpweEuBaiikIoQNTEXo6Ag",
+	"q4igNC6uaP0KQ7rNRodE7wlJwoJbutSKUWQg0F1HRqVFoOnFyP1WjGingiy3B/f0azPHxnKHC7XDc8s0",
+	"ZARscbOiM+Pnf3365x9gPxeUkge//oeDB98vi0iwdpYhIxdlNW9nMU2qBOVbA4HrRMJCOK8i7HxLpW2W",
+	"JGjVUei4BHsVjeWUUV4nn6byN9BoTWj7xcmvWW6CPkbFKRO5WkPiONnauLleK7buF9/s6G9mxeTf0mLQ",
+	"lnWTRPC+tgqNZ1ElhPBCx7X+VnDlMwNXbqh2j4BaLivaabF72Fkuch8r660EWrGOBiINCnfVFpGDP4yu",
+	"Mfg0nrysiPcfe8EuKe4/24jeNg78Kvq/+Oj/yZmk1xsHhY6SpTTLZTpQ+Q2W9X2b1XXqgdVEQjTfQrJL",
+	"E8mIzKH1dvWGgjssTwecFZCxMXDNmz4hZ/1UsMXNxcwKX7zCF58YvvgE5WkjcoRmrn6Vzez5/ycgkOcJ",
+	"IWxtv/y1WTEEE7KHSAKAR7EbGkxqEUqAb00wgWxxwtKhGsPNOpzKPUloVx+mJnd6ZdBXT8eJBR7Or6g8",
+	"jy77wuTds+PfGwA1+BTH8PO1WFqAr6+HzXo5Ghvfut/qMpqxbCtXg9bGt97WEkaybL+azxWIRPHnVtDK",
+	"s6S10boMUsk81eQJd5gYmvQg5kZiBvSjE4yjsqKn2ddKpMPl7HfGaG+AsX97JUx5EcyLVVzurYFIIcFJ",
+	"kz2gpFV+L6JDF6obkRd6ZdAkzkLKvUtkLKGIPKgaBlVkiLOC/mYkRtwIz8oBAT9ZxZVedv37DS6GM5JQ",
+	"3s9p3zixhvs37g0mpk+vROXdAvN3VTd5Q3A2nsQfANTGO70Etqh55HpiFeuNM25qg7wru7KgmquWYHlu",
+	"9hFTVT8QaSh37U0MM3XFGa/TLkuAIdA9PWArkHvZnwK9/A+ff5fus6joWCrts0LfBcRopN5VJOvXPe7X",
+	"9VSxiCRsX48Ic+HlBqoDanpt7QZATo8NXv1BxtUv+a3D8JKRyNQABxsnCYmEP8qeyCpX5K04AVCJd2yc",
+	"DkVWPbXQYVFk/qv7tuhWHQqwMDVAwAFV1kAJHIO2dwm2XzOBiANjic1aj0UOtNRK+I/Oo4meb94e0efW",
+	"SQXDU4hIYiDSKdL9MKMFH6UH6dljbAhrgEh/gq1mqH4Ik2O23XA9eASTrLiVWWQ9miQx7/urALRE1YMw",
+	"mqgBmo4xdAXrMSk3iRgyYMiE5aYNvtKKzfbjHmu99/Z7/xcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

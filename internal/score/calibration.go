@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -16,8 +18,20 @@ type Calibration struct {
 	Currency    string
 	Purchases   *PurchaseFit         // clv and churn
 	Values      *ValueFit            // clv, unless too few spent anything on a repeat purchase
-	Quantiles   map[string][]float64 // the 20, 40, 60 and 80 % quantiles (type 7) per measure; empty without a score
+	Quantiles   map[string][]float64 // limits of bands, labels and scales (quantiles of type 7) per measure; empty without a score
+	MeanSpend   float64              // of a purchase day over all customers, with Purchases where money is predicted
 	Diagnostics []Diagnostic
+}
+
+// copied is the calibration with limits and diagnostics that can be changed without changing c's.
+func (c *Calibration) copied() *Calibration {
+	own := *c
+	own.Quantiles = maps.Clone(c.Quantiles)
+	if own.Quantiles == nil {
+		own.Quantiles = map[string][]float64{}
+	}
+	own.Diagnostics = slices.Clone(c.Diagnostics)
+	return &own
 }
 
 // PurchaseFit is the fitted model of purchases.
@@ -124,10 +138,11 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 		Customers: int64(report.Customers), RepeatCustomers: int64(report.RepeatBuyers), RepeatPurchases: repeats,
 		Converged: report.Converged}
 	cal.diagnose("purchase_model", fault.T("purchase model", "购买模型"), report)
-	if kind != CLV {
+	if !kind.worth() {
 		return p, cal, nil
 	}
 	p.mean = float64(spend) / scale / float64(days)
+	cal.MeanSpend = p.mean
 	gg, report, err := btyd.FitGammaGamma(ctx, spendings, btyd.Options{})
 	switch {
 	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
@@ -183,7 +198,7 @@ func (p predictor) rate(ctx context.Context, facts []fact) ([]rate, error) {
 		histories[i] = f.history()
 	}
 	ask := btyd.Ask{Horizon: float64(p.params.HorizonDays) / btyd.Week}
-	if p.kind == CLV {
+	if p.kind.worth() {
 		ask = btyd.Ask{Horizon: float64(p.params.HorizonMonths) * btyd.WeeksPerMonth,
 			Plan: btyd.Months(p.params.HorizonMonths, p.params.DiscountRate)}
 	}
@@ -193,7 +208,7 @@ func (p predictor) rate(ctx context.Context, facts []fact) ([]rate, error) {
 	}
 	rates := make([]rate, len(facts))
 	for i, f := range facts {
-		if p.kind == CLV {
+		if p.kind.worth() {
 			rates[i] = p.clv(f, predictions[i])
 		} else {
 			rates[i] = churn(f, predictions[i])

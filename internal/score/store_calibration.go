@@ -16,6 +16,7 @@ type calibrationDoc struct {
 	Purchases   *purchaseDoc         `json:"purchases,omitempty"`
 	Values      *valueDoc            `json:"values,omitempty"`
 	Quantiles   map[string][]float64 `json:"quantiles"`
+	MeanSpend   float64              `json:"mean_spend,omitempty"`
 	Diagnostics []diagnosticDoc      `json:"diagnostics"`
 }
 
@@ -46,7 +47,7 @@ type diagnosticDoc struct {
 
 func writeCalibration(c Calibration) (json.RawMessage, error) {
 	d := calibrationDoc{Purchases: (*purchaseDoc)(c.Purchases), Values: (*valueDoc)(c.Values), Quantiles: c.Quantiles,
-		Diagnostics: []diagnosticDoc{}}
+		MeanSpend: c.MeanSpend, Diagnostics: []diagnosticDoc{}}
 	d.Units.Time, d.Units.Money = "week", c.Currency
 	for _, x := range c.Diagnostics {
 		d.Diagnostics = append(d.Diagnostics, diagnosticDoc{x.Code, x.Detail.En, x.Detail.Zh})
@@ -64,7 +65,7 @@ func readCalibration(raw []byte) (*Calibration, error) {
 		return nil, fmt.Errorf("read a calibration: %w", err)
 	}
 	c := &Calibration{Currency: d.Units.Money, Purchases: (*PurchaseFit)(d.Purchases), Values: (*ValueFit)(d.Values),
-		Quantiles: d.Quantiles, Diagnostics: make([]Diagnostic, len(d.Diagnostics))}
+		Quantiles: d.Quantiles, MeanSpend: d.MeanSpend, Diagnostics: make([]Diagnostic, len(d.Diagnostics))}
 	for i, x := range d.Diagnostics {
 		c.Diagnostics[i] = Diagnostic{x.Code, fault.T(x.Detail, x.DetailZh)}
 	}

@@ -101,7 +101,7 @@ func TestScores(t *testing.T) {
 		require.Equal(t, "/params/window_days", p.Errors[0].Pointer)
 		var m object
 		c.OK(t, "PATCH", "/v1/score-models/m", object{"params": object{"discount_rate_monthly": 0.02, "horizon_months": nil}}, &m, "If-Match", `"1"`)
-		require.Equal(t, object{"family": "bg_nbd", "horizon_months": 12.0, "discount_rate_monthly": 0.02}, m["params"])
+		require.Equal(t, object{"family": "bg_nbd", "horizon_months": 12.0, "discount_rate_monthly": 0.02, "recalibrate_days": 7.0}, m["params"])
 		require.InDelta(t, 2, m["model_version"], 0)
 		c.Refused(t, 412, "version_mismatch", "DELETE", "/v1/score-models/m", nil, "If-Match", `"1"`)
 		c.OK(t, "DELETE", "/v1/score-models/m", nil, nil, "If-Match", `"2"`)

@@ -288,7 +288,9 @@ func (f *Finder) identify(ctx context.Context, q postgres.Querier, t tenant.Tena
 			(SELECT e.customer_id AS id FROM external_ids e WHERE e.tenant_id = $1 AND e.external_id = ANY ($2) LIMIT $5)
 			UNION
 			(SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.registration_number >= $3 AND c.registration_number < $4 LIMIT $5)
-		) x ORDER BY id LIMIT $5`, t.ID, spellings(text), number, upTo, f.few+1)
+			UNION
+			(SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.id = $6)
+		) x ORDER BY id LIMIT $5`, t.ID, spellings(text), number, upTo, f.few+1, own(text))
 	if err != nil {
 		return token{}, fmt.Errorf("look for identifiers: %w", err)
 	}
@@ -306,6 +308,14 @@ func (f *Finder) identify(ctx context.Context, q postgres.Querier, t tenant.Tena
 		found.ids, found.many = nil, true
 	}
 	return found, nil
+}
+
+// own is a customer's id typed as such; nil where the text is none.
+func own(text string) *uuid.UUID {
+	if id, err := uuid.Parse(text); err == nil && len(text) >= 32 {
+		return &id
+	}
+	return nil
 }
 
 // spellings are the ways in which an external id may have been typed.

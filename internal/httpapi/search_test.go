@@ -69,6 +69,8 @@ func TestFindingCustomers(t *testing.T) {
 		require.Equal(t, []string{"华信（集团）股份有限公司"}, q(t, "华信有限公司"))
 		require.Equal(t, []string{"Sonia Johnson"}, q(t, "son"))
 		require.Equal(t, []string{"张建国"}, q(t, "k-100"))
+		require.Equal(t, []string{"Sonia Johnson"}, q(t, strings.ToUpper(list(t, "q=son").Items[0]["id"].(string))))
+		require.Len(t, q(t, " \t"), 5, "white space asks for nothing")
 	})
 	t.Run("TheExactOneComesFirst", func(t *testing.T) { // S3-03
 		t.Parallel()

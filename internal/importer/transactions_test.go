@@ -107,6 +107,7 @@ func TestTransactions(t *testing.T) {
 			{"a,0001-01-01,1,CNY,1,paid,web,", "date out_of_range"},
 			{"a,9999-12-31,1,CNY,1,paid,web,", "date out_of_range"},
 			{"a,1899-12-31T00:00:00Z,1,CNY,1,paid,web,", "date out_of_range"},
+			{"a,2199-12-31,1,CNY,1,paid,web,", "date in_future"},
 			{`a,"2026-01-01T00:00:00,5Z",1,CNY,1,paid,web,`, "date bad_date"},
 			{`a,"2026-01-01 00:00:00,5",1,CNY,1,paid,web,`, "date bad_date"},
 			{"a,2026-01-01T00:00:00+24:00,1,CNY,1,paid,web,", "date bad_date"},

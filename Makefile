@@ -11,7 +11,8 @@ run: postgres build ## build and start kezi with demo data on http://127.0.0.1:8
 	@KEZI_LOG_LEVEL=$${KEZI_LOG_LEVEL:-warn} bin/kezi serve --demo
 
 # The race detector needs a C compiler with its headers; everything else here does without.
-test: postgres ## run all tests, then those of internal/ under row-level security
+# What is about size, such as the whole of the real data, needs no race detector: it runs once, in the second pass.
+test: postgres ## run the tests with the race detector, then all of internal/ under row-level security
 	@set -e; race=-race; \
 	if ! printf '#include <stdlib.h>\nint main(void) { return 0; }\n' \
 		| $$(go env CC) -x c -o /dev/null - 2>/dev/null; then \
@@ -19,10 +20,10 @@ test: postgres ## run all tests, then those of internal/ under row-level securit
 	fi; \
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "make test: no browser here, so the test of Swagger UI is left out (apt-get install -y chromium)"; \
-	echo "make test: go test $$race -timeout 10m ./..."; \
-	CGO_ENABLED=$${race:+1} go test $$race -timeout 10m ./...; \
-	echo "make test: the same under row-level security"; \
-	KEZI_TEST_RLS=1 go test -short -count=1 -timeout 10m ./internal/...; \
+	echo "make test: go test $$race -short -timeout 10m ./..."; \
+	CGO_ENABLED=$${race:+1} go test $$race -short -timeout 10m ./...; \
+	echo "make test: under row-level security, and with what is about size"; \
+	KEZI_TEST_RLS=1 go test -count=1 -timeout 10m ./internal/...; \
 	echo "make test: all tests passed$${race:+, with the race detector}, and again under row-level security"
 
 # -buildvcs=false: the version comes from git describe, and a checkout that git distrusts still builds.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
+	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -99,10 +100,14 @@ func TestMainJobOnTheMaster(t *testing.T) {
 			require.Equal(t, n, imported[name], name)
 		}
 	}
-	var spent int64
-	require.NoError(t, s.DB.QueryRow(postgrestest.Context(t, c.Tenant),
-		`SELECT sum(spend_total) FROM customer_metrics WHERE tenant_id = $1`, c.Tenant.ID).Scan(&spent))
-	require.EqualValues(t, 250031563, spent)
+	var spent, purchases, days int64
+	ctx := postgrestest.Context(t, c.Tenant)
+	require.NoError(t, s.DB.QueryRow(ctx, `SELECT sum(spend_total), sum(purchase_count), sum(purchase_days)
+		FROM customer_metrics WHERE tenant_id = $1`, c.Tenant.ID).Scan(&spent, &purchases, &days))
+	require.Equal(t, []int64{250031563, 69659, 67591}, []int64{spent, purchases, days})
+	wrong, _, err := metric.Verify(ctx, s.DB, c.Tenant.ID, 10)
+	require.NoError(t, err)
+	require.Empty(t, wrong)
 
 	score(t, c, "rfm", "rfm", object{})
 	score(t, c, "clv", "clv", object{})

@@ -209,6 +209,9 @@ func TestUpload(t *testing.T) {
 		require.ErrorIs(t, err, importer.ErrNotFound)
 	})
 	t.Run("MoreThanTheLimitIsRefused", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("a gigabyte, which the short run leaves out")
+		}
 		t.Parallel()
 		b := setup(t)
 		im := begin(b)

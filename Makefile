@@ -12,7 +12,7 @@ run: postgres build ## build and start kezi with demo data on http://127.0.0.1:8
 
 # The race detector needs a C compiler with its headers; everything else here does without.
 # What is about size, such as the whole of the real data, needs no race detector: it runs once, in the second pass.
-test: postgres ## run the tests with the race detector, then all of internal/ under row-level security
+test: postgres ## run the tests with the race detector, then all under row-level security
 	@set -e; race=-race; \
 	if ! printf '#include <stdlib.h>\nint main(void) { return 0; }\n' \
 		| $$(go env CC) -x c -o /dev/null - 2>/dev/null; then \
@@ -23,7 +23,7 @@ test: postgres ## run the tests with the race detector, then all of internal/ un
 	echo "make test: go test $$race -short -timeout 10m ./..."; \
 	CGO_ENABLED=$${race:+1} go test $$race -short -timeout 10m ./...; \
 	echo "make test: under row-level security, and with what is about size"; \
-	KEZI_TEST_RLS=1 go test -count=1 -timeout 10m ./internal/...; \
+	KEZI_TEST_RLS=1 go test -count=1 -timeout 10m ./internal/... ./pkg/...; \
 	echo "make test: all tests passed$${race:+, with the race detector}, and again under row-level security"
 
 # -buildvcs=false: the version comes from git describe, and a checkout that git distrusts still builds.

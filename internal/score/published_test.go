@@ -18,6 +18,9 @@ const calibrationEnd = "1997-09-30"
 
 // The figures are those of the papers that pkg/btyd cites.
 func TestPublishedFigures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("arithmetic on the real data, which the short run leaves out")
+	}
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)

@@ -58,10 +58,10 @@ func (t token) predicate(atHand bool) filter.Expr {
 	for _, c := range t.Clauses {
 		var all []filter.Expr
 		if len(c.All) > 0 && !atHand {
-			all = append(all, filter.SQL("n.terms @> ?::bigint[]", array(c.All)))
+			all = append(all, filter.SQL("n.terms @> ?::bigint[]", search.Array(c.All)))
 		}
 		if len(c.Any) > 0 && !atHand {
-			all = append(all, filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
+			all = append(all, filter.SQL("n.terms && ?::bigint[]", search.Array(c.Any)))
 		}
 		if c.Like != "" {
 			all = append(all, filter.SQL("n.name_text LIKE ?", c.Like))
@@ -183,10 +183,10 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 	for _, t := range tokens {
 		for _, c := range t.Clauses {
 			for _, term := range c.All {
-				branch(filter.SQL("n.terms @> ?::bigint[]", array([]int64{term})))
+				branch(filter.SQL("n.terms @> ?::bigint[]", search.Array([]int64{term})))
 			}
 			if len(c.Any) > 0 {
-				branch(filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
+				branch(filter.SQL("n.terms && ?::bigint[]", search.Array(c.Any)))
 			}
 		}
 	}
@@ -334,7 +334,7 @@ func exact(ctx context.Context, q postgres.Querier, tenantID int32, text search.
 	for i, n := range text.Names {
 		lines[i] = filter.SQL("strpos(n.name_text, ?) > 0", "\n"+n+"\n")
 	}
-	named := filter.AllOf(filter.SQL("n.terms && ?::bigint[]", array(text.Exact)), filter.AnyOf(lines...))
+	named := filter.AllOf(filter.SQL("n.terms && ?::bigint[]", search.Array(text.Exact)), filter.AnyOf(lines...))
 	return matching(ctx, q, tenantID, filter.AllOf(named, where), few)
 }
 

@@ -110,6 +110,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	if err != nil {
 		return out, err
 	}
+	language = language.Searching()
 	q := customer.Query{Deleted: s.deleted}
 	if q.Sort, err = language.Sort(s.sort); err != nil {
 		return out, err

@@ -82,10 +82,7 @@ func TestMainJobOnTheSample(t *testing.T) {
 	within(t, map[string]float64{"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}, run["calibration"].(object)["purchases"].(object)["parameters"])
 }
 
-func TestMainJobOnTheMaster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("size, which the short run leaves out")
-	}
+func TestLargeMainJobOnTheMaster(t *testing.T) {
 	t.Parallel()
 	path := apptest.RealData(t, "cdnow_master.csv.gz")
 	s := apptest.Start(t, postgrestest.Fresh(t))

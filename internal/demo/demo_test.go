@@ -144,10 +144,7 @@ func (f filled) facts(t *testing.T, name string) map[string]string {
 }
 
 // S0-09, S2-13
-func TestFill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("size, which the short run leaves out")
-	}
+func TestLargeFill(t *testing.T) {
 	t.Parallel()
 	f := fill(t, -137)
 	t.Logf("%+v", f.made)

@@ -17,10 +17,7 @@ import (
 const calibrationEnd = "1997-09-30"
 
 // The figures are those of the papers that pkg/btyd cites.
-func TestPublishedFigures(t *testing.T) {
-	if testing.Short() {
-		t.Skip("arithmetic on the real data, which the short run leaves out")
-	}
+func TestLargePublishedFigures(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)

@@ -83,10 +83,7 @@ func judge(cs []btyd.Customer, score []float64) judgement {
 // Purchases were more frequent in the holdout than any of the models expects. BG/NBD's
 // mean is 0.034 above the share that did not buy, MBG/NBD's 0.062 and Pareto/NBD's 0.070:
 // properties of the families, since the probabilities agree with the oracle to 1e-9.
-func TestChurnForetellsTheHoldout(t *testing.T) {
-	if testing.Short() {
-		t.Skip("arithmetic on the real data, which the short run leaves out")
-	}
+func TestLargeChurnForetellsTheHoldout(t *testing.T) {
 	t.Parallel()
 	cs := master(t)
 	require.Len(t, cs, 23570)
@@ -119,10 +116,7 @@ func TestChurnForetellsTheHoldout(t *testing.T) {
 	}
 }
 
-func TestPredictionsAreRightAboutSimulatedCustomers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("arithmetic on 20,000 customers, which the short run leaves out")
-	}
+func TestLargePredictionsAreRightAboutSimulatedCustomers(t *testing.T) {
 	t.Parallel()
 	ages := make([]float64, 20000)
 	for i := range ages {

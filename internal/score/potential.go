@@ -1,6 +1,9 @@
 package score
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // A potential score is the value that a buyer is expected to bring within the horizon, as clv computes it, beside the
 // value so far, the net spend of all history. Its label splits buyers in three: high_value for those whose value so far
@@ -24,7 +27,7 @@ const (
 )
 
 func (s scorer) potential(c subject, by rate) rated {
-	in := append(by.inputs, float64(c.spend)/s.scale)
+	in := slices.Concat(by.inputs, []float64{float64(c.spend) / s.scale})
 	return rated{ok: true, value: by.value, label: s.potentialLabel(in[inSoFar], by.value), inputs: in}
 }
 

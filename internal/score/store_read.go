@@ -2,6 +2,7 @@ package score
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -88,7 +89,7 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 		runs[no], numbers = s, append(numbers, no)
 		return nil
 	})
-	if err != nil {
+	if err = errors.Join(err, rows.Err()); err != nil {
 		return nil, fmt.Errorf("read the runs in force: %w", err)
 	}
 	if len(runs) == 0 {

@@ -47,7 +47,8 @@ var committedRules = []ruled{
 
 // rules measures what everybody by one rule costs, and one transaction under many rules.
 func (s scale) rules(ctx context.Context) error {
-	if !strings.Contains("rules", s.kinds) {
+	const name = "rules"
+	if !strings.Contains(name, s.kinds) {
 		return nil
 	}
 	if err := s.segments(ctx); err != nil {
@@ -294,7 +295,7 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 func (s scale) purchases(c *caller, ids []uuid.UUID) (time.Duration, error) {
 	var took []time.Duration
 	for i := range 20 + purchasesTimed {
-		body := fmt.Sprintf(`{"customer_id":"%s","occurred_on":"2026-02-14","amount":{"amount":"%d.00","currency":"CNY"}}`, ids[i*7%len(ids)], 20+i%80)
+		body := fmt.Sprintf(`{"customer_id":%q,"occurred_on":"2026-02-14","amount":{"amount":"%d.00","currency":"CNY"}}`, ids[i*7%len(ids)], 20+i%80)
 		began := time.Now()
 		a, err := c.do("POST", "/v1/transactions", body)
 		if err != nil || a.status != http.StatusCreated {

@@ -16,6 +16,7 @@ type Calibration struct {
 	Currency    string
 	Purchases   *PurchaseFit         // clv and churn
 	Values      *ValueFit            // clv, unless too few spent anything on a repeat purchase
+	MeanSpend   float64              // clv: of a purchase day over everyone; see predictor.mean
 	Quantiles   map[string][]float64 // the 20, 40, 60 and 80 % quantiles (type 7) per measure; empty without a score
 	Diagnostics []Diagnostic
 }
@@ -128,6 +129,7 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 		return p, cal, nil
 	}
 	p.mean = float64(spend) / scale / float64(days)
+	cal.MeanSpend = p.mean
 	gg, report, err := btyd.FitGammaGamma(ctx, spendings, btyd.Options{})
 	switch {
 	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
@@ -221,18 +223,8 @@ const (
 )
 
 func (p predictor) clv(f fact, by btyd.Prediction) rate {
-	mean := f.meanRepeat(p.scale)
-	var value float64
-	switch {
-	case p.value == nil:
-		value = float64(f.spend) / p.scale / float64(f.x+1)
-	case f.x == 0:
-		value = p.value.Expected(0, p.mean)
-	default:
-		value = p.value.Expected(float64(f.x), mean)
-	}
-	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: mean, inExpected: by.Expected,
-		inDiscounted: by.Discounted, inValue: value, inCLVAlive: by.PAlive}
+	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: f.meanRepeat(p.scale), inExpected: by.Expected,
+		inDiscounted: by.Discounted, inValue: p.expectedValue(f), inCLVAlive: by.PAlive}
 	return rate{clvValue(in, p.scale), in}
 }
 

@@ -15,6 +15,7 @@ type calibrationDoc struct {
 	} `json:"units"`
 	Purchases   *purchaseDoc         `json:"purchases,omitempty"`
 	Values      *valueDoc            `json:"values,omitempty"`
+	MeanSpend   float64              `json:"mean_spend,omitempty"`
 	Quantiles   map[string][]float64 `json:"quantiles"`
 	Diagnostics []diagnosticDoc      `json:"diagnostics"`
 }
@@ -45,7 +46,7 @@ type diagnosticDoc struct {
 }
 
 func writeCalibration(c Calibration) (json.RawMessage, error) {
-	d := calibrationDoc{Purchases: (*purchaseDoc)(c.Purchases), Values: (*valueDoc)(c.Values), Quantiles: c.Quantiles,
+	d := calibrationDoc{Purchases: (*purchaseDoc)(c.Purchases), Values: (*valueDoc)(c.Values), MeanSpend: c.MeanSpend, Quantiles: c.Quantiles,
 		Diagnostics: []diagnosticDoc{}}
 	d.Units.Time, d.Units.Money = "week", c.Currency
 	for _, x := range c.Diagnostics {
@@ -63,7 +64,7 @@ func readCalibration(raw []byte) (*Calibration, error) {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, fmt.Errorf("read a calibration: %w", err)
 	}
-	c := &Calibration{Currency: d.Units.Money, Purchases: (*PurchaseFit)(d.Purchases), Values: (*ValueFit)(d.Values),
+	c := &Calibration{Currency: d.Units.Money, Purchases: (*PurchaseFit)(d.Purchases), Values: (*ValueFit)(d.Values), MeanSpend: d.MeanSpend,
 		Quantiles: d.Quantiles, Diagnostics: make([]Diagnostic, len(d.Diagnostics))}
 	for i, x := range d.Diagnostics {
 		c.Diagnostics[i] = Diagnostic{x.Code, fault.T(x.Detail, x.DetailZh)}

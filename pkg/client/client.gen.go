@@ -2696,6 +2696,30 @@ type CustomerPatch struct {
 	StageReason *string `json:"stage_reason,omitempty"`
 }
 
+// CustomerPrediction defines model for CustomerPrediction.
+type CustomerPrediction struct {
+	// AsOf The day that is looked ahead from.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// CalibratedAsOf The last day of the facts that the model was fitted to.
+	CalibratedAsOf openapi_types.Date `json:"calibrated_as_of"`
+
+	// CustomerID The survivor's, where the one asked for was merged away.
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Family The family of the purchase model.
+	Family      string    `json:"family"`
+	HorizonDays int       `json:"horizon_days"`
+	Kind        ScoreKind `json:"kind"`
+	ModelKey    string    `json:"model_key"`
+
+	// Prediction Absent for a customer who has not bought up to `as_of`.
+	Prediction *Prediction `json:"prediction,omitempty"`
+
+	// RunID The run whose calibration is used.
+	RunID openapi_types.UUID `json:"run_id"`
+}
+
 // CustomerProfile defines model for CustomerProfile.
 type CustomerProfile struct {
 	Basic     *ProfileBasic     `json:"basic,omitempty"`
@@ -3655,6 +3679,21 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
+// NextPurchase defines model for NextPurchase.
+type NextPurchase struct {
+	// Chance That there is another purchase at all, however late.
+	Chance nullable.Nullable[float64] `json:"chance"`
+
+	// Early In 1 of 10 cases the next purchase falls on or before this day.
+	Early *openapi_types.Date `json:"early,omitempty"`
+
+	// Late In 9 of 10 cases it falls on or before this day.
+	Late *openapi_types.Date `json:"late,omitempty"`
+
+	// Median In half of the cases it falls on or before this day.
+	Median *openapi_types.Date `json:"median,omitempty"`
+}
+
 // Normalization defines model for Normalization.
 type Normalization struct {
 	Field string `json:"field"`
@@ -3860,6 +3899,32 @@ type PersonPatch struct {
 	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
 	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
 	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Prediction defines model for Prediction.
+type Prediction struct {
+	// ExpectedPurchases Days with a purchase expected within the horizon.
+	ExpectedPurchases float64 `json:"expected_purchases"`
+
+	// ExpectedSpend An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	ExpectedSpend *Money `json:"expected_spend,omitempty"`
+
+	// ExpectedSpendPerPurchase An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	ExpectedSpendPerPurchase *Money `json:"expected_spend_per_purchase,omitempty"`
+
+	// Inputs What is known of the customer: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, by clv models where x > 0, mean_repeat_spend.
+	Inputs       map[string]float64 `json:"inputs"`
+	NextPurchase NextPurchase       `json:"next_purchase"`
+
+	// PAlive Chance that the customer still is one.
+	PAlive nullable.Nullable[float64] `json:"p_alive"`
+
+	// PNoPurchase Chance of no purchase within the horizon.
+	PNoPurchase float64 `json:"p_no_purchase"`
 }
 
 // Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
@@ -6367,6 +6432,15 @@ type ListCustomerPaymentsParams struct {
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
 }
 
+// GetCustomerPredictionsParams defines parameters for GetCustomerPredictions.
+type GetCustomerPredictionsParams struct {
+	// HorizonDays How far to look ahead of `as_of`, up to three years.
+	HorizonDays *int `form:"horizon_days,omitempty" json:"horizon_days,omitempty"`
+
+	// Model The key of a clv or churn model.
+	Model *string `form:"model,omitempty" json:"model,omitempty"`
+}
+
 // GetCustomerProfileParams defines parameters for GetCustomerProfile.
 type GetCustomerProfileParams struct {
 	// Sections Only these sections.
@@ -8119,6 +8193,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 	ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerPredictions Predict what a customer will do
+	//
+	// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
+	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
+	// a run in force.
+	//
+	// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
+	// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
+	//
+	// `next_purchase` is about the time until the next purchase, given that there is one: it falls before `early` in 1 of 10
+	// cases, before `median` in 5, after `late` in 1. `chance` says how likely there is one at all, however late; of those still
+	// customers by the families bg_nbd and mbg_nbd everyone buys again sooner or later. A date that is missing is more than
+	// ten years ahead.
+	//
+	// `p_alive` and `chance` are null where the family has no say in them: bg_nbd takes everyone who bought once for a customer.
+	// Spend is told by clv models only, not discounted; the discounted value over the model's own horizon is the clv score.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/predictions (the `GetCustomerPredictions` operationId).
+	GetCustomerPredictions(ctx context.Context, customerID CustomerID, params *GetCustomerPredictionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCustomerProfile Read all that is known of a customer
 	//
@@ -10845,6 +10939,36 @@ func (c *Client) PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Cont
 // Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 func (c *Client) ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerPaymentsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerPredictions Predict what a customer will do
+//
+// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
+// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
+// a run in force.
+//
+// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
+// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
+//
+// `next_purchase` is about the time until the next purchase, given that there is one: it falls before `early` in 1 of 10
+// cases, before `median` in 5, after `late` in 1. `chance` says how likely there is one at all, however late; of those still
+// customers by the families bg_nbd and mbg_nbd everyone buys again sooner or later. A date that is missing is more than
+// ten years ahead.
+//
+// `p_alive` and `chance` are null where the family has no say in them: bg_nbd takes everyone who bought once for a customer.
+// Spend is told by clv models only, not discounted; the discounted value over the model's own horizon is the clv score.
+//
+// Corresponds with GET /v1/customers/{customer_id}/predictions (the `GetCustomerPredictions` operationId).
+func (c *Client) GetCustomerPredictions(ctx context.Context, customerID CustomerID, params *GetCustomerPredictionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerPredictionsRequest(c.Server, customerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -17359,6 +17483,79 @@ func NewListCustomerPaymentsRequest(server string, customerID CustomerID, params
 		if params.Status != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerPredictionsRequest constructs an http.Request for the GetCustomerPredictions method
+func NewGetCustomerPredictionsRequest(server string, customerID CustomerID, params *GetCustomerPredictionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/predictions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.HorizonDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "horizon_days", *params.HorizonDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Model != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "model", *params.Model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -26369,6 +26566,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 	ListCustomerPaymentsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*ListCustomerPaymentsResponse, error)
 
+	// GetCustomerPredictionsWithResponse Predict what a customer will do
+	//
+	// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
+	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
+	// a run in force.
+	//
+	// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
+	// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
+	//
+	// `next_purchase` is about the time until the next purchase, given that there is one: it falls before `early` in 1 of 10
+	// cases, before `median` in 5, after `late` in 1. `chance` says how likely there is one at all, however late; of those still
+	// customers by the families bg_nbd and mbg_nbd everyone buys again sooner or later. A date that is missing is more than
+	// ten years ahead.
+	//
+	// `p_alive` and `chance` are null where the family has no say in them: bg_nbd takes everyone who bought once for a customer.
+	// Spend is told by clv models only, not discounted; the discounted value over the model's own horizon is the clv score.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/predictions (the `GetCustomerPredictions` operationId).
+	GetCustomerPredictionsWithResponse(ctx context.Context, customerID CustomerID, params *GetCustomerPredictionsParams, reqEditors ...RequestEditorFn) (*GetCustomerPredictionsResponse, error)
+
 	// GetCustomerProfileWithResponse Read all that is known of a customer
 	//
 	// One read with four sections apart: `basic` (the record, how and where to reach the customer, whom to talk to, notes),
@@ -32126,6 +32345,96 @@ func (r ListCustomerPaymentsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerPaymentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerPredictionsResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerPredictions
+type GetCustomerPredictionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetCustomerPredictionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerPrediction
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCustomerPredictionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerPredictionsResponse) GetJSON200() *CustomerPrediction {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerPredictionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerPredictionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerPredictionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerPredictionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -44607,6 +44916,34 @@ func (c *ClientWithResponses) ListCustomerPaymentsWithResponse(ctx context.Conte
 	return ParseListCustomerPaymentsResponse(rsp)
 }
 
+// GetCustomerPredictionsWithResponse Predict what a customer will do
+//
+// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
+// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
+// a run in force.
+//
+// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
+// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
+//
+// `next_purchase` is about the time until the next purchase, given that there is one: it falls before `early` in 1 of 10
+// cases, before `median` in 5, after `late` in 1. `chance` says how likely there is one at all, however late; of those still
+// customers by the families bg_nbd and mbg_nbd everyone buys again sooner or later. A date that is missing is more than
+// ten years ahead.
+//
+// `p_alive` and `chance` are null where the family has no say in them: bg_nbd takes everyone who bought once for a customer.
+// Spend is told by clv models only, not discounted; the discounted value over the model's own horizon is the clv score.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/predictions (the `GetCustomerPredictions` operationId).
+func (c *ClientWithResponses) GetCustomerPredictionsWithResponse(ctx context.Context, customerID CustomerID, params *GetCustomerPredictionsParams, reqEditors ...RequestEditorFn) (*GetCustomerPredictionsResponse, error) {
+	rsp, err := c.GetCustomerPredictions(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerPredictionsResponse(rsp)
+}
+
 // GetCustomerProfileWithResponse Read all that is known of a customer
 //
 // One read with four sections apart: `basic` (the record, how and where to reach the customer, whom to talk to, notes),
@@ -51055,6 +51392,87 @@ func ParseListCustomerPaymentsResponse(rsp *http.Response) (*ListCustomerPayment
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerPaymentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerPredictionsResponse parses an HTTP response from a GetCustomerPredictionsWithResponse call
+func ParseGetCustomerPredictionsResponse(rsp *http.Response) (*GetCustomerPredictionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerPredictionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerPrediction
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetCustomerPredictionsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

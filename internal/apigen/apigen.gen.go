@@ -1099,6 +1099,30 @@ func (e PaymentStatus) Valid() bool {
 	}
 }
 
+// Defines values for PredictionMethod.
+const (
+	PredictionMethodModel   PredictionMethod = "model"
+	PredictionMethodRate    PredictionMethod = "rate"
+	PredictionMethodRecency PredictionMethod = "recency"
+	PredictionMethodZero    PredictionMethod = "zero"
+)
+
+// Valid indicates whether the value is a known member of the PredictionMethod enum.
+func (e PredictionMethod) Valid() bool {
+	switch e {
+	case PredictionMethodModel:
+		return true
+	case PredictionMethodRate:
+		return true
+	case PredictionMethodRecency:
+		return true
+	case PredictionMethodZero:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductRelationKind.
 const (
 	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
@@ -1341,9 +1365,10 @@ func (e ScoreClockMode) Valid() bool {
 
 // Defines values for ScoreKind.
 const (
-	ScoreKindChurn ScoreKind = "churn"
-	ScoreKindClv   ScoreKind = "clv"
-	ScoreKindRfm   ScoreKind = "rfm"
+	ScoreKindChurn       ScoreKind = "churn"
+	ScoreKindClv         ScoreKind = "clv"
+	ScoreKindRfm         ScoreKind = "rfm"
+	ScoreKindValueAtRisk ScoreKind = "value_at_risk"
 )
 
 // Valid indicates whether the value is a known member of the ScoreKind enum.
@@ -1354,6 +1379,8 @@ func (e ScoreKind) Valid() bool {
 	case ScoreKindClv:
 		return true
 	case ScoreKindRfm:
+		return true
+	case ScoreKindValueAtRisk:
 		return true
 	default:
 		return false
@@ -2069,7 +2096,13 @@ type BirthdayGivenCalendar string
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
 	Diagnostics []Diagnostic `json:"diagnostics"`
-	Purchases   *PurchaseFit `json:"purchases,omitempty"`
+
+	// MeanSpend Of a purchase day over everyone, for clv: what stands in where the value model has no finite mean.
+	MeanSpend *float64 `json:"mean_spend,omitempty"`
+
+	// Parts The scores that a value_at_risk run joined.
+	Parts     *[]ScorePart `json:"parts,omitempty"`
+	Purchases *PurchaseFit `json:"purchases,omitempty"`
 
 	// Quantiles Limits of the bands, the 20, 40, 60 and 80 % quantiles (type 7), per measure.
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
@@ -2106,6 +2139,22 @@ type ChangeSetItemPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ChurnValidation How well buying nothing in the holdout was foretold.
+type ChurnValidation struct {
+	ActualShare float64     `json:"actual_share"`
+	Auc         []MethodAUC `json:"auc"`
+	Brier       float64     `json:"brier"`
+
+	// MeanError predicted_share - actual_share.
+	MeanError float64 `json:"mean_error"`
+
+	// OneTimeMeanError The same among customers who had bought once.
+	OneTimeMeanError float64 `json:"one_time_mean_error"`
+
+	// PredictedShare The mean chance of no purchase.
+	PredictedShare float64 `json:"predicted_share"`
 }
 
 // CompanyDetails Only on a customer of kind `company`.
@@ -3333,6 +3382,19 @@ type FilterSource struct {
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
 
+// FrequencyValidation defines model for FrequencyValidation.
+type FrequencyValidation struct {
+	ActualMean       float64 `json:"actual_mean"`
+	ActualNoPurchase float64 `json:"actual_no_purchase"`
+	Customers        int64   `json:"customers"`
+	OrMore           bool    `json:"or_more"`
+
+	// PredictedMean Purchase days in the holdout.
+	PredictedMean       float64 `json:"predicted_mean"`
+	PredictedNoPurchase float64 `json:"predicted_no_purchase"`
+	RepeatPurchaseDays  int     `json:"repeat_purchase_days"`
+}
+
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
 
@@ -3582,6 +3644,12 @@ type Me struct {
 
 	// TimeZone The tenant's time zone (IANA).
 	TimeZone string `json:"time_zone"`
+}
+
+// MethodAUC defines model for MethodAUC.
+type MethodAUC struct {
+	Method PredictionMethod           `json:"method"`
+	Value  nullable.Nullable[float64] `json:"value"`
 }
 
 // Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
@@ -3932,6 +4000,9 @@ type Prediction struct {
 	// PNoPurchase Chance of no purchase within the horizon.
 	PNoPurchase float64 `json:"p_no_purchase"`
 }
+
+// PredictionMethod defines model for PredictionMethod.
+type PredictionMethod string
 
 // Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
 // key by key; null removes one.
@@ -4402,7 +4473,7 @@ type Score struct {
 	Band        int                `json:"band"`
 	Explanation ScoreExplanation   `json:"explanation"`
 
-	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
+	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); value_at_risk: clv and churn, the scores that it joins; clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
 	Inputs map[string]float64 `json:"inputs"`
 	Key    string             `json:"key"`
 	Kind   ScoreKind          `json:"kind"`
@@ -4432,6 +4503,7 @@ type ScoreExplanation struct {
 	// Factors rfm: r, f and m with band, weight and contribution; the value is the sum of the contributions.
 	// clv: value = expected_value * discounted_purchases, rounded to the currency's minor unit; p_alive,
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
+	// value_at_risk: value = clv * churn, rounded to the currency's minor unit.
 	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
 	// p_alive is null where the family has no say in it (bg_nbd takes 1 for a customer without a repeat purchase).
 	Factors []ScoreFactor `json:"factors"`
@@ -4507,6 +4579,8 @@ type ScoreModelPatch struct {
 
 // ScoreParams See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
 type ScoreParams struct {
+	ChurnModel          *string            `json:"churn_model,omitempty"`
+	ClvModel            *string            `json:"clv_model,omitempty"`
 	DiscountRateMonthly *float64           `json:"discount_rate_monthly,omitempty"`
 	Family              *ScoreParamsFamily `json:"family,omitempty"`
 	HorizonDays         *int               `json:"horizon_days,omitempty"`
@@ -4520,6 +4594,8 @@ type ScoreParamsFamily string
 
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
+	ChurnModel          nullable.Nullable[string]     `json:"churn_model,omitempty"`
+	ClvModel            nullable.Nullable[string]     `json:"clv_model,omitempty"`
 	DiscountRateMonthly nullable.Nullable[float64]    `json:"discount_rate_monthly,omitempty"`
 	Family              *ScoreParamsPatchFamily       `json:"family,omitempty"`
 	HorizonDays         nullable.Nullable[int]        `json:"horizon_days,omitempty"`
@@ -4530,6 +4606,13 @@ type ScoreParamsPatch struct {
 
 // ScoreParamsPatchFamily defines model for ScoreParamsPatch.Family.
 type ScoreParamsPatchFamily string
+
+// ScorePart defines model for ScorePart.
+type ScorePart struct {
+	AsOf  openapi_types.Date `json:"as_of"`
+	Key   string             `json:"key"`
+	RunID openapi_types.UUID `json:"run_id"`
+}
 
 // ScoreRun defines model for ScoreRun.
 type ScoreRun struct {
@@ -4601,6 +4684,36 @@ type ScoreSummary struct {
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
+}
+
+// ScoreValidation defines model for ScoreValidation.
+type ScoreValidation struct {
+	// ByFrequency Customers by their repeat purchases at the calibration, 0 to 6, and 7 or more.
+	ByFrequency []FrequencyValidation `json:"by_frequency"`
+
+	// CalibratedAsOf The last day that the model knew; the holdout begins the day after.
+	CalibratedAsOf openapi_types.Date `json:"calibrated_as_of"`
+
+	// Churn How well buying nothing in the holdout was foretold.
+	Churn ChurnValidation `json:"churn"`
+
+	// Customers Who had bought by `calibrated_as_of`.
+	Customers   int64  `json:"customers"`
+	Family      string `json:"family"`
+	HoldoutDays int    `json:"holdout_days"`
+
+	// HoldoutUntil The last day of the holdout.
+	HoldoutUntil openapi_types.Date `json:"holdout_until"`
+	Kind         ScoreKind          `json:"kind"`
+	ModelKey     string             `json:"model_key"`
+	Purchases    ValidationErrors   `json:"purchases"`
+
+	// Refitted Whether a model was fitted for this; otherwise the run's own is judged.
+	Refitted bool               `json:"refitted"`
+	RunID    openapi_types.UUID `json:"run_id"`
+
+	// Spend Of clv models, in major units of the base currency.
+	Spend *ValidationErrors `json:"spend,omitempty"`
 }
 
 // Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -5660,6 +5773,21 @@ type UnmatchedWord struct {
 // UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
 // words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
 type UnmatchedWordReason string
+
+// ValidationErrors defines model for ValidationErrors.
+type ValidationErrors struct {
+	// ActualMean Per customer.
+	ActualMean float64            `json:"actual_mean"`
+	Methods    []ValidationMethod `json:"methods"`
+}
+
+// ValidationMethod defines model for ValidationMethod.
+type ValidationMethod struct {
+	Mae           float64          `json:"mae"`
+	Method        PredictionMethod `json:"method"`
+	PredictedMean float64          `json:"predicted_mean"`
+	Rmse          float64          `json:"rmse"`
+}
 
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
@@ -6915,6 +7043,11 @@ type ListRunScoresParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetScoreRunValidationParams defines parameters for GetScoreRunValidation.
+type GetScoreRunValidationParams struct {
+	HoldoutDays *int `form:"holdout_days,omitempty" json:"holdout_days,omitempty"`
+}
+
 // ListSegmentsParams defines parameters for ListSegments.
 type ListSegmentsParams struct {
 	// Basis Only segments of this basis.
@@ -7874,6 +8007,9 @@ type ServerInterface interface {
 	// ListRunScores List a run's scores
 	// (GET /v1/score-models/{model_key}/runs/{run_id}/scores)
 	ListRunScores(ctx echo.Context, modelKey ModelKey, runID RunID, params ListRunScoresParams) error
+	// GetScoreRunValidation Hold a run against what happened
+	// (GET /v1/score-models/{model_key}/runs/{run_id}/validation)
+	GetScoreRunValidation(ctx echo.Context, modelKey ModelKey, runID RunID, params GetScoreRunValidationParams) error
 	// ListSegments List segments
 	// (GET /v1/segments)
 	ListSegments(ctx echo.Context, params ListSegmentsParams) error
@@ -11964,6 +12100,39 @@ func (w *ServerInterfaceWrapper) ListRunScores(ctx echo.Context) error {
 	return err
 }
 
+// GetScoreRunValidation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetScoreRunValidation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// ------------- Path parameter "run_id" -------------
+	var runID RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "run_id", ctx.Param("run_id"), &runID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter run_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetScoreRunValidationParams
+	// ------------- Optional query parameter "holdout_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "holdout_days", ctx.QueryParams(), &params.HoldoutDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter holdout_days: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetScoreRunValidation(ctx, modelKey, runID, params)
+	return err
+}
+
 // ListSegments converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
 	var err error
@@ -14210,6 +14379,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.PatchPayment, options.OperationMiddlewares["patchPayment"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/payments", wrapper.ListCustomerPayments, options.OperationMiddlewares["listCustomerPayments"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/predictions", wrapper.GetCustomerPredictions, options.OperationMiddlewares["getCustomerPredictions"]...)
+	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/validation", wrapper.GetScoreRunValidation, options.OperationMiddlewares["getScoreRunValidation"]...)
 	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
 	router.POST(options.BaseURL+"/v1/products", wrapper.CreateProduct, options.OperationMiddlewares["createProduct"]...)
 	router.GET(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.GetProductBySku, options.OperationMiddlewares["getProductBySku"]...)
@@ -28252,6 +28422,145 @@ func (response ListRunScores503ApplicationProblemPlusJSONResponse) VisitListRunS
 	return err
 }
 
+type GetScoreRunValidationRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+	RunID    RunID    `json:"run_id"`
+	Params   GetScoreRunValidationParams
+}
+
+type GetScoreRunValidationResponseObject interface {
+	VisitGetScoreRunValidationResponse(w http.ResponseWriter) error
+}
+
+type GetScoreRunValidation200JSONResponse ScoreValidation
+
+func (response GetScoreRunValidation200JSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation400ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation401ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation403ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation404ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation409ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation422ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation503ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSegmentsRequestObject struct {
 	Params ListSegmentsParams
 }
@@ -36939,6 +37248,9 @@ type StrictServerInterface interface {
 	// ListRunScores List a run's scores
 	// (GET /v1/score-models/{model_key}/runs/{run_id}/scores)
 	ListRunScores(ctx context.Context, request ListRunScoresRequestObject) (ListRunScoresResponseObject, error)
+	// GetScoreRunValidation Hold a run against what happened
+	// (GET /v1/score-models/{model_key}/runs/{run_id}/validation)
+	GetScoreRunValidation(ctx context.Context, request GetScoreRunValidationRequestObject) (GetScoreRunValidationResponseObject, error)
 	// ListSegments List segments
 	// (GET /v1/segments)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
@@ -40498,6 +40810,33 @@ func (sh *strictHandler) ListRunScores(ctx echo.Context, modelKey ModelKey, runI
 	return nil
 }
 
+// GetScoreRunValidation operation middleware
+func (sh *strictHandler) GetScoreRunValidation(ctx echo.Context, modelKey ModelKey, runID RunID, params GetScoreRunValidationParams) error {
+	var request GetScoreRunValidationRequestObject
+
+	request.ModelKey = modelKey
+	request.RunID = runID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetScoreRunValidation(ctx.Request().Context(), request.(GetScoreRunValidationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetScoreRunValidation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetScoreRunValidationResponseObject); ok {
+		return validResponse.VisitGetScoreRunValidationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSegments operation middleware
 func (sh *strictHandler) ListSegments(ctx echo.Context, params ListSegmentsParams) error {
 	var request ListSegmentsRequestObject
@@ -42529,948 +42868,978 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P1/kxzHcSeMv5WK9n0DgK93ObMLgNjdUFyAICFDR4A4ABJD5uI7U9NdM1PcnqphV/UuhoiNkH0nW9JJ",
-	"pnV3tk62dLLubJ8jbEnnx7JJU5b9Zrgg+NfzFp6orKru6u7qme6ZIUBHnEJB7Mx014+srKzMrMxPPg0i",
-	"PptzRpgUweHTYEpwTFL4841HeKL+jYmIUjqXlLPgMHg0JSglgmdpRC4JdEpSQTlDWCCMhEw5m6BTnNAY",
-	"S57uBmFAnuDZPCHBYXAc7B8HQRiIaEpmWLUsF3P1g5ApZZPg/DwM3uQR1h1V+317SlKCpNN7iHgKX7zL",
-	"RyGiAo15xuLdpT2ch8Ecp3hGpJnkzThOiRB3Yv9Msf75kkA0Ls+m179x0MPX4h0cHVzfefXVq6OdURSR",
-	"ndF+b693cBAd9Hr9IAyoammO5TQIA4Zn6k3T5oDGQRik5L2MpiQODmWaEXfoY57OsAwOgyyDJ+vEujnj",
-	"GZM35ZsEC1kf/1ssWSA+RliiRD2B5JQKhOGlEGEUk4jOcIIoAyqOsCAoytKUsGixa4f+XkbShTN2eHuA",
-	"5QCaLNF6hp+8SdhEToPDvZ6is5QkVW38/9/p7Rw8ftoP+9fOLx8f79qPV8+v/Lt/s3Rmd/mKic34tuel",
-	"Wvy8pnWLM4kjeSsTks9I2sR0kfm9O9fhG73enp/rbKObs52ZRePo9c+dB4/7Nxq3jGlza2O/zylbNQE0",
-	"Vw+tsfNXTwNa3sJkUoIliW+nfNawSeyiCxTpZxFnervEeBHaHSIJwzDT9znTUjXBkqRNe8U0NRirfr0j",
-	"jrEky0b8iK8zXjUwgtOErh6a5F0HlqWCp35+GDLyRA4ieGKo5I6i2RxPCBqRMU/JEeJq7HDqoTMqp/CA",
-	"wDOCxjSRJEWYxUjwVDYOW/feIHWu9g6uh8GMMvtF3z8DTbo3nswx83D2zThW4xIESY4IjqY5sTV3zxMe",
-	"k+BwjBNB/KMkumV3lFSSGRyj/yYl4+Aw+I1XCm3iFf2YeKU0MqUsBOf5BHCa4kVp/LdxRLQqUh7/LSWg",
-	"gbIFk6gzIElgLQQaLcz8xpQksQjRmKd2AeaYkUTsoqHEEzGE9RhKSlIxRIyQWH9/mBIcuz/qL9qSZ6wH",
-	"vjZ5YOK31dgVfWb4yR39dr+3jFow14bdpMkxI7MRSUWIRkTQmCAah1ZrC9EJZTHMWE2i9Ux1p+vP1E5y",
-	"ybTUsnmYWAnnmEoYu1pfI5XRMKJygb6EjoNPPvrOs7//8DhAN++9jsScMCUNJE7Qcdbr7ZMvoX6v1xs2",
-	"7UTNL83nf6/Xa78VP5/zvf+5n++mpf/gU8KxRILPyIjHC3TGsyRGqgFEmeTKACA4jaZoxJ+E6IynsUCC",
-	"KH1bSfLRAok5jogIYdPyMTqb0miKpvgUZNKIaAX+EGE0pyQiVtSqCR4zrsQowgnFAl3mjKBbU8oUf0dT",
-	"nOJI7XIqEGE8m0xDNLz41ccXf/rrYYiGgrPhlRBRKdCcsgVl6hyhjEqKE4EuD9+fYjZ5l2I2ybh6/v13",
-	"J+p5jBQHY7YAkQ79qz94JqGphExwolhwph6VJCHzqRoVy9RuUyerelXMSZJQNoEu1VtKDR/zTB8JM54S",
-	"FNMJlYomDJEZpon+64nSMZUOG4cIH7OUTKiQKZhGpovdY9bAw+8tYd/2zPuQp9K3AWHzh/qcG+4MzRmI",
-	"qIT9qJ4mLKZs0rTD1DlYGmBMxjhLFEfu2OMbqyecgffbDPwNQ7OmXUdjre8oDl4ISWblnXdzp9+4t+xy",
-	"rNpbXWkNgvB1MgZu5Kxp5EDy7vr0Qa9xQtDiIM573lxofDnl2fxfuWFzJyazOZfKTvz3ZFGfwtfVxuVn",
-	"DJ2QBXA7aKaqRyKU5WnM0b1r1wqhJHbRTZSSOcES9gxl6NU9NOVZKtCESAESbkxTIZHIoogIgfAEU5Zv",
-	"H+2QKabrDHJHjbKJ/669upr/7ozvYhlNG9TeNx7hyVBvGFC7lJwkSsgqi1pp5mAqDH9zCLRQ4g4LlHA2",
-	"Uf+6jhpEnlAhxRG62t9DXE5JekYFaZ7heEcPa9nW8k3mHmekYUI3mZ2PIITlivt+7yo6mxKGGFdLMzGT",
-	"jJGgLFo6QtXXymH6xzmb87TR+KTw6xobJOo3bXbd5Ba2B7tF5WKl5QanNhVIaWRHhvVJHKrv1QFpDvWI",
-	"SkpEo0GkOnJHt0yt1Mri13CSEWEG+rrSOuSMMNl6uHH+SvOgi2caR148ssn477A4EzJtT2xqXmgeu3li",
-	"CdFtG5sM/N9Tn+0Jg54TPk+0ewHsZa1eLRmPsk1aj8UePTAAPZa3zpjPhqhQ8GzKZ5qGc5IKzlDC+YlA",
-	"eCxJWqJmQUo9k6Zhc+h2AxreT/mpEj+tF39uXmhefPtEI63tA5uM+yEI+9UE50zb6kpGTDFjJHEHPlqU",
-	"xIR+QDRrk9BnZ1NUj/WWbr1sb+9pxc1a3x4r9Q57KPFk9Uyp8V0J9bQ7R2WDFHOEn5tnCF2tbWvrkdYc",
-	"Cqsm6L36qUwPNIMIp+lCexHxJOfIE7Jo2DsSTxqnKvFkE/57RFtsd7smkpI0RGcplZIwNIRmyaH6dti8",
-	"UuAVahw93WTbf4WPmlSCd/loHX2gUfl/l482VwbexELez9JoigVp5YA+m3Jt/o6UhS6rjt2lHmf13mBu",
-	"elvH7+yOtoXzecVYVzihy6Pt7Ip+k86oR22B7arOKHB3NvYNL3vN62s9EAJ0ls3AotZSwHzMB0KZJBOS",
-	"wkju8pgkXktIseVM/XoJ9nqZM6Pk1M948MbgBIyWZt5zL9jwzvuP1X96OweDx0974fW9c//N2j0uSdP+",
-	"YVySNW6jcOMGUg1uvoPu44VSE5tGPdc/dx94r3ngps2tjf0ukVPe6H6eY+tyIYKgM7wQbR3MdpwzaL/7",
-	"4VcaXgtv+v2Ux1nzjeZc/7zGUhw0ei1Mm5svxQOS4GXOo9T8vsYOaA5hsI1uY/gyS5cMXv26BuFHS4au",
-	"mtzCwLPmUWdsjQM7bh5ytoXxPgQNp1GaawXIJ85PlZLiH5h+6fOR6A/JRO3h5gHr330jFlPMJlNMGwat",
-	"X/xcR/0mFS1HfqTVaD6G8CksaQQKp+S5v00KlFAhK1PECWcvY34n2SoZKU6y8lhvvXV75/UHd+7v9HsN",
-	"Iz7J2rrVW90ENBmiQHxw/WuiT+DmaaqvREUWTREWaCimfD4EzyZJ58MqZ/F5wxysIbruNNzluLnz23ox",
-	"Hhd/7g52Hv+mf1Ee4Qm435vk0UT9uIZEIo0SCVrcXCY9wpOmMUs8WWPE48YRSzzZwni5xIk3NFFOSQqb",
-	"FqIUcJKgGZbRlIhQqZ/o3cyGqYHyjoZESDrDkgxRxIUUiCmbYmHd0IeIPMGRRGcQ8zgmZ7q1EJFEEITR",
-	"JCNCWKMUdCc0TzBjJD1CQ7jtHlAxKPoQeCH0bWuj8Qoz81/LMc4UYxOmLIV38o+mdb0+kQweeymWYiZw",
-	"pAhlnS2N4XyuR6jRMWwa2UQ8OGNqCpaBe27JkZjyM4ThTgMuPCFuRhbvf96hM9Wh2ugZR5/1qLPOW02m",
-	"uZJv4OLMDdvGiIju1rbTf+P2Lh5ZY5s3K6ZOu1vY7kVjxkJoYF7gDcyQWlPXK6teWeJxLQyANUflPY2b",
-	"R2ROZq+XEY7grewpf+DAcIdHEIQbD7AcIqpE3hkRUt99hmhY+pkncf7bOoEETmOO5Kp87X6qCa8weLKj",
-	"3ts5xanqUKgG7sGQb6tRBWHwFgxSf3pcJYLEMhNkaWRWW+EhoK2NhIceTgtLuPQOT8kKaS3UM82ea9XA",
-	"lrjqq0zSpEmSmRiUVaIsgza6ybKvzuP2Mbbm8riLazPT7a/j1DRDa+HPBF9mw+hWODPt+Dq7Mb+mk0CI",
-	"GoonmnNKohNETkm60BfvGOIQxRlJ0Zk6fHVs2RTP54SFaJTZ8VsVqWm8JveEDLjq1ysezFYzQx5xnhDM",
-	"3DFTzh5kCWk275M1/Im4ORrnNO92oNre9OA6Vy+LOWdG/tzj8i6P6ZgSz4Tu+QIfQK984xGeIMpQKdhh",
-	"V8mQ+1d7PdVSxJk0V+x4Pk+oTt15ZZ7yUUJm//ZdofN4chKpN2IbB5/iSA5OKdeOpCAMYiKx2uKBDh2B",
-	"oBoUcyJAgwYFWF8JmpcV8dOUp0oy5y3PKBskWqQ4Lc6U+j0iRSZM34kaVNpdEAYQk0/S4DB4BZbl/LFe",
-	"AyLgjD4Mro8PrvcPxmPFVFqcHl6FCA8qYf1fwzF6oF8oFsUSQ7zimfN529ui+7oRvbbl9buLE8UPcMuW",
-	"AqXOdMCO0qVNl8oe4WfCrl1/o7WT/ISwwYwKoY/JnMgYjQhOwQw6IUyf8CQmlpeX07Ff0PGrDGdyylP6",
-	"Pol9hCwPYBs0vMf1mE1sAtHegZz1TklKx3CoOMlxb7/99s7NTE4Jk4p2pMGGoAKdpbn5AHeIqqcVSWp6",
-	"nfY3WicR8TnxrVM+CJTg6ERHasHDxYFxeJZSSVot3H6xcLd5OqJxTJhv1crD2caqPWqaR2ijbXVei1qD",
-	"jJ0wfsbsDri6mfSyAYeMywGELLvkZVy7kuxTrah4taDiPS7RbdNoXYjUu94SKVOI7LOD12dCflcOdLTE",
-	"u7ER8SwtJJ0RnskqY0JceUxj2Hg4TekpybOU6IzYaEQqEJ8TEw89xaIVkW8URDZyGj3KR1EjdXWg22LZ",
-	"NWdoqX+wEfWdQOaBxCekdO5iBrGZOecinKQExwvVvR6RE5beiuIHBcVvcTZOaOQldX1U2yK2GkoRvYcl",
-	"RmMQUgJRy8/9vY0oajJplGSbmWjQiiJjYmAVEUtKVhsK9vcKCt5PSZ78gm5jmviPx9qAtkXLfCZaTii1",
-	"ySrrNmIXHI2WrpsdX2qbDCTngwSnEP9UFxNUGTbpBHxYmKF+7+qNa69eR6OFJK0EQn+/LhDeYJLKBXrE",
-	"OXrTdFyjcGVoWxUMlTlV5IDaHDl9r21E3xmJKR6ouQ0yJrL5nKeSlA4yQZRJ5jQKjbWh6zVXmcvbRndV",
-	"l+iRIqeHqg0D2iZ1LwkEvZiUJa3d5freElrvbSYjKAMLr8nGGaUEnwiEwbA8QtqosT57Ai6UuqFjE9oH",
-	"RrUpqyASYYbuPHwLXd3rv5onvyN4t2Tq6Lz3V+wT7ayevT13gecpj4gQeJQQs318y2tpsI31/CpTWrjk",
-	"PNaeAUiYEDKn4FCTa+jQUC/ktQ116ozhU0wTNdXSYqYLPQbt6mmxR665evNDkp7SiKCvllqvUdDtfDtW",
-	"j0SMnx2hYvj6RuABkeli5+YYvFbneVcuXEaFPDgleuuCgidorKwiuE+CQP7D4OJ7P/jk479RnxW7peqr",
-	"W/fUxyLh6zDY6+1d3+n1d3r9R73eIfz/t9UzTn5P6wTJmCprKlLNfvoH/+nZz/4yCIM271vYjgSPiFra",
-	"i5//A2wYIXEyMFyw1+/1+jfU1ymdYTUZ7aHJY6gPg2d/+5Pn//kDWPCUEBjFn3/8/Lv/8fmHv0B9dPHB",
-	"h0GYe9aWzd0c5sFh/xzan5NUUu3VcWi+nAVupgSD0D23y1G1VB9KzGKcxkhMeSrzVOCKWeosXi028eFb",
-	"aL9//fpOH+FkPsU7eyBq/I04S17xI+4oBdj7jssCKx1g7uo/rf84oaeErSLal9VD9xMcAdladmuYxtPn",
-	"DIsTn/ftUZoRc8urI8EVt6iTSb/gEDB3U1a40dNZzpY+56UJLskEOcoT1kyEMy4hAnj6bcxLaMtAKYno",
-	"nHqzct6ecpSSiNBTIrRSSQUSRKf8p/7m7OaqD0d9H5pEWXVG0CSmbBKilPPZkSFuns5bOECGc0qLpP9a",
-	"f+6Obcu6+Q52XqBMXr8aeENuC6/vOwEwWTm70bZW7MViuUtbqzTY4nKLj94lEdiyRpBrQA6QJ7E2LXBy",
-	"35Ezxle+RdHT6Q6oJHMqETKPn3qDlMq7v2Nv+Q523ru2+rXKjqwgBq16udiuy/dcx7mUNlvHd4ud5by4",
-	"3+bKronR7puEGZwkb41BkV0ewAuG1dMK4+XXnq3uP62u4gOaKO0zaKy+SR67ozdZpevuknbTLvbL4zBg",
-	"WaKVPVAvWu+g8msveket7L3dDlvZTJcdt7qx7ezAlf102JEr22q7Q1c05N2xlgsbwqKmBCneBjWFC5ks",
-	"DtHFH/3eJx/9ycV3Pw7RJ7/+4OLn34Q/n/3gm88++gj+vPjwL/IH/vGnz378/RA9++Pff/ZHP7z47se7",
-	"TojGKBOUqU0bVgwJybOUws2aTWSFr9MshX9JnEX2IhG8mJ5wtDC4KWVKR5k0G9S7l5/6LxosRBY/YwZg",
-	"yAAO0RSdEJ3aMMNP3JbcPHWHuvkYVggVvV6V2z6STjSUCoQOY6SWV7sqQIvDZzr6YfVIwuDJzoTvmC+V",
-	"ybv7AJ/dVYa89mm9pkZn4kaUtWcWyOgYhYKh/mLGsRmEwVg7Jn3Uf42mchrjRdV4VAfD/qthEOGEKDUy",
-	"OAySjGFlR8PT/WthMONMMfSNMAAwLiCGtpkOdvauKUOLJzgdQDTCYdA/uHEj/2VBVJPqq7oN5UvivMXV",
-	"yCSJkXpTIMkBK63Q0tXXivnNlVJdj3OnUlAORqhMS5ibj0CGNvXmEoLnA0MCn4yq/uS8mpPLmxlFnkgd",
-	"B8IMGA8FvfuEzGWIYMChnj+iLEqy2KRE1kDjFBVWhISUl8gbmq1+18MZo5FilqVUX9mfXvinq9TsfK0s",
-	"HfVCFKTzqc+Wl79sjcmlikEVQ8fMUeaTvnzxzb+5+IPfuwLhQoo/0OWL3/sRfGOHFyIwXDXQ6tmUJ+QI",
-	"JcRGsAN11O43FNPryLg09EJva2PnmAHEn3plvyen2uzTPcLk7errKCGC9g7k1FmE/Bkw9EIdtaOGMdc/",
-	"XdJhRYZF5gmmTP+g0Ypcj1qrzb5k7260xfI8yP3+8izI6t6rBhE1BIK7pHLpgy5/9oP/8+xH37oSGqJz",
-	"liz81nbeZZGzubdqrJbj81f2+uU0zwPnIOi4H3y74BZO6CjNAXvLCxRTPGFcSBqJJcERPJVT4FEIAhtZ",
-	"e3xM5REis7lcaHwWnCTwOEl0aHgb/f/1fAB1EyAMbILu6mRCm+VMYc7vZZhJmixVIYrxFUKKZyW/rvZN",
-	"+AZWJhRkA+ex/iPMYqG3714vRFd7Ibreg114o4f+fygfG7oMVxyvXgkhY3hGsMhKTpRiDTNG5Wo0gWKh",
-	"vwrPn4c6L2zlm5DiDqSrsJnuNyyxyQoe+6odapnRZpz5Uq3u4nd5iqCbIrvAgQGuyQZw4TjS5IyQE39W",
-	"gzsP4/jRg/BOAHSjh0TekWRWH30332Z1rzovr+z7JZjg5blvYojf0mB8r8OdS1NYNWeOE1MtOsBbDg2Q",
-	"XzmX62mAGctwMkjJKWGZ/gZuw5QCCUiPvd5urwc+OHM7dhjcuvd1NQ0ymyd8QRRJ+srgBDTAgQnnfPbh",
-	"31786O+e/eQPn/3kD5///Kef/vwHz3708ad/96tPf/WTZz/69mc//EN12H/wEZg4EyokSUmsNdr+wcGN",
-	"nX5/p9/Pf9ScPzDi4jA46F+92tvv9V7t3bh6vd/fv/6o+qhOylQcJKKo+qO+hLMehYo2XKPHsqW9Cwx/",
-	"HuYm2wB8qF6PtEOusht0fy/wn7kFOZ/67OgS2Z6uVgW9tHy64jlLyEYr2GI9it2VfRq6P12iMJjW5lgI",
-	"Igz4DYlOFBsrEaZHc4TwCLziuU5mA7cY2UWwCTAzIGL6WvsMKxMmiZHk6AynDJ0QMhf1MEefFuLzDpiN",
-	"2M4j5rVeNSCtMmL1X0faio0SMLeMNfEF3KcttmKLPdVO+prd9bjRgVMsSH3/lVxra/iWlm/XEoaI/p+j",
-	"YvYa22/c38tRM1t41VZIg5Yt1KTDZh7KNUXJIRoquT1El29NKcOXhNJgxpTESPCI4gRFKYmphPvVUEsI",
-	"El+BkFfMFhpd0bmGQ5eHccbEMERDQpn65xTLYXjMhhmBj/DC8IqytLmw4xAIp0TbgVjfwoHZH+E5lRhw",
-	"tPUYM5YQocWLa6obD7OSS7fuwchAZmkbsEq4ZWno/YOGNHSvVEqIJGojvJZFJ9o16te0RKvLuFBnPtaW",
-	"7D5JI0MQ7RHxe4AkX/PVik5k8oIg/aaYwOMVJHib0MlUdrywALdmI+SvNUFSEvE0DtEQ547MXYDWjk7I",
-	"QmNsDzUwaKnaAbBg+ZtdQExW35uKKMR9SAx3u4IAh8FZPu9uSEcligMZ8rbakboaEWMg0pWYN2QNfJMv",
-	"ujnc7yllO39Yh1HZH/s9dRQAIOJhoHEKN48gGefY8e10+Tp/eaxXAy7WBGSmdQ5jjwqdAAaBjxCAFGpj",
-	"X5tqyuQXEqe6CkTZxdgUgXFi4CfbI0VWb/UrvK+VrbEpNDTKaCJ3KEN6XUTNDdkmDKDcQ69d4y1DBgxk",
-	"ZhEmYNa4JRO/SYVHbnY0+Tx7Y13DzzvI+9lagm1TRncTZ1cCKNbkSdPsTDx3t1sgpwoCkikhh2j49DjA",
-	"LD4ODtE7u7u7j8+VIH16HPC09hXjUn33dHd39/xcS2rwUI6PmfoZRqseOA6c4gnHQYiOAz7XP0wk0V+A",
-	"C0h/p8TscXA+PEJDykwRDcblQH2Q+IQoxSPJQMJjwLPRzuMhFQOlEQy1BXPMjtkdhuYJ1vD/QxjO0IwQ",
-	"RZjpcgEYjTMGecEGOceWIxurk+PQTMU8YmaTzcwsxvoLBypA7GqLQj9wRlnMz/RD+9evxeZbpd7klFtF",
-	"jmuaGiFAYZMn8pgNRTa77OkzLPVi8C3Ql9ClMzK6dBxcyetWXOv1hrvqeMyYVGsZ44UYossxHY9JqqRU",
-	"wiOcIPX1lVBRLhXSLESC1Z+X5ZQcs/ypK6DkOeQ7QmqMcB6fTtQ/s3wlZ/jJ0IGUVfaoleG7aKgJBkn9",
-	"SpBBtrHgaKYUUjWcEJ0RciLCYwYOZaF4Tt+t6aw4uGC6PDzoxarX/t5sqBVapftAl+p3yZFNULk8LA67",
-	"3V34u7+3s99Xb0NjO3uL3V39V38xvHJ0zIawfEPtjy92Dz8lOuNP8Q1w300TE9fvoZiQuSl0sNfr6csW",
-	"UbvIAPwQ55h3dk0QBnweHCoGCYy/VNmsvV4v8Jz18ChlQeFZfccUMwnC4NmPf3bx4f8IHoMvrONNrql5",
-	"VQ1p/jxCb/cgLDqikIGS8kQjYpvPM3wCwdEORPZh8Nnv//7zX/7ss//4V0EYTAiLwbIekxkGZ3mLfvOy",
-	"Ycaqv/j+Xz37ow/q0bk22lp3+Owbv/r0T7+/uQ71QqJZywRdcelhHn7AdZh4XEJCrwfDGpKvOhGBg76s",
-	"H24fENvowdMqbKOiCLWzptkMm+tONy51Zadtwl+xONHgIp2DYFMyw+mJd1KGw55+MQJHnVDRUggprMm6",
-	"UaO2gCFnoiGKt/BnFmmEk5QQ8D9OCQa3PFdHlskpNBEr9tJlkmJmE5EYNeElOsPFd59rB7ROGOsW91VH",
-	"M3XNXdfOYdZls92s35bop7vvtOXgGu7GqVxwkrFEPJPWv0BOweIi2jtSq6exYq75HuwKNePuH6DzEvb/",
-	"cr58lmvNcZWfW80haLYA5Uu4izNqwGa3cGb03cNha7vN0q6mH1A2TjLCIvgQTfFsruWYvbFXX2f6nwmW",
-	"5ISQOXwYU4Z1Xq0k0ZTRSGtgdilWemy7bOmVjU3a88jKtrax76ubebOg2GIzr9igK7tpuWHXCGN1S73W",
-	"0vnM+eUcN59bKprJNwr6+zdQr9frIQsEFLevJWs9f8ZnaLPTnn37Pz/70cewmrMRSW0K3oyPaELqKnAr",
-	"Xbe4IC5Mln9743p//4a57Omv0IgL3aCFNLKaBMSl5zV+l5bltZVB7MEFHkUq0YgknE0Ekly7FiacaAOz",
-	"1Vn2IhT5PPOscggLNfwzLGw5iuIuBUuk7XtRXPyarKUVuUoth9TKYepsJOs0zcP4y1P5LT4jUPnxJERY",
-	"CCokZvJQ53NhlAJ8DhJTwPZSSp136C2T5YA5V+XKlTZGQzXLFHiqXL5Rmlv9XHjbLZVgFieUuX8OeDrI",
-	"f5c8SQbjlADw3RSnJB5EuqL4PCUzms0Gqb6VPOV0HlghDSfVHE/0kadv2PUzERSFXKpSzBMs1UJ7gmK0",
-	"cwfuDXEEnqPddU2mWsbgnKRaY6xsSL37+NgUGdbM418d0QDU/LYTwzpO+Wx72Xj+MIzbSmFBnEUEzbTf",
-	"RKBI2aAjHJ0gnpavaFFMcAO7GYFZy49liKnx6YKh6ycgAhIVbbireHtKmBUk4IKbp/xU210jUlqhS+td",
-	"XGw1f9HeVBhw+cIctVAJ9hxZy0AFWbWWUfjCji9TXLZ+em3vomuZ3O6Y4NgoYm5zIwW0mDlEMc8WlIXo",
-	"CcV8qqY0zUKUUHZCYn3Bh6XA87mpiY60qVmqdr5ZxmQhUzoa5blsWLKt3VyrFqmdlf3aZsc1XOjBAFYx",
-	"vL/4Xh5jYg/MIzTUizWEEBEB7vyhXeKhe+xZhXOMn6hvzVF0RqIpbMb33tN31CMAB4U2lxq9apBvcn6S",
-	"zbvuyrw8f7e6+BtslKIK03r1k8qbphuDr8dvFdZpxzN5vdSaGCyCFbrQz9WL297EN4Y1B2FlIK1m8/J8",
-	"Kw5Ft+FlUa295MlscR7dXUZbOos7uz62laO8jWNqZS8v6dhaxyHjiAXXGaMhgvKrzjaOGAcxUASH7zxu",
-	"503BFW+KjaOyN4f/9GcXv/r44k9/HbjLYytOFHjmOe6TRjX65KMfPf/wFxcf/0CnZcN+VYws5vp2dlOc",
-	"Hxsb11QbPoXb6t6RQY8Rba2LzTAUwgAnFPsR7uEKCFSLoqwOTyCKSxwhQXAaTYlAY6U2yqkuxJ+Ppu4h",
-	"rPbbIonbFzWTV29vSt+uMawfLekOQxCaqwmbR9qGSN/RNyAnaZO+ReSRk+RyXjn+VrPANpd++THwEtGg",
-	"YgLp2R3fySt3e66glLwXniLf2jpLOD/Ji6WQ0v1we651ITSW8NM4SxLDTs//4l+e/eMfG3yEeox+SQK2",
-	"PNnfMC/dAVwFufANdLI8o/mpj7Y1c+PMhI0bd50N3FFrpeOHkC0eoSs+g38Fz3KoVp0YouPa1C7UQVV6",
-	"g1189LvHwfkQjQAfwuBmqZaO2VA/MdxFN/MsGeZWGch7VSKJFuPUUT01AdDSiUobq7XfRKBL7C57Kwcx",
-	"8fkMYgMOjCWKEiwEHRu0wuVNFvkGy9jBVpnXpQHXjZ+dEcXYK3nvrnlsWVgI91dsf3vK3arstV3YcPO1",
-	"MrEXnnKEbTPAWbPM//sfPvvbn/jRySKekvZ786F6/GE2A5XRsy9NWT9fLjWVUzTUJaa+ZB/rIOdtpXD9",
-	"prfvXBtq1ZB+utCGOlYql3giOtc5f4S9YhcqdrevmENJCqB/TYTYMJCnvG4PMBUazEV7ynV9k4o3vQQ5",
-	"0yokPAzOcMoomzSl3Suhx+PYybYHuH8HBVcXYhHak58QCUmJR4gpSarkkVIkRGsGMxikOZricnvS6yZu",
-	"jsgwZLr5eSiFR2imMxZPyMJg7miSQL5iSmb8lPgSFvXpNYhwqsyMr925v9PrXd0zQeTuiK6tgctjZ/za",
-	"GgZ1Rz+A25NN4C6FwXeKg18S5O929GXSNbyf5EX8Ok2rVFCvutGrWtVKHWADusTtqPKACPBDPt3Kovom",
-	"batzdJp4izUvWl45T4uR0Mk33M3beN/65xwVeo3omrYOnA3qurqUzOvLuqN2XK0rKftWJiOu9a4K/7RT",
-	"cg0OdWvA6QLsevkLLs5Yx/vG9iedc4x9PseWmevKVdjuJi4t7PnG8nc9MNhm/9TNODbOiJJKcwRoPrpa",
-	"VV7KrYMzygyznpO1xEOVt99xlxc97PVWuaLarJijp2yCidvFm5TLu1W+pG0vl+cufvWarYNOWvbt+Ja6",
-	"v/FSbwAqvDVXTTHCa54Rul6IjiOsuSJK77d//UW6HdYMis1dDB1J1MWlkO+4DdCbX6zJDW8NUoKFz1B9",
-	"e7ooh1xSkdcGgzfDPIl5SoXk6aIS03GtawR+W7Ov0OHdQGvjacpdMNYNYFwLji+lJhRD5zzzRjKYjm/j",
-	"yAcx0Q5CYUwTKDyJ2SQD6gmujW9sYjQizNCEIyFTTCdTiSiTHA31a8NDNFTnBiQ74glAJsD0duFdf+BY",
-	"Q7jmHWYSNvVAIOP2ZhSRudx503znb8+xFCrgqXnNWXsHYebU0nWhoxxXNKtbNN55nEJNWMgpJnEFH8lB",
-	"A5vhhc4dFuSUpDhpOaAC5a7unr3W09GQYyj3wqQZV2jwH91fikrWXfQ74DJA0Fup3VnUCr3S+bjbmV7Q",
-	"z23Lu3YfmU2oJUpYWCBahJZLEBg5F9pk1vwwyvec3oIr99TX7J11NRQgY7KlUdBchiO/EG8TOVPQUne+",
-	"lIBV2lnVcwn5XLVlOTFz3aNE1+qpWz3Gw+KCu4godjRWe9VTUVCa4y1LN2/LFtLGoeVRZNVxLHt5KwEv",
-	"Y8VKja5y/eswB1/tvid93hPd6gCnZECEpDMsiViRIanWXKAzJalmWF/1YCTAj+iPL96erydjUB3QF2ev",
-	"ifSepg/YzgaVxV41z9VZQYXGZ21NwK/aHt/mabxZXFHJk9PZXB00Ri7cjGNhILR0ZKRUBzMXFmgPp6SI",
-	"aFD04Ems7y0N4jGA1ujbOvDm6zqT4edlfq4yvRN6Qs6oIC/Cwq7cbRDA8BDadiwouj1iNAQgNYWJtJIm",
-	"Piu9DQTf1ipz5HZ9y/GWLPxWI10ZT6K53YQM59rTFGs08QXRGhdW/HUEoC1KEtjCpjw11yKxNgngYgsw",
-	"N/LqoQY+xIC4vxBHwjLIuRfuWFjFt1ustbIyLuEIoHmYBlqRNuBAq852aSE8YiUSW+uxNEQ73ESCaDyf",
-	"y3euhCimp5ATjC5fv3YlRJOUZ3P1dx8Q8iESAj72rtSGtv7ICu9Fu91X9WO0SeX94nk6Voex5p6PliqZ",
-	"6wNpI5O2WGGn8Jp0E/jaf9JhzJ+nmwWeQnC5XHOsHCEqdVlT440tVQ9U7wmJ82o0nfwvjcbN/ZTENPKD",
-	"/GMx4GO/dQygTQbmP+H8hMQITwmO84y+lajNkYF+VxZHcz+Q6+ZU1AAIsOIIm/GYJHATNKZSQj5cu87L",
-	"yb0ekJosPaWnPL0kXOxTqMIDQZhq5VS3JobAluZZedE2xjOaNORi6t/sTC0ggp6j11Ez5Sl9n7NBjBfC",
-	"XyCmjUSC2KQ83kt1Njghi4biky6ztJQYxTtq8zVCMDrenLMpz3WSEc8mU4myuVLXh8ApQ6j3m2bNEENp",
-	"xgzkbVQUGFCsmgmdS7w+EL9LojyCxYwlX97QbB0Pl1dW7fHSrcnHNPH4S0ZY0KjFDad6+zV49jwMRmSK",
-	"TynP0rYv5s+/zP1iHFwa/rqsqK2Myp2nBMDzVnvazZTvFy+4/qQWbxo33nK+KU9l2cr/hwwnxupwIo/y",
-	"ZVfnjN7z/T0AUVHq+ZIUhOrqF+/vN7ze75VfjxzUzODw1Z7FY6E40UXVcp+xA5ZnwIZGtjJYAW3x6X/7",
-	"ybMf/IULgXsNDmZIo6bvA/Ueh8Ep5QlsXUgDqSVPtNoGr2OJb+oDuvUOcN4pT7wB8zn3S2dM0sQEQKs3",
-	"M5kDHeWZhWU4dQ8wtUPYtqP0xfYsDdfVz2vHpmfnuAvRssl75hVdL8jTpruYLdt8kCXka/a1lU4lS4RS",
-	"V6HhEnf1XRqX5rpsSz6ExJYXltn6eYS9NflNbwrr4UrouvcYOSu5hrtnCB3BekseeN+U4NashYvBIPHm",
-	"rwwkeSI9EEctqghvnjv8Xps16Byxlq4TvqChTN3ZBExnhVv/vv1ovN46GDaS/tpJS7bPxGJvVU40ERwG",
-	"E8InKZ5PYaOC8hkIdSxNMS0y+HQO4cXP/+ezb30YhIEw1fj1kbW307/6qLdXJN0JiaU6HWBfeo+O1UH7",
-	"esyvwbPnZmBPOwBhCmv4toslt0N+6ivVUrpAB93TYD3qqeRv214fr16MrQCCr8ov6Byn9rCw8jsIWjyb",
-	"Yzpha3hS8hTQFcwAw7plHj4vEkXrhj6NpkhM+TyEuxT131QynczSaWxVbdL0vZp4Wy3f49pl+a2/cfcy",
-	"QmKAcDXA1vlF+Lqrs9qLvvFqbTSApSJOeivOvp1bQynRWgkSErO4hECVEBxrstnEYhxJegoJyUp2AFRO",
-	"wsXyq9lHeFItvxtJpX8EMZnxHUgEScE4FXTCyjp/TYBGPIFXf2N09dp+7yAIA3DUBof5DboW1KeAdGVk",
-	"9PNf/v3Fz/8ZiippN1jw/Bu/U4hss7WDGWaZLvyMJ+3g9sa9Xt9TgElPzyN6S1NsDfmmp/zUq47RlIhO",
-	"rRly+axl+OmSQCfEX6yw80lTeB2XeE0LrEpD/VGWnHgZyi5L14qF5r2wfELlwRF6ucqLs0yaPcKTbZ5R",
-	"3iyyzufTIzzpXqSizD8eaC8ouownaIwTSFYeKxFMpSDJ+MhqhuNMmjqf7RiwYIqux05t8tbW9A8+xhLb",
-	"AgKAuAdeW+NYcCq91mraBZ6a3bk3s5YmmoDbWSBQcFRLTfW5HY9Ga1ympinfsrFJ5YFCtlyrCDm2aBmM",
-	"JiROyNImwaMJxHYJjBLOJoDEDYGGDA2hJaDjcJ06M3ogoZnj4wbaOD6qhluDdlyKT0mqlr2bp8WSN6+a",
-	"Vd4WjfV4u/iM9NKv4TjKX+xalExfD48y62HvXNHGVEfzWsrd3Er5HNb0LeXv19KNc+b0X1ms4SfKfUQN",
-	"nVb4O/fN56tToXzY5Etyxr7KseTdNi7MvFcxUKaCjRa2mIJTDL6Bs1rYRkwiGpOSHvmi4LZru/h1ktBT",
-	"knrEQYTTlDZUZI31Wx3VNDGl83nXd6RJflpeBkBP4qE0USgyxdEJZZPmqrLek8M0c4fNOysKDrU6enJe",
-	"HC09VOkKyN9Is7WQxNrSrAVIfAsaro5TWE3T1cjpXWm8huFaZvdmaEmexgBVoNMgIWZU371rGB0T82Vo",
-	"t0AC6jlNIBLWlU34DFMJF2BTOp9p9FfKBlA1i5oAZE19v4QpCv57Ashj0iBgrNm/wreiY6rN4z7Z/Uac",
-	"aWwWv+Ce0smUCIkSckqSQ3Txfz64+NlfhujiWz/+5KOfheizv/7v8O8nH/3s+e98F13+5KOfffLRfw3R",
-	"s+9849mf/fRKiC7+/H/rL370N5/+7++H6NOf/tHF//rrEF1870/0v9/8h09+9cfo8pdfe+URunr92o0r",
-	"JSTPHGD33YxRng7UcCAVxv10yvUMQJRjAZCeUrsQoylJwDSbYaF9BDFXxpr+vVnsv3Fad+r6fQ5aWR0I",
-	"IltY+1hDuRkFFxZIqZqP1wTpz1/K84/3WmLKjXQDPILq08sdJvOUKDVA1GHvDLMRoUELg+vjg+v9g/EY",
-	"Vui94PDqXhiITLOaydluOzWzIlE9GDzH0DFB/ku8J77rfBiNjUWR/ISw0GJlv8tHfrgvZ4kbCz9B4GiB",
-	"2QS6jrIbDYFUH+/ykbVt2qH7WzapdnoPwrzzvCzAAHHit+NuIF9dCwLUuc6LAlVAwZjnXBwkGGdL+7Hl",
-	"sEq83PbId3m7Pf7KIwBbMflcIzLmKfFC8bmbw+fBIu+1tJ+cTbTUO5zlXS+pHTDF8zlhJC6SAqpbanc1",
-	"sAN5TxcDMQ8WQyzY1qFu4SJz9lJ5ybxnk5LCNrWmvMenWAxmPCV+DNFufjQt7D07I8FCDswqVcx2LACK",
-	"DQs0BLYeIkaeSKT4LLflFcsz4yWa45b83oBFks/XS6cnmqwPjL7TuWBimhIWKcH+1YevqzMSL0pPB2EA",
-	"J+Zh8Opu7wbU038pFQjtMH0KEV74qujXfYdelfCrjMpcoI6wUOJLdwYFIzJG4cgY2m+H26vtsH6lgpwe",
-	"evZmbqUaeh1qELg89BLgm0ssvEmaVWkenc3ULbHHEVJ7VXste9X70WvlXI7ezsHjp/2wv3d++fh41/l4",
-	"5d+tBtiB8fqXs4LEsIoOjswoQQwFN3f6WiXLb7nElM/rWte/fmAiHx0hQufWlNPOV/c4jab01Kpv5UKD",
-	"ZfZ6KPFCmHsEF2QULFKqw4UxJLibgFNGzoz24U+4NNdsnrM/b1uH5NuObUb9iCQ2B7DCtdf3l63E8fH8",
-	"6Zvn6r/3zgePyx/96+HHK+8cO6Dv43RTjcv3OhlTllcsdy26+TyhRAwkd02N0Fk6s14RMIAB7W5zpJZJ",
-	"f/G9n3724//5yUff+fRP/tOn//THFx982LJK8IGpXKZvpF2EviLm9JN/+pOL7//3i+/9VDc758JMtQ/e",
-	"0DkXABP+rf9z8fEPnv/i9y6+9df6jcClpJmnIEy9faqtPHXwpNqqNoSF4LIOJdlyx0LBLF+7c39HC7mr",
-	"56UD0AMi7izP8tMDltnRfst7z12Kr2mlXXE+AELiUUK05wefEMS4BbQcZRJFCcGpwQ6qb7KcJ1qecK4k",
-	"8Vlha2FKG7HSoucckKFEj6fr12BruMpvxjEoOLMWJDjjYDJbYzZEWESExWXau0VKLF83ZSNp5BKIVk4S",
-	"EvltGncDVBt6ncwwiwmgnyhxm5KIp7EAsRlhBhkcRHNIUxW30mZqw7/O844Ft/K9R+pBSI6nskHsY1sH",
-	"TCfvH6lZzTgjizybIVdobPKTPXBChJm95NZ2zXbrmuUiog0H28e3WmnaETNh6UDJbdv85dKYCxFQMGR5",
-	"1cubzdkBjoTqpqVXzrP1sO/WFqsbijwXCcwHVrYFaVZWHnvNcsuzSYw/Rx0GkQ2sFhoooRApI53MqEGF",
-	"HVXJ1YbwzvuP39Hq6ODx0154vSFT26cBtUL1KglSQ7RqrPbqhAxHiK4mW1lSriqb/bJEn1sypmXttPXk",
-	"T/XmfYUIabGVtxEQVtV21w8Kq7S0FmaJo4NtXXv6QoiSbezfF7Vn/5Xs0XaFo3C3TN3K7m2dMH++emM8",
-	"IHOTn+KYlWNME4gs2nOijHphoDGSBIxX3+zmx4ZTn4k8mYPCiiQ4lNXJpCGIBCrZTl2qR6nJWky4/l6v",
-	"ZmnlI/bU4gUoodAqijZaT0P+nUFNZKMM5y4KPMGUtbzcacTke6AV7ioiH8KJ+jyZOmeyHsVI37XRtHK7",
-	"tuRWxa5Hte+HvCjqYkhjDYDWWWR6z2ie8GUNNiD02WlLfVNzSjpBEfog4QSkb+v1dQPA7Owbxf/DnKH9",
-	"QQl+99JZqmy5HI83H3v7EAZrgjbfKeY3thBjgSNbWqZbULcp2LsqQKIm/Jp8CnyMhrYw9hDUyKEgUUrk",
-	"0N7R4hTqsJwxJDmgbuXYkEWlqxzfLY+ByEYJxOM57hin/rbuwhvEUFLfm+4CRbGRjtDQUniolnJO+Nx4",
-	"RzTIEwVoLHpC3PE5fjMPdJ+zQs1jfOS9rPwtfpbr5CmxZeYP0VAJxiHCSLdyhIbauB3mZi7wB8Tu0In6",
-	"B4v8aWPJLnhWQJkaAZLyjMXHjMojNATjeAiVnPBM2cy6llN/b/da7zgI0XF++6J/uHXv68fB+fAIDZX5",
-	"pkaS8AgngPBhb1mH1lO231cPmqN4iNTZowYMWtTRMRtq3WgI+UfqL51QoUaVJZIO8p8ZAnGiGE8X/hjm",
-	"ef5DWFUK7gtbxyq/5YWyUXb5jEvPhGOFAcwcrpR0CI1RGKzGpp5wRgHGscUWaFzfr5UP7fbJW65dNsuE",
-	"ROMsGdMEjciC62gtmiLVZz3ifoafNOWoKJtZyJxX9ALbZITS9Q4wUoyryMBX99rAZw0S87uj5V1rkUU7",
-	"ow0hFQnBn/uwKXOGXQnYn+IUR1LJLMVVoJ+EhkXNVy5rlPABrrXRba0JXYfZSskkS3CKyJN5SoTG2Hrw",
-	"xt6VHGjoDLIo1Ii2AiLk1Ri7mT+G/5aSf6W225qLGlqqc9WG4ymxx5LVXT0eZ7WXL9caAaCOXedhJq1H",
-	"utFTl0QuRKq9rahrdBuS7t94Mk8w7Srcbjr6jDpjCQUxbRGzQ7XFUkJgMw+d7P6hJxG1YwjXC4cXWAIg",
-	"49e5crIy7MfwWmMKCcGnnVwOqocHOtnMV3hIW2Ur0HJtUsOYSmHQCs2QtFoCkst3gVBFATG95YuXz6eZ",
-	"gAXAs3u5b/4MxJyweABACeg46/X2yZdQv9frOXeLj+BHeLDIhXXeC8JArQmWPFVmbQBRYQCrkEBiL6gQ",
-	"Ewn/AaxnMVAbzPzFpf5UTMAqH9pXoLSqepyBPl0GMESxaclPo+IaBFxiTzMo76n/rmCza5VD4+wKvECE",
-	"KWPUX4jX4+JaGYzprFRVWugzLmefEOB8zYm3AXZ+BTrf21pz7cti9bvM0jqP6tdIxkm0XHyY/FtzO2M9",
-	"rcVYVuwIsbmftdhdjYUnuzZXVMNoVZzMdtI81y8vr4nrPZPeWP8MehlnSsPM7+NUaLenp9BFU9ktKj0V",
-	"Ildy8uazXs7qubB338rxhpoX/0GeI+1IlCmH6Rs8YQ4OheAweAWz+JUe+BIUw7wT9PduHOz2etA8jNJ7",
-	"VhwH6rQ4Duoi2vTj8zrnvXo9jWDjjJVNU3Dgg9u30PWDXt9frpaQBmPJrbZBpXZgpJ6s7SpaNCPdGMAu",
-	"o9dcGy+R0ZWFtoQJrUWuiWim2LzQBayM64E2jP6Oe95bMBO1cmdkdBw4B71FFMkP+Sj/ouGApwwwxuSA",
-	"uqODsZ8/DoNxxiKLcGdKUUCYKswomwVhgE+1P5Jpgw2YOhWgNmCNB2IHd9/kdKoHCRYZFCh+x3UtiV1t",
-	"DZcdTmJXHSewS8ys3B/rbLtUPJRVtzMqp1D3wM4Tqt9gcWLq03KmIV07uIuXHikOOWuKQQ7ejxm44QGX",
-	"0pg3Fr5cu8Ms9bpxeIMq8bbNcFHzRFT4S+7k6+V9fSiy2TBEQ3w6Uf/MKDOO0xl+MgSvHx8XaQpDz4oP",
-	"u82lQZHx6xdWsSiI70yohQz+Wu7j37x4QH9FedYw+DJhsU+wDjN2wvgZGwJOqeYOKAfMJZI8iY8Q2BFO",
-	"BXtAMdXIplMOb+lwB3jXdf3ONJ7CmJg/dD6d0uKgR69DELQSXZ6yufyl8fXqYFdd08JWTTKhsdrtRVON",
-	"OYRTCIydeSxj47GvGwMOYr2vbGgO7t1C6/gtPKLy4RSnnjm9xRxfwynx1l6qVGI2ssz5K+hfuwYncilZ",
-	"w5hHpspQfy+Hdg2ASJ7EuLzhpUAHYIQVDddyX4w4FqAVJpTluWizLuWp2lc0sseHGb5vw/0WwYl2SlWN",
-	"RRKdbGIlvoGjKaAXhGjIT4YINkXtpotKrwVY1JK1O4afwPZQiubCjzTYsj7rb1GS4jSaVrF0jaR5Ry3a",
-	"XFGk1/6eeM8CPx86Fzjm5Hz2459dfPg/nv/Fvzz7xz9+/t1/uPjgH5796Nuf/fAPL775NxcffATpH6bD",
-	"fvsOD1Z2+Nk///CTj/9IdfjND0sdhoFS55gctJ+cUkvmWA3xnXYvKLqnGYsgy7QBcLGb4Ziv2j0ee6+F",
-	"9fiqO+62rXQh+VxX9yHmRm5RwFCXDsKOBbBLE13iztLVhJzkFjUSZQXoa80WbiyYYJhbsUW3S5n8nrly",
-	"LtPeMFx1vD1k1DXJ57ubZJRuUvaifqQU7PrUDxZfHvUad9lGbTHY7Zo6PrLemXmCVkYLKDrU7+1dXTOp",
-	"XYexBof9A2+ORB2Ir3ySObg1g7ytV5WyEfEYQkSCTI53bphwBujJIVMkTtuGxER9GPAMz+cm9ESfLIMZ",
-	"ZZDhbz5Gtsqd9VaXE6PKKOjlVPrYpLGl/MxU0ClnTxVnQyCyKCIkJs4il8wUdV7kmeC9PELY/buJzP1S",
-	"FubVOlrswlvt7SF9P9dZMjbHEUgYmrRN2C7ny6/OJ7eL3SoVeuuZox6ua4Yqg4J3cOnoLJEtyZDDiWKB",
-	"jArckmIFj68o3gM79w37tHozTflK99NX+OgNeO682DutiG0fKRQYtc18an1LkfouH7W9o3K3Z1vdzZOB",
-	"P1F6PtwhDUAZdCeTknEGboUznPqtFb1/a8khWGKkfgKPIRIcjXHaNugs99d4sZwy0Y4HHupnWwZi6neK",
-	"SMxGZIkHalJga0F9R5yApqqP/pYTzOXT0w5Pf24503ptfVM1DkdYRrPzwS42IwpNDUXQ7zFSrZh0pA3T",
-	"TSxegs1ANc05QqDg/ZwnKsAJWnAb9iwkaEF8d5HzPe+Tdd3STzQfrZV14srg2kLAIhSRnmr6JHbCWdS6",
-	"QCQTy3CCUnJKWEbEkScfO2MJEQIcG9W0DCiat+9PxXAFcIEYb/UNKy/s58mof6O33/NKjEJkFu1o3WSV",
-	"CG0h8Lq7j9z3r+k33K/6rWWmN6vMfdSmmEEgkLVO7O4BUxnaQpENI0IxJ+IQHJMpP1MWtZbHMbrsrOIV",
-	"8DJYh1B9N7aX5YXk9UD4LIQks6L+ltJ21CSIgMJfRzBKakI44WRHGYvBKKI6R2h1tcF1U9e7i/gqenFF",
-	"4lhGa97hbzjboQvzm7etTuLikOh49xGOByayMOJJNmMFVEceAO9A6WrXb4wXR0gQFqOvf/3rX9+5e3fn",
-	"9dcVU2AGl0P7+/sHBrQtCIOEMhIc9l8NAyiZrjOZidV+WsKr2bF5g5Dht0sCTQmOSepcKDF7oDiRHbmj",
-	"qGsMtJ5HdQBvUtedmBDEGToDYH7b9YhMKDOiUY8QStmp9/ptVZSccN4aZPxMy2I0BLJqv7LZukcG+ErJ",
-	"gKHZpUPXpetuWb0qeseW+bHBygWa5KvjDLRNHLfDmy8B38TdGZvAm+h2XtoEtjD2hzWnqKu+JBwbHei9",
-	"jGTEFKFjRhlyTOVCp8EsIknSgK7oiEW3Rwcht2Rse5tg6iB4zZQt8nr3wbM/wiwW6PInv/4DwEP87Ae/",
-	"vPidDz756D/bT6VvvwPYiVdCW5P7nkEwRK9lKcGZalQRigpJI3Cv35pShjXAvkBTngkCF8S7COowHDN9",
-	"GwJFfPQpRUVRzNgex5IbcN1yDHjCz6AMwxlJBzMax3CZk/+Rzefu9wC66KdTqbKsX3gmWAg6phqwEVIm",
-	"SjV2h4dII0G+eu3qzl6v/6qS83ce3rmFHpDTXXR1Fw0nI6l+Hbqqnlubz5RQVvO/dQ+OCXCvHSGSCIKG",
-	"VNBo6Eoh0x7EpNHIO7Ov8FHtOMtMfWURcWD9g6u93nk7x1c7J5VB/tDucehlkGZMX3BNUgAT7+1edRxJ",
-	"7j7phrkYlzAXi75cW2vfE4jXzc2Tk6xJu20DJO6/L4w1Qr81w+uheGs4jbp7ViijYtqxl46uaN9NpWGG",
-	"px6Y+CK71Bt8X8DHC4lTuQb09Gp3xVf4qPBVdMcx3BTmwTjDczM6p1cJsVCzZgN0mk+ZyNf9ZUD2foWP",
-	"XoICoITgJqd/wQjOQbydQ/6uL0ux0d+gziFJGGbykih7D/whZnmF1oaoIACRRTO8QDHvFo0imnLzHtlm",
-	"Lwk0FNnIjzeoJ7FigtY2rb9NZ2TwPmdkRQPqOaSeQ5fv3Lx380oLcNB8Y5kR5kQMXdDCYgA+Jr9LZEoj",
-	"D93fglCUJMkLSQt0eY5pHCLJAYI7RAaoHKrumyIS8RVwIs3xAsC9w4a8KajDYn7KKaDGaBQmJ0jDlPew",
-	"oyiHa/Ru7O5d80ZrqB4GCZZkYFoIDq+730Le0HUTDJe3PoCp51Bb+yZKbmDm4/68t7PXy3/2vK7UEfhd",
-	"Evu6dgRxNoAlKX85J2zgCUjpNUWjwAtFE70w4KckjTPSrRXzTqmhfDYmMGXf/WoR5dU3ru45P+iv9hSH",
-	"yixl9t2+/UIM8lKR+bCuX9098K+em/vgvrG/d3X3Vf8rEINoX6nfwfn4qFV0joeRPJ5V9UDO9bUqMyba",
-	"tUV9mQqDrupJbTawbfgYSR7jRQh1lPSqAo5AbSw6/cl/Ye/ZDC2wXms7pPU7nTsq7aU6WLAhCtweUobG",
-	"WZIYNOxS5JAz4/pmbNfqaGHi4hSdTQqop/Xyrm7Fb/CO2pNNiN8EpwklQtqutZ+KC4LUq7XyXl4M77Lw",
-	"aJwy47I07bBgrVT9qLktjUnqRA4yk2CX6xKI8RQcVywuYbi5hKrJrna0qomv2oaZE1bsluLGTc1BI4rr",
-	"fdOIf1eShI0hekfgpFdyDgAOdYB7XqV+WcOOPK3Fq2h5ow/LEZFnRM3FvAnf5pt7RBJ+huQZbylmKmK7",
-	"fvG6MIAJWJp0aDUf+5Z/TmXBXwfcgFNAMUyuUCxrxzkvWrFC9cRopbCbtx83Grwjnk2migRC6HjECM+U",
-	"MhOd7NbOHD+asWkh95ssiquNdS45KxxZXcnykMJKDmFphaqE9sjCqsStCo6ygPNsx9rG9mqgbsEvj33h",
-	"lECrlfRDCY5OjHBvE2dhEzW3EoPWDMF5RuhkKn31yaq4utps1uMqIuHN+26JsSWUy9NPPWkWy7FDt5K0",
-	"2HqyDbP0zgw2Zsc8b2axGizqZkO8d9DfO9g98CvETYHcVdTSiM5wEuYyEqLNsdIR2ALNExwRYT3O+ZX5",
-	"FJcD0IthuNfN5QvMnX+XA5VfK+GWX/XDlodL7PE7D99CV/f6r6KIx6Q8Eh0X2O4SvwrJZzd/3rFvPe+R",
-	"J/K+o3nXPZz+G2Nt+msvu8VXyU9ApW8onWTKzyBvQgkr//nXgG1QnIdKp1p4d0RfcVO/hyKwgNWCQgGK",
-	"fBCm4CpTGpFVKKZUWJ2wlU7r7fig1DGVG/c0IzHFzNvXFCdje925pf48xccbqsrfUw0l9P1GAIImMTax",
-	"ibcNh7fAND4ylbMjnsY5ClMtl2VVbqiWW7o//xRqBUFwJqeeMlYjHitp89k3fuf5L//3xbe/9/wXH158",
-	"81sXH3z/05/87JN/+en/+0/f/eSj7z3/y9959u3/+ul/+/vnv/hxELasLbJGXas20Oh9XL4gmZOI4mRg",
-	"Su4oqUEZxH3pnbVhvRJLNd9Rf5ZyCcD9eZX4Gkdo6ta09ARTBumhRyaNhjDIbDo+ZrtLImU7xr52gwbZ",
-	"Ymy84j6rk+Th0U3WozIYbbKuJLpYdCvxYde5Rl34XlmDREAoT219nLTkF1y6pRISWI4kN7oX8Ew+vdCy",
-	"YLeAPbUEa4XrWY6toIyujjmzjNHO0ClY5LGD2hpMCCMpTjyM04kdlsMUV9YEZtxEw39vZmXvLeriRvDE",
-	"FtmdUiE5VC2cp1w9CQAoZkq++wvVw0u40YHTYZMrHT3u7thYGzPXmlKnyjwr8a4KZvIwT41RVlcq8ydW",
-	"5QqkMm7GPEn4WUNhF6XiDaIsFb6zyK1Jpp8Z5vhoWjfEk1JxMm1UidwNXL8i8jsQbiaJhaQ9ArhKg2EJ",
-	"j3+JPMGRhETJIRGSzrAkw5ZmMDQwoGJgX2ymme4MYCoxmmREiBbJZ0uLqBnnYlVd0qlAcdbaUjNvzLE+",
-	"Sdu80i5bag1FKvfa60umzHcR1EbZ6hlla0bklMcQx8lOdIXbsUb+xDT2XEIV2JCHwZ17X9sxitdVN/8J",
-	"CFUKw2o3xQM9JG8K1F6vRLtlil1pfVt59CoL3C6V+gVobs5ie/2m1lOr2SAvd6wUL6oNEzUlx6Weahc0",
-	"OpvSxFamYlweoR5ckdJZg8O1uCRYeVq3zQUyfLfqUIQdfFc/fO5wZZPCaUzLRAOCznEqHbgvNWklmSmb",
-	"ABoupnErhdRh+rWTfMxUnCyfyvZoQbSXq9NWBlxVcvOAHMMsobsTy3vM5exu2q+h4npVUl6MYOiwVzbf",
-	"BN1Yd5O6bL5VXbJC2yh+Yc/v9YtelEnnxaPWQnAODpwoJbH+rKRpBLcXoZahildLNeJNzbYIiyk4mKMp",
-	"hqtpRaGE6j+qZ6puf2mZcjPil2A7bErtx+7o1ygusvHu7HoRt6JWxJo7ue2Klfb04zaWS/OuX/luBymw",
-	"Bjhv+Wir7TJzMXcId/yuQgIKS/V6/AgObYqTw/xZ9UUOcGRac7cinxOm4UPUe0Z3LW4E/fsMgO1fh5BM",
-	"32W+soGUEChywPkYKWPVVgQYVq58RjSVU1OzGDbv/qtKOiSExTgNDoMkYzi1lZj71wCWXZH8hrEBHVX7",
-	"YAcizQRPcKpzqw6D/sGNG/kvC6KaVF+dhwGJs8g4tIMRjqYkAZ/SxIBHFVhOgEZHhASoteff/YcgDD79",
-	"4a8u/vZvFYHmOYuYmNeEZyk8+IMPPvvxf1HP/u3fffrDX6tnhVzAXc6nP//Gpx//JfBExRvg0GLZLnjN",
-	"Pleexoq6wvmD58Usl79igLSUdgqZH4MRXu11cJJEzkvE6wKLyqMom+PGyowVqrevV5+HqmpmRAk9MRi3",
-	"J2RxaKDcIVUCJVTAPaX6Rnhi6b07GlptJ8bLA7tL0gmJLezYaGH+OkJKrujqisJ6Jxp2T7tNU9oDnxuz",
-	"L+ftdrLecrlGb2118pQ2Q7tenG3R5jQpNk675u0WatN2ZZO168Ddbu068W3IjnW73KJjjX02bOblXa0+",
-	"zitbv53a4Ly0Zrmr+0oHjfwXoLZQVR4uuTxgq7iazitcGRRNSFXlKX2/UsWnOUws71pDk7dVAcuvDeYk",
-	"7R52S9k8a5nGtCSa1ls6SeeV2+tuo0kcopTMCXaCUiHs7vKTKyE6I+REDCQflKJW0WU5KH7lI0HSUxKj",
-	"y4+u6Kjc0QJFySma8Zgktuz4E4Pqi3ohmhHMBqZTIJQ3pQrUkLbUK4VZKHYe4ISeEm+NERaRIg8/16eE",
-	"pEmiba11YynmA8ZLI/Z2zceI8YJX12TRqhWkmaaYeOjbPdUhVon82L9BV+sET2vE4YwYAdINUmIbUKbX",
-	"agUbH/u3BK7rK2LKUwnVjtRCQRUntWcuD0HLHIZoqI9n9Zeg7+tvNJTx8MphXrTGo+ogrYscsxOyMJqR",
-	"UUNSMuOnRHNeNQtkueZL31eTvBvUleAaNkffqeDIbfrMiuIj91M+SsisKdIEvJgAvHH5we1b6ODqtVev",
-	"eABSvdXcHkrFLUdInFEZTfVlUQPEb5HXVgEtBCLrFczTbfIYvhJsoT/30nOcvHFK0oWZFESztcZXNrTS",
-	"wLMe1ZsyIZuCvQiaYyhnZ+J3oHJbc0FxIvwwf/8hM3EiABWBxQllE7igm5Jkvrs8w7I+pN969Og+0g/4",
-	"vfCSyoSsfFctzJktbNgIPFItRQE3lUAPokvf2NIm1QC+V+aa7uKV3P3LuByMecZWgxoa3BI9ERcKqZQh",
-	"WSK6X0Q6S1/TYmzVSj+l8pqWBk6+Ei49JmfdMv6W7bZOu6tcbhGzWIeB56Uw7cC9jc5ximfEC8OvJv1e",
-	"RtJFqJke2BNQRPKX/E024fp/5eFb95D5VQui6we9/hVEmQEyNat3SaARj/0pmGnWxMlQndtoTEVpWKRe",
-	"sAeEyEvaj1J+QtjquLrVGbj3Ux5nUQ1CMwUbJvjk4+9f/D8/A3evJBOeLoLD4OK//PHFH/30lWff/d3n",
-	"3/i7lrFzrW5mzTWoQc1VXX/vB7oX3SXq99DFd78Jcp9GpG2e20mmPrx1e+f1B3fu7/R77o0tjqTWYUyZ",
-	"nk//9L8EG0fYGeL5wHhyKvoEkZweoipxtxI4VykHve7VZTMgrF2OdmkkakHWv07U/FpcJ9o6O16t670M",
-	"M0nlQkNp+E+Gl3u5qKiR490W50KXq0FNkfVi4yyrdvQfuIzcUXturk2+1yZuyjJhx17XYtGORNmQgbtU",
-	"/K+mqRdMtIRDXsbdmjldNrpbs6NfIzqvHXuv9Fm1Z/eVTXVj/5XNbbodtn53+MXbOutc7BmWy+T/Zbgv",
-	"PMN9IVnnAUkakm3WUuBoSqI2d4S229fzF1qGGleGbaOO54V10ErM+3Mvi+EXLa7EJfKNyMXwnE9SHJMB",
-	"HwchWL5C8HShPwo6owluiDMpN7uVcJ3Kkm8QtlPiUme2uZ2SEgnNNExtTBPyGhY08ngH4jglwnu18Whq",
-	"MkpQv9dr7Ye6qRv0+waYxJEcgLG8tQ5v6Vbvq0aX9Lrt/rxdGRdQ23xmkJxcLif+Xi9EOkwfYEVsdAjE",
-	"TInWo26VCpGPv7ZWocMoDknt8Bu4FviOTPEpBR+yL/uUmRq37arLFGWoPNSf8sznUn2TRzhB8GOIhr0h",
-	"khwN9/aHrUm3vNdZAeO09Ogyj4FzSgO26CCpbc0eKmJtq7EzQk78ABXDvs65uMsZJLRxNHxVf/MwYyZB",
-	"deMBVCtDG9ot4bL7pZCuCptprYn6ttlrC4M0nJrw6CIZV6taW+KSNeNl1g6IeQ3ud8JOkS/5KbwdLjpv",
-	"Xq2Hhdpij7IRHE9hMMrFhTv7wJZUW3LA5eXwy6sPYJ/tZ/RQPf4wm81wuvCWkcKT9o1ZOf8I+0tSUZK2",
-	"b+wRJSm4+BvDUuvkNhert6kP34OzU7gR9NexLcF/tEH4wDOa+AvQJHwySOgJSeiU87hlBEHujd9uKEIa",
-	"IpzMpzhEOESjI7Uziq9EiEZEYu/eMPECXclSiW0Q6/gGDWlLNKlRNSxhPtdG6xlJ6LCAT7Q+uH33bQAK",
-	"ER3N3fEqrFZjGTajtc42biHdsIXKEkCBavW+n1JKxyfxLUf9q1gOL7we2xKo2EaHoGuduiEAnwcKwl5b",
-	"FARz/aNTBNriPW9WelFpU7o4arDX6x/s9F7dKcFHZyNBY4ohAXrDS6EXB3jgKQmCZwSKf6ARl1NEmL4j",
-	"X33hYzA36uB2do1W+iKcvVIQu0VeQZs6IZaL82JQXyDkA3Phb8sId7nPsdNa60LHLlnFMiJjiQAlU+u8",
-	"5JQwicZEX6p3vYKBSQ26Mufnufb+aIv6OJeR+3XXx1aDRhEEpeZBnTl1aGlpVGlbjnrEMx2VZX7W+fCS",
-	"GwS1PHUjkxOuUaIhathfNKQY3Uu4u9nYn/W4NP7utzeWlzd1WTdy3hru3RLfNQNp61XPQz6p0LVui6BP",
-	"ywe6lqqGcC/OGjCHUpAc5k9INM3m84RqjKNsAf+S2TzhpT+hroWtqWGSg5hpKamUp3XZTGZpVR3AkfTA",
-	"K3mwj5uDL0ZYeNGSm9/wAghUkuA/NySm3sg8m5ee7jR2U7ApDGzYgVIEHivKYwH8cfHdbz7/X9/89M9+",
-	"+ex7P8nRIYkPbmA9DIE6JoBeQh/WkwbsInEZt7dgiY44sZWV/sJACbR9rKNoVAt3R5KZz9q3y/3UF1Tp",
-	"rHibo7BrrrxPR1mRv+6OKSzABt0FLapca4ZaeXmjCbRBtnr7JIY1F+4Om2eyGs3dW7aYzjF0rYWWVFnq",
-	"ulaegLsaAMUZlwijcSazFCDFjwxcRaUE5Go8wIaFAE6t3wh1o7S/jJuaCcBTX9Kl2fwRvIVAfNo548CU",
-	"SsubyHn08dL56gXuxnt2irnz4FrJedBfNTXyJEoyQU/JXfuKViyWuyfM/7p4Kao0aSbFNi44jXaw/r3m",
-	"gyyp4Y7lbxaoqOCn0ovl11KyhNikgW7ZmaCYzQmfJ7rsv9pRRwgXQfw2sHam8X7RhEjhaHJGa6tkjXnF",
-	"Qm3U709bPHbeQLWHjQUMYUojoit7QpVCUNH0TEYpwSd6AmmWlDTOUcKjk2XFRaHbpnIuSnOgAk1JEiMb",
-	"9Zwl5AgN7aECQFaW1Cw2BdsoEQgn9KQ0FOcWUidXAAdoF07TyL5GeWNkRed6RW2DvfMIbztiB1vHFmuD",
-	"QO2U4FggKOaIE4NS3DEOXP2yrNiN+r21ze1wz9IN7nJazSNqOjSD7lir8kHG4KalvlyjcpS0Wxi/o47X",
-	"jBJ+aq+Kuh46ZRVJNxPqIS+b5csw0y2BNzHTH+KEiC+nPJtXbMATsihME0jjKxtDe3vXe7v9hso3ULUi",
-	"OOzvFdpQWxw5oQZU7mn/oLHGDiDyB4f7dbfrCVk0YmaFsG8hsx5hYSvy6m/FSQYFOJykDOPoCUu3xrqg",
-	"t+CIs1wmjHmqU1imWFep2F0WTV+Rr1ROdWnMwWjxJdPlIcJ6JAZVViBYSzTFpw1tkw4FPswqNRbe0EnP",
-	"gs+IARDT+W8wyJZoiGYe3lwy74zdKph6rnolKhmzTQLB5bZ2Ad+W3Vo9bdhtWTWKI+ACe82uD8I8OgGm",
-	"ZXW3dZJwzZrZkdjxOxPXPOATVcVWrxWJ1yATxfkcA5iT/daJ3LPRqdUQF1Pcn0HtAYhTKZIafAc6jMXe",
-	"wddhyVM+a2UlW+5ZeeVfmnpn49ERkr47/ja1VCpNpBmLsDdjz4KDamh+pbLOeEps0Vw5xQxhJs5IWsqL",
-	"c2GgmdQqTzcQ+ZyUoSa/bajwANhSJsXgvVzmP/OxGPBxqzUdFYHUxhRbZYhB/iZrBaUDo3vDef5zREM4",
-	"ww1wCDoVGUtA+0fpeHaIUhKpgw1wEUJUhkmAc2ZOWIwuO5n8Z5TF/OzKEeAggJSZZinbPtKCkmaqi3Ux",
-	"Fsw5vNZFOKxWrSKMP4MyRoJMlETSQ07HM+8BCYgRA+fyzxPPkbWHp/SmoOmAylAdAiM8ogmVC41E6lYs",
-	"ceuobE97VdTOowCs8gqjNBsrNDuxSol82mEB9ODuq8atfgusyq5GOY2mBi2fIB2+BRBpPI20zNO4+WUR",
-	"YiCIPLBloKeo+aAxfULaIZzOjM2Y1w/XYdbQwOoq/vB2I03eKAukyuEGnlSPFqEFQYjGsJ1nelYj2IS6",
-	"mo+xqplM6Qhw2o9sznAGRVyAmNksFzfOk2L3mEXJ6aF5+Es5fs1Af/GbKKYCUiVdNI8QpRwKy6HcCtbc",
-	"e0mgGWU8RYq1jpBBBAmPWR0RBF1mXDqtXwktCMkA9Ast3+zvgxTKM6ofkgUSANybZ6vrAggpn6nJaGln",
-	"p9NHO2ied1oat6BPoGD8DCfiyHkIfcmOG/2m8/WAjvW3u8fM/k6FRtEoVFMdr2X0fBgnhevhy6PJgI1i",
-	"U6iuD6LIQdSzdSKxEdO5pL+iUTnaxy/e1v54nzpCnnjdNwsAsIAi44RJwiJSR7RoVZWqeueu+gtztm7c",
-	"FLfzK6nW3gCHgVsew42Zyksk6krQnaIIV1dxbLJ7q4GtFcrUHKRjpX5FySlo1VmDtw5e3YaTdzMnghnI",
-	"XXWaVKPK7NGgZa0Wsedta+4oSSMH9jBuW/9fuy007WxsGHyoHPz9PFLs4uf/89m3Pvz0V996/vFff/Kr",
-	"Dy++8U82DFPLaJ9kCg57u71+EREbzPS+hyt4V7gFh/29844hZHv1EDJLyJXLqE/jtW9YyzT3OylZflI7",
-	"FTJNBSunPs3qSMhtKYY1la5SHBNTQWI0WihBPMVMi7kiztZ/b9UMeZBzxsoB3tePvvgANa0FFqpdVdUz",
-	"YsmoiWZGoWGzbjFrxeZf6853Dc42fOMW1MM77z9W/+ntHAweP+2F1/fO/826wbcl1vLkvLZJal6DR5r1",
-	"+OVU39oBoAX4Nk6BdSK+1uCDF7U2ejreezp3BbtZQA+JFpdqhcUlBNhJCEs0vP/Ww0foldP+K2AV7WiA",
-	"w6EpUWMqUY+N+zomySWhIZqVzeTCJVUsJ/8Ztjx6fkX0fZEMYtWW4gzM/5jjlEgOH3wqjD0rbR5a3vn+",
-	"9Wsrr9+rB63zen9v5dtnRdrD0juWIkFCvQQ+F/9wV/S4gn3WAR6+KZDTglMUiQh0Qsg81EaLNkWgSor2",
-	"934u/LFSiX7B/NIwnjX5Z3VrDj+1uwJ0OasN2kEH3ls12kZefJCxTTy3EU7oKG3lh73lPLqZttrsQadS",
-	"WN+SEo9Wa/V7zZeUwrZ5DG6Je/BpkITIirdpWXlsRsW04xxbuiHf5aO2HssTMm9HsggzNNJxDUcI5I9V",
-	"86lEIosiQmIRGtQ+whAjZyRV5oG+nQSxw6DBHOSyTvU1df0m06GFc3ct9R1IEi/jDAMPDQ8eFeFDiha6",
-	"iIMpVb8gbcupt0M3+QofFcgm20tpKchcNx6qVoP1JxcQZmZjGmbL2bOcvmhoujKg1Aqm9UJKI0lP82pi",
-	"5VKa1UtvaYJ5mA760b5oYO0Sw59NsYSK2Iq1TTZ8nbFzoVm3oEHVvQTvumGeR8AmxiGnA0LXjPy0FHsJ",
-	"ISn5KbJRSIqbn11JTNBkLRf/0w7Ea0t8PwbjUVdiN57Aa/293f39etx853vK8gpfs474ERESjelYTu19",
-	"lHbfJ6dhXrZO5/aqByVHCVFiE67bplnKdl1la+UV6Bfslu1f772YVwTpKVd5MY2m9FQ1bwTKCAsqoPAv",
-	"n6R4PjVgB4yMIWjknaeWKSEJr0hV/ewHf3Xx8Q8u/uvvfPbtX37yT38C6mCXhFwRHO71e1WB9uzb37j4",
-	"0V9d/OQPLj763U8++viTj77z7O8/DMKAqNkXlTZKG2pfJ8GaR8rd75e7B40mMQGUpox8EOnYQD5Xk3yv",
-	"2GuB6T1/aaAvKeAF9CV0bB44Dtql6xyMeq63V0wxm0wxdSBkoTnt2bUJUIDVb5ZKnVU0cj4qw2cCxeN/",
-	"9xvPf/HhxQe/e/GdP9ML8+yXv7r4zl9tngdc8IsPi8H+2kk9NBy3Yntr7n0Nnj13ObKtUDcN6Pe8oEgb",
-	"pPMIf5G6GWaL/N4MSgJPsWipOq1CvS1vgRZTf6N4ocT3KzCkTEB7levXx+H1xjRCrEkePq/j5UKE4ULd",
-	"CGtxeByc0vlxsNsR3ZeI1fGEhkb39cPn7m5bEttUjNg45QUoVDq0SY0e4lbmWDRUkbY7uNrFHSkctlF2",
-	"3zwDtWq0QFPM4qbWrADw8aLkSCoOhxHmjX8BIYX1KWe8++48rKhwZuoIgpyaztoVEql8ZnS8HXBljw+Z",
-	"6czmzRpORTE9pTGpkNl6jEona0xmpXPWgArpcnhiEU2dX5uRhSrCrZt5ERfF9FYmg5xULnmtzw1i6bO5",
-	"hki0SGwTOobUYJKeUoBGsipDxJnUfzUX1FzTMV6C16pvKhqb8AddLlSZdqEyiyCCGiM9h0uiDiuwKn5g",
-	"FWSJWaH1UK5f0gG5rFDMMmDWfs/LO5ufOJVM+tXcsMEt27oXM+udNu5BUDbwl4v58oZtl5dlOn+dzAmL",
-	"jUXgzTpof8bKZjgB2GjFHrMSUhlMlKQDoEib+ByNieGcDY9bTE1UrJ0iMb6scw8SvgCRW9a8/+XPnv/i",
-	"T3L92w7Q2FFg5W/kZqiuwwbXljUNr9kBviST16R+ULVUjmpjj1NQISCxd8qTWMDT5JSkC1suZKW3oWyT",
-	"eRQrVjQIkccJFhLlbzWGauQl8NvpKoWnuU6Md/koz6bUpc6s3sAmzuBGC5NUQ2BAObHczDoG2TOItkEr",
-	"qiz1SjP+DROi2ICYpOMnMcQ8G3euHZcJ3jMxq3MbuXqYEhyrbVlE94HPtHTjULnubjZ+3p5y7UA33uS2",
-	"7mIbdt/sM2mR4VKtLhDpRA7Xb7skli2nb3PwayXBz0f/9JSe8vQSuFoJKwfOK8aeAZxdqxCjNc5N8MK1",
-	"l0S3oYcHGirAYxknVMjV2UiGcm/qh0F/kNGUCL+rQNeX9f/mR7xp2M5LMx9NL8VYctosWfs38+nWmXqe",
-	"SU8WBMkxSzHSR7k96Oq7Jg8greeBQr+drK5GrI6qPDG4F0UXy+bPJy/D6250IpxX1Vvf966buguL320q",
-	"9jKsYUobOV0qM3DaajENcQscDGtcHZXxa3GsQVNm/NRvSzobqLx4KwVVYS/0C0QI+01dqrwEe8CLhrK6",
-	"/kN9MzUmk3iWLK4GFMO3AzATVgYEY+0ijmxLELACGA/B4TuPwyBj+U+9esSt01OL9YuK4daP5rzXmlkd",
-	"m5ACxgupaNyc7XmnyhzOvJ6u8h/ZJ923igGHLhmWrNlbpyRN8NyjOSeJ/yww8RigFNZye5uVHMwWS9tT",
-	"OiNPIWGyZYtrCVoz3wf8rKWs1SMPgR6r6XhTnJh0+fbS6oQsytNYx3AvpNBeSQLtrZgkdL56XopeHuiO",
-	"2awBedGuqkXPy69N2Y6cIsl5nr8CWdE2LlKNxr+DmtmgqcpD2/c7m/2cJctZGewfF0my3eWH99rTOIRd",
-	"LR76Dy31l6zdy1NntqHHWJXIUzG1SZWMcCa89WI1yA7AfFYRYZhBfbQHri7ObL6dEcyUBczH2ttNpQaL",
-	"0WFCc6xhh0ABjvHiqKYHA7yWkEclN7kyhKyD/qhuI5nQNBCGYC4hfKZDVawyA7MxyC4DLeYBOgAiDI26",
-	"W74EmHDWoPZ0PCs7YrzEJKIxiU2Wvyeehs/mOKUiT6rWz3vcCTH1l5IlULnBY7bchrC3MU8hOIOyif/2",
-	"CJzzA78n71EOuguDS3ROInV85w5I3665W+l2TccjCJ7oZv4YRmoIpVtqGbqv5sLF0tBuIAcwsGCP8liX",
-	"Sp3uKQTL79f/703Aupr/mu78Lfna7+e3AlZyTelkOrAhPPOUiznRdYqsJxoeGENJZhaBLONnpc+x2iE6",
-	"AoecwWFIBrBPllwQ3k/JKSVnzR6ttqqCqLrU29eRaiwuUrtW1XcDRzostfBXwgvgrmxd88ZM/xF01ba4",
-	"lAamgXk+Xrq0iqTt1N1KDX0KR+tQ8/YQiuCkhMC5O3QYfujB7nsyN4F7nej/hnpNUL+X7yXsyoKN8muv",
-	"egyYJ5BGciSm/Gy3TaGM5QkDLmM0J6BVBkQnUx0XabJEW5fFuQV35R7aNx6Leg94f8oYxKTH64RcmGbz",
-	"g89aeHmbSzi+oX4RYHo3XAWYuHFQHbCQiLOorW3bVTIR52KkjX/OPn4eBt1q34QBwMUMWgEn+W8mXElj",
-	"yOeOotyDd0V4lkbklsGs8of9VLXqM84O0VBND6AuMUOcJZSBhjgL0VAdVUoLGTo+7hTNcHpClM6vfwzR",
-	"UCyEJLNhbiHoz4iPj5ku9p+HVTDEE2Xa3npwN0RDOaVpPJjjVC6GljFiLDFUOCJznkqhYSRyJZ+MhFbz",
-	"bfyI4BHVIE5FWznWPPyA41PFmcYBdEoFxMiSJ1M6oraS55Qz4uB8kRkGoChFBmhMz1Q9ATNTu2Smhrc0",
-	"bOWhxBNyl+u4MQ8YfSZIephQNUQXIb63/6h39bB37bB3/bdz7fMwwHNqkawOcy0hcBDZP/3ZP3/y8e9d",
-	"/OMvLz7+y4s//NbFH34XIK7Uq7rkZhdI9Rk/JXGJYfzI6l3iI/12KMRM0WiKzvDiEA3xnA5DNBwpfVn9",
-	"oek8PEJDUyZVF+4TirbCMBNgiIFTZUrVEvpDrS0GW8UMLoAOiytkaN01LhOCY0c508aAjiordK+EC+ll",
-	"hCUo6mp92p3XwE31WAiu2cexToDMXglh+fFluEDyvbCRE6TA8vXVqmqMRWkVT9JQVOURnmxQW0oEh1f3",
-	"qlrMZ7//vU9/9x8//dUvn33nzwOL+dcKE4S0LgBxgMduRPkpnRchLc9/+fcXP//nLRSC4olPfvxGmk4m",
-	"o9FRga15SZhQO+3B8G7Pzz/kOsJpukBUHhXeJEYEijm7JBGELm4pHLtY0O1VdejskP3CBu66mk6X0NtH",
-	"ePJalpxsfOs5z+QLuvVccem51RvIyrCXEPABEWBdbe8icu8LcBH5r+J68RGerAcqYwWtcwn2G+/0dg7w",
-	"zvjmzu3HT6/77786e+M6SS5v8sabRI1Qw/izBdI/hSimEypFiAZw57VTCaq+vl/lefe27/h4/vTNc/Xf",
-	"e+eDx+WPO49/c3shu813TQ2L6YMZN2sV/Mbo6rV9qOjYRl/Iy21YiIMu6oA54o0H0cat5shfXGg7R834",
-	"cz3xt3WsO8So31rllqg6zqEWg0QzDo4EuF+kUiCJJw1ZNp/XaVsQ2SenvkBnsV5Bl8bO4DsfyLABNhNp",
-	"BWb3b1y/+urVG6Mg7CrmKvyyKmj+JWQCONyRj69XK52z0me5hnTaBpxWLunWj0q3TawFpbXm6Vdiizob",
-	"bGEtu66fjywvwRj3lnbvYIbDqDdYxyqcz8vUalaW3FxXk6ivNWG4lnPfHjk0LxKSn/AxmXGwZCYGvOWe",
-	"ohadkcH7nBHA06L4lYdFLrmkUvUafPrnHz//7n80haNfUjloO6WaOxCLMnYCThI0IzKlkQGO12g+l+88",
-	"fAtd3eu/eqVDSZKvMvpeZuBsJD8h7JJAQwnrMkRRgqkf/MFSuIaWwzMm04Uey37/+vWdvq7Kv7N3BSA5",
-	"p0on0QAOevA4jlMiBLFhknhGmsuqOEtZC7S8ee8meh8ySphxn2qgfQeBegqed5wSZICqGzqRvvJNt3lq",
-	"Kl99EbKCje6ix+pwj0ujfJlKlay7qDPAB+spMw47u2rFzZ3ffvx0f7kqUTGf+BlJdyK1CRJtSRW20w4s",
-	"62C3rCAZtSVXX3aW6S8uJ1u1C8RGbdQNDZR4suPJmbPaJu6OPPTPwwLNq/oyDlkt7jc6Z83Y1zhq12DI",
-	"gje+0MxQX2GqIxU6aSI2cKFLhMOLths6Kvx5TMHGET0drd92IbpNY36dihImvjdF171OUXTTHo8pnUwd",
-	"1KG//u/G56G2rvPGjeKNOZeESerm9z779Y8uvvOnS97haUyZLmZuX/nhzz/7hoY1sjEZuffFhADo6u5F",
-	"WEbdD1rNf22Jn9hNBi2LM1kSTpLHMVScL0niBt4oDQavBR25lXAVW70pbyxcZn9Skt5Xj3lwr5YzUxjo",
-	"5stl3PtXS2XcK2zQvnafpFBu+KQBHqzZ31SMqdrsQ8oszl8p4IOKPPdA9do+RbpgFE92K/zWOIOmtSvJ",
-	"iGIuK1duK96MEits4NKgJH2Yk6ajTed12Wp4gZzvTDTkO5XzymKTaUNoN0pOdw3gWw2m7Np5K1HZofWJ",
-	"LMp/HO6ft5OrLeToS7BBWwAQ6FIyBewA5VD6DLK8lPFF/j/2/v1JjuO6E8X/lYyO7zcwoGt6egYDEOgJ",
-	"RuwIBCVIfGCBoRn3unmnsquyu5NTndmszJpGE0QEpV159aJk2buWrIe99Fq2btiSVrZkwpRs/TEXA4I/",
-	"3X/hRp6TWY+equ7qeWKIjmAQPd31yMrKPM/P+RwRljRnqrzj4lwa5XjYV2I5hLENLPrQNjOK5JgtiEIs",
-	"TYidb2+H1Nk7Qoo43ZJHcuNOwMCbjjekbKhtkt/dKd4IOWI8wiLFXLHXVHJsMaoZl+WuJohKiRXKpLmM",
-	"LQ8/qvdsiK7EJ4j2p3v5H2W+jrSytwjjjm5NQWEktaNbeM0XMvULlgbOWXonpaOsbjkJBXUUF/KI4fH0",
-	"xZ7e6yh50CGLuGC3hD5MsDt0PlGdXs1FG+/Kzvq1XBjWQWtTmGitHO0Nm6NFplQo7IQKjWnSX0ePDW3j",
-	"wZhOm+KWNFCaAd10LZtDHkJZVoHkTMixKEdypvNUq29wpcoEXsvRiAkWYuNgXwofKzY0jTVWgNpOobUV",
-	"Zw6gcVhogcXi3BHXEEnLJBiwYlXIXCRIkIGnS6yFUmr+nckorWrFqjjk2oFRZCVxfoqitRrMXwCiuoOT",
-	"1weJh8vEsh41qwFlU00le1lZsUewtbJHbMdjz3hwcHFN+1vuadBWt/3+zK7eKj6nbQQID7pIe6zSgWna",
-	"N/e3NzB3I5VsYPU4oJ1MmG58NOv26VNSnBGusRlN6SDKEgIFBi2382yjG+jTXtiDcymy4HVVEgulNeLU",
-	"Lgr3Ys2j2Fdbs8V4JTw54+w/tNUt5xaOQmkqQkUE1uGUXKaKy6m8t+NOisS+0mqZNRbTIEUVwbspz2XI",
-	"epuH9nT6omGtwYuucMHTDukL27VIAwlzXmmv5hZpznhLtQQsgLQPAb7erFW5MZalto3JodxZ0741nVMw",
-	"WqkN6G58HnHxgrI+Vng8qzM+ltLvUsV2FzvlsC1Q4vQfihIVCsXnGg7XF8B6WyPDzNYukrAa4yyLny74",
-	"dK4pfrtx8Od/efA/Plp78p2vPf3gX6CKXrB8r8nHn3z/4MMf4M94LFlvkYPvfL3hNd5NqNBcT8CKU3uJ",
-	"ucEbr6y+fPf2ndX1lrVudkcxDwovrXFts3njasnAHr49VRpeZamlBx22sqaa/LcbYxYMqN4dAUeAghqq",
-	"tNim1CSzsqxx8OEPHn/yT48f/eTpx786+OQHOWOtNJpxaDHMIlZf1BbDADqbu/e2syMPr/ta95plIh0H",
-	"wV+fOyHi+wyt/FkDftkdZ85xxMR1H5LdN/4sjXYrykrqIvtzu7GyPAH2qNGkMfQJP0zy0JxN8zOFCxCE",
-	"Wv65tI041ge/BGfU95Mz2Wo8sTJr+UgsDYWtOZuA1FLhIDzjkgK4Qy2zaXqPz1NqE6TpgoMfOi07v2o0",
-	"XS5qwEcjC0Ovd4IVMzMNrppvJ2uWVG1kpSbMs4ZMnaLhwGnJNV7KL7Hi2kkd1qIYWzBcmE3jF44QIVnQ",
-	"7sluZoOThwpGZtaL1A/7TD3VG4kO5JBVFc3NFWOjWHYjNpy7j+xhtRcxDO5Een3Z+9WZjKz45YTeZWGK",
-	"H57ESztaX7DTNxls29iCDbBgcNDt93k3vWUV8O2QoQV5BpbCbTFK9EmYC6WdBkDBAxUWC6SAykPCFYlZ",
-	"L1EYploIB+MdfcEa+ZI+a57Mp3U6Kv601fUxtG9JpACJCyCWGLPA+N8hVIxCXfp04mP26p9CUTmYXvqx",
-	"WVm8dBJGwII7MzURpiDtR4S1Z0PLaGZy8Y1pOZgLTEzZnYd57hb0V1JXtsQuWnino/dbmrRaL1I39vk+",
-	"E7Mb8R/qfYzJNhkmAdLhBTSKWJghOYCZA2g7Yq41K4/j2wuUyqLtgmuR3mtA8d5qL6kVL8z8+hL3I/cQ",
-	"lxQxy6pos1d0t7MBggrjNQsSLE6sAu8szSqnY08NyDnaOBOXp6qQ8+t0uuJtRPUgzSQUAjJbh6a7Sj7V",
-	"USkLb4fylbxTGBJA3I83ruKSPsbyfAt62tpyQT2IGQNuxSGNsKUvtmZyVUOvOaGHhSGzOofPFpWH1vgR",
-	"ZPNxdkA6IXOW+nkEg3Mh3BMKBR+JafE41nO96TpkR9dpkV7b0p5bxZS3husN2NnFCww3L0Dq3cROaZ2L",
-	"V0S8tqMIFKPaIuYSyFNL2HCkJxgIQ6IH0HDYsHaPsREqPHztR42JVRnRFU9y3kZ13V1dMK/frrG08gb4",
-	"ib/1Y5nC5tNult2cTmFOHCxBJ8r1bNwigjFj9Nv0toxjhky2Rb11tRZhaC1bfO4E17fNKy5V11a/V5Ht",
-	"veNo6LD9JOWhR7TcNS/eI/D6WYi9oF2eJM+dNWIiRHYMcyYAt+HUhl06yLGby7AEVATMmL7I45aIsEBC",
-	"WOos4NCzvhgldGshG8pVYImOpynXplIzjmQtHTiwqMHoF+dQM95jIiDpb3tqUW1EFBKbkW4MtHfHZldz",
-	"0JGFt8mxyMlKrlhBUPZ2naV3ItC5ikVx9NjcmwI7BoVvyTgsJVKXcUhkj/jv+mm/MC1JN6IpgAZUkWun",
-	"VWgFWtaAc+F6zCoh5wupd3syEaHfnm7KQbhuEjhAyz60sfXbufIOaNnFtUe6iUa2cXMOjSJ4XNUkfsR6",
-	"elcm+vBpNIo6Ag7D01PO/3xbX2wPD2pZJmYoWhrBIGNzQWjBObKAMWpraAnXDmkC+FkpIYdWpIhMnxjR",
-	"EenDQbsnHDDsaHuvUsECtcE1iOPgsHT2Pff2yhbRH9OIh4Agv5tEJSIqR/1CR6OIM7ULUgfI4KHXRp2y",
-	"Aofe5yJMlAasfQ38AKWtAkgxfUavMWRpv4H3Bo124+mvPj746B8P/vSvnn70ncePfpR5gY3Hv//q40c/",
-	"+uyj3x189I/2xynuGcX2WQyOWWNMAcdy3Abkga5kd8hP4myBYd6HIxZ86B2xNvAouW/7skowae4FgFK1",
-	"cUQSJxFTzeNQyNWAzZnJcJC53Lufd8prLO3UVV2y5OKhhwVozPpJRGPC7o9ipszrJit3b21cTmHy44GM",
-	"GNHsfrmiLPKrFK49lKIPl4Dp8whVAar18uBctkZrLBp37LnnUXOLPY10WfhZ+kDZ+8yRlx6R+acozI6W",
-	"sAr0NGFPwWY9v62cbssFwzRnu70WLRDJNt+CXsyJcBcddWNNcx3WWOfz1+tJWJlT6vzoxmXxQkcKXp26",
-	"FqzZLjHbRHU8+5rbbK53/PnYdnMf88i0U8fYenMW607MsUo8X/s6VaiPXR2U2QM18K4bZovscxlBi2Us",
-	"MK3dZ3hHGjNhmCp7Yhd/3X7DbqSH6qnl0JZ4SMWO18kw92ilrRFiRveMk2Nx9ItaBYWuxumtskerkD8J",
-	"e4WXsUZIsQ+ttspFy4w3cZeNGM25uYhDpILQfRbTPiMxHgA1ioR25T4jrZqvqUeHPCpP56buXY0BmXfp",
-	"hpF2WSBjFjPSi1ndhhSR7O9GfI9FfCBl0QivTnSOaEyHTNuZKxf0tS5UfMaRR971yD5Z2SdckCF9R8aQ",
-	"flV5giz33qcWjp3UwtgOPV2RuTnnS2cLpXSB4UKUog45SfWeqPlGYutcH46QJBGrm0E8EVvF3dCOqWCJ",
-	"z2JFgfsHiTkSizexowqjMYu3Ez3I/nrFPceX39ppeIecKohOkFFsZick3Qnxh3TPiEbhQ1ehPfYex4N8",
-	"aDNk+VMnMokJt8ArMorlPg9ZfAnEaEpzgQPI5m6g9ajx0Iydi15JFY5rYkCoUkyTIRW0D/wLbbMVIdAO",
-	"YY5LKrdJacw8DJfqAZuQkIf5P2nMyFjGIFjC3PdjHkUklM2O6IgXXrjH+9CrkIvmCy+QW9iedcRirOXv",
-	"skiOib+2v+5D3F8R30yxjPl7cECbfAEelHSSVutKAJMFH5nfzE8nTLKCEukJTqna6gjwZckL7orsBY+M",
-	"qNLMzLQHo8Z2sS/sAC09kYl+wTzSniIQnXOxLttWPGRDadHQTXKLBoPcgxjzBHJaHYGNsYwSgQeiivj3",
-	"V93CXIVflW9nx1jC6oUXCBVqzGLiP+igcus02uRPms3m2x7pNAS7r3eDJFYyNt93Gs1ms9Mwvwyo2h3K",
-	"mJmvjdny0G+SO1Qp4ufO8UmXBnu2CBK+8EAfdARkXyBECq2jkN1PxtojidA8Ir67PjSnAdu3SW7CNRQJ",
-	"JfDOsPsjHmMjVYg8CklCNtIDEvEh1/Yx34q50YRmBdzZ3rn5Jeh1Q758743XsZkkGRmzm6zcfeUmefHK",
-	"jWuX26CsEC2DbeNt1pBrhVrLI74x2XwSRIzGGEuF1dURiot+ZJQLAs0ynmKidCxFn/i3dmjf3yKKidC8",
-	"KDM1t3urr0HLE6Klq2FFCL9Z2BOZ4OMpxgRZ2VzfwHDqmCt22WzejrAXeV0KlrtSn2lypbVJxgMeAVHP",
-	"wGwGW07bJP4+GnRs19zrJfMOfbsYFN55LJMotBW9mOLBPFlH2Is1ybYg/u2QDYEDJJisfoVNfGL2hnnk",
-	"mOl4QhTtYSD8xQ2kJWznm60kQWA2ClcEMmYY9YrZKKITFtq1kt1Br961P+Gic2v5VhzLGBZzzIh5kzc2",
-	"r75ILHhZtbFKshsx4gcyZNBhzcd4re+gWxEV/QRKBXvE3w4CNtKrr9rvfLLCoLLyvcFlD3eaDx34lN7l",
-	"oY/72WcwiD952+YBRpILaHXFzHYdw9sHpEmT+EZy+rBKIkhPSwh49xmeye6PIsoF5qnNgO1TQur0hRdw",
-	"BTvwCmoutLLMCnXUmCmPZpO88MIOH7L89Fy5cuWGefA3d25uESomuDTQUnP1F1A03hFGOCdGiUyXZGg+",
-	"ZFiXQd60Ka53EyPSMjsC5sXlv7oynNgNhblEi3/F2262WhjKj3jABPYKssHl7RENBmx1owllY3FkVY5q",
-	"r62Nx+MmhZ+bMu6v2XPV2qu3b956/d4tOCfjm2uA1kMqjqe//a+PP/mHT3/50ad/9qf5QHNjvdnCk+SI",
-	"CTrijXbjSrPVvIJcFwNQyGsDRiM9eM987rMSm3PbbiOqSGTeO4DsuDIrEpa7YrF573YNqSZ5HeS1kKhA",
-	"msC4Y+X77bDRNnf5EtwTO1KNpLDtyTZaLWuva1ujDp5PAKeuvaMOlUemdW1yL+V3ovOMHXtvUPLTEAy+",
-	"z5oFywX7QKhkOKRQRng7RTfCs9MIw4+a9sE1NHPBA9Z421xjDdRo9cTeHLBgT9mKak27VDEPlv2Q93G6",
-	"VNpYe49NLDMAamVYdMYM63G76mrN+11GQy6YUsee+gAGDw9lx46vwbMNz/Fz9iTZSzrZd2aeaNI0V7ra",
-	"unICj5CI2Mg4iq5K5bNYQVB4IDg1nJzEU70ukadmskV8HKZPFJ1YXcbNEoFOHbMX600qCqs1lLC8jGVW",
-	"uWb319dQM64qptXag6wRyC4PH66lIYPSFb2To2mzyxXqAwAh4JFuEu0RTft9aKsd58morCb3jHnPwyZ5",
-	"Qzh6hlyelEaRZVYYHl7dEVcaM+T3mL5tWz/mXdSKqF92yNqrxtQCKOCcA9F2g/DgEXZRvcVReBbEKJZI",
-	"LNS0spdjxwsVbIdNHEvZLdIxr90xR8HB67UOXseDr9Q6+AoevFnr4M3cFp5zsDkKln260F8FUMJADjPe",
-	"FOOdWe6U3FqHJQXO6v1Va1Gt4v6F0N5maxN+mvIysjOhQ2/j7YeHVta0ysTFe8n4CukG8hGVa+VP3eZE",
-	"HGIiVOdY7wp7spH31jHmmi2wORECgJzClreoJaMaVseM9wd69i7HY1joSGtkz6I6QGOZ9Qh+MGcKtjQy",
-	"e/v524Av5Ayyiu2cO/wtO6jT3HGHbwcZlpJ9l00BPHpX6gEQrDxTW++ou8moVIvuSoFwtoiIDKjKbad3",
-	"ExrZVFXppkH72m2aGWtt7YGZvYdIWjdjY70F4U57UnE7jViM2JWSDWNTa9X7pE7fSsy7GJk/qgjNAvQe",
-	"0/yV2wPJgdLd0SRZI6BLiuTnBsBXA0bUwNh6llHILTqM++LVOwKxSs6hjyUgDUkox8I681Bpw0gvlkMi",
-	"5JgYjSsToZXZnOa6go3dtbcIJe/IrgexmNRVQmfaI0NGVRIzhSEf4wd1BO1TLppkx4VB3CCpo3eylFnA",
-	"AgCOUXGvj5KKrb6Y+r7de81Wds491OZ/2Bsimlg1Dt7LF2Q4WcyIxFcAw3OYJXMyDfQuOM2q6Xry4qw0",
-	"2ldaZoDpwRhIdT+uF37ENd3s8lgPQjp13Nu17cySyb2TWLlW3BMPz1a8zhOtWM81seTMkEoaMBraGPst",
-	"29G07Kb2sDU4Bu7yzNhD12sdfB0PvlHr4Btw8PpGnYPXN/DgWmNexzGvX6118FU4eKPWMDY2jqOi7tHJ",
-	"ETQU02bBoOyvsP9ueJvrG97mxsYclQbyNK/TYMuv4pZfi6Tcw356I6lmhFT0YX8JRDm7TwMNZGs8DdNC",
-	"fxSqjdglasSiiIs+Jh04Vlhy0ffg73EsNWuS2xqDa3feuLfjdYSSGRMq5iutZ8WhhvLNu6+C6SYkiWTf",
-	"qKV80xfS43CoVoTd1wzqYBXRUjbJWxYL7Bsl6+cuz1VH6Jiz0Gxj41ND5A+DFP6IczALfNJliocsIxZE",
-	"G9tvE0omTBl9CREN0k+w3wwGcjWLIkLJkKo9FtobjrkecEHWW16r1SLm1qpM2+DLuYlv7I55YY1jyH/L",
-	"IN1Yv3KdtMx9AYG6gGjOhvEqrpozF8vZCEB/1vc1bT4cNqJFloO1n/NFny1XdBHRe7EF5CsccokSse64",
-	"lz3ChpRjZVkQWJoZJyitBMNI/wwPOZWMNFyVxnpK5WmJsCzuaWPQ2W2fk5z5rHl5/DlddyXicqptg2cM",
-	"Waa0zcjYcl1fyVjbAFqabgJp5GPGzifapnlSuBiR+8x10s9oWf0v3tohZth43ir+5kNVhPIgSGVlQ0f4",
-	"asREuAvdHTDvyl4i60ZEbL/+MnT2bHca+3zUacAXK8YSJC+RTuPxo289+e3HnQZ54y5Jv3zy018cfPzX",
-	"ncZlf4uMaMwEUEdjHNhWeiFLp7mWEeRv3O2IIb/fdE+PT2hEOgzaI/6q78xzjiyoZt4RU9wmfgaj9T3i",
-	"Zzha85fxDMy/wNZoPphhmn/lWLDY9zoCE6fOcN2VwvzKhqNIThhT5g8qREKj3ZjtM5HARWLW50ozLA6E",
-	"vBa2S8vIZ3Mziql+apm+7RFm0lO6f79JbhYEldFS1kkyVoNjxEcm7jGd4IpAljGf0NDoKduwDR4Wrmw+",
-	"ATU0fKB9/In1h2ZPwlQUrH8f02lpuzRIZkISLROS6GAZz6kjjCJvEj9dV4zum5c8tvZOR0xkYhu9m7e+",
-	"RXjoEZvw8SAEgVrcuGFmadBoTCeWlg2f713fKvNsJ3WtMWVd1JjZVLGLtZIddLsHcgj5eMjRg1wBODvI",
-	"fPOl56wFGcO4YJJhJ3qQJBdZ/YzycBYKXBOyZxdrk6RdC3AjgwTgCsthzXJ0lUxpWJwHA6znIVAzQ4Q0",
-	"vmmzI5x9glTAcsRyxodn7Ag21d0uZvYS3UnOEGM8xvXSk0lsO5lBYhsTpmlRkHn3HQGLTIFkMkIqimDu",
-	"d9LqoVxaceXwLtK0D3/aHWi8dp80m83LRNA4lmNLoqE0cYQX5nVnoosLkgo2MJe2OiIXO0cbU0sykFFo",
-	"FhsNmFmpNiJQlLK2caF5AbBQcGU2yRs9MpRAnUuNyYU2Vw7yQhCrh0E+6NrndQTsBbzdLo3ZLlOaD6lm",
-	"GAw0igTm6S1kraHBgBnzVEvbK9EDklvzD+2DZej2HaxAt3M9u4i8dBK89BmzyTVXQviQvYjvIdAklSFu",
-	"ieB2z/4yghtN19zZarY1W2qHcqVv5oBoiwU73Jn/uU64Y+HEhlf7/q/AFC9yxj0Z68XuABGWBc4Aqp6w",
-	"zhk70HppkcHAOqpzxm1hgdo1jrynHQfF/EOR9KnWsW8YbVzv0JfZiMbaNhKqcfydWO5zUXcgN7G4qMaR",
-	"t129X62jsf9vnQN5zTWKIveVWA4XOHxH1jn4TTSh6l7bHl7v2q9SpV1xe90b5M+xd5mq3xPRpKgJQNeg",
-	"wMM/eUo3DlF3wMxkYXd7aCPvDOeqB65dmds38FBXUa60xRCCvZ8bHhdKMxpWjcWeUBjLvA7rp5vftSNf",
-	"wN1+ppzps/Bi4XXnwdqpt5rHHc9xVOd5pW9jUUoZQAe2NzpNGIo3Kt8ifLENsg3kIfgRUX/WeAX4sRwL",
-	"R8UHjrggPHS1oEMvBU5ydDxS9kWF3k2iGPHvvIkeZzrqte5k1R27ysO1BwjPfLj2IHeFh75njWIBEUMH",
-	"Y8xYG9EbmOetgA8RhlkeCE1NGkUewjFiB8ZsEyZk0h+AgyMABku6iQK0EQloHBJAgwTmxjsuqF9ILhEt",
-	"pedCeuMZZjtEJ2NuFolrRA08dWqqT6BWFqRYYn2hce024eK5pgwn+hU2OduUU4Cl5xgmwLKF3DuE0dv6",
-	"d5d6ygcp1zeubJJWq7WBHe3wQAgM5Q58b0BFv/kOp6KfyP9k790MjGJ5O62uTzOuruvf7//nwe8+Ofjx",
-	"vzfy3JSHOww4aohDzPMPXf+HdmMUSzVy1DkLyVPHSVwnirp+4tK8TJJbK+HI2Suv8arEQc07Pj3uecl4",
-	"XegYLa4LQlOJVa3g6mWu6qi86cRVplVcxe4cXRhjqYGy8Ruj2roTkLU+bnqrRHLKyPdcoMIoMwir4G9G",
-	"G4YS2AxyypSKjpBIRG3ULt4jr34gWtQkAPKzaiRkIyZCqMOhpEtzvMQjGWsLxc+iT1h0Y9lHyXZHWL0I",
-	"t5K5W+2xSZ7euESRwLwd3Y8/T0VyuC11Tr1gwLlRKe2f/PS7Bz//ySHa6Mb26joC19IeJGogR4W21NCi",
-	"Eq+ascKklzW3ffqzPzz5t798+p1/Pfjevz75yTc/+6s/O/j6Px1871HF7TYO3+7thRUHMuefdfYtf3PL",
-	"6V7mDAgyvSMubmbtORLxbwHsKhkZo3i9ECGtlvVdGU5Woeqr0b5+5fr1a63rx5TqqzavtggYAULgXjE+",
-	"j5Z5T8ZeKk65y4xNcXI1y+XkF1kh5Hl0yRXWrcRfbxxREnyR6XMVBl9kuloe7Bx+V8tM+6EtfiwAbNmm",
-	"xeqE6q17pKx42a6t4+HXqsLIMD82DJEaaXtCjrGqNm+plVYNpetykvWzOHLC4jTD+bd7r0vBXkuJfk99",
-	"p87bm8dCLF6pUzrxutSvyRDKwJ63qg/Yppn3ZDYnFZhfxcV+Sc3crTWcqs1FYogLbYf6eZzcnqsEnzvv",
-	"rBD/cu0RClyZELPP+18rG631y7Zvu/XszFWgwhVyr9Ap9z5XGqq2BAOcBZafG9/NXKB12SMpvnAsCcoY",
-	"ZWOPYz5i6C3Cy7mk0iTytpikkIEetomIFRnSCQkljtTGDLcAP2B8Nh5FpAvMA9kmI9uH8gHGadts3UgR",
-	"QInAI7A0vJnVqbfJC76rBcdCdSrSx+0Id7022VzfSDtYxOBbzoKzn4TEzOPZi6/7C1AmTQ8/NTAU2EyI",
-	"mVLwWy1HYFlWxE3LYmmRcwh2HnznB48/+adqb/TT73776bf+ZfFo4Z3zdPrKtMcts/RYuFXcykijwdWx",
-	"UfDLmOcS5X/RAqQu5HjKun4u9L+Gu60YjWdFUdMSKRsPjbjSnu1uus9iy13BBaGggNuQK8xRTSPmlSQK",
-	"cIOaxT0aMNJNeBRaRB6QweiYMWRTSUGyWkqkb0Aa7zfvvtokX+T7LEOKrVA47zLAmvDLXc3uAzBKaqhx",
-	"LNN2+Mgn4tUjgMtMtYVdmneHyC3bHRFIXwNb0IFjhOvCWVndVA4nCuM1bowuJMJaIAEOlWHBoVy4I+G2",
-	"aZ7NRkTfhtiiDdBstLzGu5j7ghhkrBvtxmr+/gurpHu4hs5JJ11UOMJzhO3HBXJsXMTJhCoe5NpZPkSB",
-	"BwblYdEHCISCVSMTgBFZ8LyFnyJnEjXuweuW5okrEkmltzIz3iddYwKDVWRs3sNhCzzu6Pn9Y9WSFvbo",
-	"5uG5eJnZ5iIX1GNfyAg56jLHSaqVHi333Y0+r6/LvfJg2htTjiZYImG+ZptnmcuUuEol8T7fl3GTvHwI",
-	"qGa08WZrc2akbRldW0bXnq3o2jMaRnNLxQXHHIihuGheq4prZeEdR+YWsZ7Geps9xka28MOW4EJfNuRJ",
-	"BAgakC2Che0CSBYL1xFZbzZbnIPknkbWAEUX0MOUBo/ycILTVFtnBjwAibkKz/VH1QGep9/+HsINHALM",
-	"ssFf/IjOzqkEci6k2bCMipxEVAQJrk5KNHsnE/ko+AFrKYK4VpLykiLpCR7iDaIwreLNKAbKsMBE6Zgx",
-	"ja0zwbayAGIAoeHnrLqstAhrOx3sqRPGlddYcGEGTlVaU6EnI1YVsjdH7kJIvq5k3I4Z3TEnnG5Bg53G",
-	"+QGE9F0/rzx1LC7EMrk6Qh3+GdpUpZFMVwDmYYm62W0hVzrmAcYbLQNy19XOAtkIjUMCzepsDfEKhtQO",
-	"Hn2NdFkgzVf4zeUt4kPneR+SlsjgnDWM7wicRLC9Qt7rMWORgUiRidDxxHFnpQS/UFwuhe8SgsBthadg",
-	"hbGrI3DjQN5MrDGQwnX+7gjffmkLjzFFlsKhcmdcUm4wHpLPV0wW3rBgjV5SBKi73rLYjSwNaVsXIj97",
-	"hkt1tMM3qisd7O68UPjUTNS1G1omMVfahX+dwXjw6GsN6NcMk9loNw7+4fvml+980vAaEe1C4cFnP/j5",
-	"wSc/wC5hmka7gQzNJTfWr7ZaV6FzJccNmrUlwuLGduPJr//m6be/9+lPvgqWqdE05tb/8LWDb3749KMf",
-	"kOvk4Hsf17dR7Us4nxIFtwLKZHMYPs+5umfEhL3QVul2GEKvgVTMzFJo9e3S07BJ1x7Yj/NC1ndtx3VL",
-	"j9KXMrRCmWvSt01fMz2uNJ3YUgYhLdHDtFpxCgI46V15WkXw+sgiexm7flZi13U3xCkHsO0gtjA2nTlM",
-	"wCRep97S2ElG2Lsi8GEKBR8CyZxNxUvBSsPaR1/JZxRxnqEbzaPb+VvGm0893nySGuRMHKT5MtaurdkR",
-	"6u18jx4FqmSqM0+TvEb3APaXzpHTJqhzhsZo7U+7IV5FZXRH1PFOKiPUZ6CbnpUAdd4LiYHeR2gOwBLn",
-	"Xxz88l8X9gHOJUxdT8wtg9TLIPVJBalP3iM44Uh1kbm3Mlx9ZyAFU5ZBE0EqlkNTTTNTmh89C7Oz5a2e",
-	"OcbYXvZuaqtOlLsjcmFuyyiXC3Cv+H90/dr6lesvvPDCC+sbVzZ9j/jvvfDCC3m6Bv9yeRy8io4sxwV7",
-	"btHwlFiIi0o2H9cre2GGW0viX35naIyb3t8tU9nLXmTVeBwFBy+Oam77jTPi9a0B6ivsyeczMD+Q42JY",
-	"3nIQhhcwPH9Py9hafZaNW0AYW5gVGaHjdpjAyIdj/Sz4zpVjNOQuccELkXgbfWdCR5NmR6CYdDHtW831",
-	"a5upnGq14H8tfwtLbCyNuKMh77IBN6Jqi93XL/mXt3KUrS6oH8iQZQ0BUOx2xKEYf5O8SkWICUHBWGgz",
-	"EMaOg0tskc1WC57+eqtV4P0Evhy15XIU9hdHP3vj6tXr16F7VkfY6XQjs4VDYb4XYJPcQmXhgCQkYtq8",
-	"wUskoIo57l3zw39KzwU5E+f8cdv7M0tUWE0CVK+zkxWkLFexRSg0+8gfrlNoJsSj0pk1v+Eos1wEqZuK",
-	"2EqjAukZQzpB7lGukTt+29Z8uactaDxzNLYtoVGUMnI0yR9bblWoLaOjEaPAoYsNmjyCnSuJjEkk+2oG",
-	"9VORAP4C0T8ZKWaObPRjKpDTborvKXVMkDQjTwB1IyWAOiJL/TnxK+Xf1jKDscxgnFIG44hM+eeS0Jhq",
-	"OvKgwAN3pNzG6y5tgZJ/8ZTF8YTqMm/x7GDu84v8fJMXFTty60wyF8dc0GcFmJ+jHREZk3tzy0zGGSDn",
-	"F9hCFyidkV9rx89pbIMzYv1ODDnrrK819Om3ZWHQCIuHnnNuMjJa2/CVTlRHpO1dMvfDNctKCazNSbYL",
-	"SBG27xn3GEktpkWFdgg0NQBo1ldsp42OGEVUwyHm+drpXa2UysuY4g6sxP6fkQp9ZvD/Je6M81+efPPb",
-	"T37yydH8lPOpA1hUEC9zLctcy8kVBJywxjnNhMvsygDbiUhLomm0R7T0DsW4sK8QydoKQTKlOSuvcdE7",
-	"wlvhUjeY/5yG8WmxoXL65qd2wzkF7/HmtWL422GoiJJDBjWL2V4gNP+QbSxrTCbYdwtrHJUqpK1w91Cl",
-	"uNJUaHNcP6FxyKnA42yjYRfAL89zYnw6L0oOpT6RCpQ6PLs9mKqsLRqHZkhpey8wxgbJkApsVppdSUrP",
-	"XYnqQgGdj6OFS+XaZ2NAWpOhVNryNto3jYYadHGwAsT+0q4dDCe5WPi8kPKFiiaHLOCKS7Ebywj7pNi/",
-	"h3QPSsvCrDNQu/HZf/tvT3/zi8/+y88bxmEXIYsb7UaPDWnEcn0Avv/zJ//je3lcPaqZmA1pvGfMul99",
-	"7+D7P3/86JuPH33r4MNvHPz+g8e//5HZoVzDGPAuTz743ac//v7Cxt+5xqeXVFjL4PQpBqeDVMCUK7Pz",
-	"DEPnAtBzQs8YZFQFFeFi0JYMSw8OqZqMySr7zRZKzQ5GL+PQFz8OvaD5dnLML3YN4qI06skjmUIE88j8",
-	"QbggTnGqWXHkZz6EPCdosYwbn1nc+FhC/iz9l9oh46NytNill8JZ2oBhdB2tuSa9WA4LKiON1qYA+TFA",
-	"+xwXS8yVuZWU86Kwz0MAtmDgP/6PHx988t8/+4v/ePzoFwd/+C+HjPKDb/7qyQe/e/q/vrp4UPYc47Hz",
-	"QrHLIOwyCHvCQdgTsNFPOPCa6yihZrSUqORvLOkhIZBTlsW2mwTipvOhmtm9JYokjcegSj+CHf5FSPk/",
-	"ZybGDt1jDn3rGgDQMZ0sSq24iHF9msnok+2i8IqxI4Qcpx3gSlumzFnk5C4bMQrNEvghYrjmrGYBp7j+",
-	"l0xnZ61TF1CTR93MQN9N83VH+X19fFawE9M8A85iGgeDyWw2MNdXGaFcWo6wrjVHjN5lkRwTrj0SsX0W",
-	"ke7EfjDHdSeQL2jnGlMiyxD0phzRmAlMP5g/9MDviIjRUGXeg5bQ8knnx+IQIDkiV/iJM0yOADMRVEmY",
-	"kekBG0KMClgkZaKbZDuXkOiI3MkxQyzJFvF1nIiAahZaoL7r2RQzrPeqSDr0mf5SOrOnuOWzm1Ts+X4s",
-	"k1HzuXTXtXt8R83vVo5ZEKJvnMzcRoxZBC/gfHKPXzTjLGQe5+xbx8JftWtvQl7QIyoZ4m4IzeqVUJcR",
-	"RWSUxMGAAqcfxbrDtO0BVdrM1JBrs6V0TIWigbnqTFbk1+x4TnGtu1tUrHQ7I8/nWh8P6FR2PffigMIR",
-	"m+advDF5EpVyc9a6kHoGW+UdLgQLCRx0CHki2Jgp3ST+HhehTwSNY7ATJSSNZQwCHAq2VDk85XW496Gn",
-	"K6lQxQFgSlrlrsnujyIgNbMMZrVqZm3739kbwowNi2a9xpDev43nrLfSYlYax3RSqynUMwWmMc81H0kD",
-	"872E0eA85PY1/v3MVr9+Bdi3RxHlgmh2XxPatZWkKWhmfKiecUyFVvl6VrLiqxELOI12baDVv+xlXJRD",
-	"GjLIWxqHMEfRSCOz7Vd8JaPEjCc9aUBHIyagcn/AlZbxxM+lO0M6AWdSBkESxyzczZ05pBNXU+tqMwOZ",
-	"yhGy4o9iaYYKA5TGE7AGM3T1W/H7TLCYRv5lrIegiR7IOOXIlHtMXFJEJd13WKCrIDUdAZga3BFwGZhZ",
-	"rlJj10FloBKT9Fh5v3SEypjtd6FwMl04o/HZB199+pt/OPjmh09/9fHB179x8L3vf/o3v3j8h4/+399/",
-	"5/GjD5/+/VeffPMvPv3vv336q59mVZlTi8g8NqiTNPxdX2KdD7gFXtYS2bJEtpxei3QKgqVcw5wLqgXu",
-	"v/bA/LMInsUcnxVUVgS8jyb8lqiUZwaVUr1WTxmPAssr7TJk9TiQT/MhK0eeHHGxnRHspEq17Ni9tASc",
-	"nD7g5HiS9xkpSzQL6YgAE1hnecMYiHzJeCDJODYbjjuOrnKsyGmL82cFKHJkq/VcoB/zJMsS9LEEfZwY",
-	"6OO4xusJQz1GdDJks+gMc81Yooi4w83f+cb6WDbEaBxxpjQJE4xSVMhCKLRLm3DZAZwThyCER+sGRvFl",
-	"LB4atQ95D08vxEc3D4VHT9OIsgOZH850L3oZ0UynIrdr06+OENfMZ0LOIl0xilnI8XbVSYss/wYNqdMu",
-	"NYLd12l2joTQYx2SdmJCBjLm70mBmRyiBzFjZMJorDzby4cENOJdG3nkwji7WCVHSRDtExmTYJDEoiOG",
-	"MmRROy2eg/yoD1/6mJj3SMrWAEchv525CBxl7rfHJhVHmXvgcU2y2bpBxgMeGcUuGBlQ1RGUxEk2vpRD",
-	"L5Jyj1Cjw42VF2sIb/pU7cqeC8aOS5nuQuDVg0nhuk20DCnAipmtSIGhXFIkiGSwB1FRQGfgjHdEfjAQ",
-	"PYbUEFL5ybEwcnVr6kHjRFxS5ocmSd8k4AEgywpDpelbhBQrFyDOVSBjpuCRffOqd91BQLCBoXAI/PIh",
-	"I4nQPDq8KpA2XOShCBwG3QZrmEaRcgSGvlEQE9/cfd080nqrIwJcdu6IIQs5FXDIVY/QnmYx8SOqGZ7V",
-	"JH4woCJgFv8wkGMS8T2Ggjy9NdS9RpFnfgfyP3OFLYw6S8WI0jyKskC8cgu2R4fcaDDS7e+KLm6Dof0M",
-	"4BKo7UwmitA+5YIoKQUW05obQNdf2CPaYj2GXCnblnqIDI5UAA0lbhRcXjj9o11q1oGPLLzuIc1LhF6i",
-	"2fKBMU5gpQlpZsFMjB6wYduNGtHu6XiNd9KVSX+giRQBc3zDrjNuR9yDLc8V0TICcEy6sRTQVWJX/5Ar",
-	"qO5lIVISZ39bihQQDPkFblarExI2g2CuDIuuAqWSWgU5oTUn2/klOSY9Gpvtltuyspft1UMCCtW99VbW",
-	"r7fKlb0d+q7ZRAWVH7IeTSLdaN9ogSbnw2TYaK+3blzzGkMu7J+pXudCsz7A4LwyMNMemxyWiVZe5cfZ",
-	"CKL9Ck5hOLgwxBHVmsXm0P/rT+jqe2+b/7VWb+y+/aDlXdt4+P87a4bhQ6+1yt/KtNXFDTCeBaLPzuQ0",
-	"0oKMeRSRMA+sQBk/O+ZYB8EHpopnL3c2hovscYwnVEY5Y0CbGAXXk0lMFHMIkxGNdZv4Xap44JMV0JIs",
-	"kHHoIXkzAPJApErkbi7ocagCGhZIRcBRu+x1hN9lA7rPZRL7ZCW1AEaZ3nXgFi+7C6h/bOw8QPBf9saM",
-	"OrnsEX8UM0gnG7GP1+UadBtoJ+jDYQTqWMahcihGdxhcAzWH5cdawffkEc2ZscjMarjcJL6boZfszMQA",
-	"bJToCVEN7HZGH6UkvpDzhbSyUQIw3zzX+9qzrPGo6HZx4VirzSbAZRJBL8cx4bpJbJ3NYZb6jnD0fDlS",
-	"vnlaAldIHTwMwmDc49d2+FiqhBZ1+XBs95gVd2fq5k1PUKWwhZ+fT4waUkWjnbYHWwu18NxWyc8wNO3d",
-	"hEbQ87JCZBpbydwFklOZTETquQyi7MzWNH00Zrw/QCAbiZOIWeCxkTwxo3sQGEXBaixIiJsb8WLMeisr",
-	"adQR5hY9LqgIOI2MoUwJV152Z+PsdGO0VCHkTrNesMCbB0K0yCo/R0L8ZzshZ7DX3K0q9pp9NQ75ghP/",
-	"fO48s076UobFMEu6FHM7z63nZ33fZWjtWWUL6VGpr1xoIUEFMX6Y7IH1AW4rE5rF2JZgWNbu3Dc6xbrC",
-	"qSmS0tR2BPh0xTKkJrmbDgP2d+iqFVJnOF+WkHr9xm02PyTCnlDVGSa9fC21nM1JClU1z1RbQR9qb15L",
-	"ObsxYq/zfDh248LDVd2zzY/xpnO/DPJmc/EM12BUYVjhjU837jPqM8dYPUdUkBJJsTV1iGIs49LtCDc7",
-	"1jshXOyzWLG2K6CykSyVdBUPOQUIqw8+Tsxi+6P9MzQ/qcQs+fQnoKkz37PhKJIT+31HuL+h98xAJooN",
-	"ZAQXMC6fyF06wjopRwQE/HFQwdWVemBELQY+78Bo0QBKB+vqrtIqLI9Qkt4Noow9Sz3pgeC2g7TUdLYF",
-	"FNlOi3zyjHMgmnGSyMpm68blLUKJ/dtZpE4qY0vGMYWLYflQ/lJXW1jWljUTdjfE+C10UFEs6rXJ5sZG",
-	"R7jitoDHQcScn2amhxuv0nZPGdMJiWUiwibZGcspzWAnNvc0ASMjs+ImI4bPUw3mdcLpQgF6IWXbbhx8",
-	"/dcHf/adx4/+4+Bbf/3khz97+p1/PfiLr372zd8gIx3sk92cVdBoN1rr12+06NVwlQY3rq2++OJmd7Ub",
-	"BGy1e6W10bpxg15vtdaN8rId5DdaG1dXW1dW4UurhOyirs+h4Wb4fPC/6ftdYoCXGODTwFGgriM6L5aq",
-	"Vfa54IHTMaw9cB8XwQWnerUn45yqqgAIH12gLkHC5w0SviWMCxxnb3Ahw/PEkMLpgqPTjBVg8XGNhiC0",
-	"RgmkMfKKhuElZdl3pSyFFR9jiZ4RtHiW1so77kuI8elDjOdvh3OFGh/yyuaLT7e6ZmOOb1r6l7Q0xDJ0",
-	"I4gFICRFhUDeGkjspgj2uOeyS16+kUh+5Zbgkc9CezwrmOTMyl6/sdp6cXWRroZZTOUc4Ml1pdMSpryE",
-	"KZ8YTPlkxPCJw5UtmKEqyn5rn8UTBBhlGLqelaS55L6rpOZilGjlUkpmkhLNQowSYc9jwu6PIipwg0Fw",
-	"JmajWIZJwFRHZE2T2X0a6GhSKInO2hKnCEqEItEUIhXSDMkFowagn0fGAx4MXJOrNHpFFWlVNmS3d72H",
-	"M3SK8gju8CpXpVyZxqDEJxmx2KGYnvvosgNjwGLiotAnfD4+5xnE5ijWHzKhVyPZr9yMrwPZieNAycja",
-	"aaJSuKvtYs2V210hC7jtzztjjePdX5X9i92mJ3uO+ckaIEOS/edzM0HCwq65Qu8XlyA1yylivTyXqjv8",
-	"ZHaWvdgZ7q25Wg4PK88lc2F3HFi9AJyotaXUWSAl3LKvUCHbUWQX/HCpOtJV/7lY2Zr251pvQ7mfCTze",
-	"Y8EkiBiBUz1LoFXQKeOBNL4yst/IfRYWNsOcVY8DuthKxDzDa3K/BkcV9PF+PvcU2NDwtlP6xdRMRykK",
-	"wLMLifrDEc/cVJr2SxRFQOMYctvpRholgOrTU6Dl8WAyeyPtmCGcgerYof1ZasPMxHSnuaUOgWnJrWz4",
-	"9yIs6rUHmvbrsM2nKzqjmbdrGzHstN8km63NFEAa8lBc0vNY5ndof0kvf6r08iCXZK8Cd33UdWrOswEl",
-	"78x55ndofxHi+GlZ7NZrzmGOGTXuMRBc3x/xeJJJcmAnUXSi2rlgkz1eSMG8rKgCQ1nm7JRzaib//FYu",
-	"hwDXk7G7AFdQYiig4q9Jbgu8eBAliu+zjnAsx/AgJGbQHVMVy3tLnr0UUZojvT+h7XhEEBDOQqPdePrB",
-	"Vw9++bdPvvHxAn1tsie4k4Dyeng2urIqZUCV4n1h7P4LXGW3SLz/Ykfl78C+BlkpjiYqZwXh54jLeXqa",
-	"2xRTNVt/zhDhLCZcYG0ygQXLMHFZN06xwxHwc2q7x9zgjhFYs0IUbwjb8xciMCMW22dZ2ppYb5hfmfxC",
-	"uFB8yCIuZhSbxiHWUQ4Yj1NdKXsEH8YjMdNJLJRt9Ij0ILZq1EPH2x7dZ57TjcoS8iGkpoRLoiOgsCrt",
-	"bUGcRg5kHLLQjqMYFjnELm7sXTkWiB+wGg2PeclcJfZw6H6zI9xTlj1MsSwkrdU8RGfiY7Fp7ggjX9wv",
-	"8Kz2p47w4W/8cYtQtWdsETNMlQQDQoG13HXrSC/INSRURgzRD71EVRejZGLDvt9zYhliQoN1d5Z87O6Z",
-	"HSf7GdafulvPD0nZiXk+C+Fy/Wp0gfbbUrZc6FrUvGCowS6WZxOb6hdRlG8kERFTivhKxtoWtKR0ODm3",
-	"qccjM+YslKy0ZTGbY2Hkx30W4mKeQ5mN5557y4udZnzOBU95U2ge1TnHEoq9xvRAhosO7OaACsGihWdB",
-	"xmzBc+4AZEMveqe9pM4Z20OZCL2tX2VU6UVOeE2qhYck40VPuXV/REV4ukmI/FTPT2XndtjSYi5MR95w",
-	"zn99AXjmXGEw0g+deKOON0UomSLUVsY1yRt5VzitmwOmKls7dzioZUFdauxA7NVpQvc4NzMdfA4Va8vW",
-	"jBeFyOlMAkFfiGERH6rZJ10a7B2vjePCEM2Qaro6j3DkDdfhLashxfRrzPJbtQ2cEEPooxgz+MPRlHjZ",
-	"TxEN9iwyssdZFOZ+AhoS+1ucYFFu2BHp7wO6z5BxxBraKClQPAC7CPGVphEDtje/SW7RYEBEMuxCeFqQ",
-	"LlqQmW2O5qVnPVXVEb4bsTDWaSdpta4E5GrLJ+baAdcT8hJQ+VWRGr1MNc3oSmYyJ7ycPgi2x7NPYTNf",
-	"tA91AfA4zUYlka191nJmuyvXruao7a5cu9pqzeG2O01xlZ+aShD8SMbPVDT7hChSosiGeyAAU8WNUsPZ",
-	"M4dpPmQy0auKBVKEqtG+1nLbGVoxzQnkIji8x8yGxXhU1pkxDUXBnrH7BBNSfTpCSPU66U6Ir9i7fpN8",
-	"hbFR1uERviQTmcBO7YgBFWFkcX0jqkALUUV8IAT1t1J9DiwpxmumseusSt22hQ3iLkkUYwIjaQXjyxoI",
-	"HbFnx8NjAlGxJtmGsn49Qbt1yKgjbjHXBCoUAHMbjV0Vfrq1f0xq67JQElzTiaEB7w+gUu/dqq0OU1a+",
-	"y1teoyfjIdW4k69tNnKbvFWHwNJSq+WKBi+pqoHka+Pzw0mHkCTYi/gMiSnhBVV5LPj2gCtXBUyEZsHB",
-	"RF98IfOKjMxemQ5A2d2QkzJWLFQJGfzZuRdOlNzH66zGdFanzO0ISMBYSOC4rMuGZoIKfUmRLlXGFo1j",
-	"Y0QDq7T7A9kuMCo0h2j+lh3NXarZObLMwxbBwVdvEPy9ksl1e/X/fPvBlTNnb83PYA1WIfqMNcI8lqfu",
-	"1jI+Vt49h0XaWMT7Lt0exovG1/5w7UFIJw9L/OfiVN++9wbZ3Fh/kQQyZEWK4DfvvezW1ojqQenSKhYu",
-	"HmGpHVrhr7gSVSKFtcEBt0K1MeWjsMi33NhobVxbba0jzUnJWEM6e5ipvjDCo3wrVENvYCPiUL1pRvNM",
-	"GHkQjk4E1xma0AoershYxnpA/BhYyc1BaZC5ILCaHbGdD+6YUwMp9lkMboSFovGUyjClzQc2J43zh8Ab",
-	"y45u7gT077CA0BWEo4B9vIMREvBr8DZgNfUpFxXImvzGPmMCiaOicChQ8bzYbF2/slEfgFOQYIk+6wre",
-	"wjxXOTD0c9loaFmUe/yozz1m4Xs5VVShiWpEem7MK8otqK6poA/EXVZD1uOCz8nsRRFGaVJoA1fWsiM0",
-	"DFno2b4FPCYhV6PIyGSAIxAaBwO+z0IjhI1ZGERJZUngK+YWL+fGU5ML2o1N9nKhKRkfTk9UOFXAVad2",
-	"oYV9JgSYMJ5T5nubt5Rdzbyis7TbpuZmFnAeZ+NzY7XB45CwsCzcdsFHrTbcYInmEial2Yg8jDdbPyvQ",
-	"c8SsIrPKkB4QWjo4FsHLwOqRW18QW4T4BLWF5IkIWUx8qnXMu4kxpTGUuMcm8IH5zY7444w8PRiwYA/2",
-	"ig3JjKEjSJvceePejkfubO/c/JJH7ry545Gu0dfgOfEhRMvIKyWbwEY7E8VCqKHHNHpHQPhl5qgsazy7",
-	"z5VWtjWi02ht4rvJ9pHfcEhFyKBRh2BjF+OydPI2QgFH2u4yEgsCiX102esIf8RiJQWNHNUkC2Kmfbe1",
-	"C3gl2cvyPpIENIpyQKQc4zwOQPZsmKWayXBqc10oQsOc9Go3LGFkw2sEA8kDhqPfYxNoLGIeLKJdFjXa",
-	"jYPv//zxow9gqPizHiTFnw9+/GMYGf4csoibJenizO5A7Iz+5Ac/M5OWxCOpgF7xl9988t0//+zrH5qf",
-	"P/7Vp5/8IbPth0mk+S6Or77VN/WKzocRcXqdLIkRz9JIvNB233YYQqKJRWGF/qpn7s0w9VDZzTPy1h7A",
-	"V7vZV3UJDe3wU0GLXT+a5A1hm1PbNiBcETNUFz1gUaTS5J7nEF/oGjnrEPrFCSIkFsEwpjrgirvGImIC",
-	"PbdczP8d2SUxQyCu0SRb1vvHi4ZYmILdmAIqjBPtlCB60GTbPgoGSqUIuQWnQUOEjpCxbZNg6fDwkQjj",
-	"ANkd00mZLsH5O7YuWXI5nlga/0y7w8/a27PYStfr7ugZtI/ZxoS4ktG0HrEmgGd2kVkn3Bae2RZHRlVD",
-	"stzyE2mMaUURC3SZh9Zn+vhr+4xIIGso6h3nNy6JIE+fCHLahzu6Ctys7esttDKnFswRW8pnD7hFfLv9",
-	"fEu0DiVGofGhKBkPZMSaBMCvoVNyxseC/WmdNvMkULZvdA6oJMsfNsGWl6THdRu9U9frxwafMUFvPVqz",
-	"qdGtbBLf+JGk2WyuwVe+Vc4YkR64jmYAsoFOXx2R1WD3uIY0ehrQsRoU+lMKCY6fswhuupA2ZABBGMmY",
-	"hLEcjTDQjXPjTetfp2w7YrN1ozTObV7IGWrYZ4Xv0nlbj3//o4Pv//Dgw48+/f1fHnzv44bXyGS7OW5I",
-	"7+9GTPT1oNHeADjIkeTluVBjLiKzl/SYy0j8idFjnqBy8uqE5I/jp6HgXhyWXaHfSuOhOyDSU+1m06EQ",
-	"fMxjrr3UEcwymAIBKDkwpyroOOwfWVAqeJmOUHLIig3VVEqDjJdy0DmAjroQq87aUoLOxOnOAb7gGd5J",
-	"Qqexi/KjNCZopviwkjkG20Ax+10U2Vmi/o9v31n9k9bqjbcfbD5sXGjZfRcAnGUSPG1FatNf+OaGjIol",
-	"ecEFkJk7DNqXI+cWvkFotGn9z/RlLugGp8KShqvGoM3E7DxDfw4QFhMeq3YMs2m1chEhH8/zoZeosqTD",
-	"acrTc1XLMcsXfbvcpitbRLMXJIs00jIRXHsdYd2CjJIYa7hBmm2l/rmvZBIb78EjPRogKAX9dFooKrdB",
-	"NRh1LxEuESUToW0TrGG7I5iQSX9AtCTdhEfgkMl4CM+VGd9VuNdXYC4wu9Q4VRmSu8/M1CY+GU7Q5ybN",
-	"OZ5yhawXSLsy0YXtBCm82kjx4k5Qa5a1GDRPqfa/ZVYixXhvOhxYKvmq3qIhEDHaI90J/OvhkwxAywLd",
-	"nFm1Tv+zGNHbTYJ1k5jZ4wLpt6cwolwoTS1q982dm9iCzY1I7gNTx6HG2IeysoIxwC0wHmPLa+Qb0FKW",
-	"rXg7P7gYj6P1j9Q9DN8SXF2EYNdhVLHdUCMmwl0tNY1gzI12ow/IEZjZRrux3oLlnZ0RYPEJHMqFOxIW",
-	"yeNH33ryW+M9PvnpLw4+/uvG2w/fXsTeMGO8ZdfRmRsa6c1FZSOFtwrk00uz4qKYFZO8cutxXRRBGACr",
-	"EoUnYlrME54jGitWLTrRccqPmRqb4b42Y4fAn44ZK9StQgsYo4yVy5cZ8yntElAUeUiqLpkSlzSAcTti",
-	"TDWSRFvuFOvYpA4RFZPxwAhdFinWzggVIBrp5QKH0hbUjgv+FA0CNtJIwxuz8ohcrNjxpSXO8K6ZrKKw",
-	"w+I79hIx8o1sv/4yGjcrRU6JTuNGK+w0zIcAeQjIS+TSmHUvdRqXs0s0FhRyX+T77JxE3B0zr2FlTW+6",
-	"JrjIraFnS9g9P/Lr5oBBSCK38UWYA24vIrRORGAhJqza47mNv2O8JefYFLinSr0Be+bFptnGh5hf/mKn",
-	"8XPjY/D05bnl6L6pcifs7/MglPfSTtRQTG1LRbZIMookBfIGKMoA9ePfeXOH5Bbp2gP8gOFNfL0Wugdt",
-	"feBHojQ1Cxb7U7OoBxBFf0gho5TvfRzIKBmiw8Koqy5vknsj4C2l0ArZuSOga235KVzwZrqfiM/uaxYL",
-	"Gu3y0Ccrbm4ue8Q3N/M94tOIUwU+OrK0eVB33off0D3dtdoo903INOWR73VEegwdjijvC3OQHAvslB2y",
-	"EY01kLWZP0HpYdvtUSz3uQjgLsbGh6O50jEPzLz5XISJsse6z7tIaQh3Tb8LZMj8LQzgIPqSWBRms89E",
-	"iOOwX3R5rAchnfhkxV+/caO12rq6utEyB6QfDv70Jwff/VOCv26ublyDu0WJoDHZaG20ViNGR5urrSv+",
-	"5ey6XARyyHa7FKfPfsvCBPd17jsZBMlo+ksOLUOUVq6huP1+BM3ImQhKwK32iV1vbd81+I5Z38wi9nh1",
-	"81XxM1YlwwO63yPWp9GuWxru226iuGBK7cKWyv/iWp+r/JdUiIRGuzHbZyJhPlnhgvjOIfa9tC6pI9Ia",
-	"Joun0jIKLyN0tjhiFrNwVwofY0sTmcREjkUaSZkDBCa3NRsqnDFg3aIx6whlFicUWHUnxN9CWoT/54Ov",
-	"+hh3v88VEBHnm5hAgjNs26B8AHlnKNN2JigmCozBK9jYtbGnZBRLNWKBBpCws+18FAq+B/s+JBHfw4Iq",
-	"t2cJDx1WzK5sO01KDhnWyBYWAVc5mnzbYx7kmLG2O4AgU3TSJH5hFUCioE3GNBY+PIwxw7Pfbe26EYxS",
-	"WXA3CQY0poF2DdjB8PbIkMZ7CGWzXNLmBeciLRGgsOF37ATD9lnM9YT45uZGAm5BA/5EmTWWWxKedQzS",
-	"AIgcY6f8m1JoGmgyklxoI+5GAylggcKH3Y3s4xXzsUfvYwN/EF72Ax6FH+GoMQsGFKTQu+/i37wrzY4T",
-	"jNAwjJlS7Y7w7cdmTqq5r/LSLT3MSjn3d17aue+Uca0K3xhNRSOUcl7upjRmdFdPRoVbQII9/0XMAj7i",
-	"RhU1yQ68v1JST8BkTBiSoNhSGGEXr6XyAOgGohVD7L5r70FopCRy3mWrLrdn0hdZKv1TKhKfhNJsG3hZ",
-	"Oe4kwTqiR3mkYGfEjnvU3ITFsYxJWmEYA3U44RpWRp4zr22kj41jVetDI5pjI2aozv3SNiJDBjSCEk0f",
-	"K0U3Vtc3jXInQwl0uw6y1hGy11NM54/bWW+1W+a/P2pdb7eMjjFutL2m5kOWP5i4g33PHTFVgP6eFMyM",
-	"lkLg0e+IlZAFfEgjKOSwX+8OuZCxT1YC5HztMbHl+gHCKrYZSj2W5lqpaCYrtjEhSqZLyvyanzGP+FBd",
-	"ioof7H2jSx3PTOgXBLm5dM5yMKIRXj4S9O0OgaHPb5I3xZ4w0jyr+IAyEotBJ2+ZZdURRVMGTSVaqGbV",
-	"Wa0HKplYji+l8FsLXoJ1ZO4GFLbTchxxuNRy6HbEkE4Q1NuXgN8d04mHXalRtF5SRE2UZkOzWrss4mzf",
-	"Nb41hwy4eWokxE/lPazPbTM47Ivr2D1ua2JuhzZp1w7UbELNhm3iq73EJyugS8Ik0JcUrKQ9NtIuQINL",
-	"wP6eKvF3Eyo07LCVdQ+2sXuH0y/LfL07irnZl1j0whVsWp+4VaZsiZydWrdyLhvxwgiuPpJOWhfLXToC",
-	"5xnlQ+E2MDFcb2FNjedWJRkmRkv3Y8aaBCmAgavYKAyjF0GdG5sLVPedN+7tdIQxxvPxlDUoLjIWA0x1",
-	"LsVuc346GzGyfXpYGSV0TEMeaCtyLPGwjHMkylx1BPL7sJCs+PACdwdU7cLIzKwD88sunsxg4wDrif3G",
-	"z+263R6/z0L/Moot11gT9DbgvKcZ49pTq54rgtsHvQpivAkWTu9bFinmqrnvfWl7dePqNezsCYsczkhh",
-	"6iEuvTjkxgihQyn6hL2b0AgUrxMeZoRNshMn5o1xASsj5D2wWDX8as0RKBQXDLhzpraxkfhdGrq9kE4p",
-	"CNSIm1diPSEzKmx4YNnZtRxlJHrm6baIkmhtmauBYWS5vHJmyEqmCeyPxo6HAiundlCPwMYsihz73Nnr",
-	"gVEi/7XDDG7jL+ZCHZGh9iFjY/zKKCIr5jsu0NITgQwBapJxE9m3gc/t0rBjab9QjpnWbO/sNPNiLhNQ",
-	"lFAXZ9GZ+TJ9pKq1M42iKEvzZk09jK0OmtWvrjTDyMOFKjBL6SbajZuv/x+NHM1QoPYbXsP64HClnA5t",
-	"tN2fgeVNKrMkDlEJ5WwJxwrx0Gugp9xoN9RAjrJSsgKtZu3YLr6D86kgs++/unAsjZlgLANuCcGTZUXZ",
-	"sqKsyB/J+hy69XAnU0qDevNhi9VQRRf9m8IqlgTuKiPNX5Jj0qNxNk603GyiiSN9Ywhds0oKTo4qLs+q",
-	"zqR6O++kvsCyvuTU60uOvweq60oOR8AXW4pwep5zeUbYe3Fcb+7yFUxJ95gIC15Xd6LTNpH+Tbzx6i1r",
-	"TrVJ/z0+8pHRCGpNwKGUw1HMlDI+pVnY78iuC8i7A53agkYnTIRGk1GRKTOqkddVQYu4iNH9HJNzlw24",
-	"CIvFLyPrw2JSHekZ18kX+RdIIkYU61kwVoj36Aid4pbRXbXmnk4DjDyKSJwIAR3RpAiwhZkRQDBgD41u",
-	"jJ5Y67Rn3XowXe1+LudfslaFfZFzmEvMJGdTB29keqIdWQnKhIytZPqNlXKWmOubC4QMHNhKspI6JqEM",
-	"NNOrSseMDouSMTUEu1xQYFSZvkkN22rjxITxl2W3ShK/I7tbpIc8iVwbf8LZOlPS+YKbSs9IEcmFtqve",
-	"zOxvIzGrdEpXhpPVCLLa7fXWi1de3Fy/vrFpfhFy1UL82VQGf1bRSG0rrBTyfOVaqzXDPFsDv3Q2IzBE",
-	"KDDWw6BiEQBFQGSH8QRIp4LaOBRZaJJtTYZSabLeanmtVguk2R4b6S3iG9+aZVEAawYGFv5Z1cIF5ekt",
-	"HPfnAG0AT1KjhxI88PPZSQOxZ9TB0fLdfyq34Tkbc+/IbvWuehWeQsZ7R8DZfNlc+NwIbplidfuZ4cQv",
-	"3tHsy7KLLZBK2pnN4N3d4yKsInI71FptSO+/aqthjVw6U8K2L8vu/N1uls/nBl30Di5Zt03hz6qNaH6c",
-	"wqyZr9YevCO79eIJ4IRw1SR3ZATML0gBk+bWjMWfBAFjYNmjDoIsBRUBiyLjn/gq6b7DAtd4zEUkzI5V",
-	"RIrSiIQxMp/ZcMRsC3gZiDh9oot3YHkc3gLHiUDk98qiS+/LsjutrtI9toZbYfGgg7toFRpwW+0pQsm7",
-	"CUtwz1mnG7aslpCBapK3cgHAHhdcDZCkENMvSrOR5R00fj6c6bq90MjMxgS9dsgoIpyezanrhcc90gZ+",
-	"hts/zd7zU0QJy+ZNJ4X4hrU0Y8MfYYtPRdmHbHYDF6C9dIgKLfeYSAEQCBXLwBSWqhfieWCPAgeamCAz",
-	"lD15SCeEqr1SrfcaO1rl56w04qzuNlYxA6naUAIYHgl4kR4ZvzZ/8yHbfU8KBlKH07V7Ayr6A8rrZwNf",
-	"q2Txxhn+PJhnbw0koUNyu3bLg3QRWkhMnaav7lCHcwFoh3X6eUzUXqLKXZ077h5n7+6kdARqLyE21Asc",
-	"RF3W5wI5ZYHbmooJCaiq7MH17ky/Y8hF+neNHgw70GCEataX8cRuYqmY7YnEdZsc/PlfHvyPj4zaDJX9",
-	"Y+3Jd7729IN/qexHYi9XNc6NI4yz6CzWdA5n7UW7EpxfeKp6095rvo/m1vXnxk8bZfvNSYP0qwUbkJab",
-	"f2Fokdvmmg6HGVBNI9l3lC3c4colYtQAsE+0bJLbWsF25Iokgr+blGSGEUvj+gBfJDBNN4bC7sbjT75/",
-	"8M+/aHjZvmw3Cvs420Pm0A9/gN/afX+lRQ6+83Xz4DEPWIa8abQb69duNFstQNsU9K1ZBnuJ+eONV1Zf",
-	"vnv7zuoVc1QiuDnr0x//eX2Naef9fAA0afPnJfXyEihT01aHdZFJpEq5d2wG5hnNNtyd1rqTVbWXrD1Q",
-	"e8nDmQZ+Kj+d2wvxT7WXlFrodl98YXJvL3l2A1Qzdm/ukZeBqtMPVLnVZaHPClbNkbfFqTYuh879VfAW",
-	"3NwW9mGfaYxc4hbb4bYNWdlorV+2eO5hGYUr9iVFojsojlnZaLUuo6ds+5BCFZptOAElBxKvTzUASrYs",
-	"hGTMo4h0EV/iFrVFq7hBIi0NBXejAlJyzD19Di29jmTNrFdbM9c2mzeulhgzi9oq59AnbIaoA/7g4/FO",
-	"L02qZcuzC2Z/yRil7okrn2M1QUvtsgeu+qt2N4yCgSakDXhBeZ2XcfHHLIKFrbYKaEQsXLZ9JdLKMy52",
-	"E8X8JrnHNE4NPKjxof2YadtxSSjNaAlDPw75yG7xsvHExWw8Mc+tOWLzibJNM6MFhdsNrseqC/fM8laW",
-	"jsrSUanpqDyz3oldKbM7Rtyeina6immj+pDEwoLfbcw/5Rpwu2pAwxwmHwCattlDs7xJwhlogWelOUKJ",
-	"23CtPAa6sNtwHlza9UTPsgPC0jA/sQ4IJyFjvdMwxNdS63lmb+L0KEtmhRfwkBlxTCeqTXyZ6L4ErjDo",
-	"RAx15Z0GBG/clkJOiWTUj2lomT4grsM6DeDSCuQwuwCkuLE1z5hOCPCKVVFo2y19N32Y0xcf7l5VjYIB",
-	"8e/G8xzDzWn+7cOEsJBAJ+hFjOmzMjDq7ZW1B+7j7h4X4UP7Nwvn+bY5/YL1aFmnDjc1Ss7xO93CW9jy",
-	"OIJTuUP3mCB0TCfP3Qo2j05ouoVhEk5j0Wae35FXrVeG4Z4WvNnWyyQrliBYO69h5fKu7DmwyYjqQRZZ",
-	"Lqz5hneo7cqRxOdXzLVKITp2jBmpEOFhccCzOd9p6wZyvlc9CmzXmc+R1l8mCRxZUt5QXhJMJ/lG/hXq",
-	"D2r2aRAwpYxLYv16eGgPsVJUo4Y1kkLxIY9o3CR3oXKXi74xTy0BDzDoAckmeRMvD/0NLmnsQ0FJwOMg",
-	"YmRls3Xj8uxkyKmJl1PTwPO07xKVe2IGLUw5K2KPqIAle6To2NEsWWhKsTqUIYtmm614COlOyB6blGMj",
-	"75lrvYaXOsUlm92myl7Mxvu5wcHBe7IPlVse2FOkEgmHP8/DwEEvLIZ9r4vkfHB+uJXrxRknQvlI+2ab",
-	"CukBGyIQbo9NctzGOGIuiGURt41wYg2smnhyM4j2kSjvfSiWI+8bwf4+yUQhWQlZjyaRVpfJ++aw1dVV",
-	"Uvi/+TLuDcn7JGYB9mLpQagGPg6lYJrGE+CepyJUZL3ZvOoBeYFUXDNHy6pYH0ge3yf+mItQjndDOlE+",
-	"WaFR5Aj+LiNLaH+gzQ8POo2402iTdY90Gr300xA+PbTDDaJ98j5h90fQqJiMkjgYUKA45Wai0h+AWcwj",
-	"joqPmanwe3TIo4lPVobd/q7ohltGleFHz8wR09J8NsMayJi/J8XuUAo9MKNb37jsZdR+uzHVDH+EC7aa",
-	"rXU3wkESCzPnsezSLo+4Bv0pZDpYyA9ZoLS9T2F0ucENZ4/OTumNFty7I7YFvLoukNEpsk7+CFHNDr8A",
-	"f220PLLZ8si1Fiyh6y3y/yfIdhgxRVaMIUFevEyQZjWaWOSxOdP2qbLrwlZxd0SXBntjCj37lCRXLaEu",
-	"loTDsRqZQ4oLAxkZFParjdNyBfClGXYSMyPuwS/DNi7q2AjM9CePmGW6Tt4nG+R9coW8TzbJ++RqxcIu",
-	"X+pXyfsAzXifQDhTcxrtRnJCo9JvggEdjiDYUPhsLrSJ73zIlbF/yk6e/nfqAmb80PFpV8tdFTE2gqEB",
-	"HRpcCpbJoS+mrmquZGZjwLssFmiMlVyX6t2Yq73yT+Ya63BJpQ9fKj0eifp2I6nY9F+OlDGIZLDnKix5",
-	"MAA62FSaQblAT8YBA+koe7ZJiR/xfeYbDyeBNipm4Upz5ihxTMiA2YFTYdEBIQ1Ea8R4wATbZ7HtljzA",
-	"vnRynxEptuz1kTvSK94BGqyUd/dHzHGmKC8Wh595B4D4h3Luhplcoz/32AQaXiax2AU8MPhO9pscaOfR",
-	"Nw8+/OrB3/3fT3771YO/+7V7dDBD8nKo0b6yQNPhbC7PB0qce5dL6MsSTbwomjhnPlZYj8fFE1tTc4Z7",
-	"sfYA/t3dY5NaoBXUySGLcviURFg7Eu62ZQUiF0aT9YGnHMhRm4BUGQ+AXRca7hFsknBJ5freGLNYIZN4",
-	"RZjwOBJ0iVC5mAiV+VvlaBiVqQ0yA50yteizleJZ+yS1PXHtg1lRCl051vo9I/TKbM2244TAEr5y+vCV",
-	"E9ESm7WDEQutR1ghYItWI1fusiz8AE/hEcUswTvunBUgoEfaBuDRd6zrxY1GVmhXGacPsqd7jI08IpIo",
-	"Ihltow1LXG52BKamw/z5Q8x4GEfNR623z2KF/YDQscArsV6PBTpjj4LOU3EitkqdDofE4bEqb2+og8HZ",
-	"qKxnBU5jbf6DX/7tk298/OnvvvH0k398/LuPDz74feMIlv25IGhqir8lhGYJoTkxCM3JyPl5AJrFPAKI",
-	"LFdmIO4mIu1IYSX7fFo62FrmzItNyegeY371v5nC5xMeQ3FVXEIXcSG7/SzMlfI+lEhKTTO+qIBGvBvT",
-	"ovOLPdZIjwbaUUtDuFwEURJy0Sc+Vbuy55MV7QKYlxTELae77XWENSjYPosnaaqnSV6Ba0PnmjSsaCE1",
-	"2nXAL0Qei/fpskA6sws6GVl7BWObRm0xERpnXUwsDgH6t3RpsKfNFnZlJgBzS0SIsVBzQ8sKBKYSmkBS",
-	"RBPoBkQDzfepZn6zI7btVA0otlKCoWrw/IesnY8FiPT+uZgBRvvt3Njny7tW2DjGtcPZZx1hZQ8MPCXu",
-	"y9HIyh6RETDKGPtRWuoRvCh0BM28O/fOuRRzIrl3E3GR4riLGWB3E5EFVs+TeBsKmZDRySWG4kQ0yStL",
-	"Qu4lIfd8bQSLGQWsFOwIAaQTtafWHsSJmElR+oYVl2XyqE16XOuiY8sFlPkxI6jN4StjxvaUR4b0HRnb",
-	"76yo7FLFstZxXkdEsr8a8T0W8YGUofJsQtZLs7kEKMoxwhty2hdSaR6U+rouuHUkoXimoS0zwipUVSKW",
-	"Ya3TD2vFsEae1XDWfJV8NxF5QHW9Hb/mDKTFKVOPMrYqI9cu80vK2VdoLDpb0UI7U9SRdxgtRNRAjjGh",
-	"4wxaa0rlLC9sZpgauIBdghYqxh4rkx9uds7XsrqgcmcJAD0JU+EO9IFER8OBQ44VjmndOA3TYc0OpMqC",
-	"uAXOJIaU0lJQ81RmHhJtWxWRAe8PjM8EmCwbtbGeWb57U1bEATu3NK5zNxH3cEwXOq7jHmN+XMeCJZ+L",
-	"ZO8xw0B5XbOw9f3sqXrEHs5GZruDHDbbtmBXLxl54WPjdtvABtltc9o2n4uCLuXgBwwhUtNDaG95aNUN",
-	"bE7vMGBdTQfoOot0qeKqioYVfqzNwmoH8gU4qaL2hcbBgO+zEA2OHCNJ2e3dwYUR2GRf2lvEFq90pYwY",
-	"FWX3vQkNp/NN8uHxGQ0Glay38I4Wvu+FCmXj26oh8eyS+fzg97MNk8ok91Wl2LEHzMPv34P+hDSHbMIg",
-	"KjXiAPrY+2hVQ2N5HTNMfdsvdzW7r31Eb4McoCSCilNAnhohyYM2AVli5IVULGu0jZb2KIFO190JGVAR",
-	"NglYBMhUpwgzCh8CBt0Jxro9sOghmOzbX7kUTWz04G8hwBoqDKQgQzbsslgN+Ai7sfP+QLuQOCbLwceD",
-	"0DV07jcmTpNs5yZjSCd4FMZ+U2m04qcT3Gns81Gn4V/2SDcBfiQ9lthDDIv7OuK2Y8GzTbQBgzbCNljm",
-	"ebE5pKULRmgZFDa8BdM4ipli2j90aMrpZ5tM0jGdYNsIophQvBulSAM0o/bYxIb+WdgmvrGqdsGk8snK",
-	"Z//4Q0x+w6Ed0cX8WE8P0pBMMjEvrTshasQEQPNHsVQjFkBFw5N//8nBT35uvgVwtk9WDv7wP5/+6kcA",
-	"4Td3Sgsr8G6f/e338eBx4ZfH//5d+KUj/FDGQyq0ufY/f/PTn35kDhdsbP7+y/+NWXvzlRRs16gfc/Kj",
-	"D57800dPPviHy01yW7sWmyzkZglFfI9laYQZ8XJ8sReLbRlUWLsBb7PhNbpMsB7XOG4LdXblHDm087/9",
-	"9Mm3fgh3zm3nRrsxiuU+FwEjt18nK53G40ffevLbjzsNj3QaT377V09+/Tf286//5um3v9dpXCbbr7+M",
-	"q2JXS00j0klarSvsJXKlBfQkiL5mVOndLu/vwpEMut05DMaH33386Cef/eMPn/zrN57+5t+MHtMx1aw/",
-	"AVD2Xzz+5JNPf/ebJ9/6uwWgGfgazwlxbdfQEm69hFsvDLdO5U+5sj822NoprmmP3n6/JvdZHNERxP5K",
-	"bYab6BAM5Bit/Uyjg9Yz6k/2bLp5o5UpzQHdhwRvIIdDKZrkTcGlUB7hwohDhkWmNoDf67GYicCoNdUR",
-	"KgkGtm+w1cyqTfIqmHYaIIRef2OH5L7udhp+maS3j5jzRI4sevfYBKfVNWTxGqAAG17DKjCwvhaSG2/g",
-	"8LbVHgvPHFNWGEIlrozqmN9/tqIKiwiWCy4r5HAEYep5jkGZdEglAw2nuvbWcCOmZcUoZvucjefKiqIz",
-	"C+Zrj2u05hVRcshczABhG2qEBRZQ/yZthRsUY6SusK3KICspABaG3RFwFAz4cpO8bjuvc0UU3WelzEX2",
-	"ITLD78jCoGhGBVxPyEskM6Aq7aR1tJOUvdCVRQXGHXyC8xQYdghlAuOtgRwax2bI6LOGMXt+ZMY9xowH",
-	"Piz4+vBGSJf1pJEmdB/ZTM5KnHiHGqIdki8P7KeFCr9c1XWKS4hkf4sI6cIKHHBlxnIZypg1yVuA78pM",
-	"C+Sp5Bm4zFhUGc4eIhzmJ+OjMvBlhHGBQZbNqAc7ql+5LAa7oMVgcwz5I5aCTZvvM4rBDm2EbOdzgZRG",
-	"PRkPlVdmy2PHUlTHA9uMGKsI0rBcO8WPItqtIyIZ0AiAnT0Z2wwBLZRNRlTzfQb0V1DmPpBRCABNjG+Z",
-	"PQpN9rN2jpcUGfJQQPQOAa9DuQ9lN6Qc99hn+uib7azgPdURgp1MhC0RPmdQuHZ8f3tzgSj8Yh1h8Px6",
-	"pWte1hbVc3kr5ZGYKS1j80nGpM8hUmyhzOm+9Eh3ku5WhJQzke5zVdiaIs2JdYQTMAOqiJB5AiAgeRaX",
-	"NOk6LpTuJKdicz0CDuld0LfVNWqnr0aflQK1XAz0ya++d/CL/3Xwyd8f/Pivn/7yDxjoXjgYej5FarUk",
-	"3bJGbVmjdnI1aicg0uvQPM8NpRbcl7XMWZgNiLIRC1dBAnnTnA2Vo0mzVoL1YLAlF7BbTjxgpcQEmGAc",
-	"xD36ISERMk5l+EyIxsvZgE9fQORuVkHLl6JKnlsSZ1xBikhxZP/iTEyV2fuA3R9FlItqYJJQY2NERIz2",
-	"jNkA/8Lzo7NgjAs0ViDfqbBNBNaa+UOj45hyLkl+38jxFvERFODbFIOlZOO6I6DSytG+GBsIjRpNJswY",
-	"KUOWNvhNa99er5nUL47D5fcP7Tw7L5UWTklUTUtiz1qEkvcGvZ6j5J2GEtnHOwFS3tMWGbfMo4tK8tm3",
-	"cMsEPGTPX2nrDosiMh5MjPtt36iNfaWSwzgEQp6OACmJ7Z2iRIlkv1KavJ6r9c5F8QKaKJay4QSQUeEK",
-	"0EHpqgnbZAw6laL2oQIi+EYKebaiM1Y6c2UwZzGG0OCAhpYgJERIUXoDSGeAOLOtMa03huIDMyIojDBs",
-	"U9Vswc7Pq7J/wWvU0+eYj+2D+KvsP68mgCRMaBbbqpWI9fQp2wFnu40tYG9mt+hcjEER/4u3doi5YPqt",
-	"DcPnUolAuFMISOZzBGBRzDSCX7ODWvS5b9ohvQI5wXqbDc+4J2O9yPG37o+oCBc54xXOolA1TgMCPP/I",
-	"HalpdCYiBV/dfKmSrp6LmwY5C//6VUx8TcHSj57oqOFYn7AQMk8wm1jjTqJVPgkioAOEY+4aEpnoNnBI",
-	"5Mxk5UNslYLBJUmP6ww0PY2VbpI3ARe13vJarZZrp90RRlKBlRFjQ2/oyL0FCcoU/Gy+3LgM1oSz6FyG",
-	"0rn2CAVGwWetvT7lgjgyDa5IN5ZJf6CBQqMUBQtGyzGF33mCYbFbQaPdoGF+7ZgXZdZWDdfoWgPuT+Ha",
-	"jU8/+cPjR99+8s9/9dl//NWTb/3s4M8+XDjwaqcRA1TnFIAtjCGs9JfGVJFQCgai8AzIM77A+onYsgzp",
-	"IF3ekd0lN8YSHlsa203xF6h4oMBkrv7pynCyCvQQjfb1K9evX2tdPwaTRjHmm9dN9aLAiNGvMnG/dDgR",
-	"XzBXKRTeYUwJKzG0EfY5x9a6kVnZISgDCt0kkOrIRZZzV+oIGrOso4SWCFPLoHeOIsuyoM9Ou/+xLUOY",
-	"Gb/asRUpKSmUHd7WlGedxsFzlFRVZXDw1IUquCG9/yoTfT1otK9d8RpDLtyf6+cSssKpqcqFJcOlCVon",
-	"qkVzfq+xacYyhrZiz7r9WXCCNe2v9mOZjGaX6OIhBHuo8JiEXI0iOsEOy+We6w7tfxEvfIoL2t1kViMl",
-	"HPvnphBT0759pNxag38r22fR/twSzNds5SRcGcIU5qwmuS0IFYTdD6JE8X1mf8+FcwMax9ycqrH/DMQh",
-	"aX+LjBINDUxcZDFmo4gGAJlqVlS9ubd5sbp9yEjG5k6t3ovXrjHIgNjZcvkKLD2DigydUxRYm3jwyd83",
-	"4K1wfBX1cdduus6nvCx9Wcv6smV92aL1ZakQK5Vhx60uA4E3ZQhnim7tAfw7rz2vA3Mb8Tcc6QmOFzFj",
-	"aOfSvnJAsQq49dEF2hJvfTHx1rMX9tHQ1oXlPANpjbo5h7OOZBJ7xKkWC1lgSCCLIGqnqUqbbxxj9Z4R",
-	"gHmWDjK+DMzIEr98+vjlY8vzzZrG60Lr0C0PR/A3B7kcM9wy8BE8G9Uk23ZbWRjbkIYsZw7n8Do56HFq",
-	"FNsqZLMbQVusbLZudNAeHnPFLlcCjM9CcTwrCOPUgN64eu0K6zYWtn/PBVFcS/QsAcVLQPGJAYqPL2Pr",
-	"wIkrbOfZ4SEQbt2JW/QiBHywhyXSWW+gtCvuVBW2EZeT0riADSTVo2mDUTiKtlT1l4VonQPQWARLeMGo",
-	"ynZoHSgT7X+uImOnEhPTtJ/1B+eIrUtpfnGhU4yNmotaKq4ZMa4LFd4qTsnBo0eP/+1/f/p3v//0x3/+",
-	"6Y/+KxJgpeRKfd7Tu5HcZ3G21T79xq8/++Crn/7d7xfS6+cW0lpGs5bRrKNEs84yjqXWHmjarx2/AsMB",
-	"9KxlH7DeyZbLbCbKFTy69KYPyc6XUs7EjGOVayJ7vUItZnr9jijWGEB6HHrXYrWQvYctBBqXd/5OA2fH",
-	"cn2m7HG6xw6NPGu8VWYhODLrE6UyXYbqnrFQ3TkE6cxmqW8RIw7BqBESGL2qgDChKlr3TAfqqhxlY10t",
-	"I3RnEaF71mJzNcNyOUKBNEIHZL9yP1NvMs0zo+OXo141x4XYoqAklZ1F8DoiH8IbyyQKkYIAN2NZLI/U",
-	"C+U9D1G8KT/h336DLKqPH33w+NF/O/j6f3n8u589fvSthZyA84rrzZBUy4DeMqB3kgG9cwnlpe7DWjeJ",
-	"9hZvr5QT3aVxk22z+ZgyQjnJ1xlkNk53Qnjo5WsNIIRi/BFE/hPFdJPcLBpFNDK6ZuLkMe5Ij8i4I0Ip",
-	"LmVWU77SQEujA2IGWsB2bDP3SoQtjIRwZdaYnCDkHr5l90c8nmwRHirnQKUP0RHAch4jFNhcRpEhV4qL",
-	"PvDT8JBgq3Y95gFz/SukCFiZpjAv4qJFhtISh1Gij1bisN7w6hy2UaiEePLDnz391tcOfvzXn/39NxZS",
-	"J18wi/3stYm57V2mjOtYq9xhqRg+RyEibJFlDAfo45CH1HuuqMtGJhbyRWsJ/RllAUhqN7PGFQ/JuCO0",
-	"3GOW98XLQCaFHplY6sqHjLwHq7nMS8UbP7uOKo6vygKEX59Xd/VYHmhGpZhf6PhFidVTtrLh4Ly/Weo3",
-	"onmlLFezjjJ+hZj1gWYOSlWo+v/Yu97eOI7z/lUG90Y2sDxRsmQgR/QFY0eNAVsWLDZGkTNu53aHvOnt",
-	"zpx3ZkmdJQNNAjd1a7cogiKoa8AtEqBv0hgFjNpQ0m8jyvK3KOZ5ZmZnj7vHPf4VpXtjU+Tu/NuZ5+9v",
-	"fg/UaTP/R8oiW7xNF1QoVG0qOloG1jfmt/kAOSxpwYZiRgvtuVdcdEc7Ee/qyRHFW8wAdBhPekSunM8I",
-	"n6c36H3/+8fPPvvV4Sd/OPzn71ZQ6bBOl+MkdpASL6CruPb+zvQO4QrisC13dIwDiBKzUfcfVw/TbmIH",
-	"p+BCaZpl1BN1GkOgT+7IgqAIk0ULg8WO7e5K08M4WXMsngIn+8JAKoyHrv0HbNqnrdtODWiac3EsvqKQ",
-	"MocLRxUhbD6jYn4toEBA+IVjZsULo8YcVdblp64yZIx9xyTJKM8dA6yQmozZUHgqpNq23SLxlH3E3Y5H",
-	"mEZMUukIDk23tmKbYsX+srpdJ9Xdl3l/yVo2Rjbd/eugjmSSQzVfnrORsXPMPlecXr9f1Zhx+ns7yRl5",
-	"W6er6u5LQnm0Ku/TAj3WoI2rBNrorn2F3Mg8gucUcI4Fuej0MWfFBtaROaZOLj5jy+SG6EpISnHPJBmW",
-	"q7Z8kZk8YKoNYMlZcd/2f5461Hez7LauneSLA0rkwKrnVtdvNvO12jUor1/zblSfb7JdLpjCO9gsxQ1Q",
-	"r1Vuq5T/xGyUcYlxnIwqbSt0eqjOVnijd8yMY6zczkESBNP4UCyyAANxmWU4k1XrEH4HBiGjRPvkLaxY",
-	"bAykGEYZoy6nvq7ogMS2CCiUcB0KXwqUXCdP/+/Lw3/4d/PDv/3xh7/9otrjYwo8tLuOcqKwFBHocsfw",
-	"m9iCj16Jk2w/DvkbXnXIprxUmrAHXOn+UCwWXoWB1uo+OaJE+KQRsLNqWBebHZYHok/u+kIvcOs5JaXQ",
-	"PPP1YllMilKoJYaEPyxXyphAHCjQdnCxVxkTmAz+/r8//f7xf4Hh4ObiFxsrV7Esde9jdSpYnt6gtwfx",
-	"TEtb0ru9iWfewk5lllZd/fDrf4E5n6zlG7WWFc9qYNYffvO/0Db+dUwVT4I5wu5EaoVVJeIlWULVJlvD",
-	"XtcW1MoWVKXamjXbqfGvvCl1EZhL1x/iD6tV5sKSfZDghVAHSGhkcRGE6z7Zds+gvkPJTxeQrSLUAzWE",
-	"6xJY6ymk+vpG+BWFmR53Sk6IN62djWX1t+xWrvsJEBnxRW+aU3Wn2awXla5bqsF2/GlfI0wvAGF6Burg",
-	"VlePaDXiKxhUtwJWoYqQNdYif3SMLjiYyIz1yQ78JkAP1TBOUza3dj+AvdkDHTgAW0MBqCTgSMLFQ+h3",
-	"xS1dMMIF4gSQbexYDRQ5FUS2jYMhTONVl0OhNC2MiwLs7x6Fzg5wau0pyQvRW89LWtLRM8HlNvRCD//+",
-	"7w7/55e9E1j2l5Of7CgW13DWdULz7OCsZyH/O+FaV3ILrqdc6YKPS+eJdqU8RfGLUVbTelWFFB6c0H1G",
-	"MLPEhIvyALIDaVGhHlBifWgCVQMQA0rTdCgQGEuzbPHmD8JQtCPTbuE4NQf8zXBe5yxMan21iBSc3ktX",
-	"FQOKywdfcWYUOYeoUWdj/9ytnmMPibMRVkeDLxhXjaHq+2h2uLKeVJNZqW1Fz6M88sH2x2s7LvxKGuPP",
-	"oLsgQewOWMGGIsYTGZNXgMwyCGTn7NWIxIAHj+FIxx4LHrsqdnAzVpEPS1ayFOxANKYib3W1u/puKS87",
-	"hFsTB+dOob6DpOmeRJ1rQjVxkb2XmEt9FbPhQiDJ5lwsHL3VAxOraucAVdme46xgNDUQpgiKZ/kb6koW",
-	"OiaKzlV1CW8L0jOCBbf4jI8TlsmI++SOZe7A64FDkch8zIVR0m9plisss0cBHIqvMyht8xfc/DVuK4S1",
-	"E87w3LFOUTMBzoRXoJlrqt+puN5ZEuAEi3DfbZrVXrtTyHzFV/7KeNhd3rlH51iDQk9kuurAjJkrWNZb",
-	"dRVkwVZ8514h0zLRq/Y0Lbu8sZ0bHbmt32ZU6VVeeEeqlYfUsYRU8IqrInWuMcNgqY8H9AXH+sXBJNRl",
-	"lRf94a9bxXvw0HEIhfdYIosU7/UBSgEpQarapWEttWuK5EwXPEHPq+B7E+1gdxA6M531yV2Xj6/wCvOh",
-	"qIl4Y6+F1ZFi8oqSZZHYnM8DzQpBM8LTV7fgjp6tLeEqgMcyAUxcOqI6ttE3B9a9pkgmE5qRlM6Hovaw",
-	"FEY3DMX7oDNQWcCbMPNrisQUjlJcQRiNm0jTFG9JRgQVW8oV2LFxRGZZaTTdhM9mXOzFA6ysBKbVAZ37",
-	"WvpDwR7QRIMCoJq8cuvmTdfZyFaYjcOb6mSbZFz4nJVWZIYiB1bN/uwWMlbTMt4ilKhp6S9B2mfwDiRX",
-	"ZMpmFd7dtb8w5bgUXI9mBU9YDFa4IvGHJRWa63mMczdDqea/BepXlrr2Klap8g2bBbajMd/G7G54Dq5+",
-	"0ilU4zVvV7V4VZk7yIjtnjPlzAoMhsHFTTNnM42hACuAknEBN6DcmCOiymRiZn2jf/M2me5F3v+AHb8E",
-	"21EdoauFFLUq0JgEWOLE24/wIJ4rY1UMem9ubOL9Tjx55p2JnBnJ5b4vdJjjT73b/c1NaK+GRf046sE5",
-	"goVx694b3Ix6alqaZ969s/Hme2/d27ixCSvhKMd+/+fD3/zi8LNPnv3uk14UvHgj6lU7qdb/j/o/aurf",
-	"LFdwwHsD40m9vrF5c+PGLfh0YFCMcrAoeoPeAUsmVI9m1FhbaDabry7NCmoG1has3KB3+Plvnzz+w5Pv",
-	"vnz27deHj3+7QmQ5MEkuBzQS7N4G1Ykyfw0bWcNGjmQJzcYgNLQ+lhofp0aPhJbKEn/0+tglBJdbMRAI",
-	"NvLICPh7797fAXQjRoWprRZPBZGlBg9yBizrLLdFc+w1AqiXYx1NDDBjOX0m9MDoGJra2NNQFGwmC20J",
-	"CsCQMCocXzPT0Ua5bRPFEilS7Kqqv2U6azZ6jIIr2G6pWLpFlDT/dLWjh+KAKiDZMSeYjNmuLJrpCiAp",
-	"eBqP9zL1WKVTTqK/6s/tbNywVewbFNWNRkXVrlNuN+mUhKpJOA7NM/RCnfIK1NhrrXr0mJne7DhT89yS",
-	"wS8M8oOTaLUfX0rCdKH/dsKG7aMn/PlKeazVzzL14whpNje7e8EtpRtPo3L8uNpCoWmqzFhnZZFMqGKK",
-	"vDKjPI2IliPjD0YEvELMTXj78lVbkXJGASCS0rkr2Va/xA7Fg1Mo30ZyKfQkAifaeYGmSarZnizQxxzP",
-	"Ietpy4cUYX5zDGV8++Q9pstC2AyM9dp5QeSBMP3ghTvbPGDPhsL2wLHCjvORUZJFxDkJ0KlzgAkXSVam",
-	"LAWUS8r3udFSNJfmT1rBWYQJzwppVCdcbMA6DujEGV8SHkKlXdhBo1drNKaQ7u9KQ/ViXLyqsIoEPo8p",
-	"m/dJLJh1bBXNmLIubIyNsjTuD8WPcZVNS7DMVWM+uwzDiyrvvHZ9AxrGeDQEv7d8lTXYwEFLaH+wNLLu",
-	"sS5KWOHUhsjhRkbFc5AbvU5iwMHDHAAQBHRM4BnnTUof9yz/iC1X/A38Nlq6MMd4vpySfTzvda5qbBYH",
-	"SjD46PTRjBTmDFI63yKvvX4bTwSaNdVtlQ4lPXcLmTeHyo1F0hwqPzoY6A3GoqXZFx06BvTY6Xq+iMzA",
-	"udYsNd/5vpWXV6Vm6UVotPtljhJiqfJq8ps6+kw2utukvx4G/3JE1O2Ut9WzFQzZylnzY8oyvs+MsgGZ",
-	"q50aMH4WcqgFsrimyJpxy6cJr10YcHl5FAVoRKpH1vDlC4Avn11Y4taKyZPV2BerNpYT6L4hi4KhveWy",
-	"L44015wxHPFWLZcS5GAcjCMIXiQyz7nukx2JvGW+3TFNphFRzDLAY8tG68cJFQnLMmZzCQXbLUXK0nhA",
-	"dmmCUJ0a2s0nTjzu2hglGdxzBcJd/PvIW1mOutfZcgIDH4DxcXETK01wRgqSNI/wEukjsieZAntVkkfm",
-	"1xsbG8T+1/zTXmQkj0iz+R1VxndE/GTtu5Sn5FHHVyLi1gZftm+RR6u95ryCR52e9s+Y55sfGgqkg0HQ",
-	"k9k9JPH7iuRc2Z2QEsFYan4X4+cfIWFjbNNRsPMBtDWCB/2fw7yUI0MciqOTRjC+HZhg+3BR2ZjGyn8k",
-	"uke5ONrfrizGPE2ZiF/tk3cQcG/2pu0jNhuQKdy6NgvIBYmdVurb50ZUx/U00VTIA9GOmT+VGrpyoPkq",
-	"2+E2kk+BjDx355Pv/vHw8399+uWnz77++kQpj3uXHBzqoKvXmPo1pv7sMPVnaJR0gtZ3DWAtOgDXbdx6",
-	"OYOJe8jh9Kz5MCdpyYxnHPkAx+3NzWayknuun3M88LaPNpoSc+DdTF46uDsCiIIVsGV+Gjeq3xQfPDe2",
-	"cmOK766xABCU4ynDwXxDXjK7T42VM55DLG3LEuLhChgrNlwOH/zsk9g0MzKGjg0fDoWD5pi/2PCcpTfP",
-	"kEIEyEKhe/g9BFARhufDhiGuyDvDAKdyv7VGuNKmfWNSWWzOypCrLb8ucp8V5qBaQ7riYTmKjWoHv9iz",
-	"dbWYzi2WqqyDRm5vtmXb0pKF2bHXNiBF6FN6YyqmI9jfu4C9LtguMy2w3qD31t2fbdi3bnQ3keyqXg4i",
-	"xH3SNRpkzaJ+vtARK2T9TSEjjWQB8jKnKWvVPN3No/M0ja4/dMn9Y0r37djCo266Y5pMKxrpCp8xdw54",
-	"v4Vv5MTCdk02suycXih/yMx/w1WsqqXUIU07eQmDiNuGELvHDDDXmCFVNpVlTRJvCLTy/598R15QYH6J",
-	"Mgvs/nVA/vwD8sdt/OcsEN/5/tHyqH38cNizPsOwNyDDyoS8Oex93NFf2LI312qehlnRQlcuyYCIMsti",
-	"W9gV8X9G07RGNC9Amzwv0cxWU92uXWja31zZTL+UKGY3wbaOXq6jl2cWvbR7KsIib5pZu12flcF+XrFM",
-	"m0xcGsp0CccjkcxOUUyLlzvPICZ2sSyGaafw8oYwg2/YFsF0W+E5D2C+x9IyYdW9wup2pJrhCUQDHUCf",
-	"u8Hk8faC9pbDNUXYA1uDsaCaRcAbLaQGCKjc1YgjnA+Fg34eudboLtCB27pFMrbr7iuiYjlwjqyPsJrh",
-	"2MT/wAZPbSUlzMq6mKZHhbrLfUTu7kYLGFHkD6lG0CfhcdVyj0EqG5AHkEbOZcFMPzQIq0ZESPwLbg64",
-	"LwmPmIG7qQO0jnqQris47MAJFrEgpB7RkXsoHooq5b2FwExryflAM4ASEFRRITVc64oBoLLCUkAomtG0",
-	"PeaKouCK3tEwSw9XKYJ7FR+HBSHxot/3//HN08+/6m6K4ZpcTsDUfo91vHQdLz3PeCkI2oTmDAOIgYRp",
-	"U3CXGye1Q7n+EH/oGiW1iuz4ICnZkQ68RKDkMLYM9+nhOgCsGvyLHbSFVE8oS1/CMOmpI5+FW+qzNsY6",
-	"xDztprIhz/AcNYY1T6phLyqq2a5xKkdgHdM8/5jm8i195SKauK3AM+kk4aupLK096ADEzplBq3hCU6xu",
-	"I7PU84FF7ohKAKca8R1Zoxquq1lUBN4DYkIXc6h9IySJdwuZx/3jyLw8j9XFAAyxu2Ve+4QrLYt5/6U8",
-	"QXgP0W4IEMlaBj7SyjdhLtZ7t2dkH20BLsVGUWbHFP2CJ5qYwScsg6pL7mrfPCQGiGxGjhfGaZ5lcNcT",
-	"/FouzID2geJS+RuVzcfgZ36g75XZ+R6BelfLCoTBgrwwVFzVXsCJBTv4w5Jmxt39oGs97MbI0J1C5kTI",
-	"AyKFJX0E66fOxEW48vsJYkNlxgYkHmcymcaWLQLyAiBsb928GRFBcwDS26etuDXWtyyzFIgVaZKwmWbp",
-	"FokPaCFikjG4+EVmVGEFCkhmKQl4e/MIF3sqdgEqvNPaJ2/UCZKhUBfg2mzZT9z4nmd/jvyv9iBskRio",
-	"OprO3fVkwsz8NMsydy10UuN4HheMTgnXcGckdt8gJinLIflNCdSNgvFDianY1xSjczI2c5gT+EMVdTNO",
-	"RkRiqpFQman+sNzcfC2Zsjn8wJBzDNbS5tjHTPHU+CmDoYjNcaOJHs0kF1r1ZxMpzCsxTdOCKcWU+Yd9",
-	"SMWQ7tOameV3o65K+rMHemHs9np3wSwvSERyY52aUULXSLy70BYlu8Cp6evBwS3s+C9/guvu5VbcHqKq",
-	"n/+rhQ40f2ZqpKXleqJi3ot8yTF5IMDhnnJh/umjTFEvZ0rRPWiDmaM6yxhVzJbGE8S9+NGkN+g9+/rb",
-	"p5/9+vCPXzz75qtn3/zuyePHRvTYa7tP/vyLJ9998cN//unpl59Wf496yhx4iJj1zOnqHhyrf43LCZIt",
-	"7Ih1gbI11UdHxbqdpiiZQ83aplhPzTLVWGO9WdW0c0ztWAwGI1A20ioL0FwhvdTkaJUCVFFIRYiaWMiD",
-	"qCKrSOFqHG8o/QpDussOjojeM5KEFbd0rRSjLECg+4qM2ohAW4tRhKUY0U4FWe4eTsxns89yNRJSj0Tp",
-	"mIasgK06qyozfvOnZ9/+Cuu5oJQ8/OqfDr/7ZV1EgrVzETLyvKzmnYLTrElQvj+RuE8UbISrKsKutlTa",
-	"YVmGVh2FiktwVtFYzhkVbfJpKX8DTTeksV+8/DrOTTDPaJ4zWeoNJI5TvcHrm61i62H1m5H5zXEx+feN",
-	"GHTXukkmxZ6xCq1n0SSEsKHTWn9ruPJzA1fuqHZPgFquK9plsXs4WT5yz7XzViKjWA8mMo8qd9VdIgd/",
-	"GF1j8GkCedkQ7z/1hr2guP/xRvSOdeDX0f/zj/6fnUl6q3NQ6CRZSrtdlgOV32HFXmiz+ko9sJtIjOZb",
-	"THZpphhRJZTebj5Q0MPF6YDnBWRsDVz7pc/IWb8UbHF3MbPGF6/xxWeGLz5DedqJHKGbq99kMwf+/xkI",
-	"5FVCCNs7b/z0uBiCDdlDJAHAo1gNDRa1CiXAb20wgWwLwvKZnkNnQ0HVVBE6No/pxZPeGPQ1y3FmgYer",
-	"Kyqvost+bvLuxfHvLYAafIpT+PlGLJ2Dr2+GzZISjY2fP+yNGS1YsV3qSW/w8w+MhFGs2G/mcwUiUfxz",
-	"L+qVRdYb9K6DVLKzWnzhHpMzmx7E3AhnQD+6wDiqGmqa/bRGOlzPfheMJhOM/buWMOVFMC/W0Nz7E5lD",
-	"gpNmU6Ck1WEtoiMNtY0oCL0yKBLnIOVBEwXLKCIPmoZBNZnhqqC/mcoDYYVn44CAn6yhpTd8/X6LixGM",
-	"ZFTslXTPOrGW+5cnk4XlMztRB11g/q6pk3ekYPNF/AFAbYLXa2CLlim3E6s4b5wJezcoaNlfC2pptQbL",
-	"86uPmKr2gShLues6sczUDW+8TccsA4ZAP3vAViD3crgEZvsfff8+3WdpVbFUublC3QXEaORBK4rttU33",
-	"XbNULCUZ2zcjwlx4vYDqhNpaW7sRkNNjgddwkLz5I79/FF5yIAs9wcHyLCOpDEeZyKJxR97hGYBKgmd5",
-	"PpNF89JChUVZhJ/ub+S46VGAhekJAg6odgZK5Bm0gybYfssCIg6MZS5rPZcl0FJrGU5dpAs134IzYt5t",
-	"kwqWpxCRxECkU6X7YUUrPsoA0jNlbAZ7gKhwgZ1maJ6EzTG7argBPIIpVnVlN1lCs4yLvXAXgJZomgij",
-	"mZ6g6cihKljClNoicsaAIRO2mzH4aju22OcJ6338wcf/HwAA//8=",
+	"7P19sxzHdR+Ov5WucX4FwJl7uXvxQNx7S5UCQUKGQoIIAJKl8OK32zvTu9u8s93L6Z67WKJQJTuRLSmS",
+	"aSWxGclSZCWx4ypbUvS1ZNKUbL8ZXhD86/sWvtWnu2d6Znt2ZnaXBF0VlYq4uzvTD6dPnz59Hj7ncRDx",
+	"2ZwzwqQIjh4HU4JjksKfrzzAE/VvTESU0rmknAVHwYMpQSkRPEsjckGgM5IKyhnCAmEkZMrZBJ3hhMZY",
+	"8nQ/CAPyCM/mCQmOgpPg8kkQhIGIpmSGVctyOVc/CJlSNgmePAmDV3mEdUfVft+akpQg6fQeIp7CF+/w",
+	"UYioQGOesXh/bQ9PwmCOUzwj0kzyRhynRIjbsX+mWP98QSAal2fT618/7OGr8R6ODq/tvfjildHeKIrI",
+	"3uhy76B3eBgd9nr9IAyoammO5TQIA4Zn6k3T5oDGQRik5N2MpiQOjmSaEXfoY57OsAyOgiyDJ1eJdWPG",
+	"MyZvyFcJFnJ1/K+zZIn4GGGJEvUEklMqEIaXQoRRTCI6wwmiDKg4woKgKEtTwqLlvh36uxlJl87Y4e0B",
+	"lgNoskTrGX70KmETOQ2ODnqKzlKSVLXx/3+7t3f48HE/7F99cvHkZN9+vPLk0r/5V2tn9hpvmNiM73pe",
+	"qsXPa1o3OZM4kjczIfmMpHVMF5nfu3Mdvt7rHfi5zja6PduZWdSOXv/cefC4f712y5g2dzb2u5yypgmg",
+	"uXpog53fPA1oeQeTSQmWJL6V8lnNJrGLLlCkn0Wc6e0S42Vod4gkDMNM3+NMS9UES5LW7RXT1GCs+vWO",
+	"OMaSrBvxA77JeNXACE4T2jw0ybsOLEsFT/38MGTkkRxE8MRQyR1FszmeEDQiY56SY8TV2OHUQwsqp/CA",
+	"wDOCxjSRJEWYxUjwVNYOW/deI3Wu9A6vhcGMMvtF3z8DTbpXHs0x83D2jThW4xIESY4IjqY5sTV3zxMe",
+	"k+BojBNB/KMkumV3lFSSGRyj/yol4+Ao+J0XCm3iBf2YeKE0MqUsBE/yCeA0xcvS+G/hiGhVpDz+m0pA",
+	"A2ULJlFnQJLAWgg0Wpr5jSlJYhGiMU/tAswxI4nYR0OJJ2II6zGUlKRiiBghsf7+KCU4dn/UX7Qlz1gP",
+	"fGPywMRvqbEr+szwo9v67X5vHbVgrjW7SZNjRmYjkooQjYigMUE0Dq3WFqJTymKYsZpE65nqTjefqZ3k",
+	"mmmpZfMwsRLOMZUwdrW+RiqjYUTlEn0FnQSffPSdp7/+8CRAN+68jMScMCUNJE7QSdbrXSZfQf1erzes",
+	"24maX+rP/16v134rfj7ne/9zP99NS//Op4RjiQSfkRGPl2jBsyRGqgFEmeTqAkBwGk3RiD8K0YKnsUCC",
+	"KH1bSfLREok5jogIYdPyMVpMaTRFU3wGMmlEtAJ/hDCaUxIRK2rVBE8YV2IU4YRigS5yRtDNKWWKv6Mp",
+	"TnGkdjkViDCeTaYhGp7/5uPzP//HYYiGgrPhpRBRKdCcsiVl6hyhjEqKE4EuDt+bYjZ5h2I2ybh6/r13",
+	"Jup5jBQHY7YEkQ79qz94JqGphExwolhwph6VJCHzqRoVy9RuUyerelXMSZJQNoEu1VtKDR/zTB8JM54S",
+	"FNMJlYomDJEZpon+65HSMZUOG4cIn7CUTKiQKVyNTBf7J6yGh99dw77tmfc+T6VvA8LmD/U5N9wbmjMQ",
+	"UQn7UT1NWEzZpG6HqXOwNMCYjHGWKI7cs8c3Vk84A++3GfgrhmZ1u47GWt9RHLwUkszKO+/GXr92b9nl",
+	"aNpbXWkNgvBlMgZu5Kxu5EDy7vr0Ya92QtDiIM573l5ofDXl2fxf+MXmdkxmcy7VPfHfkuXqFL6uNi5f",
+	"MHRKlsDtoJmqHolQN09zHT24erUQSmIf3UApmRMsYc9Qhl48QFOepQJNiBQg4cY0FRKJLIqIEAhPMGX5",
+	"9tEGmWK6ziD31Cjr+O/qi838d3v8GpbRtEbtfeUBngz1hgG1S8lJooSsulErzRyuCsPfHQItlLjDAiWc",
+	"TdS/rqEGkUdUSHGMrvQPEJdTki6oIPUzHO/pYa3bWr7J3OGM1EzoBrPzEYSwXHG/3LuCFlPCEONqaSZm",
+	"kjESlEVrR6j6ahymf5yzOU9rL58Uft1gg0T9us2um9zB9mA3qVw23tzg1KYCKY3s2LA+iUP1vTogzaEe",
+	"UUmJqL0QqY7c0a1TK7Wy+CZOMiLMQF9WWoecESZbDzfOX6kfdPFM7ciLR7YZ/20WZ0Km7YlNzQv1YzdP",
+	"rCG6bWObgf9b6rt7wqDnhM8TbV6A+7JWr9aMR91NWo/FHj0wAD2W1xfMd4eoUHAx5TNNwzlJBWco4fxU",
+	"IDyWJC1RsyClnkndsDl0uwUN76b8TImf1os/Ny/UL759opbW9oFtxn0fhH0zwTnTd3UlI6aYMZK4Ax8t",
+	"S2JCPyDqtUnos/NVVI/1pm69fN8+0IqbvX17bqm32X2JJ80zpcZ2JdTT7hzVHaSYI/xcP0PoauO7th7p",
+	"ikGhaYJe109leqAZRDhNl9qKiCc5R56SZc3ekXhSO1WJJ9vw3wPaYrvbNZGUpCFapFRKwtAQmiVH6tth",
+	"/UqBVah29HSbbf81PqpTCd7ho030gVrl/x0+2l4ZeBULeTdLoykWpJUBejHl+vo7Ujd0WTXsrrU4q/cG",
+	"c9PbJnZnd7QtjM8NY20wQpdH29kU/SqdUY/aAttVnVFg7qztG172Xq+v9kAI0Fk2gxu1lgLmYz4QyiSZ",
+	"kBRG8hqPSeK9CSm2nKlfL8BeL3NmlJz5GQ/eGJzCpaWe91wHG95776H6T2/vcPDwcS+8dvDE71m7wyWp",
+	"2z+MS7KBNwrXbiDV4PY76C5eKjWxbtRz/XP3gffqB27a3NnYXyNyymvNz3NsTS5EELTAS9HWwGzHOYP2",
+	"ux9+peG1sKbfTXmc1Xs05/rnDZbisNZqYdrcfinukQSvMx6l5vcNdkB9CINtdBfDl1m6ZvDq1w0IP1oz",
+	"dNXkDgae1Y86Yxsc2HH9kLMdjPc+aDi10lwrQD5xfqaUFP/A9Eufj0S/TyZqD9cPWP/uG7GYYjaZYloz",
+	"aP3i5zrqV6loOfJjrUbzMYRPYUkjUDglz+1tUqCEClmZIk44ex7zO82aZKQ4zcpjvfn6rb2X792+u9fv",
+	"1Yz4NGtrVm/lCai7iALxwfSviT4Bz9NUu0RFFk0RFmgopnw+BMsmSefDKmfxec0c7EV002m4y3Fj79/r",
+	"xXhY/Lk/2Hv4u/5FeYAnYH6vk0cT9eMGEonUSiRocXuZ9ABP6sYs8WSDEY9rRyzxZAfj5RIn3tBEOSUp",
+	"bFqIUsBJgmZYRlMiQqV+oncyG6YGyjsaEiHpDEsyRBEXUiCm7hRLa4Y+QuQRjiRaQMzjmCx0ayEiiSAI",
+	"o0lGhLCXUtCd0DzBjJH0GA3B2z2gYlD0IfBSaG9r7eUVZuZ3yzHOFGMTpm4Kb+cfTet6fSIZPPRSLMVM",
+	"4EgRyhpbasP5XItQrWHYNLKNeHDGVBcsA35uyZGY8gXC4NMAhyfEzcji/c87dKY6VBs94+izHnXWeavu",
+	"aq7kG5g484ttbURE99u203/t9i4e2WCb1yumTrs72O5FY+aGUMO8wBuYIbWmrlVWvbLG4lpcADYclfc0",
+	"rh+ROZm9VkY4gneyp/yBA8M9HkEQbjzAcoioEnkLIqT2fYZoWPqZJ3H+2yaBBE5jjuSqfO1+WhFeYfBo",
+	"T723d4ZT1aFQDdyBId9SowrC4HUYpP70sEoEiWUmyNrIrLbCQ0BbWwkPPZwWN+HSOzwlDdJaqGfqLdeq",
+	"gR1x1RtM0qROkpkYlCZRlkEb3WTZG/O4fYytcR53MW1muv1NjJpmaC3smWDLrBldgzHTjq+zGfNNnQRC",
+	"1FA80ZxTEp0ickbSpXa8Y4hDFAuSooU6fHVs2RTP54SFaJTZ8VsVqW68JveEDLjq1ysezFYzQx5xnhDM",
+	"3DFTzu5lCam/3icb2BNxfTTOWd7tQLW97cH1RL0s5pwZ+XOHy9d4TMeUeCZ0xxf4AHrlKw/wBFGGSsEO",
+	"+0qG3L3S66mWIs6kcbHj+TyhOnXnhXnKRwmZ/et3hM7jyUmk3ohtHHyKIzk4o1wbkoIwiInEaosHOnQE",
+	"gmpQzIkADRoUYO0SNC8r4qcpT5VkzlueUTZItEhxWpwp9XtEikyYvhM1qLS7IAwgJp+kwVHwAizLk4d6",
+	"DYiAM/oouDY+vNY/HI8VU2lxenQFIjyohPV/Ccfonn6hWBRLDPGCZ85P2nqL7upG9NqW1+81nCh+AC9b",
+	"CpRa6IAdpUubLtV9hC+EXbv+Vmsn+SlhgxkVQh+TOZExGhGcwjXolDB9wpOYWF5eT8d+Qcc3GM7klKf0",
+	"PRL7CFkewC5oeIfrMZvYBKKtAznrnZGUjuFQcZLj3nrrrb0bmZwSJhXtSM0dggq0SPPrA/gQVU8NSWp6",
+	"nS5vtU4i4nPiW6d8ECjB0amO1IKHiwPjaJFSSVot3OVi4W7xdETjmDDfqpWHs4tVe1A3j9BG2+q8FrUG",
+	"GTtlfMHsDriynfSyAYeMywGELLvkZVybkuxTrah4paDiHS7RLdPoqhBZ7XpHpEwhss8OXp8Jua8c6GiJ",
+	"d30r4llaSDojPJNVxoS48pjGsPFwmtIzkmcp0Rmx0YhUID4nJh56ikUrIl8viGzkNHqQj2KF1NWB7opl",
+	"N5yhpf7hVtR3ApkHEp+S0rmLGcRm5pyLcJISHC9V93pETlh6K4ofFhS/ydk4oZGX1Kuj2hWx1VCK6D0s",
+	"MRqDkBKIWn7uH2xFUZNJoyTbzESDVhQZEwOriFhSstpQsH9QUPBuSvLkF3QL08R/PK4MaFe0zGei5YRS",
+	"m6yybiN2wdBo6brd8aW2yUByPkhwCvFPq2KCqotNOgEbFmao37ty/eqL19BoKUkrgdC/vCoQXmGSyiV6",
+	"wDl61XS8QuHK0HYqGCpzqsgBtTly+l7dir4zElM8UHMbZExk8zlPJSkdZIKoK5nTKDTWhq5XXWUubxu9",
+	"prpEDxQ5PVStGdAuqXtBIOjFpCxp7S7X99bQ+mA7GUEZ3PDq7jijlOBTgTBcLI+RvtRYmz0BE8rqRccm",
+	"tA+MalNWQSTCDN2+/zq6ctB/MU9+R/Bu6aqj895fsE+0u/UcHLgLPE95RITAo4SY7eNbXkuDXaznG0xp",
+	"4ZLzWFsGIGFCyJyCQ02uoUNDvZBXt9SpM4bPME3UVEuLmS71GLSpp8UeuerqzfdJekYjgt4otb5CQbfz",
+	"3dx6JGJ8cYyK4WuPwD0i0+XejTFYrZ7kXblwGRXy4JTorQsKnqCxuhWBPwkC+Y+C8+998MnHf6s+K3ZL",
+	"1Vc376iPRcLXUXDQO7i21+vv9foPer0j+P+/V884+T2tEyRjqm5TkWr20z/+j09/9ldBGLR538J2JHhE",
+	"1NKe//zvYcMIiZOB4YKDfq/Xv66+TukMq8loC00eQ30UPP3lT579p/dhwVNCYBT/6+Nn3/0Pzz78Beqj",
+	"8/c/DMLcsrZu7uYwD476T6D9OUkl1VYdh+brWeBGSjAI3Sd2Oao31fsSsxinMRJTnso8FbhyLXUWbyU2",
+	"8f7r6HL/2rW9PsLJfIr3DkDU+BtxlrxiR9xTCrD3HZcFGg1g7uo/Xv1xQs8IayLaV9VDdxMcAdladmuY",
+	"xtPnDItTn/XtQZoR4+XVkeCKW9TJpF9wCJibKSvc6OksZ0uf8dIEl2SCHOcJaybCGZcQATz91uYltGWg",
+	"lER0Tr1ZOW9NOUpJROgZEVqppAIJolP+U39zdnOtDkd9H5pEWXVG0CSmbBKilPPZsSFuns5bGECGc0qL",
+	"pP+V/twd25Z18x3svECZvHYl8IbcFlbftwNgsnJ2o22t2IvFcpe2VmmwhXOLj94hEdxljSDXgBwgT2J9",
+	"tcDJXUfOGFv5DkVPJx9QSeZUImQePvYGKZV3f8fe8h3svHe1+bXKjqwgBjW9XGzX9Xuu41xKm63ju8XO",
+	"cl683MZlV8dod03CDE6S18egyK4P4IWL1eMK4+Vuz1b+T6ur+IAmSvsMGlvdJA/d0Zus0k13SbtpF/vl",
+	"YRiwLNHKHqgXrXdQ+bUvekc19t5uhzU202XHNTe2mx3Y2E+HHdnYVtsd2tCQd8daLqwJi5oSpHgb1BQu",
+	"ZLI8Qud/+oeffPTD8+9+HKJP/vH9859/E/58+sE3n370Efx5/uFf5g/8w0+f/vj7IXr6Z3/09E9/cP7d",
+	"j/edEI1RJihTmzasXCQkz1IKnjWbyApfp1kK/5I4i6wjEayYnnC0MLghZUpHmTQb1LuXH/sdDRYiiy+Y",
+	"ARgygEM0RadEpzbM8CO3JTdP3aFuPoYGoaLXq+LtI+lEQ6lA6DBGanm1qQK0OLzQ0Q/NIwmDR3sTvme+",
+	"VFfe/Xt48Zq6yGub1ktqdCZuRN32zAIZHaNQMNRfzBg2gzAYa8Okj/ov0VROY7ysXh7VwXD5xTCIcEKU",
+	"GhkcBUnGsLpHw9P9q2Ew40wx9PUwADAuIIa+Mx3uHVxVFy2e4HQA0QhHQf/w+vX8lyVRTaqvVu9QviTO",
+	"m1yNTJIYqTcFkhyw0gotXX2tmN+4lFb1OHcqBeVghOpqCXPzEcjQZrW5hOD5wJDAJ6OqPzmv5uTyZkaR",
+	"R1LHgTADxkNB7z4lcxkiGHCo548oi5IsNimRK6BxigoNISHlJfKGZqvf9XDGaKSYZS3VG/vTC/+4Sc3O",
+	"18rSUS9EQTqf+mx5+av2MrlWMahi6Jg5ynzSF8+/+bfnf/yHlyBcSPEHunj+hz+Cb+zwQgQXVw20upjy",
+	"hByjhNgIdqCO2v2GYnodGZeGXugtfdk5YQDxp1653JNTfe3TPcLk7errKCGCDg7l1FmE/Bm46IU6akcN",
+	"Y65/uqDDigyLzBNMmf5BoxW5FrVWm33N3t1qi+V5kJf767Mgq3uvGkRUEwjuksqlD7r42Qf/5+mPvnUp",
+	"NETnLFn6b9t5l0XO5kHTWC3H568c9MtpnofOQdBxP/h2wU2c0FGaA/aWFyimeMK4kDQSa4IjeCqnwKMQ",
+	"BDay9/ExlceIzOZyqfFZcJLA4yTRoeFt9P+X8wGsXgHCYEYwGwA+nCd8Tu0Km8Grd+sZSXW4GuyfMU9R",
+	"lJwdaUuFkJjFkFpe7BTImtI5suD6YxwB2BJBquOy/OJZyeSrzRaBhir2QSHqfC2eEpODj3VvAywHKRWn",
+	"KM0YeodTpg1I7fAQVHN3cSp9pLKUaM67tAnhFNp5N8NM0mSttlUMrwU9qgMrkwUSp/O0iJFaEy3pDnoh",
+	"utIL0bUeCKzrPfT/Q/nY0EXwBr14KYTk6hnBIivZmwp2zxiVzcALxZ54A55/EuoUusY3AQ0ASFfZkbrf",
+	"sLSjGrbjG3ao5T0548yXlfYafoenCLopEjEcxOQVMQrWLkfwLgg59SeAuPMwNjI9CO8EQI28T+RtSWar",
+	"o+9mBq6KNeflxr6fg7WiPPdtbBY3p1nKilDW1eX+Pb4ASYpG2VKJXQt+ZY7tKU9iJYcXWChBRyRPQJBU",
+	"dOdIZjgZiCnWUeItti/Ootbk0LnbN9646dv3o9RAfbToFOQ8OARXCTFPSUwjSWI9DbSH3Fm1FNKcEQgS",
+	"Gqzr6YFFBMYzziYVqIkpjgukiahtv5XB14A0EMwg7ETDaTKeH2uteqlwXWnNV0dQIrafMHbtNDN496FG",
+	"3XwZnKt1+ROcOd4KNTHAsR0axM5y0ubjADOmhp2SM8Iy/Q24vdVNESBde739Xg+M7cYNfhTcvPN1NRoy",
+	"myd8SRTL9w96Shuc4GRg4raffvjL8x/93dOf/MnTn/zJs5//9NOff/D0Rx9/+ne/+fQ3P3n6o29/9oM/",
+	"UVr9+x+BLWNChSQpifXVtX94eH2v39/r9/MftdweGMofBYf9K1d6l3u9F3vXr1zr9y9fe1B9VGdfK/kn",
+	"oqj6o/a2W9NhZeuu0GPtTgRxrXadsc0MwFnidT055Cr7Oy4fBH7luiDnY5/BrES2x813Pi8tHzc8ZwlZ",
+	"a+6yoK5iv7FPQ/fHa24GprU5FoIIg3JFolPFxuoA1qM5RngE7q9cpbQRmozsI9gEmBm0QK0FKnGtRDWS",
+	"HC1wytApIXOxGs/su248qd+I7UzfXjOVRp5Go6X561ibq6IE7CrGbPAl3KcttmKLPdVOdzC762GtpbZY",
+	"kNX9V7Khb2BEXr9dS2BB+n/OXbJX237t/l4Pj9vCfN4gDVq2sCIdtnNFbChKjtBQye0hunhzShm+IJT+",
+	"PaYkRoJHFCcoUqerhECKUEsIEl+C2HbMlhpG1fG3o4vDOGNiGKIhoUz9c4blMDxhw4zAR3hheClUGoew",
+	"4xBIqT1g8MHa3Q72vQjPqcQAmK/HmLGECC1eXJuccSUpuXTzDowMZJY29lQJtw5von9YgzfhlUoJkURt",
+	"hJey6FT7QPz3BNHK6x7qFOeVJbtL0sgQRJs+/aZeyTd8taJbmQRAyLMrJvCwgQRvETqZyo6eSfBf1GJ7",
+	"2wt0SiKexiEa4txjsQ8Y+tEpWWow/aFGAC6VNQEWLH+zD9Do6ntT+oi4D4nhfle07zBY5PPuBmlWojiQ",
+	"IW+rHamroW+mFoIS84asgW/yRTdHl3vqqpg/rOMl7Y/9njoKAPn0KNCApNuHio3zIhHtbqKr/OW5gxkU",
+	"wTrEQq1zGGuK0KYziHCGSMNQW/W0oQEnCRISp7rcS/liUhdqdWpwZttDwlbDdyq8r5WtsakoNspoIvco",
+	"Q3pdxIq/oU28T7mHXrvGW8YGGWzcIh7IrHFLJn6VCo/c7Giw8OyNTc0W3kHezTYSbNsyupsh34iUuiJP",
+	"6mZnEje6uXudcidIpoQcoeHjkwCz+CQ4Qm/v7+8/fKIE6eOTgKcrXzEu1XeP9/f3nzzRkhpcEeMTpn6G",
+	"0aoHTgKnSspJEKKTgM/1DxNJ9BdgwNTfKTF7EjwZHqMhZaZaDuNyoD5IfEqU4pFkIOExAFdpL9GQioHS",
+	"CIb6BnPCTththuYJ1oaJIQxnaEaIIsx0XRCMxhkDAAADkWXrDo7VyXFkpmIeMbPJZmYWY/2Fgwki9vWN",
+	"Qj+woCzmC/3Q5WtXY/OtUm9yyjWR46qmRgiY9+SRPGFDkc0uevoMS70YIBv0FXRhQUYXToJLeYGaq73e",
+	"cF8djxmTai1jvBRDdDGm4zFJlZRKeIQTpL6+FCrKpUKahUiw+vOinJITlj91CZQ8h3zHSI0RzuOzifpn",
+	"lq/kDD8aOtjR6j5qZfg+GmqCAXqHEmQAKyA4mimFVA0nRAtCTkV4wsBzJBTPaSe6Tn8FT/LF4WEvVr32",
+	"D2ZDrdAq3Qe6VL9Ljmwm2sVhcdjt78Pf/YO9y331NjS2d7Dc39d/9ZfDS8cnbAjLN9SOt2L3gP9G9aD4",
+	"Brjvhgl+7fdQTMjcVDQ56PW0V1WseCwBKMg55p1dE4QBnwdHikECY+1Xd9Zerxd4znp4lLKg8Au8baoW",
+	"BWHw9Mc/O//wvwcPwZLbMWTDFLer5i58HjH2B5D/EFFINUt5oqHvzecZPgUTn4OFfxR89kd/9OxXP/vs",
+	"P/x1EAYTwmK4WY/JDIPdsUW/eX1Ac6s///5fP/3T91fD8G1ahe7w6Td+8+mff397HeoLCVsvE7TBu2ke",
+	"vsd1PkhcKnmwGvVuSN50IgIHfVU/3D7yvdaCp1XYWkURTOLTbIZNXIMbgN7YaZs4dyxONYpQ52j3lMxw",
+	"euqdlOGwx1+OCHEnJrwUKw5rsml4uK1UypmoCdcv7JlFvvAkJQTsj1OCwSzP1ZFlkodNaJp1GU5SzGzG",
+	"IaMmjkynsvkCN+yANolX3+G+6nhN3XDXtTOYddlsN1a9Jfrp7jttPYqOu3Eq7nkylohn0toXyBncuIi2",
+	"jqwUzmmYa74Hu2JKufsH6LyG/b+aL5/lWnNc5edWfayprTT7HDzJRg3YyodsR9897n1lt1naregHlI2T",
+	"jLAIPkRTPJtrOWZdlOrrTP8zwZKcEjKHD2PKsE6glySaMhppDcwuRaPFtsuWbmxs0p5HGtvaxb6vbubt",
+	"ot+LzdywQRu7ablhN4hXd2s6r+TtmvPLOW4+t5xTk1gY9C9fR71er4cs4lfcvmi0tfwZm6FNQ3367f/0",
+	"9Ecfw2rORiS1ubYzPqIJWVWBW+m6hYO4uLL86+vX+pevG2dPv0EjLnSDFtLIahKQgJIX815bf9uWALIH",
+	"F1gUqUQjknA2EUhybVqYcKIvmK3Osi9Ckc9TTCuHsFDDX2Bh684UvhQskb7fi8Lxa9ITG5ISWw6plcHU",
+	"2UjWaJrn61RDiGYESryehggLQYXETJpwSIxSwMlCYgogfkqp8w69ZVasDqVsSIotbYyasrUp8FS5Tqs0",
+	"Xv1ceNstlWAWJ5S5fw54Osh/lzxJBuOUAMLlFKckHkQcElTmKZnRbDZItVfyjNN5YIU0nFRzPNFHnvaw",
+	"62ciqP66VqWYJ1iqha4JWDV+QxyB5Wh/0yvTSmrwnKRaY6xsSL37+NhUE9fM418dUYPI/pYTrD5O+Wx3",
+	"abf+MIxbSmGBICs003YTgSJ1Bx3h6BTxtOyiRTHBNexmBOZKIjxDTI1PVwbePNMYIOdoja/irSlhVpCA",
+	"CW6e8jN97xqR0gpd2MxxsdNEZeupMFUkiuuoxUSx58hGF1SQVRtdCr+w48tUkV49vXbn6FontztmMteK",
+	"mFvcSAEtZo5QzLMlZSF6RDGfqilNsxAllJ2SWDv4sBR4PgchITjSV01nNFe2TI0uZErHS3kuG9Zsazep",
+	"skUOd2W/ttlxNQ49GEATw/urbOYxJvbAPEZDvVhDCBERYM4f2iUeuseeVTjH+JH61hxFCxJNYTO++672",
+	"UY8ABRjaXHvpVYN8lfPTbN51V2ap4NWgnCu9w2uNS7DxRinKrW1WKK28abox+Gb8VmGddjyTF0ZeEYNF",
+	"sEIX+rl6cVtPfG1QfhBWBtJqNs/PtuJQdBdWFtXac57MDufR3WS0o7O4s+ljV2AEuzimGnt5TsfWJgYZ",
+	"Ryy4xhiNBZa7OtsYYhxoUBEcvf2wnTUFV6wpNo7Keg5/+xfnv/n4/M//MXCXx5aWKQoX5ABvGr7sk49+",
+	"9OzDX5x//IHGX4D9qhhZzLV3dltALxsb51crwYuF+r3esYGJEm1vF9uBpYQBTij2l7IAFxCoFkX9LJ5A",
+	"FJc4RoLgNJoSgcZKbZRTMiuNZtVCWO23BVqDL2rm6zxL1+I0rDCsHxbtNkMQmqsJm0fahkj76Gsg0vSV",
+	"vkXkkZPk8qRy/DWzwC6Xfv0x8Bxh32ICOAwd38lL9HtcUEreC081f307Szg/zasikZJ/uD3Xulg5a/hp",
+	"nCWJYadnf/nPT//hzwwQymqMfkkCtjzZXzEv3QYAFbn0DXSyHrrgsY+2K9eNhQkbN+Y6G7ij1krHDyFb",
+	"JUaXdgf7Cp7lmMw6MUTHtaldqIOq9AY7/+gPToInQzQCIBgDkKdaOmFD/cRwH93Is2SYW04k71WJJFqM",
+	"U0f1rAiAlkZUAz2z9PlXQZfYX/dWjlbksxnEBgUcSxQlWAg6NrCk65ss8g3WscNt87iuAbpp/OyMKMZu",
+	"k7kJj60LC+EL5qvV/taUwyYUNbuwxvPVmJYOTznCth7JsF7m//oHT3/5Ez8MIaTit96bkGp/P5uByujZ",
+	"l6Z+pw80gcopGupacl+xj3WQ84aSpkapt+9cG2rVkH660IZaviZNvJrEkw6XFfP2A+wVu1Cav31pLEpS",
+	"QPesI8SWgTzldbuHqdCoTdpSrgsZVazpJWypViHhYbDAKaNsUoevoYQej2MHVgPqejhw17riktCW/IRI",
+	"SEo8RkxJUiWPlCIhWjOYARvOYVPX3ye9ZuL6iAxDphufh1J4jGY6Y/GULA24liYJ5CumZMbPiC9hUZ9e",
+	"gwin6prx5u27e73elQMTRO6O6OoGAFx2xi9tcKHuaAdwe7LwA6Uw+E5x8GuC/N2Ovkq6hveTvFpnp2mV",
+	"KmdWN3pVq2rUAbagS9yOKveIADvk450sqhf7xpTh6TTxFmtetNw4T4vw0ck23M3aeNfa5xwVeoPomrYG",
+	"nC0KOLuUzAtJu6N2TK2NlH09kxHXeleFf9opuQZwvjWyfIFqv/4FF1Cwo7+x/UnnHGOfz7Fl5tq4Crvd",
+	"xKWFfbK1/N0M9bnePnUjjo0xoqTSHANsly5Ll9ds7GCMMsNczclaY6HK2++4y4seDnpNpqg2K+boKduA",
+	"X3exJuXyrsmWtOvl8vjim9dsExjism3Ht9T9rZd6C/TwnZlqihFe9YzQtUJ0HOGKKaL0fvvXv0izw4ZB",
+	"sbmJoSOJupgU8h23BUz7F3vlhrcGKcHCd1F9a7osh1xSkRcBhDfDPIl5SoXk6bIS03G1awR+22tfocO7",
+	"gdbG0pSbYKwZwJgWHFvKilAMnfPMG8lgOr6FIx/ERDsIhTFNoMIsZpMMqCd4CbER8lwnHAmZYjqZSkSZ",
+	"5GioXxseoaE6NyDZEU8AMgGmtw/v+gPHasI1bzOTsKkHAhm3N6KIzOXeq+Y7f3vOTaGCklwgmBkfhJlT",
+	"S9OFjnJsaFa3aFEuUyj+DDnFJK7gIzloYDO81LnDgpyRFCctB1RgNK6aZ6/2dDTkGOo6MWnGFRqgV/eX",
+	"omR9F/0OuAzwHxu1O4taoVc6H3e7qxf0c8vyrt1HZhNqiRIWNxAtQsu1RoycC20ya34Y5XtOb8HGPfWm",
+	"9VlXQwEyJlteCurr7eQO8TaRMwUtdedrCVilnVU915DPVVvWEzPXPUp0rZ661WM8LBzcRUSxo7FaV09F",
+	"QamPtyx53tYtpI1Dy6PIquNY9/JOAl7GipVqTeX612GOstx9T/qsJ7rVAU7JgAhJZ1gS0ZAhqdZcoIWS",
+	"VDOsXT0YCbAj+uOLd2fryRiUAfXF2WsivavpA3dng8piXc1zdVZQoYGYWxPwDdvjWzyNt4srKllyOl9X",
+	"B7WRCzfiWBgILR0ZKdXBzIUF2sMpKSIaFD14Emu/pcFIBdAa7a0Da74uKBt+XtfPpqt3Qk/JgmpQz8/7",
+	"hl3xbRDA8BD67lhQdHfEqAlAqgsTaSVNfLf0NhB8OyvBk9/rW463dMNvNdLGeBLN7SZkONeeNFa5REui",
+	"NS6s+OsYQFuUJLAVjHlq3CKxvhKAYwswN/IywQY+xFRr+EIMCesg575ww0IT3+6wqFJjXMIxQPMwDbQi",
+	"bcCBVp3t0kJ4RCMSW+ux1EQ73ECCaDyfi7cvhSimZ5ATjC5eu3opRJOUZ3P1dx9KYUAkBHzsXVoZ2uYj",
+	"K6wX7XZf1Y7RJpX3y2fpaA5jzS0fLVUy1wbSRibtsJRWYTXpJvC1/aTDmD9PMws8hcC5vGJYOUZU6vrF",
+	"Fp3dLROq3hMS52WnOtlfai83dzWet7eaBxYDPvbfjgG0ydTzSDg/JTHCU4LjPKOvEbU5MoUL1I2jvh/I",
+	"dXNK5wAEWHGE6VobAFpPpYR8uHadl5N7PSA1WXpGz3h6QbjYp1BuC4Iw1cqpbk0Mga3B1ehoG+MZTWpy",
+	"MfVvdqZ5KRKYo9dQM+UpfY+zQYyXwl8Jqo1EgtikPN5LdTY4JcuaKrMus7SUGMU7avPVQjA61hyNj691",
+	"EoORn82Vuj4EThlCYe80q4cYSjNmIG+jojyGYtVM6FzizctIuCTKI1jMWPLlDc3W8XB5ZdUert2afEwT",
+	"j71khAWNWng41dsvwbNPwmBEpviM8ixt+2L+/PPcL8bApeGvy4paY1TuPCUAntdsaTdTvlu84NqTWrxp",
+	"zHjr+aY8lXUr/+8ynJhbhxN5lC+7Omf0nu8fAIiKUs/XpCBUV794/3LN6/1e+fXIQc0Mjl7sWTwWihNd",
+	"PTG3GTtgeQZsaGRLABbQFp/+1588/eAvXQjcq3AwQxo1fQ+o9zAMzihPYOtCGshK8kSrbfAylviGPqBb",
+	"7wDnnfLEazCfc7t0xiRNTAC0ejOTOdBRnllYhlP3AFM7hG07Sl9sz9pwXf28Nmx6do67EC2bvGNe0eVn",
+	"PG26i9myzXtZQt60rzUalSwRSl2Fhkvc1XdpXJrrui15HxJbvrDM1s8j7K3ObnpDWAtXQjf1Y+Ss5F7c",
+	"PUPoCNZbssD7pgResxYmBoPEm78ykOSR9EActSgXvn3u8Ltt1qBzxFq6SfiChjJ1ZxMwnRVu7fv2o7F6",
+	"62DYSPorf63ZPhOLvVU50URwFEwIn6R4PoWNCspnINSxNMW0yODTOYTnP/8fT7/1YRAGQt8qzZF1sNe/",
+	"8qB3UCTdCYmlOh1gX3qPjuagfT3ml+DZJ2ZgjzsAYQp78W0XS26H/NhXqqXkQAfd02A96qnkb9teHzYv",
+	"xk4AwZvyCzrHqd0vbvkdBC2ezTGdsA0sKXkKaAMzwLBumoefFImiqxd9Gk2RmPJ5CL4U9d9UMp3M0mls",
+	"VW3S9N1MvJ2W73HvZbnX35h7GSExQLgaYOvcEb7p6jRb0bdera0GsFbESW9p6bfy21BKtFZiaoe6UBwJ",
+	"wbEmm00sxpGkZ5CQrGQHQOUkXKx3zT7Ak2qd7Ugq/SOIyYzvQSIIlGETgk5YWedfEaART+DV3xlduXq5",
+	"dxiEARhqg6Pcg64F9RkgXRkZ/exXvz7/+T9BUSVtBguefeP3C5FttnYwwyzTFd7xpB3c3rjX63sKMOnp",
+	"eURvaYqtId/0lB971TGaEtGpNUMu320Zfrog0Cnxl9rsfNIUVsc1VtMCq9JQf5Qlp16GssvStd6meS8s",
+	"n1B5cIRervLirJNmD/Bkl2eUN4us8/n0AE+6F6ko848H2guqq+MJGuMEkpXHSgRTKUgyPraa4TiTWUra",
+	"o3sVTNH12FmZvL1r+gcfY4ltAQFA3AOrrTEsOCWdV2raBZ7i/Lk1cyVNNAGzs0Cg4KiW6grxOxaN1rhM",
+	"dVO+aWOTygOFbLlWEXJs2TIYTUickLVNgkUTiO0SGCWcTQCJGwINGRpCS0DH4SZ1ZvRAQjPHhzW0cWxU",
+	"NV6DdlyKz0iqlr2bpcWSN6+a1bKAahebkV76DQxH+Ytdi5Jp9/Aosxb2zhVtTHU07025m1kpn8OGtqX8",
+	"/ZV045w5/S6LDexEuY2optNqRVtrm89Xp0L5sM6W5Iy9ybDk3TYuzLxXMVBXBRstbDEFp9iUma+GbcQk",
+	"ojEp6ZFfFNz2yi5+mST0jKQecRDh1FZu9oF9qLc6qmliSufzru9Ik/y0vgyAnsR9aaJQZIqjU8om9VVl",
+	"vSeHaeY2m3dWFBxqdbTkfHG09FClKyB/Lc02QhJrS7MWIPEtaNgcp9BM02bk9K403uDiWmb3emhJnsYA",
+	"VaDTICFmVPveNYyOifkytFsiAfWcJhAJ68omvMBUggNsSuczjf5K2QCqZlETgKyp75cwFE8YF8ZCVg0g",
+	"j0mNgLHX/gbbio6pNo/7ZPcrcRbVlNZ/ABEckykREiXkjCRH6Pz/vH/+s78K0fm3fvzJRz8L0Wd/89/g",
+	"308++tmz3/8uuvjJRz/75KP/EqKn3/nG07/46aUQnf+v/62/+NHffvq/vx+iT3/6p+f/829CdP69H+p/",
+	"v/n3n/zmz9DFr770wgN05drV65dKSJ45wO47GaM8HajhQCqM++mM6xmAKMcCID2lNiFGU5LA1WyGhbYR",
+	"xFxd1vTv9WL/lbNVo67f5qCV1YEgssVtH2soN6PgwgIpVfPhhiD9+Ut5/vFBS0y5kW6AR1B9er3BZJ4S",
+	"pQaIVdg7w2xEaNDC4Nr48Fr/cDyGFXo3OLpyEAYi06xmcrbbTs2sSLQaDJ5j6Jgg/zXWE587H0ZjY1Ek",
+	"PyUstFjZ7/CRH+7LWeLawk8QOFpgNoGuo+6NhkCqj3f4yN5t2qH7WzapdnoHwrzzvCzAAHHit+NuIF9d",
+	"CwKscp0XBaqAgjHPuThIMM6W98eWwyrxctsj3+Xt9vgrDwBsxeRzjciYp8QLxeduDp8Fi7zb8v7kbKK1",
+	"1uEs73pN7YApns8JI3GRFFDdUvvNwA7kXV0MxDxYDLFgW4e6hYnM2UvlJfOeTUoK29Sa8h6fYjGY8ZT4",
+	"MUS72dG0sPfsjAQLOTCrVLm2YwFQbFigIbD1EDHySCLFZ/ldXrE8M1aiOW7J7zVYJPl8vXR6pMl6z+g7",
+	"nQsmpilhkRLsb9x/WZ2ReFl6OggDODGPghf3e9ehnv5zqUBoh+lTiPDSV0V/1XboVQnfYFTmAnWEhRJf",
+	"ujMoGJExCkfG0H473F1th80rFeT00LM3cyvV0OtQg8DloecA31xi4W3SrErz6HxN3RF7HCO1V7XVslf1",
+	"j14t53L09g4fPu6H/YMnF09O9p2Pl/5NM8AOjNe/nBUkhiY6ODKjBDEU3Njra5Us93KJKZ+val3/8oGJ",
+	"fHSECJ2bU047u+5xGk3pmVXfyoUGy+x1X+KlMH4EF2QUbqRUhwtjSHA3AaeMLIz24U+4NG42z9mft61D",
+	"8m3HNqN+RBKbA1jh2muX163Eycn88atP1H/vPBk8LH/0r4cfr7xz7ID2x+mmapfvZTKmLK9Y7t7o5vOE",
+	"EjGQ3L1qhM7SmfWKgAEMaHebI7VM+vPv/fSzH/+PTz76zqc//I+f/vbPzt//sGWV4ENTuUx7pF2EviLm",
+	"9JPf/vD8+//t/Hs/1c3OuTBT7YM1dM4FwIR/6/+cf/zBs1/84fm3/ka/EbiUNPMUhKm3z/QtTx08qb5V",
+	"G8JCcFmHkmy5YaFgljdv393TQu7Kk9IB6AERd5Zn/ekBy+xov+W95y7Fm1ppV5wPgJB4lBBt+cGnBDFu",
+	"AS1HmURRQnBqsINWN1nOEy1POFeS+G5hG2FKG7HSoucckKFEj8eb12CrceXX4xgUnLkSJDjjcGW2l9kQ",
+	"YRERFpdp7xYpsXxdl42kkUsgWjlJSOS/07gboNrQy2SGWUwA/USJ25REPI0FiM0IM8jgIJpD6qq4lTZT",
+	"G/51nnducI3vPVAPQnI8lTViH9s6YDp5/1jNasYZWebZDLlCY5Of7IETIsysk1vfa3Zb1ywXEW042D6+",
+	"00rTjpgJSwdKfrfNXy6NuRABBUOWV7282Zwd4Eioblp65TzbDPtuY7G6pchzkcB8YGU7kGZl5bFXL7c8",
+	"m8TYc9RhENnAaqGBEgqRMtLJjBpU2FGVXG0I77338G2tjg4ePu6F12oytX0aUCtUr5IgNUSrxmo3J2Q4",
+	"QrSZbGVJ2VQ2+3mJPrdkTMvaaZvJn6rnvUGEtNjKuwgIq2q7mweFVVraCLPE0cF2rj19KUTJLvbvF7Vn",
+	"/4Xs0XaFo3C3TN3K7m2dMP+keWPcI3OTn+JcK8eYJhBZdOBEGfXCQGMkCRiv9uzmx4ZTn4k8moPCiiQY",
+	"lNXJpCGIBCrdnbpUj1KTtZhw/YPeyk0rH7GnFi9ACYVWUbTRehrybwE1kY0ynJso8ART1tK5U4vJd08r",
+	"3FVEPoQT9Xkydc5kPYqR9rXRtOJdW+NVsetR7fs+L4q6GNLYC0DrLDK9ZzRP+LIGaxD67LSl9tSckU5Q",
+	"hD5IOAHp23p93QAwO/ta8X8/Z2h/UILfvLRI1V0ux+PNx94+hMFeQet9irnHFmIscGRLy3QL6jYFe5sC",
+	"JFaEX51NgY/R0BbGHoIaORQkSokcWh8tTqEOy4IhyQF1K8eGLCpd5fhueQxENkogHs8xxzj1t3UX3iCG",
+	"kvpe5wsUxUY6RkNL4aFayjnhc2Md0SBPFKCx6Clxx+fYzTzQfc4K1Y/xgddZ+Xt8kevkKbFl5o/QUAnG",
+	"IcJIt3KMhvpyO8yvucAfELtDJ+ofLPKnzU12ybMCytQIkJRnLD5hVB6jIVyOh1DJCc/UnVnXcuof7F/t",
+	"nQQhOsm9L/qHm3e+fhI8GR6jobq+qZEkPMIJIHxYL+vQWsou99WD5igeInX2qAGDFnV8woZaNxpC/pH6",
+	"SydUqFFliaSD/GeGQJwoxtOFP4Z5nv8QVpWC+cLWscq9vFA2yi6fMemZcKwwgJmDS0mH0BiFwWps6gln",
+	"FHA5ttgCtev7ZvnQbp+85d7LZpmQaJwlY5qgEVlyHa1FU6T6XI24n+FHdTkq6s4sZM4reoFtMkLJvQOM",
+	"FOMqMvCVgzbwWYPE/O5oeVdbZNHOaE1IRULw5z5sypxhVwL2pzjFkVQyS3EV6CehYVHzlcsaJXyAq210",
+	"W3uFXoXZSskkS3CKyKN5SoTG2Lr3ysGlHGhoAVkUakQ7ARHyaozdrj+G/9aSv1Hbbc1FNS2tctWW4ymx",
+	"x5rVbR6Ps9rrl2uDAFDnXudhJq1HutFTF0QuRKq9NdQ1ugVJ9688mieYdhVuNxx9Rp2xhIKYtojZodpi",
+	"KSGwmYdOdv/Qk4jaMYTrC4cXWAMg49e5crIy7Mfw2mAKCcFnnUwOqod7OtnMV3hI38oa0HJtUsOYSmHQ",
+	"Cs2QtFoCksvnQKiigJje8sXL51NPwALg2XXumz8DMScsHgBQAjrJer3L5Cuo3+v1HN/iA/gRHixyYZ33",
+	"gjBQa4IlT9W1NoCoMIBVSCCxF1SIiYT/ANazGKgNZv7iUn8qJmCVD20rUFrVapyBPl0GMESxbclPo+Ia",
+	"BFxiTzMo76n/rmCza5VD4+wKvESEqcuovxCvx8TVGIzprFRVWugzLmefEOB8zYm3BXZ+BTrf21p97cti",
+	"9bvM0hqPVt1Ixki0XnyY/FvjnbGW1mIsDTtCbG9nLXZXbeHJrs0V1TBaFSezndTP9avra+J6z6RXNj+D",
+	"nseZUjPzuzgV2uzpKXRRV3aLSk+FyEZO3n7W61k9F/buWzneUP3i38tzpB2JMuUwfYMnzMGgEBwFL2AW",
+	"v9ADW4JimLeD/sH1w/1eD5qHUXrPipNAnRYnwaqINv34rM55r15LI9xxxupOU3DgvVs30bXDXt9frpaQ",
+	"msuSW22DSm3ASD1Z21W0aEa6MYBdRu91bbxGRlcW2hImtDdyTUQzxfqFLmBlXAu0YfS33fPegpmolVuQ",
+	"0UngHPQWUSQ/5KP8i5oDnjLAGJMD6o4Oxv7kYRiMMxZZhDtTigLCVGFG2SwIA3ym7ZFMX9iAqVMBagPW",
+	"eCB2cHdNTqd6kGCRQYHit13TktjXt+GywUnsq+MEdomZlfvjKtuuFQ9l1W1B5RTqHth5QvUbLE5NfVrO",
+	"NKRrB3Px2iPFIeeKYpCD92MGZnjApTTXGwtfrs1hlnrdOLxGlXjLZrioeSIq/CV38vXyvj4U2WwYoiE+",
+	"m6h/ZpQZw+kMPxqC1Y+PizSFoWfFh93mUqPI+PULq1gUxHcm1EIGv5nb+LcvHtBvKM8aBrd01Z5oWba2",
+	"raRGZTgZzJQ0LsXp1AILmDcYH9jU6pYvdsUI4OmahA4D0EvifOiVfAwLKgxAGsYmpiQoz2RLBIWii+5z",
+	"TcmcYJm/VYsCUI3e9r1WUKKcyV8hQVhay7rhe9fPx7FfJSz2HcvDjJ0yvmBDQLnVsgWKSXOJJE/iYwS3",
+	"UJ04qzG28AIvNS7ulMNbOlgG3nUdBzONxjEm5g+djanuANCj15wMOq0ublpfPNV4CnSotK6IYmtumcBq",
+	"zSA01YhVOIWw6pnHrmL8PatXSafega/obA4N30Jn/T08ovL+FKeeOb3OHEvVGfFW7qrU8TYnofNX0L96",
+	"FfS5UqqPuVybGlX9gxwYOAAiedIq84bXwmTAFb5ouG6nCrhTJJTlmYyzLsXN2tfDssqHGb6P+X+P4ESb",
+	"NKumBhKdbmNjeAVHU8C+CNGQnw4RbIoVPymVXvtBUYnY7hh+CttDXVOWfpzKltV9f4+SFKfRtIrEbM6p",
+	"t9WizRVFeu2jDA4sbPiR4/4zetfTH//s/MP//uwv//npP/zZs+/+/fn7f//0R9/+7Ad/cv7Nvz1//yNI",
+	"HjId9tt3eNjY4Wf/9INPPv5T1eE3Pyx1GAbqMsDkoP3klFI7x2qIb7d7QdE9zVgEOco1cJ3dzA75qt3h",
+	"sTeoQI+vuuNu2Topks91bShi/LnLAsS8pEZ1LJ9emugaY6iuReWkRqmRqDukdoq3MILCBMPcBlJ0u5bJ",
+	"75iAhTLtDcNVx9tDRtmXfL6/TT7yNkVTVo+Ugl0f+0sNlEe9QSSEUXoN8r+mjo+st2eekKfREkpW9XsH",
+	"VzaERNBB0MFR/9CbYbMK41g+yRxdaZC39aJSNiIeQ4BRkMnx3nUTDAM9OWSKxFnbgKqoDwOe4fncBC7p",
+	"k2UwowzwIczHyNZItL6OclpdGUO/DMQQmyTIlC9M/aVy7l1xNgQiiyJCYuIscumSq86LHEegl8eXu3/X",
+	"kblfyuG9soo1vPTWCrxP38t1lozNcQQShiZt0/3LaAvNaAR2sVtdMnaed+zhunqgOyiXCC5rZ4lsQY8c",
+	"jBYLZFTglhQreLyh9BPs3Ffs0+rNNOWNxsuv8dEr8NyTYu+0IrZ9pFBg1DbzqfUtReo7fNTWw+luz7a6",
+	"mwe/YaL0fLhLD0AZdCeTknEGV6wFTv23Fb1/V1KLsMRI/QT2ZiQ4GuO0bchibu3zIoFloh0P3NfPtgzj",
+	"1e8Ucby1uCT31KTgrgXVQXECmqo++ltOMJdPjzs8/bll3Ou19U3VmKthGc3Oh3uxGVFoKnCCfo+RasUk",
+	"s22ZrGTRNmz+smnOEQIF7+c8UYHd0ILbsGchQQviu4uc73mfrOuWvKT5aKOcJVcGrywELEIRJ6ymT2In",
+	"GEqtC8TBsQwnKCVnhGVEHHuy+TOWECHAsFFN6oGSi5f9iTyuAC7qDVh9w8oL+3ky6l/vXe55JUYhMot2",
+	"tG7SJEJbCLzuxkf3/av6DferfmuZ6c1JdB+1CYoQRmZvJ3b3wFUZ2kKRDUJDMSfiCMzaKV+oG7WWxzG6",
+	"6KziJbAyWIPQ6m5sL8sLyesBgFoKSWZF9Tal7ahJEAFl445hlNQEAMPJjjIWw6WI6gyz5lqVmwIfdBfx",
+	"VezrisSxjFa/w19xtkMX5jdvW53ERbHR2RIjHA9MXGrEk2zGCqCXPH3CAWLWjoMYL4+RICxGX//617++",
+	"99prey+/rJgCM3AtXr58+dBA/gVhkFBGgqP+i2EABfd1Hjyx2k9LcD47Nm8IO/x2QaApwTFJHXcksweK",
+	"ExeUG4q6RtDreVQH8Cp1zYkJQZyhBZR1sF2PyIQyIxr1CKEQonqv31ZFyQnnrWDHF1oWoyGQVduVzdY9",
+	"NrBpSgYMzS4duiZdd8vqVdE7tsyPNbdcoEm+Os5A22QBOLz5HNBx3J2xDTiObue5TWAHY7+/YhR11ZeE",
+	"Y6MDvZuRjJgShswoQ85VudBpMItIktRgczpi0e3R8cqULtveJpg6CF4yRa+81n2w7I8wiwW6+Mk//jGg",
+	"aX72wa/Of//9Tz76T/ZT6dvvAPLmpdBWdL9j8C/RS1lKcKYaVYSiQtIIzOs3p5RhXZ5BoCnPBIHwgn0E",
+	"VTxOmPaGQAkofUpRUZTCtsex5AaauZxBkPAFFPFYkHQwo3EMzpz8j2w+d78HyE4/nUp1if3CM8FC0DHV",
+	"cJ+QcFOq0Dw8QhpH9MWrV/YOev0XlZy/ff/2TXSPnO2jK/toOBlJ9evQVfXcyo6mALea/807cEyAee0Y",
+	"kUQQNKSCRkNXCpn2IKKRRt6ZfY2PVo6zzFTnFhEH1j+80us9aWf4amekMrgx2jwOvQzSTPsJ+SQFKPre",
+	"/hXHkOTuk26InXEJsbPoy71rXfaEcXYz8+Qkq9Nu28DQ+/2Fsa7vYK/hq4GcGxiNultWKKNi2rGXjqZo",
+	"n6fSMIPPzV3kJntTNwr3t5A4lRsAlzebK77GR4WtojsK5rYgIcYYnl+jc3qV8C41a9YA7/mUiXzdnwfg",
+	"89f46DkoAEoIbnP6F4zgHMS7OeRf8+W41tob1DkkCcNMXhBl64E/QDGv71sTUwYQxGiGlyjm3WKZRF1m",
+	"5wPb7AWBhiIb+dEq9SQaJmjvpqtv0xkZvMcZaWhAPYfUc+ji7Rt3blxqAS2bbywzwpyIoQt5WQzAx+Sv",
+	"ETnl8Y03bq4u7Qx+aq5/bKt766ZKgQerorImScmKyGouh27StlgzgZRGHsZ5HWJpkiSvoy7QxTmmcYgk",
+	"BwT6EBmcfqW92OIz8SWwgs3xErDtw5q0QTd6Kl9CRWSj8TlRJqa6jRsoVcSb9K7vH1z1hpuoHgYJlmRg",
+	"WgiOrrnfQtrcNRMLWkRGwdRzpLnLJkh0YObj/nywd9DLf/a8rvQp+F0S+7q2ZHE2AJ4qfzknbOCJqOnV",
+	"hdPAC0UTvTDgZySNM9KtFfNOqaF8Niay5rL71TLKi89cOXB+0F8dKP6TWcrsu337hRjklVLzYV27sn/o",
+	"Xz039cd94/LBlf0X/a9ACK59ZdWJ6OOjVuFFHkbymIbVAznXrxRZMsHeLQL8Kgza1JPabHA542MkeYyX",
+	"IZQR06sKMBorY9HZf/6IA89maAF1vLJDWr/TuaPSXlrFyjZEAfcnZWicJYkBgy+FPrnBoCubsV2ro6UJ",
+	"7FN0NhnQntbLu7oVv8E7ak/WAd4TnCaUCGm71oY2LghSr65Ut/NC2JeFR+2UGZelaYcFa6XqR81taUxS",
+	"J/SRmfzSXBlCjKdgeWNxCcLQJdSK7GpHqxXxtbJh5oQVu6VwGao5aEB9vW9q4R9LkrA2xvAYvAxKzgG+",
+	"p87vgADVpoYdeboScKPljT4sR0QuiJqLG4Ccb+4RSfgCyQVvG4NcDSCueo6XBi8ES4MGoOZj3/LPqSz4",
+	"V/Fm4BRQDJMrFOvacc6LVqxQPTFa3TjM2w9rb+wjnk2migRC6IDKCM+UMhOd7q+cOX4wb9NCbvhZFr6Z",
+	"Tby0FY6srmR5SGElhba0QlVCe2RhVeJWBUdZwHm248rG9mqgbr07zwXJie5fqWiJEhydGuHeJlDE5inv",
+	"JIiuHoF2QehkKlsE5pt7vx5XkQhi3nfj8tdQLs++9mQZrYfO3UnObuvJ1szSOzPYmB1hDpiFKrGgszUB",
+	"60H/4HD/0K8Q10WiV0F7IzrDSZjLSAiXx0pHYEs0T3BEhDWZ5z7/KS5H0BfDcP3lZQ/s3r/JcfqvlmD7",
+	"r/hR+8M1BoXb919HVw76L6KIx6Q8Eh3Y2C4KoYpIaTd/3rFvPe+QR/Kuo3mvmmj9Lm9tu9BuAgsvlJ+A",
+	"St9QOsmULyDxQwkr//nXcGsOA6VTLb07oq+4qd9DEdyA1YJC/ZV8EKbeMFMakVUoplRYnbCVTuvt+LDU",
+	"MZVb9zQjMfWlNN1maIqTsfXX7qg/T+39yG+BuKMaSuh7tfgbdWJsYvPOaw5vgWl8bArHRzyNcxCylWSc",
+	"ptRoLbd0f/4prNTDwZmceqq4jXispM1n3/j9Z7/63+ff/t6zX3x4/s1vnb///U9/8rNP/vmn/+9vv/vJ",
+	"R9979le///Tb/+XT//rrZ7/4cRC2LK2zQVm3NpUB+rjs4ZmTiOJkYCpOKalBGQSu6Z21ZbkeSzXfUb9I",
+	"uYS6FXBL9R5FmrorWnqCKYPs6GOTB0QYpGadnLD9NaG+HYN3uyHj7DC4X3Gf1Uny+O6626O6MNpcdUl0",
+	"rfRW4sOu8wp14Xt1GyQCYpFW1sdJr/yCKxdVYhrLofBG9wKeyacXWhbsFnGolmCjeEPLsRWQ3eagOcsY",
+	"7S46BYs8dECLgwlhJMWJh3E6scN6lO7KmsCM62j4b82srONlVdwIntga01MqJIeinfOUqycB/8dMyeeA",
+	"UT08B5cUnA7b+KT0uLtDw23NXBtKnSrzNMK9FczkYZ4VRmku1OfPDMsVSHW5GfMk4YuaukZKxRtEWSp8",
+	"Z5Fbkk8/M8zhAbVuiCel2nz6UiVyM/Cqj8tvQLiRJBaR+RjQWg2EKzz+FfIIRxIyPYdESDrDkgxbXoOh",
+	"gQEVA/tiPc10Z4DSitEkI0K0yJ5bW0PQGBer6pLOZYqz1jc188Yc65O0zSvt0r02UKRyq712MmU+R1Ab",
+	"ZatnlC3rOgxGmJ3qAs9jDXyLaexxQhXQqEfB7Ttv7hnF64qbwAWEKsWRtZvioR6SN4froFei3TrFrrS+",
+	"rSx6lQVulwv+BWhuzmJ77abWUqvZIK/2rRQvqi8makqOST3VJmi0mNLEFmZjXB6jHrhI6azG4Fo4CRpP",
+	"67bJTO1c1noHF/7qnCvrFE5ztUw0Hu4cp9JBu1OTVpKZsgmAQWMat1JIHabfOEvJTMVJU6psjxZEe746",
+	"bWXAVSU3jygyzBK6O7G8x1zO7qb9GipuViToixEMHfbK9pugG+tuU5bQt6prVmgXtV/s+b15zZcy6bxw",
+	"7FoIzsGAE6Uk1p+VNI3AexFqGap4NS1hxOuShREWUzAwR1MMrmlFoYTqP6pnqm5/bZV+M+LncHfYltoP",
+	"3dFvUFtn693Z1RHXUCplw53cdsVKe/phm5tL/a5vfLeDFNgAm7p8tK3sMuOYOwIfv6uQgMJSdY8fw6FN",
+	"cXKUP6u+yBGaTGvuVuRzwjT+iXrP6K6FR9C/z6Cuw8sQU+pz5qs7kBICRRI7HyN1WbUFMYYVl8+IpnJq",
+	"SnbD5r38opIOCWExToOjIMkYTm0h8v5VqEqgSH7d3AEdVftwDyLNBE9wqpPDjoL+4fXr+S9LoppUXz0J",
+	"AxJnkTFoByMcTUkCNqWJQb8qwKgAjJEICUiDz77790EYfPqD35z/8peKQPOcRUzQbsKzFB784P3Pfvyf",
+	"1bO//LtPf/CP6lkhl+DL+fTn3/j0478CnqhYAxxarNsFL9nnytNoKKudP/ikmOX6VwwSmNJOIXVlMMLN",
+	"Vgcny+VJiXhdUIF5FGVzXFuYtEJ1v7jU+7Am1lYzI0roqYF4PiXLI1PJAHI9UEIF+CnVN8KTDODd0dBq",
+	"OzFeHthrJJ2Q2OKmjZbmr2Ok5IouLiqsdaJm97TbNKU98Lkx+3rebifrLZdr8OJWJ09pM7TrxdkWbU6T",
+	"YuO0a95uoTZtVzZZuw7c7dauE9+G7Fi2zq25V9tnzWZe31XzcV7Z+u3UBuelDau9FVHgq+q5rdOWh0uu",
+	"D9gqXNN5gTcDIquhKlP6XqWIVX2YWN61RuZvqwKWXxvMSdo97JayedYyD2tNNK23cphOjLfubqNJHCEf",
+	"SCa6+OhSiBaEnIqB5INS1Cq6KAfFr3wkSHpGYnTxwSUdlTtaoig5QzMek8RW3X9kQK1RL0QzgtnAdAqE",
+	"8uaEgRrSlnqlMAvFzgOc0DPiLbHDIlIACeT6lJA0SfRda9NYinkV19TbNR8jxgte3ZBFq7cgzTTFxEPf",
+	"7qkOsUrkh2s3aHFtzfFF1QoHYZBqvf89knKwyUaVcBhHz22jYTxeITVnxIijbggbu8AFvrpS/fShf4Ph",
+	"Ve1HTHkqoXSYWnYoiaZ24MUh6KzDEA31Ya/+EvQ9/Y3GBR9eOsorQHkUJ6Q1mxN2SpZGzzJKTUpm/Ixo",
+	"Pq7mlKzXo+l7apKvBasq9QpUSd8ph8ptNlFDJZ+7KR8lZFYXtwI2UcAhuXjv1k10eOXqi5c8eLHe0oj3",
+	"peKWYyQWVEZT7Xqqwcsu0vwqGI5AZL2CefJOHhFYQnH0p6J6DqdXzki6NJOC2LjWYOWGVhqH16PIUyZk",
+	"XegYQXMMtSFNNBCUQayvzk+EH/Xw32Um6gSQM7A4pWwC7r4pSeb76xNOV4f0ew8e3EX6Ab9NX1KZkMZ3",
+	"1cIsbJXQWhyWal0X8HsCPYiuI2XrBFXDAV+Ya7qLF3JjMuNyMOYZa8Z4NDAueiIuMlQpYbREdL/AdZbe",
+	"Ay+uS8D6KZUXiDW1GSrB12Oy6JYAuW63ddpd5dqlmMU6qDyvK2sH7m10jlM8I96aFmrS72YkXYaa6YE9",
+	"AVQlf8nfZF2RjK/df/0OMr9qQXTtsNe/hCgzuK5m9S4INOKxPyM1zeo4GUrdG/2rqLOM1Av2gLAFNQQa",
+	"pfyUsOYoveaE5Lspj7NoBVE0hRtR8MnH3z//f34GxmNJJjxdBkfB+X/+s/M//ekLT7/7B8++8XctI/Fa",
+	"+XmNU9WACKuuv/eB7kV3ifo9dP7db4LcpxFpmzV3mqkPr9/ae/ne7bt7/Z7r/8WR1BqRqXn16Z//52Dr",
+	"eD1DPB82UU5FnyCS0yNUJe5OwvAqtdU3dYTW4+Pa5WiXlKIWZHPnpObXwjlpi1Z5ta53M8wklUuNLOI/",
+	"GZ6vq1JRI4f/Lc6FLo5GTZHNIu0sq3a0RriM3FF7ri/0f9AmCssyYcdeN2LRjkTZkoHXluZvyNovmGgN",
+	"hzwPT505Xbby1NnRbxDr1469Gy1g7dm9salu7N/Y3LbbYeeeyC/f1tnETWhYLpP/l+G+9Az3pWSdeySp",
+	"Sd3ZSIGjKYnaeBxtty/nL7QMXK4M28Ywz4vbQSsx78/kLIZftNgI0+QbkQtpOp+kOCYDPoYySxERgqdL",
+	"/VHQGU1wTdRKudmdBP9UlnyLIKASlzqzze8pKZHQTM3UxjQhL2FBI491II5TIryOkgdTk5+C+r1eazvU",
+	"Dd2g3zbAJI7kAC7LO+vwpm71rmp0Ta+77s/blTEBtc2OBsnJ5XriH/RCpIP+AaTExppABJZoPepWiRX5",
+	"+FfWKnQYxSGpHX4N1wLfkSk+o2BD9uWyMlMwul2xnaIql4f6U575TKqv8ggnCH4M0bA3RJKj4cHlYWvS",
+	"re91VoBCrT26zGNgnNLwLzrkalezhwJhu2psQcipH+5i2NcZHK9xBulxHA1f1N/cz5hJd916AKvQXEC7",
+	"NVx2txQgVmEzrTVR3zZ7aWmAl1MTbF2k9mpVa0dcsmH0zcbhNS+BfyfsFEeTn8K74aIn9at1v1Bb7FE2",
+	"guMpDEa5uHBn74FlWzng3rRIcOXVB+zT9jO6rx6/n81mOF16q2rhSfvGrJx/gP0VuihJ2zf2gJIUTPy1",
+	"Qa6r5DZu2lvUhxbC2Rl4BP3VPbuWCh3jGU389XgSPhkk9JQkdMp53DIeIbfG7zawIQ0RTuZTHCIcotGx",
+	"2hnFVyJEIyKxd2+Y6IOuZKlESohNbIOGtCWarFC1XJh0ZbSekYQOC/hE671br70FsCOi43V33ARda26G",
+	"9eC1s61bSLdsoVoVNggDdYeY+SmldHwS33TUv8rN4QsvT7cGObfWIOjeTt0QgM8DU+GgLaaCcf/ohIO2",
+	"8NfbVaJU2pSuFRsc9PqHe70X90po2tlI0JhiSKfe0in0xcEneCqk4BmBWihoxOUUEaZ95M0OH4PgsQqV",
+	"Z9eo0Rbh7JWC2C2yFNqUTbFcnNfG+hLhKBiHv62q3MWfY6e1kUPHLlnlZkTGEgHmptZ5yRlhEo2Jdqp3",
+	"dcHApAZdmfPzXHt/tMXqONeR+2XXxrYCtCIISs2DOg/ryNLSqNK2OveIZzoqy/yss+slN3hseSJIJidc",
+	"g2ZDDLK/hkoxuufgu9nanvWwNP7u3hvLy9uarGs5bwPzbonv6nHF9arnAaRU6NK/RQip5QNdWlYj2hdn",
+	"DVyHUpAc5k9IW83m84RqxKRsCf+S2TzhpT+hzIctMWJSjZhpKalU63XZTGZpVR3AkfSANXmQlOuDL0ZY",
+	"eLGX69/wwhFUUuo/N1yn3sg8m1fi7jR2U78qDGzYgVIEHirKYwH8cf7dbz77n9/89C9+9fR7P8mxJokP",
+	"vGAzRIJVhAG9hD7kKA3/ReIyCnDBEh1RZysr/aUBJmj7WEfRqBbutiQz323fLvdjX1Cls+JtjsKumfc+",
+	"HaUhG94dU1hAF7oLWhT91gzV6LzRBNoi9719SsSGC3ebzTNZjeburVtM5xi62kJLqiz1qlaegLka4MkZ",
+	"lwijcSazFADKjw34RaUiZjO6YM1CAKeueoS6Udpf1U7NBMCuL+hKdf4I3kIgPu6cv2Aqx+VN5Dz6cO18",
+	"9QJ34z07xdx4cLVkPOg3TY08ipJM0DPymn1FKxbrzRPmf12sFFWa1JNiFw5Oox1s7te8lyUrKGb5mwXG",
+	"Ktip9GL5tZQsITZpoFuuJyhmc8LnCYFoZ7WjjhEugvhtYO1MowejCZHC0eSM1lbJQfOKhZVRvzdt8diT",
+	"Gqrdr63nCFMaEV3oFIo2goqmZzJKCT7VE0izpKRxjhIena6rtQrd1lW3UZoDFWhKkhjZqOcsIcdoaA8V",
+	"gMWypGaxqV9HiUA4oaeloTheSJ1cARygTTh1I3uT8trIis7lm9oGe+cR3nbEDlKPrV0HgdopwbFAUNsS",
+	"JwbzuGMcuPplXe0f9XvrO7fDPWs3uMtpKxZR06EZdMfSnfcyBp6W1eUalaOkHZHaVcerxxxfUzRovYAt",
+	"q0i6mVAPed0sn8c13RJ4m2v6fZwQ8dWUZ/PKHfCULIurCSQFli9DBwfXevv9mjo6UAMjOOofFNpQW1Q6",
+	"oQZU7unyYW3FHsD3D44ur5pdT8myFoErhH0LefoIC1ugWH8rTjMo5+EkZRhDT1jyGuv65oIjznKZMOap",
+	"TmGZYl3zYn9dNH1FvlI51ZVCB6PlV0yXRwjrkRiMWoFgLdEUn9W0TTqUCzGrVFvGQ6dQCz4jBo5M57/B",
+	"IFtiK5p5eHPJvDN2i4LqueqVqOTf1gkEl9vaBXxbdmv1tGG3dbUtjoELrJtdH4R5dAJMy+pum6T0mjWz",
+	"I7HjdyauecAnqoqtvlIzX0NWFOdzDNBQ9lsncs9Gp1ZDXNRvOtQnMHEqRVKD70CHsVgf/CrIecpnrW7J",
+	"lnsaXf6lqXe+PDpC0ufjb1OZpdJEmrEIezP2LNSoBvpXKuuMp8TWEJZTzBBmYkHSUl6cCyrNpFZ5ukHS",
+	"56QMNfltQ4UFwBZGKQbv5TL/mY/FgI9bremoCKQ2V7Gmixjkb7JWwDwwulec5z9HbIUFrgFX0KnIWELt",
+	"AJSOZ0fIpMcDykKIyqALcM7MCYvRRQcXYEFZzBeXjnVW5wDLQUrF6RGALIDQmWYpM0caxMfkOOfvcKg1",
+	"X3pw93gPSgqqLjZFejDn90YOdFjllbo0/szLGAkyUZJMDzkdz7wHK6AaDBynoScOJGsPkulNXdOBmKE6",
+	"PEZ4RBMqlxoP1a2b4lZz2Z3Wq6idRw9YpRdGaTZkaHZwlRL5tMMCbsLdj7Ui4ibcRrte5mk0NZj9OVtT",
+	"phYu0rJSo/eXRY8BQvKAp4F+o+aDxvQRaYezOjN3zbwMuw7PhgY8R101zlG9XUuTV8qCrHIoggXWo31o",
+	"ARKiMWznmZ7VCDahrilkbuNMpnQEaPHHNtc4g1IyQMxslosp50mxf8Ki5OzIPPyVHEVnoL/4XRRTASmW",
+	"LqZIiFIO5e1QfnvW3HtBoBllPEWKtY6RwSUJT9gqLgm6yLh0Wr8UWiiUAeglWi7a3wcpFIlUPyRLJAA+",
+	"OM9y12UYUj7bP2EVaWmnpSTV71qZ2Wbwii5acNom+mgPzfPxl1oR9BGU8J/hRBw7D6GvWBKg33W+HtCx",
+	"/nb/hNnfqdBAHoV2rEPGzFUDpkzBQ31xNBmwUWwq7/VBqjkQgbbwJTYSPz9sLmlgkPYhlLe0S8CnEZFH",
+	"XgvSEjA0oOw7YZKwiKyCarQqs1V1+6v+wnyH1O6vW7lXrLVBwtkLLTWB2mTpzesYu1XFukp2k2BcX/K4",
+	"OCxdG+1YaYBRcgaKfQYm2tLW8Wv1qqld2J23s2uYgbwGQESVQDd76mgxrqX3k7ZFhZQckAN7zjd6ZmNT",
+	"KwgsKZqWNlwNPlR0in4evHb+8//x9Fsffvqbbz37+G8++c2H59/4rY0M1eLfJ/SCo95+r18E6QYzLQcg",
+	"KsCVm8FR/+BJx6i2g9WoNkvIxmXUB/3GTt8yzf12U5YrAU4JUFOiyynA0xycuSudc0VbrFT/xFSQGI2W",
+	"SjBPMdNirwj99bvS6lEYcs5oHOBd/egXHzOnFcxCa6xqkUZMGQ3UzCg0bNYtjK7Y/Bu5oTfgbMM3bsVA",
+	"vPfeQ/Wf3t7h4OHjXnjt4Mm/2jQeuMRanjTcNnnWG/BI/RVhPdV3dgBoAb6LU2CTILQN+OCLWhs9Ha/r",
+	"0F3Bbper+0SLS7XC4gICOCeEJRreff3+A/TCWf8FuHDtaQTHoanBY0ptj41FPSbJBaExqNV1zEVwqiYG",
+	"Zqk6kcwRvcnWiZKz7RqoOUfXJxU0JCUUOTI5HmJ+Dud/zHFKJIcPPjXKntc2PS/v/PK1q41RCdXD3nm9",
+	"f9D49qLIBlnreiryRtRLYIryD7ehxwYW3gTd+YZATgtO5Ski0Ckh81BfpPT1CErRaDN4I49WlfSteXYX",
+	"De6AhxsvH18wT9eMZ0Meb27N4fl23luX+9sAVXTYH02jXbdf5DZW9zrVt7VR06st5LZBPZDaQ/pexrYZ",
+	"fIQTOkpbOQBuOo9udyepd91QKaxxUh2C9m7id9esqehuE2iM6X5BUigNhWKSEFkxV66r8s6omHacY0s7",
+	"9jt81NbkfUrm7UgWYYZGOqDmGIGEt5c5KpHIooiQWIQGLpIwxMiCpOoSqN3iINgZNJijq65SfcMbXd0u",
+	"aeEd2OiSBiSJ13GGQTmHB4+LuDVFC12LRHul0ZLIlvzSDlbna3xUQOrsLpeqIPPqFbF6N7QOiQI7z2xM",
+	"w2w5e5bzZg1NGyOZrWDaLJY5kvQsL4pXrghbjbaQJoqM6Wgz7cwA1i4x/GKKJRR2V6xtYBhWGTsXmqt2",
+	"ErjQXIB33fjiY2ATY4bVkcgbhhxbij2HWKj8FNkqFsoFBqhkxGiylmtYarPx1TUWPgMuevPO13MT7NHV",
+	"/sH+5curCRudHeTlFb5qPTkjIiQa07GcWoem9v8kZ2FefVEnlasHJUcJUWIT/LVK4d13VcVG3/uXzE37",
+	"L9exWiuC3swhgT2Oi+VgDNjDEBRXf0qMwGNK06rPRyBb8aBQi0LUU1xxTXPLi4pOM562Rym/ZQfkDNwH",
+	"pGR6VAK4XmZBoeC8SHtuY0CnjCyOTX2EJOaZRCMysRDe6nk8NijPzcrj1CTArVUb1UPlCa1R3N6acjh/",
+	"zdk7WqJhdbptixOvwdwwM8/vFb57kn4iDwlaQ2BjwjGvtKLcjpWoEoDGujaLdXhFY+zr6nFUrg2owoZ1",
+	"Flgg/aypU03FsVaaFlTYiG52QUBRBirQO1k8qYu16hDykdeMaXcqrs7xYVVzeH3sVFQBR+oMv2Pc08Ku",
+	"5wiLQsbte0K8zQXNVbyMtMoxSXLaenZtlckqbFlWvUrAJMarWBJhXiGo5X71QE6jKT1TkzBa1QgLKqCI",
+	"P5+keD41UENMjV1ndJqTGVLgC6CIzz746/OPPzj/L7//2bd/9clvfwh07gKHIYKjg36vujZPv/2N8x/9",
+	"9flP/vj8oz/45KOPP/noO09//WEQBkQdAUXVrJJWcVlDUJhHyt1fLncP17rEpC+MKUlA5dCR+XyuJvlu",
+	"oXAEpvf8pYH2z8ML6CvoxDxwErRLlj0c9VzHpphiNpli6gC4Q3PaiWnTj6HujlkqpbDTyPmoGGqi2vrs",
+	"D77x7Bcfnr//B+ff+Qu9ME9/9Zvz7/z19igcBb/4kJDsr53uyIbjGuSf5t6X4NknLke21WxNA/o970m6",
+	"RTKt8BecnWG2zENGoLz/FIuWJ1YT5nx5C7SY+ivFCyW+b0BwNOlkVa7fHAXfm1EAkZ558pqOVg8RhrA0",
+	"o7GKo5PgjM5Pgv2O2PpENEfzGxrd1Q8/cXfbmsjiYsTG/yzgVqkDi9XoIfpzjoXwn3t2B1e7uC2FwzY4",
+	"JWiewd1ytERTzOK61qwA8PGi5EgqDocR5o1/CQH99eFpHNnuPKyocGbqCIKcms7aFRKpfGZ0dIS7sseH",
+	"i7iwSrXhVBTTMxqTCpmt0b90ssZkVjpnDaSfLm0rltHU+bUe168i3LrZWOKiMG5jKuZpJb7Juk0gky2b",
+	"a4Bii4M6oWMA5iDpGQVgQqsyRJxJ/Vd9cewNfcAlcMvVTUVjE/mnS3+fkrkMkcgiyF/CSM/hglgF9Wm0",
+	"0zcAhpkV2qzGxHM6INeVaVsHi97veXln+xOngmPTzA1bBJRsGoOw2WnjHgRlK+d6MV/esO2yok3nLxN1",
+	"kzI3Am/OX/szVtaD+cBGK/aYlZDqxkhJOgCKtAlN1YhUztnwsMXUROW2U8DSlHXuQcKXIHLLmvc//8Wz",
+	"X/ww17/tAM09CkydW9laq+uwRYTOioZX7wVcg6NhEi+pWipHtbHHKagQAKuh7qYCniZnJF3aYl2Nlo7y",
+	"ncyjWLGiQTAwgFklf6s2KhEprWRlBLW6SuFuWyXGO3yUYxnosqVWb2ATZ3DaEohguzNHc3Xz2hnkriLa",
+	"BiuwstRrbJlmqU2gfw1eoc5CwGDYMD4tOy4Tt24yP+Y2/+MoJThW27IIbNd2HtftWonraLLcnRHrUmvr",
+	"M7NJb/WG4xb5pdXaPpFOo3QtKGvCuHP61qeQVNLrffRPz+gZTy+Av4mwctqaYuwZgMm2iqbd4NwEV0R7",
+	"SXQLeringXo8N+OECtmcC2wo96p+GPQHGU2J8JsKdK14/29+vLma7bwWd8D0Uowlp82atX81n+4qU88z",
+	"6clBJDliOEb6KLcH3equyXMnVlEYoN9Ot65apKyqPDGoU0UX6+bPJ8/D9Wh0IpzXtN3cAambeg0Wv9tU",
+	"rK+nZkpbGV0qM3DaajENcRMMDBv4z8vo8TjWkGUzfua/SzobqLx4jYKquC/0Czwm+82qVHkO9wEvFllz",
+	"9aXVzVSbkulZsriaOwPfDuCa0Jj7grWJOLItQcwhICwFR28/DIOM5T/1VpNLnJ5arF9UDHf1aM57XblW",
+	"xyauivFCKhozZ3veqTKHM6/HTfYj+6T7VjHg0CXDmjV7/YykCZ57NOck8Z8FJigNlMIVZI16JQez5dr2",
+	"lM7oOItbtLiRoDXzvccXLWWtHnkI9Gim4w1xasBq2kurU7IsT2OTi3shhQ5KEuigYZLQefO8FL08wFmz",
+	"WQ3usV1Vi12bx46wPTlFkvM8dRMwSay/UY3Gv4Pq2aCuxlLb9ztf+zlL1rMy3H9cHOd2zg9v7IcxCLta",
+	"PPQfWuqvWbvnp87sQo+xKpGnXnmdKhnhTHirtWuIOwDZruKxMYO5bA9cCO2x384IZuoGzMfa2k2lhmrT",
+	"wSNzrEH/QAGO8fJ4RQ8GcEshj0tmcnURsgb649U7konPBWEI1yWEFzpezyozMBuDqzbQYh6AeyBI3Ki7",
+	"ZSfAhLMatafjWdkRYS0mEY1JbDB2PEGFfDbHKRU5pIl+3mNOiKm/kDuBukmea8stiP0d8xQi1Cib+L1H",
+	"YJwf+C15D3LIexhcotPxqWM7dyBy941vpZubjkcQXdHt+mMYqSYUZu3N0H01Fy6WhnYDOXC9BXuUx7pW",
+	"6nTPllvvX/+/noBNNf8Nzfk7srXfzb0CVnJN6WQ6sHGM85SLOdFVAq0lGh4oInrUD4vS51jtEB2BQxZw",
+	"GJIB7JM1DsK7KTmjZFFv0WqrKoiqSb19Fcfa0l4rblXtGzjWsfmFvRJeAHNl61hKM/0H0FXb0o4aFg7m",
+	"+XDt0iqStlN3y1N8hcLROtS8PYQSdCkhcO4OHYYfepBzH81N9HIn+r+iXhM1kaTPYVcWbJS7vVZjwDyB",
+	"NJIjMeWL/TZlqtbnfLmMUZ9rXRkQnUx1cLgBRGhdlO4m+Mo9tK89FvUe8P6UMUjMiTcJuTDN5gefveHl",
+	"ba7h+JrqgVBRo8YVYAJ4QXXAQiLOorZ3266SiTiOkTb2Oft4NXC2jRCcExYPWsEW+j0TrqQx5CsHd7o9",
+	"eFeEZ2lEbhrESH/YT1WrXnB2hIZqegA0jRniLKEMNMRZiIbqqFJayNCxcadohtNTonR+/WOIhmIpJJkN",
+	"8xuC/oz4+IQteZaKIqyCIZ6oq+3Ne6+FaCinNI0Hc5zK5dAyRowlhvqCZM5TKTSCUq7kk5HQar6NHxE8",
+	"ohpCsWgrr/QCP+D4THGmMQCdUQGJAuTRlI6oraM95Yw4KJtkhiHuVpEBGtMzVU/AzNQumanhrQ1buS/x",
+	"hLzGddyYpxRMJkh6lFA1RLc+S+/yg96Vo97Vo961f59rn0cBnlOLI3mUawmBUw/l05/90ycf/+H5P/zq",
+	"/OO/Ov+Tb53/yXcBYFK9qgtedyloMuNnJC4xjL+uSZf4SP89FGKmaDRFC7w8QkM8p8MQDUdKX1Z/aDoP",
+	"j9HQFCnXZXOFoq0wzAQInmBUmVK1hP58E4uAWrkGFzDDhQsZWncvlwnBsaOc6cuAjiordK+EC+llhDU1",
+	"TNT6tDuvgZtWYyG4Zh/ndgJk9koIy4/PwwSS74WtjCAFkr6vUmRtLEqreJKakmYP8GSLyo4iOLpyUNVi",
+	"Pvuj7336B//w6W9+9fQ7/yuwiLut4K9I6/JLh3jsRpSf0XkR0vLsV78+//k/7aAMI0988uN30nQyGY2O",
+	"C2TrC8KE2mkLhnd7fv4h1xFO0yWi8riwJjEiUMzZBYkgdHFH4djFgu6uplJng+yXNnDX1XS6hN4+wJOX",
+	"suR0a6/nPJNfkNezwem5Uw9kZdhrCHiPCLhd7c4RefAlcET+i3AvPsCTzfDTrKB1nGC/83Zv7xDvjW/s",
+	"3Xr4+FoNkk1Xa1wnyeVN3niVqBHqIjpsifRPIYrphEoRogH4vPYqQdXXLld53vX2nZzMH7/6RP33zpPB",
+	"w/LHvYe/u7uQ3XpfU81i+op8mLUKfmd05eplqKfcRl/Ii11ZlJou6oA54o0F0cat5iCXXOh7jprx53ri",
+	"7+pY///Y+/cmOY7zThT+Khn9vicwoGt6egYDkOgJRuwIBCXIJIEFhmacdfNMZVdldyenOrNZmTWNJogI",
+	"ynvktWTKXNm7lm3J9nLXu9YJWdLxrmVyKXn1YQ4GBP86X+FEPk9mXbqruqt7bhhiIhjEdHddsrKe++X3",
+	"5DZjNmuVeqJGnXNstx5KCCRAfpFrRTTtV3TZnJa2zTa5TE49R7oY32B+j3OLX1ohAwMcT6RlEzP+fze2",
+	"X95+pdvwlhVzU/SyqGj+HDoBctSRrq81M7huYcxyBel0EsiRqaRbvSrdXWIl1MgVtV+BLGbJ4ATe5bLv",
+	"r2xbzsEZNy7tcdxwWPUx3uMckL4zt2oWDrxe1ZKYfddM0Jme+/og2emIrlTDh2wowZPpW2ySt8xu8SHb",
+	"/0AKBrCNnG48yHrJNdfmro0v/+6LZx//26Pv/sPRJ5+fQBRgZby3MoCVb+TBFcCKjCIyZDrmgR3bgpBm",
+	"a3ce3CXbW5svX11iINjbgr+fWEwvLQ+YuKKIr+G9+CSIKC9HwHE7PAMGIxOh4wmu5drmjRvrm4RGowFd",
+	"37oK6NMDY5Mgig0unoZhzJRyk2NgDlflULPcq5wptNx9a5d8AB0lwoZPccxNbo7DACLvNGbEjnuouIku",
+	"G574uozt3MnnoSvY2i641hz15PcofU1502cpcwboYDVjJkfOebNid/3fvPvo2nxTYsp9kmMWrweGCSL0",
+	"pDLfaR1e636zMQNr2lq/mZov6/PslzwlO7MLxMbMqisuUKDJJTVnSmrHCXekpX8lJFD9Vs9DyaK4P5ae",
+	"tWtfQdWuQJAZbTzXxDD7hjlWKixlibjChWUqHM7ab1jS4E9rCo5d0bOk91uvRLdqza9xVRgHU9qim0+n",
+	"mH3DiMeA9wc51KGf/YWNeRjWzZ3xSnbGSGomNM/39z79l58cff/Hc86RccgFjSe5U/7yF199hLBGriYj",
+	"jb7YEoAtsESzsozZOOh0/2tNENnlZNC8OpM55SRpHcNU8CWK8oU3xoKhK+Hnnki5ipudmF7Mm+d/chbf",
+	"M4eV4F7NJyavgZffLyTpN7f3WluZeTxFBvUn52oOw/4PKjASq+NN2ZqmL/uACwd2Wij44CrtPTB3rd8i",
+	"nRFKSXcr/Fb5BFXvriAjsmdZ+OZOJJpRIIVjhDQ4ix+kW7OkT1caskV4gZTubDXk70/pK4dNho5QM4gO",
+	"mxb1cgam7PrjWqJyiav3dTb5qn3tcT25WkOOnoMPWgOAQDs0x6w/0/h10OVlnC8mwpIRh5V3XB5Lo7we",
+	"9vVYDhFZ0lYf2ql6kRyzJasQSxNi5zvGKHX2VkgRpyy5kht3AgbedLwhhYRukzx3p/VGiBHjERZZnEwr",
+	"R1eGmnFZ7mqAqBRYoUyay9jBwabosHht1+ITRId5pOsSZ7TWfq1E2TuEcQe3pqAxktrVLU3zhUz9kq2B",
+	"C0jvpHSU1S0noaBWcSFXDI+nL/b0XkfJgw5ZxAW7LfQsyvjQ+UTur8bm1s3mzdZsYPXxVCHm5rW9zRu5",
+	"MKwrrU3LRGvlaG/aHC0ipUJjJ3RoTCOfuxkBDbNNYEynI+lLZgXOKd0E3B6qSchDaMsqgJwJORbllZzp",
+	"PtWa2l+pMgHXcjRigoU4tt+XwseODU1jjR2gdk53bcWZK9CYFVpgsTh3xM3+0zIJBqzYFbKwEiTIiqdL",
+	"rIXS+SR7k1Ha1YpdcYi1A6vIWuL8tIrWajB/iRLVPdy8Pkg8JBOLetSsLiibwTVO24o9EjMNQ3lHdILw",
+	"70JquLim/R33NGir21G3hqt3is9pZ+DCgy4zCbJ0YZr2zf3tDczdSCUaWD2QbCcTpmf8zbt9+pQUd4Rr",
+	"nLtWuoiyhEABQctxnp3phhjqeR5cCJEFr6sSWCjtEaeWKNyLNY9iX22tFzOnPDkbXDLD6hZzC1ehNBWh",
+	"IgL7cEouU4XlVD7WeC+txL7Wahkai2mQVhXBuynPZch6zANA9vZFA63Bi65wwa0IXsGuRRhInNVUZa/m",
+	"iDRnvKVaAgggHcaCrxcsLni7xliWGhsXKLQ7a9q3pnNajFZqA7obn0dcvKCsjxUez/qMj6X0u1Sx/eVO",
+	"mbUFSpz+mShRoVF8oeHwyhK13tbIMLu1jyCsxjjL4qdLPh3VrC+NKdU4+tM/P/qPn248/fgPnn30P6CL",
+	"XrD8WOUnX/zw6Ac/wp/xWLLZIkcff7fhNd5PqNBcT8CKUweJucHd19dfu3/n3vpmy1o3+6OYB4WX1rix",
+	"3bx5vWRhj9+dag2vstTSg2atLMs5+0OmB9Ls7JgFA6r3R4ARoKCHKm22KTXJrCxrHP3gR0+++Icnn//k",
+	"2We/PPriRzljrTSaMUMM84DVl7XFMIC+eMrDbnbkLN3Xutc8E+k4Ffz1sRMifsjQyp+34Nfccbl5jrUf",
+	"kj00/iyN9ivaSupW9ue4sbI9AXjUaNKYEZrHZnQgD835MD9TdQGCUIs/Z6wO6JbG/uBX4Yz6fnImW40n",
+	"VmYtr4TSUGDN+QCkFgoHyzOuKCh3qGU2TfP4IqU2QZguOPix07KLu0ZTclEDPhrZMvR6J1gxM9fgqvl2",
+	"solx1UZWasI8b5WpUzAcuC256XN5EivSTuqwFsXYkuHCbBu/sUKEZEm7J7uZDU7ONIzM7RepH/aZeqq7",
+	"iQ7kkFU1zS0UY6NYdiM2XMhH9rDaRAyLO5GBh/Z+dTYja345oXdZ2OLHJ/HSVhuOePomg52QXrABlgwO",
+	"On5fdNPbVgHfCRlakGdgKdwRo0SfhLlQOmkAFDxAYbFACug8JFyRmPUShWGqpepgvNUJ1siX9FnzYD6t",
+	"01Hxp62uj6F9SyIFCFwAscSYBcb/DqFjFPrSpxMf86l/qorKlemlfzYrm5dOwghYkjNTE2GqpH3FsvZs",
+	"aRnMTC6+MS0Hc4GJKbtzFuduSX8ldWUfVQ96r3019H5Lk1abRejGPj9kotx0L49E7iqbbJNhEiAcXkCj",
+	"iIVZJQcgcwBsR8y1ZuVxfHuBUlm0W3At0nsNKN5bHSS14oWZX1/ifuQe4oqCuXlFm71ixKcNEFQYr1mQ",
+	"YHlgFXhnaVY5XXtqQC7Qxpm4PFWFnKfT6Y63EdWDNJNQCMjszGx3lXyqo1KWZodySt4rLAlK3I+3riJJ",
+	"H4M834HB3rZdUA9ixgBbcUgjnGuOo5lc19CbTuhhY8gsCdcVlTM0voJsPg4HpBuygNTPIxicC+GeUCh4",
+	"JaTF41jP9bZrxo5+t7L3KHs5tS3thV1MeWu43oKdXbzEcvMCpN5N7JbWuXhFxGs3ikAxqh1iLoE4tYQN",
+	"R3qCgTAEegANh1O7DxgbocLD175qTKzKiK54kvM2qutydcG8frcGaeUN8BN/68cyhc1f+1l2czqFOXFl",
+	"CTpRbmbjDhGMhXaOMSWBjGOGSLZFvXW9FmBoLVt84QbXt80rLlXXVn9Qke29l402jxkZUR56RMt98+I9",
+	"Aq+fhTgQ3+VJ8thZIyZCRMcwZ0LhNpzasKSDGLu5DEtARcCM6Ys4bokICyCEpc4CLj2bi1ECtxayoVwH",
+	"lOh4GnJtKjXjQNbShQOKGqx+eQw14z0mApL+dqYW1UZEIbAZ6cYAe3dsdDVXOrI0mxwLnKzkihUAZe/W",
+	"Ib0TKZ2rIIrVY3NvC5wYFL4j47AUSF3GIZE94r/vp/PCtCTdiKYFNKCK3DitwijQsgGcS/djVgk5X0i9",
+	"35OJCP329FAOwnWTwAFa9mGMrd/OtXfAyC6uPdJNNKKNm3NoFMHjqibxI9bT+zLRs6fRKOoIOAxPTzH/",
+	"82N9YfgSqmWZmKVoaQSDjM0FYQTnyBaMUdtDS7h2lSZQPysl5NCKEJHpE2N1RPpwMO4JFwwcbe9VKlig",
+	"N7gGcBwclu6+595eGRHNDJ8vQ/BPaLQ/ZLTkRd4ze5dDYqzhUKPqr8842Qqz4NpcjskvOLvd/Id/M7VH",
+	"ig8/pFNDvhY81uJsBAt5UHyYEX7HwnSPa9wuHqp6K5vaHLvMmbt68Kj2uvP36n4SleiyHEYQHY0iztQ+",
+	"qCeYGgBDWer0n7g2Dy7CRGloyqhRaEJpq1DNmj6weS3pYIoPBo1249kvPzv69GdHf/iXzz79+Mnnf5WF",
+	"CxpPfvOdJ5//1Vef/vro05/ZH6dAihQ7ZDF48I0xhYKn406qD3QlDEh+E+fTlHkfDoHysbdiE+kqRRL2",
+	"ZZUUL7oXANaXDTiTOImYah4Ha7BGfaXZDFdbmXv3i055k6Uj3ap721zgfFbTxqyfRDQm7OEoZsq8brJ2",
+	"//bW1bSfYjyQESOaPSy3qIpAPIVrD6XowyVg+zxCVYD2X3kUN6PRGkTjjj33hHuO2NOQqK1TTB8oe585",
+	"lNsVIaKKwmy1zGagp5GdCs7N+bFyypZLxvPOlr2W7STKmG9Jd/dEQK5WZaxp06QGnS+m15NwR6bU+epe",
+	"SPFCK0U5T10L1pyrmTFRnRBQTTZbGEb5erDdwsdcGZ/sGKy3gFj3Yo5wAvkm6SlEBxz/oQwP1CiM3jIs",
+	"cshlBLO4sRO59kDqPWnMhGGq7Ikl/rqDqd1KZxrv5dD2AknFjjfyMvdopTM0YkYPjDdsGy6WtQoK46/T",
+	"W2WPViF/EvY6L4MXkeIQZrKVi5Y5b+I+GzGai4dgwSoVhB6ymPYZifEAaGYltCsPGWnVfE09OuRRed4/",
+	"jQPUWJB5l24Z6TgOMmYxI72Y1Z1cEsn+fsQPWMQHUoY1Xc8RjemQabtz5YK+1oWKzzjyyPseOSRrh4QL",
+	"MqTvyRjy9CqPpObe+xTh2E0trG3m6YoQ37mgS0YopQSGhChFHRSbap6o+UZi61zPhtKSiNVNNZ+IreJu",
+	"aNdUsMTnwefA/YPEHIldvjh6h9GYxbuJHmSfXnfP8e139hrejFMFYSwyis3uhKQ7If6QHhjRKHwYP3XA",
+	"PuB4kA/zqCzQ7kQmMeG2Qo+MYnnIQxZfATGa4qHgArK9G2g9ajw2a+eiV9Ku5aZdEKoU02RIBe0DUEfb",
+	"sCJkZCDMcUXlmJTGzMO4uh6wCQl5mP9IY0bGMgbBEua+H/MoIqFsdkRHvPTSA96HoZZcNF96idzGOb4j",
+	"FiPoQ5dFckz8jcNNHxJEivhmi2XMP4AD2uQb8KCkk7Ra1wLYLPiT+c38dsImK+iln+CWqp2OAF+WvOSu",
+	"yF7yyIgqzcxOe7BqnCv80h7MLyAy0S+ZRzpQBMK4Lihq58+HbCht2XyT3KbBIPcgxjyB5GdH4AQ1o0Tg",
+	"gagi/sN1R5jr8Kvy7e4YS1i99BKhQo1ZTPxHHVRunUab/H6z2XzXI52GYA/1fpDESsbm+06j2Wx2GuaX",
+	"AVX7Qxkz87UxWx77TXKPKkX83Dk+6dLgwHbLwhce6IOOgDQdxNJhxhjCQMpYeyQRmkfEd9eHKUZg+zbJ",
+	"LbiGIqEEgCL2cMRjnLgLIWohSchGekAiPuTaPuY7MTea0FDAvd29W9+CoUjk2w/uvoVTR8nImN1k7f7r",
+	"t8jL127euNoGZYVlVUMY9G3Ty1wr1Foe8Y3J5pMgYjTGoDtQV0coLvqRUS5YkZgBWhOlYyn6xL+9R/v+",
+	"DlFMhOZFma2501t/E2bjEC1dszP2ehjCnsgEH08xJsja9uYWxt3HXLGrhnk7wl7kLSlY7kp9psm11jYZ",
+	"D3gEiE4Dwwy277pJ/EM06Ni+uder5h36lhgU3nkskyi0rd+YC8SEakfYizXJriD+nZANASwmmKz/Lpv4",
+	"xPCGeeSY6XhCFO1hxuTlLcSvbOen8iRBYBiFKwKpVYx6xWwU0QkLLa1kd9Dr9+1PSHSOljH+bog5ZsS8",
+	"yZvb118mtspdtbGdthsx4gcyZDCKz8fAvu9q/CIq+gn0lPaIvxsEbKTX37Df+WSNQQvuB4OrHnKaD6Ma",
+	"ld7noY/87DNYxO+/axNGI8kFzERjhl3H8PahJKlJfCM5faCSCOoYJGRG+gzPZA9HEeUCCxrMgu1TQo79",
+	"pZeQgl2VE2outLIMhToM1RRwtUleemmPD1l+e65du3bTPPjbe7d2CBUTJA201FyjDqALdIQRzolRItO9",
+	"O5oPGTbwkLdtLvT9xIi0zI6AfXGJ0q4MJ5ahMOlsC6XxttutFuZ8Ih4wgfF5G1zeHdFgwNa3mtBfGEdW",
+	"5aj2xsZ4PG5S+Lkp4/6GPVdtvHHn1u23HtyGczJgwgZoPcRsefar//PJF3//5S8+/fLf/2E+0NzYbLbw",
+	"JDligo54o9241mw1ryEoygAU8saA0UgPPjB/91mJzblr2YgqEpn3DtWYXBmKBHJXLDbv3dKQapK3QF4L",
+	"iQqkCdBMVr7fCRttc5dvwT1xdNlICjvHbqvVsva6tmAG4PkEcOrGe2qmjzZtgJQHKRAYXWTs2HuDkp+u",
+	"1eGHrFmwXHBgiEqGQwr9pnfSMlh4dhph+FHTPriGZi94wBrvmmtsgBqt3thbAxYcKNt6r2mXKuYB2Q95",
+	"H7dLpRPYD9jEQkigVgaiM2ZYj1uqq7Xv9xkNuWBKHXvrA1g8PJRdO74Gz07Gx7+zJ8le0sm+M/NEk6a5",
+	"0vXWtRN4hETERsZRdFUqn8UKgsIDwanh5CSe6i2JgEaTHeLjMn2i6MTqMm5IBEa6zCfWW1QUqDWUQF7G",
+	"Mquk2cPNDdSM64pptfEomxizz8PHG2nIoJSi93J4fpZcoZEESkk80k2iA6Jpvw/z1+M8apnV5J4x73nY",
+	"JHeFw/HIJdRpFFkIjuEsdUdcaSyleMD0HTsjNO+iVkT9skM23jCmFtSMLjgQbTcID67ARfWIo/AsWMxa",
+	"IrFQ08peDkYxVMAO27iWsluka964Z46CgzdrHbyJB1+rdfA1PHi71sHbORZecLA5Csg+JfQ3oHplIIcZ",
+	"wI7xzizITo7WgaTAWX24bi2qdeRfCO1tt7bhpykvIzsTRjk33n08Q1nTKhOJ94rxFVIG8rF828qfulOs",
+	"OMREqM7BIxZ4spH31jHmmhHYgggB1CYDy9vyNqMa1seM9wd6PpfjMSx06EayZ8t/QGMZegQ/mDMFLI0Q",
+	"8H7+NuALOYOsgp1zh79jF3WaHDd7O8iwlPBdtgXw6F2pB4DE81yx3qrcZFSqLQNMKyZttxkZUJVjp/cT",
+	"GtlUVSnToH3tmGYOrW08Mrv3GNEN5zDWOxDutCcV2WnEYixyKmEYm1qr5pM6A04x72Jk/qgiNAs9Gpjm",
+	"r2QPRJFKuaNJsolRVxTJ7w1U6Q0YUQNj61noKUd0GPfFq3cEFrU5hz6WUJJKQjkW1pmHlixGerEcEiHH",
+	"xGhcmQitDHOa6wo2dtfeIZS8J7sexGJSVwmdaY8MGVVJzBSGfIwf1BG0T7lokj0XBnGLpA4HzGKrAVwE",
+	"OEZFXh8lFay+nPq+03vTtgAvPNTmf9hdEU2sGgfv5RsynCxnROIrgOW5miVzMg30PjjNqumGN+OuNNrX",
+	"WmaB6cEYSHU/bhZ+RJpudnmsByGdOu7d2nZmyebeS6xcK/LE47MVr4tEKzb+TSyKN6SSBoyGNsZ+246+",
+	"LbupPWwDjoG7PDf20Cu1Dn4FD75Z6+CbcPDmVp2DN7fw4Fpr3sQ1b16vdfB1OHir1jK2to6joh7QyQoa",
+	"imlDMCj7K+y/m9725pa3vbW1QKWBPM3rNGD5dWT5jUjKAxy8OJJqTkhFz/pLIMrZQxpoQOXjaZgWBulQ",
+	"bcQuUSMWRVz0MenAsRWXi74Hn8ex1KxJ7mgMrt27+2DP6wglM8hczFdaz4pDs+3b998A001IEsm+UUv5",
+	"6UCkx+FQrQh7qBk0TCuipWySd2zRuG+UrJ+7PFcdoWPOQsPGxqeGyB8GKfwR52AW+KTLFA9ZhkCJNrbf",
+	"JpRMmDL6EiIapJ/gYCIM5GoWRYSSIVUHLLQ3HHM94IJstrxWq0XMrVWZtsGXcwvf2D3zwhrHkP8Waryx",
+	"ee0V0jL3hQrUJURztow3kGrOXCxnKwD9Wd/XtPlwYETbggDWfs4Xfb5c0WVE78UWkK9zyCVKbIpAXvYI",
+	"G1KOLYhBYPGInKC0Egwj/XM85FQy0nBdGusplaclwrLI08ags2yfk5z5rHl5/DmluxJxOTXfwzOGLFPa",
+	"ZmRsX7evZKxtAC1NN4E08jFj5xNt0zxpuRiRhwjkXcDv9b95e4+YZeN56/ibD+0zyoMglZUNHeGrERPh",
+	"PowBwbwre5VsGhGx+9ZrMAK23Wkc8lGnAV+sGUuQvEo6jSeff//prz7rNMjd+yT98ulf//zos7/pNK76",
+	"O2REYyYAYxzjwLYlEOFczbWMIL97vyOG/GHTPT0+oRHpsGiP+Ou+M885wuWafcea4jbxszJa3yN+Vkdr",
+	"PhnPwPwLsJ7mD7NM868cCxb7Xkdg4tQZrvtSmF/ZcBTJCWPKfKBCJDTaj9khEwlcJGZ9rjTDLlLIa+Fc",
+	"vQylOLejmOqnFhLeHmE2PZ0L4VJZIKH3qd6PuTrwPRuL4OZyeGzxgCa5VRBvRrdZ18rYGm7gAgK9j+kE",
+	"6QhB7HxCQ6Pd7DxA2CK4h/kLkMfhD9rHn1h/aDgZNrDgM/i48nQaH6RAIfWWiVZ0y4y/1RFG/TeJn1Ij",
+	"o4eGNMbWSuqIiUxIKMUVTKbvEB56xKaJPAhcoO43zpshKBqN6cSi/uHzve9bEyDjv641waxjGzObYHYR",
+	"WrKHzvpADiGLD5l9kEZQBA+awnzpORtDxrAu2GTgXw9S6yJrz1Ie7kIBykT2LIk3SToUA9kf5AZX2G1t",
+	"iNg1yqXBdEMJ0AdGoCWLCGk82mZHOKsGkabliOVMFs9YH2xqeGLM7CW6k5z5xniM9NKTSWwH5UE6HGkz",
+	"7Tkz774jgMgUyDMj2qII9n4vbU7LJSPXZnlP0z58tHxrfH2fNJvNq0TQOJZji9GiNHF4KuZ1ZwKPC5KK",
+	"QzCydjoiF3FHy1RLMpBRaIiNBsxQqo0jFGWznYtpXgAQClJmk9ztkaEEZGZqDDW01HKFMgQr/DA0CEMh",
+	"vY4AXsDb7dOY7TOl+ZBqhiFEo35gn95BUCQaDJgxarW0ozg9wFA2/9A+2JOO74ACHed6loi8dBO89Bmz",
+	"zTVXwqIjexHfw/KUVPI4EkF2zz4ZcY8Gb+5sNd8GLrVeudK3cuVry4VI3Jn/uk6QZOl0iFf7/q/DFi9z",
+	"xgMZ6+XuAHGZJc4AJKiwzhl7MNlrmcUAHdU5446w5d01jnygHcTJ4kMRU6zWsXeNDq936GtsRGNt51TV",
+	"OP5eLA+5qLuQW9iSVOPIO65LsNbROF66zoG8Jo2iyH09lsMlDt+TdQ5+Gw2vute2h9e79htUaYedUPcG",
+	"+XPsXaa6/kQ0KWoC0DUo8PAjT9HsIVYPlTZZsN4e2si70LmegxvXFo6lnBlay5W2lYfgJeSWx4XSjIZV",
+	"a7EnFNayaID/6WaF7cqXcNKfKxf8LHxfeN35Eu/Ux81XKy9wbxf5su9iK0tZWQ+wN7paGMA3Kt/WBeOU",
+	"bRv+w5JJrBW0xisULcuxcEiP4L4LwkPXQTr00nJLjo5HCu6p0CdKFCP+vbfRT01XvdGdrLtj13m48QiL",
+	"Oh9vPMpd4XHqHgmIM7rixwwUFL2BRd4K+BBhmGWP0NSkUeRhEUfsSjjbhAmZ9Afg4AgoniXdREGNEglo",
+	"HBKoIQnMjfdcKqCQkiJaSs8FAsdzzHaIacbcEImbcw4wiGpqDKVWtrSxxPpC49ox4fIZqqy69HfZ5GwT",
+	"VQE2rGNwAZsdcu8QVm+75l3CKh/a3Ny6tk1ardYWDkzEAyGclDvwgwEV/eZ7nIp+Iv+VvXczMIrl3bQn",
+	"P83TuqGSv/lPR7/+4ujH/9LIQ5/ODrBwyCMzgw0eu/Ei7cYolmrkkJmWkqcO8rpO7HXzxKV5mSS3VsLK",
+	"OS+v8YbERS06Pj3uRcmTXejILtIFoanEqlZw9fJddVTedLor0yquz3eBLoyxQUHZ+I1Rbd0JyFofmd4q",
+	"kZwy8j0XqDDKDMIq+JvRhqEEDIScMqWiIyTinBu1i/fIqx+IFjUJlAZaNRKyERMhdO9Q0qU52OuRjLUt",
+	"4M+iT9iqY8FtyW5HWL0It5K5Wx2wSR49u0SRwL6t7sefpyKZnXqeUy8Ypm5USvunf/0nRz/9yQwqeWN3",
+	"fRPL3dIRN2ogR4Wp5zABFa+aYcmklzW3ffZff/v0f/75s4//+eiTf376k+999Zf//ui7/3D0yecVt9ua",
+	"vd27SysOHMxw1jm7/M3tyIAyZ0CQaY64uPm4F0jEvwPFWsnIGMWbhQhptazvynCyDr1ijfYr11555Ubr",
+	"lWNK9XWbjVumhAFC4F4xPo+WeU/GXipOucunTUG+Ncvl5DdZIeS5uuQK6/bvbzZWlATfZPpchcE3ma6W",
+	"B3uz7+oyPz/D4scqmy1jWuxpqGbdlXLpZVxbx8Ov1buRVQrZMERqpB0IOcZe3LylVtprlNLlJBuXsnLC",
+	"4jTD+Xd6b0nB3kxxpE+dUxfx5rHqHK/Vabh4S+o3ZQjNYy9arwiwaeY9GeakAvOrSOxX1FxureFUbS8T",
+	"Q1yKHerncXI8V1my7ryzQvzLTd8oQLFCzD7vf61ttTaveoRFijnPzlwF+mIh9wqDmB9ypaHXSzCozsCm",
+	"deO7mQu0rnokrUocS4IyRtnY45iPGHqL8HKuqDSJvCsmaclAD6eQxIoM6YSEEldqY4Y7UD9gfDYeRaQL",
+	"eAUZk5HdmXyAcdq2WzfTuqFE4BHYUN7Mutvb5CXfdZBjezsV6eN2hLtem2xvbqUDUmLwLecVwZ+ExMxX",
+	"wRdf9zeguZrOPjXgGthMiNlS8FstsmBZVsRty3JpkXMIdh59/KMnX/xDtTf65Z/88bPv/4/lo4X3ztPp",
+	"K9Metw3psXCnyMoIvsHVsWvnL2Oel70BFy1A6kKOp6zrFzYM1HC3FaPxvChq2lhl46ERV9qzw3MPWWwR",
+	"L7ggFBRwG3KFOSRzrJQliYK6Qc3iHg0Y6SY8Cm1FHkDI6JgxxGBJS2u1lAj6gCjxb99/o0m+yQ9ZVim2",
+	"RuG8q1DWhF/ua/YQCqOkhs7IMm2Hj3wiXj0WcFlM65gH8O6wcssO3wSo2MC2geAa4bpwVtZtlasuhfUa",
+	"N0YXEmEtkAAzzVtwKBfuSLhtmmezEdF3IbZoAzRbLa/xPua+IAYZ60a7sZ6//9Iq6QHS0DnppItajvAC",
+	"dQQggRy7LuJkQhWPctNSH6PAA4NyVvRBBULBqpEJlBHZkntbfopIS9S4B29ZcCiuSCSV3snMeJ90jQkM",
+	"VpGxeWfDFnjc6vn9Y3WgFnh0e3YvXmN2ds0F9diXMkJWJXPcpFrp0XLf3ejz+rrcKw+m3Z1yNMESCfOd",
+	"3jzLXKZwVyqJD/mhjJvktZlCNaONt1vbcyNtl9G1y+ja8xVde07DaI5UXHDMFTEUiebNqrhWFt5xEHAR",
+	"62nstzlgbGQbP2zjLoz9Q3RFKEEDiEawsF0AydbCdUQ2+s825yAkqJE1AOwFoDKlwaN8OcFpqq0zKzwA",
+	"ibkOz/U71QGeZ3/8CZYbuAowiyF/8SM6e6cSyLmQZsNlVOQkoiIIi3VSotk7mchHwQ/YSCuIayUpryiS",
+	"nuBhvUEUpr2/GTBBWS0wUTpmTONkVrCtbAExFKHh31l3WWkT1m662FOHmSvvseDCLJyqtKdCT0asKmRv",
+	"jtyHkHxdybgbM7pnTjjdhga7jYsDCOm7flHR7VhciGVytUL3/hnaVKWRTNcA5mFju+G2kCsd8wDjjRY3",
+	"uet6ZwGihMYhgVmItod4DUNqR5//AemyQJqv8JurO8Tv80MmfEhaIu6z+QNLNjsCNxFsr5D3esxYZCBS",
+	"ZCJ0PHGIWyksMLSkS+G7hCAgYuEp2GHs+gjcOhBtE3sMpHCD5TvCt1/axmNMkaXlULkzrii3GA8h6ys2",
+	"C29YsEavKAKAX+/Y2o0sDWknYyKqe1aX6sCKb1Z3OljuvFD1qZmoaze0TGKutAv/OoPx6PM/aMA4cNjM",
+	"Rrtx9Pc/NL98/EXDa0S0C40HX/3op0df/Ahni2ka7QcyNJfc2rzeal2HwYkcGTQbZoTNje3G03/822d/",
+	"/MmXP/kOWKZG05hb//0fHH3vB88+/RF5hRx98ll9G9W+hPNpUXAUUCabw/BFztU9JybshbZKd8MQJhSk",
+	"YmaeQqtvl56GTbrxyP65KGR93w70t6AqfSlDK5S5Jn07UzjT40rTiW1lENICPUyrFacgAMnetadVBK9X",
+	"FtmXsevnJXZdlyFOOYBtF7GDsenMYQL88Tr9lsZOMsLeNYEP01LwIUDT2VS8FKw0rL06JZ9RxHmObjSP",
+	"bvfvMt586vHmk9QgZ+IgLZaxlrbmR6h385N9FKiSqXk+TfImPYCyv3SPnDZBnTM0Rmt/2g3xKjqjO6KO",
+	"d1IZoT4D3fS8BKjzXkgM8D5Ccygscf7F0S/+eWkf4FzC1PXE3GWQ+jJIfVJB6pP3CE44Ul3E+60MV98b",
+	"SMGUxd3EIhWLvKmm8SzNj54ts7PtrZ45xthe9m5qp06UuyNyYW6LKJcLcK/5v/PKjc1rr7z00ksvbW5d",
+	"2/Y94n/w0ksv5eEa/KvlcfAqOLIcguy5RcNTYCEuKtF83ITtpXFxLfR/+Z1hnG56f0emspe9yKr1OAgO",
+	"XlzVwqEdZ4QGXKOor8CTL2ZgfiDHxbC8xSAML2B4/oGWsbX6LIa3gDC2MBQZoeM2C2CECKt+FnznyiEa",
+	"cpe44IVIvI2+M6GjSbMjUEy6mPbt5uaN7VROtVrwv5a/gy02FnzcgZd32YAbUbXDHupX/as7OchWF9QP",
+	"ZMiyMQIodjtiJsbfJG9QEWJCUDAW2gyEsePgEjtku9WCp3+l1SrgfgJejtpxOQr7iwOtvXn9+iuvwMyt",
+	"jrDb6VZmG4fC/ATBJrmNysIVkpCIafMGr5CAKuYQe80P/yo9F+RMnPPH7cTQLFFhNQlAvc5PVpCyXMUO",
+	"oTAiJH+4TkszIR6V7qz5DVeZ5SJI3VTEThoVSM8Y0glij3KNiPO7tufLPW1B45mjcdgJjaIUkaNJfs9i",
+	"q0JvGR2NGAUMXRzr5BGcd0lkTCLZV3Ogn4qw8RcI/slIMXNkox9TgZh2U3hPqWOCoBl5AKibKQDUitj2",
+	"54SvlH9blxmMywzGKWUwVsTXP5eExtSokkcFHLiVchtvubQFSv7lUxbHE6qXeYvnp+Y+T+Tnm7yo4Mid",
+	"M8lcHJOgz6pgfoF2xMqY3Ju7zGScQeX8Eix0gdIZeVo7fk5jF5wR63diyFln07Bhur9tC4PxWTz0nHOT",
+	"gdHaMbF0ojoiHQqTuR9uxFYKYG1OslNAimX7nnGPEdRiWlRoV4GmBlCa9bt20kZHjCKq4RDzfO30rlZK",
+	"5WVMkQMra//PSIU+N/X/Je6M81+efu+Pn/7ki9X8lPPpA1hWEF/mWi5zLSfXEHDCGuc0Ey7zOwPsJCIt",
+	"iabRAdHSm4lx4Vwhko0VgmRKc15e46LPkbfCpW4w/wUN49PiGOb0zU9xwzkF7/HmtWL4u2GoiJJDBj2L",
+	"GS8Qmn/INrY1JhOcu4U9jkoV0lbIPVQprjQV2hzXT2gccirwODue2AXwy/OcGJ/Oi5KZ1CdCgVJXz24P",
+	"piobi8ZhGFI63guMsUEypAJHnGZXktJzV6K60EDn42rhUrmh2xiQ1mQolba4jfZNo6EGUxysALG/tGsH",
+	"w0kuFr4opHyhoskhC7jiUuzHMsI5KfbzkB5Aa1mYTQZqN776d//u2T/9/Kt/+9OGcdhFyOJGu9FjQxqx",
+	"3ByAH/706X/8JF9Xj2omZkMaHxiz7pefHP3wp08+/96Tz79/9IM/OvrNR09+81eGQ7mGNeBdnn706y9/",
+	"/MOljb9zjU9fQmFdBqdPMTgdpAKmXJmdZxg6F4BeEHrGIKMqqAgXg7ZgWHowo2oyJKvsN9soNT8YfRmH",
+	"vvhx6CXNt5NDfrE0iERp1JNHMoUI5pH5QLggTnGqeXHk5z6EvCBocRk3PrO48bGE/Fn6L7VDxqtitFjS",
+	"S8tZ2lDD6OZgc016sRwWVEYarU0L5MdQ2uewWGKuzK2kXBSFfRECsAUD/8n/+vHRF//hqz/7X08+//nR",
+	"b//tjFF+9L1fPv3o18/+y3eWD8qeYzx2USj2Mgh7GYQ94SDsCdjoJxx4zU2UUHNGSlTiN5bMkBCIKcti",
+	"O00C66bzoZr5syWKII3HgEpfwQ7/JqT8XzATY48eMFd96wYA0DGdLAutuIxxfZrJ6JOdovC6sSOEHKcT",
+	"4EpHpiwgcnKfjRiFYQl8BhiuOW9YwCnS/yXS2Vnr1CXU5KrMDPDdNN93lOfr46OCnZjmGXAW0zgYTOaj",
+	"gbm5yljKpeUI+1pzwOhdFskx4dojETtkEelO7B/muO4E8gXt3GBKRBmC2ZQjGjOB6QfzQQ/8jogYDVXm",
+	"PWgJI590fi2uAiQH5Ao/cYbJEUAmgi4JszI9YEOIUQGKpEx0k+zmEhIdkTs5ZlhLskN8HScioJqFtlDf",
+	"zWyKGfZ7VSQd+kx/K93ZU2T57CYVPN+PZTJqvpDuunaP76D5HeUYghB942TmGDFmEbyA88k9ftOss5B5",
+	"XMC3DoW/imtvQV7QIyoZIjeEhnol9GVEERklcTCggOlHse8wHXtAlTY7NeTasJSOqVA0MFedi4r8pl3P",
+	"KdK6u0UFpdsdeTFpfTygU9n13IsDCEccmnfyxuRJdMotoHUh9Ry0yntcCBYSOGim8kSwMVO6SfwDLkKf",
+	"CBrHYCdKSBrLGAQ4NGyp8vKUt+DeM09X0qGKC8CUtMpdkz0cRQBqZhHMavXM2vG/8xnCrA2bZr3GkD68",
+	"g+dsttJmVhrHdFJrKNRzVUxjnmtxJQ3s92UZDe5Djq/x83Pb/fq7gL49iigXRLOHmtCu7SRNi2bGM/2M",
+	"Yyq0yvezkjVfjVjAabRvA63+VS/DohzSkEHe0jiEOYhGGhm2X/OVjBKznvSkAR2NmIDO/QFXWsYTP5fu",
+	"DOkEnEkZBEkcs3A/d+aQTlxPrevNDGQqR8iaP4qlWSosUBpPwBrMMNVvze8zwWIa+VexH4ImeiDjFCNT",
+	"HjBxRRGVdN9jga4qqekIqKlBjoDLwM5ylRq7rlQGOjFJj5XPS8dSGcN+F6pOpgtnNL766DvP/unvj773",
+	"g2e//Ozou3909MkPv/zbnz/57af/728+fvL5D579t+88/d6fffkffvXsl3+ddWVOEZF5bFAnafi7vsQ6",
+	"n+IWeFmXlS2XlS2nNyKdgmAp1zDnUtUC9994ZP5Zpp7FHJ81VFYEvFcTfpdVKc9NVUo1rZ5yPQqQVzpl",
+	"yOpxAJ/mQ1ZeebIisZ1R2UmVatmzvHRZcHL6BSfHk7zPSVuiIaQVC0yAzvKGMQD5kvFAknFsGI47jK7y",
+	"WpHTFufPS6HIylbruZR+LJIsl0Ufl0UfJ1b0cVzj9YRLPUZ0MmTz4Axzw1iiiLjDzef8YH1sG2I0jjhT",
+	"moQJRikqZCE02qVDuOwCzglDEMKjdQOj+DKWD43ah3yApxfio9sz4dHTNKLsQhaHM92LvoxopluR49r0",
+	"qxXimvlMyFmkK0YxCznerjppkeXfYCB1OqVGsIc6zc6REGasQ9JOTMhAxvwDKTCTQ/QgZoxMGI2VZ2f5",
+	"kIBGvGsjj1wYZxe75CgJokMiYxIMklh0xFCGLGqnzXOQH/XhSx8T8x5J0RrgKMS3MxeBo8z9Dtik4ihz",
+	"DzyuSbZbN8l4wCOj2AUjA6o6gpI4ydaXYuhFUh4QanS4sfJiDeFNn6p92XPB2HEp0l0IuHqwKVy3iZYh",
+	"hbJiZjtSYClXFAkiGRxAVBSqM3DHOyK/GIgeQ2oIofzkWBi5ujP1oHEirijzQ5OkbxLqASDLCkul6VuE",
+	"FCsXIM5VIGOm4JF986r33UEAsIGhcAj88iEjidA8mqUKhA0X+VIEDotugzVMo0g5AEPfKIiJb+6+aR5p",
+	"s9URAZKdO2LIQk4FHHLdI7SnWUz8iGqGZzWJHwyoCJitfxjIMYn4AUNBnt4a+l6jyDO/A/ifucIORp2l",
+	"YkRpHkVZIF45gu3RITcajHT7+6KLbDC0f0NxCfR2JhNFaJ9yQZSUAptpzQ1g6i/wiLa1HkOulB1LPUQE",
+	"RyoAhhIZBckLt3+0Tw0d+IjC6x7SvESYJZqRD6xxApQmpNkFszF6wIZtt2qsdk/Xa7yTrkz6A02kCJjD",
+	"G3aTcTviAbA8V0TLCIpjUsZSAFeJU/1DrqC7l4UISZx9thApIBjyBG6o1QkJm0EwVwaiq6hSSa2CnNBa",
+	"kO38lhyTHo0Nu+VYVvYyXp0RUFXYvHax+4ZtCko+ZD2aRLrRvtkC3c2HybDR3mzdvOE1hlzYj6km50Kz",
+	"PhS+eWXlSwdsMisFrYSqWBn8WFjSiGrNYnPo//H7dP2Dd83/Wus399991PJubD3+/581hvDMi6vyqDJ9",
+	"dHFDiGdRs2d3crqWgox5FJEwXzqBUnx+VLFOjR4YI5693NmYJrLHMWJQGceMoZ7EqLCeTGKimKshGdFY",
+	"t4nfpYoHPlkDPcgCGYcewjNDyR0ITYnozAVNDX0+wwJsCLhiV72O8LtsQA+5TGKfrKU6fpRpVle+4mV3",
+	"AQWPo5sHWN6XvTGjMK56xB/FDBLGRrDjdbkG7QX6ByZtGJE5lnGoXJ2iOwyugbrBImCt4XvyiObM2FyG",
+	"Gq42ie926FW7MzGULkr0dagG/DqjcVKYXsjqQuLYiHnYb56bbu1ZXHhUZftIONYusylumUQwrXFMuG4S",
+	"20kzi0PfEQ6ALwe7t0gPIIXUqXjBQhf3+LVdOpaqmWWdOlzbA2bF3Zk6ctMbVCls4ecXswoNwaDREjsA",
+	"1kKtu3AY8nNcfPZ+QiOYalkhMo01ZO4C6adMJiK4XFaE7AzTNEE0Zrw/wFI1EicRs6XFRvLEjB5A6BMF",
+	"q7ERITJuxIsx3K2spFFHmFv0uKAi4DQypjAlXHnZnY07043RFoWgOs2mvQIyHgjRIm78Agnxr+2GnAGv",
+	"uVtV8Jp9Na62BTf+xeQ8Qyd9KcNiICUlxRznOXp+3vkuq8ee15iQHpV6w4UhEVQQ42nJHlgf4JgyoVmM",
+	"gweGZQPNfaNTrLObmiIpEG1HgNdWbDRqkvvpMoC/Q9ePkLq7+caD1K83jrH5IRH2hKrZL+nla6nlbE/S",
+	"YlTzTLUV9MwA81rK2a0Rp5nnA65bF74g1T3b4ihuuveXYdxsL57jLouqKlV449Oj+Yz6zGFSLxAVpERS",
+	"7EwdohjL0HI7wu2O9U4IF4csVqztWqRsrEolXcVDTqFI1QcfJ2ax/dF+DM1PKjEkn/4EQHTmezYcRXJi",
+	"v+8I9xmmywxkothARnAB4/KJ3KUj7IRyUD+AEAc9Wl2pB0bUYmjzHqwWDaB0sa6zKu2z8ggl6d0gjtiz",
+	"4JIeCG67SAs+Z4c8kd20jSePKQeiGTeJrG23bl7dIZTYz84idVIZhy6OKVwMG4Tyl7rewsa1bFywuyFG",
+	"aGFGimJRr022t7Y6wrWvBTwOIub8NLM93HiVdj7KmE5ILBMRNsneWE5pBruxuacJGBkZipuMGD5Pdbmu",
+	"E04XqmQXkrLtxtF3//Ho33/85PP/dfT9v3n6F//12cf/fPRn3/nqe/+EmHPAJ/s5q6DRbrQ2X7nZotfD",
+	"dRrcvLH+8svb3fVuELD17rXWVuvmTfpKq7VplJedEb/V2rq+3rq2Dl9aJWSJuj5Khtvh86nwTd/vZZXv",
+	"ZZXvaVRKoK4jOi+WqlX2uVT8pmvYeOT+XKbyN9WrPRnnVFVFCfDqAvWyDPi8y4BvC+MCx9kbXMrwPLFa",
+	"4JTg6DQmBVh8XKMhCMNPAmmMvKJheEVZfF0pSwuHj0GiZ1Q8PE9r5R33yyLi0y8iXswO51pMPOOVLRaf",
+	"jrrmVxXfsgAvafOHxeDGMhUoEikqBPLOQOK8RLDHPZdd8vKjQvKUW1JxfBba43mpOs6s7M2b662X15eZ",
+	"W5jFVM6hALmudLosRL4sRD6xQuSTEcMnXpBsixmqouy3D1k8wRKirEquZyVpLrnveqW5GCVauZSS2aRE",
+	"sxCjRDjVmLCHo4gKZDAIzsRsFMswCZjqiGwsMntIAx1NCk3P2eDhtEYSi41oWgQV0qxWC1YNpXweGQ94",
+	"MHBjrNLoFVWkVTly3d71Ae7QKcojuMMbXJWiYRqDEp9kxGJXtfTCR5ddMQYQExeFSeCL63Oew9ocxfpD",
+	"JvR6JPuVzPgWwJk4lJMMjp0mKi1otXOquXLcFbKA2wm8c2gc7/6G7F/sQTzZcyxO1gDckey/mMwECQtL",
+	"c4XpLi5BasgpYr08Wqo7/GQ4y17sDHlroZbDw8pzyVxYjgOrFwonarGUOotKCUf2FSpkN4oswQ8vVUdK",
+	"9V8Lyta0v9B6G8rDTODxHgsmQcQInOpZiKyCThkPpPGVEd9GHrKwwAwLqB4XdLGViHmGN+VhDRQqmNT9",
+	"YvIU2NDwtlOAxdRMRykKhWcXsuoPVzyXqTTtlyiKgMYx5LZTRholUNWnp4qWx4PJfEbaM0s4A9WxR/vz",
+	"1IbZielZcpc6BLYlR9nw70Ug6o1Hmvbr4MmnFJ0ByVvaxhp22m+S7dZ2WkAa8lBc0Ytw5Pdo/xJA/lQB",
+	"5EEuyV5F3fWqdGrOswEl78yR5Pdofxlo+GlZ7Og15zDHjBr3GCCsH454PMkkOeCPKDpR7VywyR4vpGBe",
+	"1lSBoSxzdooqNRdhfieXQ4DrydhdgCtoIhTQ09ckdwRePIgSxQ9ZRzgcY3gQEjOYf6mKDbwlz15aUZqD",
+	"tT8hdlyxCAh3odFuPPvoO0e/+M9P/+izJSbXZE9wLwHl9fhsdGVVyoAqxfvC2P0XuMtumXj/xY7K3wO+",
+	"BlkpVhOV84LwC8TlIj3NbYqpGo8/Z4hwFhMusPuYAMEyTFzWjVPscSz4OTXuMTe4ZwTWvBDFXWGn+kIE",
+	"ZsRi+yyXtib2G+Ypk18IF4oPWcTFnGbTOMQ+ygHjcaorZY/gw3gkZjqJhbKjHBEAxHaNeuh426P7zHO6",
+	"UVnIPSypKUGL6AhorEqnVxCnkQMZhyy06yiGRWbww429K8cC6wesRsNjXjVXiT1cut/sCPeUZQ9TbAtJ",
+	"ezVnAEt8bDbNHWHki/sFntX+1BE+fMYfdwhVB8YWMctUSTAgFHDJ3TyO9IJcQ0JlxLD6oZeo6maUTGzY",
+	"93tOOEJMaLDuzhJx3T2zQ10/w/5Td+vFISm7MS9mI1xuIo0uAHtbUJYL3YuaFww18MPyeGFTEyGK8o0k",
+	"ImJKEV/JWNuGlhTwJuc29Xhk1pyFkpW2OGULLIz8us9CXCxyKLP1PHBvebnTjM+55ClvC82jOudYyLA3",
+	"mR7IcNmF3RpQIVi09C7ImC15zj0o2dDL3ukgqXPG7lAmQu/qNxhVepkT3pRq6SXJeNlTbj8cURGebhIi",
+	"v9WLU9k5Dru0mAvbkTec819fACQ51xiM8EMnPorjbRFKpgi1nXFNcjfvCqd9c4BFZXvnZoNatqhLjV0R",
+	"e3Wa0D3OrUwHn0PH2uXwxYsC5HQmgaBvxEDEMz37pEuDg+MNaly6RDOkmq4vAhy562a4ZT2kmH6NWZ5V",
+	"24AJMYRJiTGDDw6mxMt+imhwYCsje5xFYe4ngCGxv8UJNuWGHZH+PqCHDBFHrKGNkgLFA6CLEF9pGjFA",
+	"d/Ob5DYNBkQkwy6EpwXpogWZ2eZoXnrWU1Ud4bsVC2OddpJW61pArrd8Yq4dcD0hrwJYXxWo0WtU0wyu",
+	"ZC5ywmvpg+AAPPsUNvNF+9AXAI9ThRiXPWs5kt21G9dzUHbXblxvtRZg2Z2muMpvTWUR/EjGz1U0+4Qg",
+	"UqLIhnsgAFOFjVLD2TOHaT5kMtHrigVShKrRvtFy7AzDlhYEcrE4vMcMw2I8Kpu9mIaigGcsn2BCqk9H",
+	"WFK9SboT4iv2vt8kv8vYKJvhCF+SiUyAUztiQEUY2bq+EVWghagiPkB++jupPgeUFOM109jNTqWObYFB",
+	"3CWJYkxgJK1gfFkDoSMO7Hp4TCAq1iS70NavJ2i3Dhl1wC3mmgCFAsXcRmNXhZ9uHx4TvLoslATXdGJo",
+	"wPsD6NR7v4rVYcvKubzlNXoyHlKNnHxju5Fj8lYdwEoLrZZrGrxSiZ+Z743PLyddQpLgtOEzBKaEF1Tl",
+	"seDbAzRcFTARGoKDjb74QuZ1GRlemQ5AWW7ISRkrFqqEDP7s3AsnSh7iddZjOm8W5m4EIGAsJHBcNkdD",
+	"M0GFvqJIlypji8axMaIBN9p9QLQLjAotgJK/bVdzn2p2jjjywCK4+GoGwd8rkVx31//Nu4+unTl6a34H",
+	"a6AK0eds1OWxPHVHy/hYefcciLSxjPddyh7Gi8bX/njjUUgnj0v85+JW33lwl2xvbb5MAhna2QS2SqHx",
+	"9oPXHG2NqB6UklaxcXEFUpuh8NddiyqRwtrgULdCtTHlI5fncIvcam3dWG9tIsxJyVpDOn+Zqb4wwqOc",
+	"FapLb4ARcaneNGZ5Jow8CEcnguusmtAKHq7IWMZ6QPwYcMfNQWmQuSCwmh2xmw/umFMDKQ5ZDG6ELUXj",
+	"KZRhCowPaE4a9w8Lbyz+ubkTALwDAaErCEcBvngHIyTg1+BtwGrqUy4qKmvyjH3GABKrVuFQgOJ5udl6",
+	"5dpW/QKcggRL9Fl38Bb2ucqBoV/LUUKXTbnHj/o8YLZ8L6eKKjRRjUjPzUVNuQXVNRX0gbjLesh6XPAF",
+	"mb0owihNWtrAlbXsCA1DFnp2MgGPScjVKDIyGcoRCI2DAT9koRHCxiwMoqSyJfB1c4vXcuupiQXt1iZ7",
+	"udCUjGfTExVOFWDVqX0YUp8JASaM55T53uYtZVczr+gs7bapvZlXOI+78bWx2uBxSFggC8cu+KjVhhuQ",
+	"aC5hUpqNyJfxZvSzBlNFDBUZKkN4QBjh4FAErwKqR46+ILYI8QlqG8kTEbKY+FTrmHcTY0pjKPGATeAP",
+	"5jc74vcy8PRgwIID4BUbkhnDzI82uXf3wZ5H7u3u3fqWR+69veeRrtHX4DnxIUTLyOslTGCjnYliIfTQ",
+	"Yxq9IyD8MndVFjWePeRKKzv80Gm0NvHdZvuIbzikImQwikOwsYtxWTh5G6GAI+38GIkNgcQ+uux1hD9i",
+	"sZKCRg5qkgUx075j7UK9kuxleR9JAhpFuUKkHOI8LkD2bJilGslwirkuFKBhTnq1GxYwsuE1goHkAcPV",
+	"H7AJDBYxDxbRLosa7cbRD3/65POPYKn4sx4kxZ+PfvxjWBn+HLKIG5J0cWZ3IM4+f/qj/2o2LYlHUgG8",
+	"4i++9/RP/vSr7/7A/PzZL7/84reZbT9MIs33cX31rb6pV3Q+iIjTdHIJjHiWRuKFtvt2wxASTSwKK/RX",
+	"PXNvjqmHym6RkbfxCL7az76qC2hol58KWpz60SR3hR0/bceAcEXMUl30gEWRSpN7nqv4QtfIWYcwEU4Q",
+	"IbEJhjHVAVfcDRYRE5iq5WL+78kuiRkW4hpNsmO9f7xoiI0pOH0poMI40U4JogdNdu2jYKBUipDb4jQY",
+	"iNARMrZjEiwcHj4SYRxKdsd0UqZLcP+OrUsusRxPLI1/pvPf5/H2PLTSzbocPQf2MWNMiCsZTesRawJ4",
+	"hosMnXDbeGZHHBlVDclyi0+kMaYVRSzQZR5an+nj0/YZgUDWUNR7zm+8BII8fSDIaR9udRW4XdvXW4oy",
+	"pwhmxaHx2QPuEN+yn2+B1qHFKDQ+FCXjgYxYk0Dxa+iUnPGxgD+t02aeBNr2jc4BlWTxwyY41JL0uG6j",
+	"d+pm/djgMyborUdrmBrdyibxjR9Jms3mBnzlW+WMEemBm2gGRTYw6asjsh7sHteQRk8DOlaDwgRKIcHx",
+	"cxbBLRfShgwgCCMZkzCWoxEGunFvvGn965RtR2y3bpbGuc0LOUMN+7zgXTpv68lv/uroh39x9INPv/zN",
+	"nx998lnDa2Sy3Rw3pA/3Iyb6etBob0E5yEry8lygMZeR2ZfwmJeR+BODxzxB5eTVCckfx09Dwb18WXaF",
+	"fiuNh+6BSE+1m02HQvAxX3PtpY5glsEUWICSK+ZUBR2H8yMLSgUv0xFKDllxoJpKYZDxUq50DkpHXYhV",
+	"Z2MpQWfiducKvuAZ3ktCp7GL8qM0Jmi2eFbJHANtoJj9LorsLFH/e3furf9+a/3mu4+2HzcutOy+DwWc",
+	"ZRI8HUVq01/45oaMikvwggsgM/cYDChHzC18gzBo0/qf6ctc0g1OhSUN141Bm4nZRYb+gkJYTHis2zXM",
+	"h9XKRYR8PM+HWaLKgg6nKU/PdS3HLN/07XKbrm0RzV6QLNJIy0Rw7XWEdQsySGLs4QZptpP6576SSWy8",
+	"B4/0aIBFKein00JTuQ2qwap7iXCJKJkIbYdgDdsdwYRM+gOiJekmPAKHTMZDeK7M+K6qe30d9gKzS41T",
+	"lSG5+8xNbeKT4QZ9bdKc4ylXyHqBtCsTXWAnSOHVrhQvcoLasKjFoHlKtf9tQ4kU473pcoBU8l29RUMg",
+	"YrRHuhP418MnGYCWBbg5Q7VO/7MYq7ebBPsmMbPHBcJvT9WIcqE0tVW7b+/dwhFsbkXyEJA6ZgZjz2Rl",
+	"BWNQt8B4jCOvEW9AS1lG8XZ/kBiPo/VXmh6GbwmuLkKw6zCq2G6oERPhvpaaRrDmRrvRh8oR2NlGu7HZ",
+	"AvLOzgiw+QQO5cIdCUTy5PPvP/2V8R6f/vXPjz77m8a7j99dxt4wa7xt6ejMDY305qJykMI7BfDpS7Pi",
+	"opgVk7xy63FdFEEYAKsShSdiWiwSniMaK1YtOtFxyq+ZGpvhoTZrh8Cfjhkr9K3CCBijjJXLlxnzKZ0S",
+	"UBR5CKoumRJXNBTjdsSYagSJttgp1rFJHSIqJuOBEbosUqydASpANNLLBQ6lbagdF/wpGgRspBGGN2bl",
+	"EblYseNLS9zhfbNZRWGHzXfsVWLkG9l96zU0btaKmBKdxs1W2GmYPwLEISCvkitj1r3SaVzNLtFYUsh9",
+	"kx+ycxJx98y+hpU9vSlNcJGjoedL2L048uvWgEFIIsf4IswVbi8jtE5EYGFNWLXHcwd/x3hLzrEpYE+V",
+	"egP2zIsNs40Psbj9xW7j18bH4OnLc+TovqlyJ+zvi0ooH6STqKGZ2raK7JBkFEkK4A3QlAHqx7/39h7J",
+	"EenGI/wDw5v4em3pHoz1gR+J0tQQLM6nZlEPShT9IYWMUn72cSCjZIgOC6Ouu7xJHowAt5TCKGTnjoCu",
+	"te2ncMFbKT8Rnz3ULBY02uehT9bc3lz1iG9u5nvEpxGnCnx0RGnzoO+8D7+he7pvtVHum5BpyiPf64j0",
+	"GDocUd4X5iA5FjgpO2QjGmsAazMfQenh2O1RLA+5COAuxsaHo7nSMQ/MvvlchImyx7q/9xHSEO6afhfI",
+	"kPk7GMDB6ktiqzCbfSZCXIf9ostjPQjpxCdr/ubNm6311vX1rZY5IP3j6A9/cvQnf0jw1+31rRtwtygR",
+	"NCZbra3WesToaHu9dc2/ml2Xi0AO2X6X4vbZb1mYIF/nvpNBkIymv+QwMkRp5QaK2+9HMIyciaCkuNU+",
+	"sZut7bsB3zHrm13EGa9uvyp+xq5keED3e8T6NNp3pOG+7SaKC6bUPrBU/hc3+lzlv6RCJDTaj9khEwnz",
+	"yRoXxHcOse+lfUkdkfYw2XoqLaPwKpbOFlfMYhbuS+FjbGkik5jIsUgjKQsKgckdzYYKdwxQt2jMOkIZ",
+	"4oQGq+6E+DsIi/D/fPQdH+PuD7kCIOL8EBNIcIZtG5QPIO8MbdrOBMVEgTF4BRu7MfaUjGKpRizQUCTs",
+	"bDsfhYLvAd+HJOIH2FDleJbw0NWKWcq226TkkGGPbIEIuMrB5NsZ8yDHjLXdgQoyRSdN4heoABIFbTKm",
+	"sfDhYYwZnv1ue9eNYJTKFneTYEBjGmg3gB0Mb48MaXyApWwWS9q84FykJYIqbPgdJ8GwQxZzPSG+ubmR",
+	"gDswgD9RhsZyJOFZxyANgMgxTsq/JYWmgSYjyYU24m40kAIIFP7Y38r+vGb+7NGHOMAfhJf9A4/CP+Go",
+	"MQsGFKTQ++/jZ96VhuMEIzQMY6ZUuyN8+2czJ9XcV3nplh5mpZz7nJd27jtlXKvCN0ZT0QilnJe7KY0Z",
+	"3deTUeEWkGDPfxGzgI+4UUVNsgfvrxTUE2oyJgxBUGwrjLDEa6E8oHQDqxVDnL5r70FopCRi3mVUl+OZ",
+	"9EWWSv8UisQnoTRsAy8rh50kWEf0KI8UcEbssEfNTVgcy5ikHYYxQIcTroEy8ph5bSN9bByrWh8a0Rwb",
+	"MUN17pe2ERkyoBG0aPrYKbq1vrltlDsZSoDbdSVrHSF7PcV0/ri9zVa7Zf77ndYr7ZbRMcaNttfUfMjy",
+	"BxN3sO+5I6Ya0D+QgpnVUgg8+h2xFrKAD2kEjRz26/0hFzL2yVqAmK89JnbcPECgYpuh1GNprpWKZrJm",
+	"BxOiZLqizK/5HfOID92lqPjB3je61OHMhH5BkJtL5ywHIxrh5SNA3/4QEPr8JnlbHAgjzbOOD2gjsTXo",
+	"5B1DVh1RNGXQVKKFblad9Xqgkonl+EpafmuLl4COzN0AwnZajmMdLrUYuh0xpBMs6u1LqN8d04mHU6lR",
+	"tF5RRE2UZkNDrV0WcXboBt+aQwbcPDUC4qfyHuhz1ywO5+I6dI87mpjboU3atQs1TKjZsE18dZD4ZA10",
+	"SZgE+ooCSjpgI+0CNEgC9vdUib+fUKGBw9Y2PWBj9w6nX5b5en8Uc8OX2PTCFTCtTxyVKdsiZ7fWUc5V",
+	"I14YQeoj6aZ1sd2lI3CfUT4UbgMbw/UO9tR4jirJMDFauh8z1iQIAQxYxUZhGL0I6tzYXKC67919sNcR",
+	"xhjPx1M2oLnIWAyw1bkUu8356WzFiPbpYWeU0DENeaCtyLHAwzLOgShz1RGI78NCsubDC9wfULUPKzO7",
+	"Dsgv+3gyA8YB1BP7jZ/juv0ef8hC/yqKLTdYE/Q21HlPI8a1p6ieK4Lsg14FMd4EC6f5lkWKuW7uB9/a",
+	"Xd+6fgMnewKRwxlpmXqIpBeH3BghdChFn7D3ExqB4nXCw6ywSfbixLwxLoAyQt4Di1XDr9YcgUZxwQA7",
+	"Z4qNjcTv0tDxQrqlIFAjbl6J9YTMqnDggUVn13KUgeiZp9shSqK1Za4GhpHF8sqZIWuZJrA/GjseGqyc",
+	"2kE9AoxZFDn2ubPXA6tE/GtXM7iLv5gLdURWtQ8ZG+NXRhFZM99xgZaeCGQIpSYZNpF9G/jcLg07lvYL",
+	"5ZBpDXtnp5kXc5WAooS+OFudmW/TR6hau9MoirI0bzbUw9jqoFn96k4zjDxcqAazFG6i3bj11v/eyMEM",
+	"Beqw4TWsDw5XyunQRtt9DCxuUpklMQMllLMlHCrEY6+BnnKj3VADOcpayQqwmrVju/gOzqeDzL7/6sax",
+	"NGaCsQy4JQRPLjvKLjvKiviRrM9hWg93MqU0qLe4bLG6VNFF/6ZqFUsCd5WR5m/JMenROFsnWm420cQR",
+	"vjGEqVklDSerisuz6jOpZue91Be47C859f6S4/NAdV/JbAR8OVKE0/OYy3PC3svX9eYuX4GU9ICJsOB1",
+	"dSc6HRPp38Ibr9+25lSb9D/gIx8RjaDXBBxKORzFTCnjUxrCfk92XUDeHejUFgw6YSI0moyKTJlRjbiu",
+	"CkbERYwe5pCcu2zARVhsfhlZHxaT6gjPuEm+yb9BEjGi2M+CsUK8R0fotG4Z3VVr7uk0wMijiMSJEDAR",
+	"TYoAR5gZAQQL9tDoxuiJtU571q0H09Xyczn+krUq7ItcgFxiNjnbOngj0xvtwEpQJmRoJdNvrBSzxFzf",
+	"XCBk4MBWgpXUMQlloJleVzpmdFiUjKkh2OWCAqLK9E1q2FZbJyaMvy27VZL4PdndIT3ESeTa+BPO1pmS",
+	"zhfcVHpOmkgutF31dmZ/G4lZpVO6MpysR5DVbm+2Xr728vbmK1vb5hch122JP5vK4M9rGqlthZWWPF+7",
+	"0WrNMc82wC+djwgMEQqM9TDoWISCIgCyw3gCpFNBbcxEFppkV5OhVJpstlpeq9UCaXbARnqH+Ma3ZlkU",
+	"wJqBgS3/rBrhgvL0Nq77a1BtAE9SY4YSPPCLOUkDa8+oK0fLT/+pZMNzNubek91qrnoDnkLGByvU2Xzb",
+	"XPjcAG6ZYnXnmeHGLz/R7NuyiyOQSsaZzcHdPeAirAJymxmtNqQP37DdsEYunSlg27dldzG3G/L52lQX",
+	"vYck69gUPlYxovlxqmbNfLXx6D3ZrRdPACeEqya5JyNAfkEImDS3Ziz+JAgYA8sedRBkKagIWBQZ/8RX",
+	"Sfc9FrjBYy4iYThWESlKIxLGyHxuwxHzLeDLQMTpA128B+QxywLHiUDkeWVZ0vu27E6rq5THNpAVlg86",
+	"uItWVQPuqgNFKHk/YQnynHW6gWW1hAxUk7yTCwD2uOBqgCCFmH5Rmo0s7qDx8+FMN+2FRmY3Jui1Q0YR",
+	"y+nZgr5eeNyVGPg5Hv80n+engBIuhzedVMU30NIchl+Bxaei7EM2f4ALwF66igotD5hICyCwVCwrprBQ",
+	"vRDPA3sUMNDEBJGh7MlDOiFUHZRqvTfZap2f89KI86bbWMUMoGpDCcXwCMCL8Mj4tfnMh2z/AykYSB1O",
+	"Nx4MqOgPKK+fDXyzEsUbd/jrYJ69M5CEDsmd2iMPUiK0JTF1hr66Q12dC5R2WKefx0QdJKrc1bnn7nH2",
+	"7k4KR6AOEmJDvYBB1GV9LhBTFrCtqZiQgKrKGVzvz/U7hlykn2vMYNiDASNUs76MJ5aJpWJ2JhLXbXL0",
+	"p39+9B8/NWozVPbDxtOP/+DZR/+jch6JvVzVOrdWWGfRWazpHM7jRUsJzi88Vb1p77XYR3N0/bXx00YZ",
+	"vzlpkH615ADScvMvDG3ltrmmq8MMqKaR7DvIFu7qyiXWqEHBPtGySe5oBezIFUkEfz8pyQxjLY2bA3yR",
+	"imm6MTR2N5588cOj//7zhpfxZbtR4OOMh8yhP/gRfmv5/lqLHH38XfPgMQ9YVnnTaDc2b9xstlpQbVPQ",
+	"t4YMDhLz4e7r66/dv3Nv/Zo5KhHcnPXlj/+0vsa0+34+BTTp8OdL6OXLQpmatjrQRSaRKuXesRGY5wzb",
+	"cHfa6E7W1UGy8UgdJI/nGvip/HRuL8Q/1UFSaqFbvvjG5MFB8vwGqOZwb+6RLwNVpx+octRlS58VUM3K",
+	"bHGqg8thcn9VeQsyty37sM80RixxW9vh2IasbbU2r9p67mEZhCvOJUWgO2iOWdtqta6ip2znkEIXmh04",
+	"AS0HEq9PNRSU7NgSkjGPItLF+hJH1LZaxS0SYWkouBsVJSXH5OlzGOm1kjWzWW3N3Nhu3rxeYswsa6uc",
+	"w5ywOaIO8IOPhzt9aVJdjjy7YPaXjFHqnrjyOdYQtNQue+S6v2pPwygYaELagBe013kZFn/MIiBstVOo",
+	"RsTGZTtXIu0842I/UcxvkgdM49bAgxof2o+ZthOXhNKMliD045JXdosvB09czMETi9yaFYdPlDHNnBEU",
+	"jhvcjFUX7pnnrVw6KpeOSk1H5bn1TiylzJ8YcWcq2uk6po3qQxALW/xuY/4p1oDjqgENczX5UKBphz00",
+	"y4cknIEWeF6GI5S4DTfKY6BLuw3ngaVdT/RcTkC4NMxPbALCSchY7zQM8Y3Uep47mzg9yoJZ4QU8REYc",
+	"04lqE18mui8BKwwmEUNfeacBwRvHUogpkYz6MQ0t0gfEdVinAVhagRxmF4AUN47mGdMJAVyxKghty9L3",
+	"04c5ffHh7lU1KBgq/t16XuByc5p/+7AhLCQwCXoZY/qsDIx6vLLxyP25f8BF+Nh+ZuEi3zanX7AfLZvU",
+	"4bZGyQV+pyO8pS2PFZzKPXrABKFjOnnhKNg8OqEpC8MmnAbRZp7fylTrldVwTwvejPUyyYotCNbOa1i5",
+	"vC97rthkRPUgiywXaL7hzYxdWUl8/q65VmmJjl1jBipEeFhc8HzMd9q6iZjvVY8C7Dr3OdL+yySBI0va",
+	"G8pbgukkP8i/Qv1Bzz4NAqaUcUmsXw8P7WGtFNWoYY2kUHzIIxo3yX3o3OWib8xTC8ADCHoAsknexsvD",
+	"fIMrGudQUBLwOIgYWdtu3bw6PxlyauLl1DTwIu17WZV7YgYtbDkr1h5RASS7UnRsNUsWhlKsD2XIovlm",
+	"Kx5CuhNywCbltZEPzLXexEudIslmt6myF7P1fm3q4OA92YfKkQfOFKmshMOfF9XAwSwshnOvi+B8cH64",
+	"k5vFGSdC+Qj7ZocK6QEbYiHcAZvksI1xxVwQiyJuB+HEGlA18eRmEB0iUN6H0CxHPjSC/UOSiUKyFrIe",
+	"TSKtrpIPzWHr6+uk8H/zZdwbkg9JzAKcxdKDUA38OZSCaRpPAHueilCRzWbzugfgBVJxzRwsq2J9AHn8",
+	"kPhjLkI53g/pRPlkjUaRA/i7iiih/YE2PzzqNOJOo002PdJp9NK/hvDXY7vcIDokHxL2cASDiskoiYMB",
+	"BYhTbjYq/QGQxTzioPiY2Qq/R4c8mvhkbdjt74tuuGNUGf7pmT1iWpq/zbIGMuYfSLE/lEIPzOo2t656",
+	"GbTffkw1wx/hgq1ma9OtcJDEwux5LLu0yyOuQX8KmS4W8kO2UNrep7C63OKG81dnt/Rmy94bnnqf6v2Y",
+	"qwPyoVGu0aGlHNwgatcH38Hk9fwsvSGdAPqgVPDiguhwH1gEgPfMefYjWTtgE7VjG3Rjpa0cy+qVkB5h",
+	"WR3xe3AHqgksC5FTs9FWFlmybSzaRJD3JBc5ioeS8p6MEdMDBlyPpdkOBBQkNEXWE2zMYFDRFUVCOumI",
+	"HE4jmi5jruwYeYSDyEGKQ4CVHbLYrgJjCRR61YewCC1xGU3I2o0HgDSIh9gnsjzYEd/kh8xYQG4OvV94",
+	"L34O1fdAWFCK/HzC6cO1lG3iG1Z/db34E2JiCuDXLiAQKrJJfge3wxWtwKetlke2Wx650YK7v9Ii/xtB",
+	"iMuIKbJmrEfy8lWC2LrRxJabp+Sx44SBbd3viC4NDsYUBjUqSa5bFGXEAYBjNcLFFKWB23cYUhynPSoQ",
+	"QGE4Ps6suAe/DNsoyWLzmtKfPGJk0yb5kGyRD8k18iHZJh+S6xXSrFy+XScfQj3OhwRi2JrTaD+SExqV",
+	"fhMM6HAEEabC3+ZC28joQ66M0Vt28vS/Uxcw64cxX/ta7quIsREsDTDw4FIgG2a+mLqquZLZjQHvslig",
+	"BV5y3ZxgmP3LXGMTLgnMP3Wp9HhEZ9yPpGLTnxwSZxDJ4MC11fJgABjAZQxtVKLs2ck0fsQPmW/Zz3K1",
+	"NGeOEgd/nTEhEB2gEEGITqTciyOyBziMUB4yIsWOvT4ChnrFO8BUHTqpBm3MrKOLBdxo3gG0eUAPf8Ns",
+	"rjGaDtgEppwaWQ5F4OAw229ylVqff+/oB985+rv/6+mvvnP0d//oHh1sz7zyabSvLTFpOtvL86kfz73L",
+	"y3qnyxLyZUvIcz5Dhctw3CJy61/M8Sk3HsG/+wdsUqtSCXVyyKJcUVIirPMAd9uxApELo8n6AE4PiLhF",
+	"Q0dzGLk4YENjX2XDjowvpBA+viI2fBwJelmWdDHLkhazymqFSVMMMqckaYroM0rxrH2S2p5I+2jbl9Ur",
+	"HYt+z6hkab5m23NC4LJm6fRrlk5ES2zXjkAtRY9AIWCLVpcr3WdZzAmewiOKWVR/5Jw1mDqAWB0wPMFB",
+	"7RcZjazRrjJOH6TMDxgbeUQkUUQyrE4bi7ra7AisRwjz5w8xzWUcNR+13iGLFQ6BQscCr8R6PRboDDIM",
+	"xo3FidgpdTpc+RWPVflMSx0MzkZlPS81VNbmP/rFf376R599+es/evbFz578+rOjj37TWMGyP5eyqZri",
+	"77Ju6rJu6sTqpk5Gzi+qmlrOI4B0QmXa6X4i0mCpleyLsQiBtcyZFxuH0z3GYsgHs4UvZk0URaq4gi7i",
+	"Unb7WZgr5cNHEYmcZiBhAY14N6ZF5xcH69mcA+KJQ7hcBFESctEnPlX7sueTNe0CmJhFmBmx2BHWoGCH",
+	"LJ6k+b0meR2uDeOK0rCiraPSRDEmmmS3EHks3qfLMNEAdRaCpfYKxjaN2mIiNM66mNjiExja06XBgTYs",
+	"7HqLoLYxESHGQs0NLRQUmEo2kSKiCYyAooHmh1Qzv9kRu3arBhTnZ8FSNXj+Q9bOxwJEev9czACj/XZv",
+	"7PPlXSucFuRmIB2yjrCyBxaeojXmsINlj8goxJSOwjWnF7U5G+fduXfOpVgQyb2fiIsUx13OALufiCyw",
+	"ep5o69C9hjBeLjEUJ6JJXr9EYb9EYV+sjYCYUcBKwVYIIJ2oPbXxKE7EXFzau1ZclsmjNulxrYuOLRfQ",
+	"28mMoDaHr40ZO1AeGdL3ZGy/s6KySxXL5gV6HRHJ/nrED1jEB1KGyrMJWS/N5hLApccIb8hpX0ileVDq",
+	"67rg1kpC8UxDW2aFVaV0ibgMa51+WCsGGnlew1mLVfL9ROSr6Otx/IYzkJbHyV1lbVVGriXzK66sxhqL",
+	"zla09bxpqZk3WyJG1ECOMaHjDFprSuUsL5xgmRq4ULAGc3OMPVYmP9zunK9ldUHlzmXV70mYCvdg+Cc6",
+	"Gq445FjhmNbN0zAdNuxCqiyI2+BM2kI91/9rnsrsQ6LtfCoy4P2B8ZmwZA+jNtYzy4/syjp3gHNL4zr3",
+	"E/EA13Sh4zruMRbHdWx13guR7D1mGCiva5a2vi+qqrdjm6znWcql92IW8iDXbBpEh5j/SmLhUgx9yoVr",
+	"MMyqv0MO+PaUDGQUykRj6a1vP9lCXhc8cto+pHb6d0dkhc4QIIHJ1SAoejROsb7FdICEK/JeEvZZ2CR3",
+	"XQGsC/MVBzND7bE53northULAmYdgRGzqdXaIcmF5eJS8J5ubrY5Ggs+ER8NwdbW/JjhvWBchxHLV1GW",
+	"9XBogAK8NQw1HQDWMRbuxhYQ2ZYaH9oAmzNjdsj21padma6lJD02BgCFrkz6A21ng3ftpHWjMXga+IRq",
+	"WpTEMInJOGnmvl2meMjsbWHXYsaIoPyQQYOxucwIScMlJmkumKYl6TKqbTErju+HslGG49I/JDEVB4qM",
+	"BxKx42BAolljdYE+Xv1DpLIszInl7+aS4IUOqMCy6XzxORb4U83Ih3b0v/WzSV9CnI1QTR5u7JEPzf9R",
+	"70QySxPgBT5gsXQXEBJg9LrJRNn9/TCbut5q2tJcV0AMl829xzH8X/GImcUinB5UEesxD5gFEKeHLDZy",
+	"vE9HRO8/3HjopfMj3ZRGoBQFa8out0fWzfHuKUS/8Bgd4Q8p89PaZUYFoV0lo0QzJAGP+PFQMd9WKcsU",
+	"4gaOVe8nNGahO1RC+XgU5djevNMc9WUcAcSNWDlZ6JL4NAnS5djXp7FTOZ3Fbi5pL+e2YEwV0JAx4rtY",
+	"9Ar7aqTODubckSHM4kIe4p0N4zeJ3405i4t7UHiuNFhdRk1NcgcifM5MIVSwsaEhGx2nUYQQ6l2ZGG6N",
+	"eh1ByZALs8PmzZkPUcSlyDZtQaTi9zI5PaNEymDI80KrAEZuiw8a7ZstrzGkD/kwGTbam62bNwAM3X5M",
+	"Oyu50KzP4lNGJoenzD1ihfORKavLDsIT8yW+JaPQVYfntfiAjkZMsPA0ApFu6EXJWMfNV1pnaiZhi8b8",
+	"rkV3kOtbJD6GH181+tsnNFLSDXdEwZ0LSuRLdszDYrh0CAmtHra9lWeg3cIWzNWFiQTpAt3UvS5VXFWN",
+	"KIAfa08osAv5BpxU0RdO42DAD1mIcZkcWl/Z7d3B5WLJzt2z4qcrZcSoKLvvLbPhKKNTxSN7MLKzciIE",
+	"vKOl73uhMv74tmo4hpZkvj69rRnDpPLKfVUpjuwBi3pbH8DsbporAMdcMzXiwCNUER+Djz5Zo0THDCsE",
+	"7Zf7mj3UPnY2ghyg0AdnG3SMAOVBG3wBKPGTinVEsYN2lGiCBvyAirBJwFxHFGdF2CGNEsirdCdYEuBB",
+	"4BNy7r791ehMHILm76RuiTA2y5ANuyxWAz6CuWIxNzaWrRzAmkIIhYOTZqQWRIKaZDe3GUM6waPQb0ml",
+	"0ZqfbnCncchHnYZ/1SPdBLBD9VjifF0EvuiIOw4hGqxOczl4UcDU5nnR6rOjNLACH3yXd2AbRzFTTPsz",
+	"h6Z413YAOx3TCY5UI4oJxbtRWpDppa2LWCHBwjbxB7w/2IfIk0/WvvrZX2CNIBzaEV00rHt6kGaukol5",
+	"ad0JUSMmoG11FEsFDopP1p7+y0+OfvJT8y30sPlk7ei3/+nZL/8K2lvNndKmY7zbV//5h3jwuPDLk3/5",
+	"E/ilI/xQxkMqtLn2f//el3/9qTlcsLH5/Of/NxY3mq+kYPtG/ZiTP//o6T98+vSjv78KdqwdP89Cbkgo",
+	"4gcsq7aYU1aAL/ZiTSIBFdZuwNtseI0uE8YZx3XbjjDX6pxrCvuff/30+38Bd86xc6PdGMXykBvn4M5b",
+	"ZK3TePL595/+6rNOwyOdxtNf/eXTf/xb+/c//u2zP/6k07hKdt96DaliX0tNI9JJWq1r7FVyrQXQfdik",
+	"xqjS+13e34cjGUyCdqWqP/iTJ5//5Kuf/cXTf/6jZ//0P40e08al7U+gd+3PnnzxxZe//qen3/+7JSpY",
+	"8TWeU2OapaHLrrTLrrSlu9JS+VOu7I/dk+YU13Tiw36/IQ9ZHNERpEhLbYZb6BAM5Bit/Uyjg9Yz6k/2",
+	"bFXeVitTmhDc45ADGUrRJG8LLoXyiPHEY8VsIBbrHHo9FjMRGLWmOkIlASITpZpZtUleBdNOA4TQW3f3",
+	"SO7rbqfhl0l6+4g5T2Rl0XvAJritblih1wAF2PAaVoGB9bWU3LiLy9tVByw889L7whIqy++pjvnD5ytW",
+	"sYxgueCyQg5HkM1f5BiUSYdUMtBwXRrLI5UlNdyIaVkxitkhZ+OFsqLozGKig2u05hVRcshczAAzDmqE",
+	"fagAEyAtEAD0rKausG1eJWtpnxAsuyPgKFjw1SZ5y4ZUuSKKHrJSVE/7EJnht7IwKJpRAdcT8irJDKhK",
+	"O2kT7SRlL3RtWYFxD5/gPAWGXUKZwHhnIIfGsRky+ryV4r84MuMBgxTCsODrwxtxiT9FDxHp76zEiTcz",
+	"LHhGvjyyfy3VH+/AadLyzUj2d1xWC6vcuQZXcChj1iTvQBl8ZloghjvPavCNRZW1I0KEw/xkfFQGvoww",
+	"LjDIsjlt86v6lZc98xe0Z36BIb9ix/y0+T6nZ36GETLO5wLhPnsyHiqvzJbHaf6ojs3PPRrbZss0LNdO",
+	"22ww29gRkQxoBPnQnozT3HkeXSKimh9C0QCiAQ1kFEIfC8a3DI82ya7OjTq/osiQhwKid9gXNJSH0J1M",
+	"yttD+kyvzmxnVQVdHSHYy0TYZSH0GfT3H9/f3l4iCr/ctEQ8v16Hv0fw667506ailEdiprSMzV8yJn0O",
+	"kWJbhpPypUe6k5RbsfOOiZTPVYE1RZoT6wgnYCxgXi60DwNQxBVNug4yrjvJqdjc/KwZvQv6trqV//TV",
+	"6PPSx5+LgT795SdHP/8vR1/8t6Mf/82zX/wWA91LB0PPp5e/lqS7bOW/bOU/uVb+ExDpdUagLAylFtyX",
+	"jcxZmF83biMWrtEWC+oyGyoHIWytBOvBYDkmIL9PPEBsxwSYYBzEPfohIREyTmX43BKN17IFn76AyN2s",
+	"ArI6rSp5YQecIAVhUeeK/sWZmCrz+YA9HEWUV5dl7wo1NkbE/8fet/7GcVz5/iuF+SIJaA4p6nHtIfKB",
+	"figxYCuCxcS4yBjsmu7iTIc9VZOualJjyUAe1zeJE9+7u8EiG8fY7CJO9ks23iyMjaJ4d/8ZUY//YlHn",
+	"VFVXD7tnekgOH9J8sSmyH1XVVef5O7+TMrqjzQb4PyK3wFnQxgUaK5DvlNhCDUvyw6HWcUwWqMvi3Ij9",
+	"DRIiKCA0KQYDZE5Ul0NBumXH0zYQGjWKjBmSBlsMdUERcLthUr88DpvfP3TyzLrUWjgVUTUliLlrnnYV",
+	"r9JXvHYVk1AiM70TaFixaJHxpp46rwVWvodHJkpi9vIxgGwxQAmPfagxxr6c5NAOAReLESAVsb0FSpRU",
+	"9GulyW2PEseL4kU0l8yRBkaQUUmkMFUYuGvijoezFjuEcojgaykUeFzpzpXBnMU+hAYHNDY8ajFCitwL",
+	"IJ0B4sy0jTfeGIoPzIigMMKwTV0jMrM+b4v+BafycfOYje1D2H//ZTUBBGFcscwU96ZsRy3YDjjdY2wA",
+	"e7VHeauURaSShF9/c4voB7rfmjC8l0q0BRpFQNLPEYBFMdUIfscMat55v26GdAtygs0OG95xV2Rqnuvf",
+	"vDeiPJ7njlsJS2PZWgQEePaVW0LR9FRECn662VKlKFW5sGmQ0/Cv38bE1wQs/eiJjgaO9QkLIT2D6fxj",
+	"d3Il/SQIh+5oluB0SKDUszcmoWcmyxBiqxQMLqxAdKDpSax0m3wLcFFX14K1tTUCLUkj1uVaUoGVoU0y",
+	"zsjl9bW1KxuQoHTgZ/3L9StgTViLzmYorWuPUGAUfMbagwI+yzmWSNLLTO0ajXYrUbBgtBxT+J0lGBY7",
+	"ebU6LRr7e0d/KL23GrhGN1vwfgrPbj199N+PH/7syb//6vl//erJx787+JtP5g68mmXEANUZBWBLY4hr",
+	"/aV9KkksOANReAocY6+xfs43TCMZkC7fFb0lhdgSHlsZ23X4C1Q8UGAyU//0RDxeARatVueVa6+8cnPt",
+	"lWPU+ZVjvr5uahYFRox+nYn7jcOJ+JK5SqHwDmNKWImhtLD3HFvjRhbliKAMkNsAq8ptZNl7UpfTjBXd",
+	"1pRAmFoBvbNMoqZZzPS0+7dNGcLU+NWWqUhx3JlmeBsTnrWLg3vMnXVlcDDrUhXckN57m/G+GrQ6N69B",
+	"HbD959UzCVnh0tTlwvLh0gRtEtWint+rbZp9kUHL3fNuf5acYEX7K/1M5KPpJbp4CcH+gklG4kSOUjom",
+	"Iouxq/Jhz3WL9r+OD17ghrYvmdZkFMf+whRiKto3U/L2Gvy/trUs7c8swXzHVE7Ck5H+gvZlm7zFCeWE",
+	"3YvSXCZ7zPzdC+dGNMsSVhBsQByS9jfIKFfQ581GFjM2SmkEkKl2TdWb/ZoXqymaSEWm37S2879u3mSQ",
+	"ATGrZfMVWHoGFRnKUxRYm3jw6Pct+CoJformuGu7XGdTXuY+1rK+bFlfNm99mRNilTLsuNVlIPAmDOFC",
+	"0a3eh/9b8t1ZYG4t/oYjNcbxImYM7VzalxYoVgO3PrpAW+KtLybeevrGPhraurSdpyCtUTd7OOtU5FlA",
+	"rGoxkAWGPPsIoraaqrJH2TF27ykBmKfpIO3LwIos8cuLxy8fW55fb2i8zrUP7fawPMgzkMsZwyMDP4Jn",
+	"I9tk0xwrA2Mb0ph55rCH1/Ggx84oNlXI0GBca4vL19deNfSD+4lkV2oBxqehOM4LwtgZ0Os3bl5jvdbc",
+	"9u+ZIIobiZ4loHgJKD4xQPHxZWwTOHGN7Tw9PATCrTe2m57HgA8OsES6aKGYD3ssK+W6bXelLBtXxgVM",
+	"IKkZTRuMwlK0OdVfFaK1DkBrHizhBaMq26JNoEy0/0JFxhYSE1O03yZvKYncVYitc90QcKNTjI3qhxoq",
+	"rikxrgsV3iovycHDh4//8m9PP//q6a//7umn/wcJsBy5Uj/ZUdup2GNZcdSe/uRPz7//g6effzWXXj+z",
+	"kNYymrWMZh0lmnWacSy5el/RfuP4FRgOPqe28U42bGYzl7bg0aY3Q0h2fs1xJhYcq4kiYmenVIvpnm+4",
+	"p12NAaTHocU/VguZd5hCoH06rucpOJKU9FyfCXuc7rJDIy/6k1ZZCLbnx4lSmS5DdecsVHcGQTp9WJpb",
+	"xIhD0GqERFqvSiBMqIvWnetAXZ2jrK2rZYTuNCJ05y021zAs5xEKuAgdkP2KvUK9CZdnRsfPo17V18XY",
+	"yakilV1E8LrcD+Htizw1/U/wMFbF8kizUN7LEMWb8BP+8iWyqD5++P3HD3988NGPHv/1d48ffjyXE3BW",
+	"cb0pkmoZ0FsG9E4yoHcmoTznPqz28nR3/i6UnuiujJts6sPHoEdR7tcZFDZOb0ySOPBrDSCEov0RRP4T",
+	"yVSbvF42imiqdc3YymM8kQERWZfHgl8qrCa/0gAaJZGMgRYwjW31u3JuCiMhXLnL2MhA2xByD79l90ZJ",
+	"Nt4gSSytA+Um0eXAcp4hFFg/RpJhImXC+8BPk8TAc8NNxyHTv0LwiFVpCv0hLlpkyJU4jHJ1tBKHq62g",
+	"yWXrpUqIJ//wu2cf//Dg1//4/Pc/mUudvKY3++lrE/3ad5nUrmOjcoelYniBQkTYSVQbDtDHwYfUB7ao",
+	"y0Qm5vJFGwn9KWUBSGo3tcYVLym4I5TYZYb3JShAJqVW4ljqmgwZ+QB2c5WXii8+v44qjq/OAoS/vqzu",
+	"6rE80IJK0d/o+IsKq6dqZ8PFvr9Z6TeieSUNV7NKC36FjPWBZg5KVaiE1n36/0hZZHrcqoxyiapNBoe7",
+	"5buHuW3eQQ5LCg01aaYc94qN7igr4l0/O5nUmAHoMB71iFw4nxE+T6vTevr5o2c//9HBR384+P8P51Dp",
+	"sE5n4yQ2kBIvoKu49P5OtIZwDnFYlzua4QCixKzU/bPahptNbOEUCZeKpil1RJ0cGn3eEhlBESayGgaL",
+	"LfO6C00PY2XNTDwFTvaFgVRoD125D1i1T2u3nezQeJjwmfiKTIghdm11hLDDEeXjSx4FAsIvLDMrFoxq",
+	"c1Qal5/azpAhvjskUUqToWWA5UKRHutyR4VU2rYbJNxlHyR2xyNMIySxsASH+rWmY5tk2d60vl1H1d1n",
+	"Wb9kLBstm27/b6+PZDTULoS2c7a1naP3uUzo6t2ix4zV35vRkJG3VTyv7j4jlEet8j4u0GMJ2rhIoI3m",
+	"2peLldQheI4B55iQi1YfJyxbwT4yM/rk4jWmTa6ProSkVOKYJLWkGiT9AZPK8kVis/UaDZ2w7K55/yJ1",
+	"qHvNtGpdM8kXB5SYAKueXV232fTXqtegSbnMu1J9vsF2Es4k1mCzGDdAUPr4CHEhb+qN0ssxjpNSqUyH",
+	"TgfV2fArentMO8bS7hwkQdAP7/JJFmAgLjMMZ6J4OoTfgUFIK9E2eQs7FmsDKYRRhqjLqesr2iGhaQIK",
+	"LVy73LUCJavkyX9+dvDxr/UPv/rj8+9/WuzxHgUe2h1LOZEZigh0uUP4TWjAR5fDKN0Lff6GKxbZNMyl",
+	"IuxeIlW7yycbr8JAS32fLFEifNIA2FkVrIvJDot93ia3XaMXqHqOSc5Vkrp+sSwkWc7lFEPCHZYLZUwg",
+	"DhRoOxLeL4wJTAY//defPn30L2A42Lm4xcbOVSyN7f3YnQqWp9Vp9SGeaWhLWjfW8Mwb2KlI4+JVz3/8",
+	"tzDnoz35aunJMklLYNbnv/gPeDb+tUdlEnlzhN2J1ArzSsQzsoSKTbaEvS4tqLktqEK1VWu2Y+Nfk6rU",
+	"hWcurd7HH+brzIUt+yDBC6EOkNDI4sJJotpk016D+g4lP51AtnJfD5QQrlNgrceQ6suK8AsKM511So6I",
+	"Ny2djWn9t8xWLvsJEBlxTW+qU3XH2aynla6bqsG23GlfIkxPAWF6AurgelOPaD7iKxhUswZWvooQJdYi",
+	"d3S0LtgfiJS1yRb8xkMPlTBOu2xs7H4Ae7N7ynMANrocUEnAkYSLh9Dvgls6YyThiBNAtrGZGiiwKohs",
+	"ageD64cXr+xyqWimXRRgf3codLaPU6tPSZ6K3jovaUlLzwTFbeiFHvzk/x786YetI1j2Z5OfbCgWl3DW",
+	"ZULz5OCsJyH/G+Fa53ILVuNEqizp5dYTbUp5iuIXo6z66UUXUrhwQPcYwcwS4zbKA8gOpEWFfkCR8aEJ",
+	"dA1ADCiN4y5HYCxN08nKH4ShKEumXcNxqg/4G/68FixMSu+qESk4vZeuKwY0l/e+4kgr8gSiRo2N/YVb",
+	"PTMPibUR5keDTxhXlaHqu2h22LaeVJFRrkxHz8M88t72x7IdG34llfFn0F2QILYHLGNdHuKJDMllILP0",
+	"AtlDdiUgIeDBQzjSocOCh7aLHVTGSvK9nOUsBjsQjanAWV31rr5dyrMO4ZbEwcIp1LeQNN2RqCeKUEVs",
+	"ZO8l5lKfx2w4FUiyPhcTR2/+wMS82tlDVdbnOAsYTQmEyb3mWa5CXYpMhUTSsSyK8DYgPcOZV8WnfRy/",
+	"TUbYJrcMcweWB3Z5JIa9hGsl/ZZiQ4lt9iiAQ/F2Bq1tvpbov4Z1jbC2/BkuHOsUVBPgDJICNHNJths1",
+	"1ztJAhxvEe7aTTPfbbcyMZzzlm9pD7vJPXfoGHtQqIGI5x2YNnM5S1vzroLI2Jz33MlEnEdq3jft5k3u",
+	"2BxqHbmp3mZUqnlueEfIuYfUsIWUd4vtIrXQmKG31LMBfd6xfnEwCWVZ5US//+ta8e5dNAuh8C6LRBZj",
+	"XR+gFJASpOhd6vdSuyTJkKksidDzypL+QFnYHYTO9Mva5LbNxxd4hXGXl0S8ttf87kghuSxFnkUm53NP",
+	"sYzTlCTxlQ2o0TO9JWwH8FBEgImLt6kKTfTNgnUvSZKKiKYkpuMuL10suNYNXf4e6AxUFnAnzPySJCGF",
+	"oxQWEEbtJtI4xirJgKBiixMJdmwYkFGaa003SEajhPfDDnZWAtNqn45dL/0uZ/dopEABUEUuX19fty/b",
+	"Nh1mQ79SnWySNOEuZ6UkGaHIgVUzP9uFDOVuHm4QSuRu7oogzTVYA5lIsstGBd7dPn9iymHOE7U9ypKI",
+	"hWCFSxJ+L6dcJWoc4tz1UIr5b4D6Fbkq3YpdqtyD9QKb0ehvo3c3XAeln3QXuvHqu4tevDIfWsiIeX3C",
+	"pDUrMBgGhZt6znoaXQ5WACW9DCqg7JgDIvNooGd9tb1+g+z2A+d/wI6fgu0ojtDFQooaFahNAmxx4uxH",
+	"uBDPlbYqOq03VtawvhNPnr5nIEZactnvCy8c4k+tG+21NXheCYv6YdCCcwQLY9e91VkPWnI319d889bK",
+	"G+++dWfl6hqshKUc+/yrg1/84ODnHz377UetwLvxatAqdlLp/a+2X616v14u74C3OtqTurmytr5y9Tp8",
+	"OjAotodgUbQ6rX0WDajaHlFtbaHZrL+60CuoGFhbsHKd1sEnv3z86A+PH3727M9fHDz65RyRZc8kORvQ",
+	"iLd7K1QnyvwlbGQJGzmUJdQbg1Df+phqfBwbPeJbKlP80dWeTQhOt2IgEKzlkRbwd755dwvQjRgVpqZb",
+	"POVE5Ao8yBGwrLOhaZpjygigX45xNDHAjO30GVcdrWNobGJPXZ6xkciUISgAQ0KrcLxNT0dp5bZJJIsE",
+	"j/FVRf8t/bJqo0cruIzt5JLFG0QK/U/bO7rL96kEkh19gkmP7Yismq4AkoLH8XjPUo8VOuUo+qt83dbK",
+	"VdPFvkJRXa1UVPU65UaVTomoHPjjUEmKXqhVXp4au1arR2fMdL3hTPV1UwY/Mcj3j6LVXjuThOnE++sJ",
+	"GzYPn/DzlfJYqp9p6scS0qytNfeCa1o3HkfluHHVhULjWOqxjvIsGlDJJLk8okkcECW2tT8YEPAKMTfh",
+	"7MsrpiPliAJAJKZj27KtXMQOzYNjaN9GhoKrQQBOtPUC9SOpYn2RoY/ZG0PW07QPyfz8Zg/a+LbJu0zl",
+	"GTcZGOO1JxkR+1y/BwvuzOMBe9bl5g0JdtixPjJKsoBYJwFeah1gkvAozWMWA8olTvYSraXoUOg/KQln",
+	"ESY8yoRWnVDYgH0c0InTviRchEo7M4NGr1ZrTC7s36WC7sW4eEVjFQF8Hrts3CYhZ8axlTRl0riwIT6U",
+	"xWG7y1/DVdZPgmUuHuayyzC8oPDOS+Ub8GCMR0Pwe8N1WYMN7D0J7Q8WB8Y9VlkOKxybEDlUZBQ8B0Ot",
+	"10kIOHiYAwCCgI4JPONhldLHPZt8wKYr/gp+GyVsmKM3nk7J3hu3Gnc11osDLRhcdPpwRgpzBjEdb5Br",
+	"N2/giUCzpqhWadDScycTw+pQubZIqkPlhwcDb4OxKKH3RYMXA3rseG8+jczAQnuW6u9818jLi9Kz9DQ0",
+	"2t18iBJiqvKq8psa+kwmululv+57/7JE1PWUt8W1BQzZyFn9Y8zSZI9pZQMyV1k1oP0s5FDzZHFJkVXj",
+	"lo8TXjs14PL0KArQiBSXLOHLpwBfPrmwxPU5kyfzsS8Wz5hOoPu6yDKG9pbNvljSXH3GcMQbpVyKl4Ox",
+	"MA4veBGJ4TBRbbIlkLfMPbdHo92ASGYY4PHJWuuHEeURS1NmcgkZ28l5zOKwQ3ZohFCdEtrNJU4c7lob",
+	"JSnUuQLhLv5921lZlrrX2nIcAx+A8bFxEyNNcEYSkjQPsIj0AekLJsFeFeSB/vXKygox/9X/NIWM5AGp",
+	"Nr+DwvgOiJusuZcmMXnQ8JaA2LXBm81d5MF8t1mv4EGjq901+vrqi7oc6WAQ9KR3D4ncviLDRJqdEBPO",
+	"WKx/F+Ln30bCxtCko2DnA2hrGy50f/bzUpYMscsPTxrB+GZgnO1BobI2jaX7SLRPE374fTsi6yVxzHh4",
+	"pU3eQcC93pvmHaHegEzi1jVZwIST0Gqltrlum6qwnCba5WKf12Pmj6WGLhxovsh22I3kUiDbjrvz8cOf",
+	"HXzy908+++mzL744UsrjzhkHhxro6iWmfompPzlM/QkaJY2g9U0DWJMOwKqJW09nMLEXWZyeMR/GJM6Z",
+	"9owDF+C4sbZWTVZyx75ngQfevKOOpkQfeDuTlw7ujgAibwVMm5/Kjeo2xfvnxlauTPHd1hYAgnIcZTiY",
+	"b8hLZvaptnJ6Y4ilbRhCPFwBbcX6y+GCn20S6sdsa0PHhA+73EJz9F9MeM7Qm6dIIQJkofB6+D0EUBGG",
+	"58KGPq7IOcMAp7K/NUa4VPr52qQy2Jy5IVcbbl3EHsv0QTWGdMHDchgbVQ9+MWfrYjGdGyxVXgaN3Fir",
+	"y7bFOfOzY9dWIEXoUno9yne3YX/vAPY6YztMP4G1Oq23bn97xdx1tbmJZFb1bBAh9pMu0SBLFvXFQkeM",
+	"kHWVQloaiQzk5ZDGrFbzNDePFmkard63yf0Zrfu2TONRO90ejXYLGukCnzG2Dni7hm/kyMJ2STYy7Zye",
+	"Kn/IyH3DeayqqdQhVTt5CoOI3YYQu8cMcKIwQypNKsuYJM4QqOX/P/qOPKXA/BRl5tn9y4D84gPyszb+",
+	"OQvEN64/mh61D+93W8Zn6LY6pFuYkOvd1ocN/YUNU7lW8jT0imaqcEk6hOdpGprGroj/05qmNqJ5Ctrk",
+	"vEQza011s3a+ab8+t5l+JlHMZoJtGb1cRi9PLHpp9lSATd4UM3a7OimDfVGxTJNMnBrKtAnHQ5HMRlFM",
+	"g5dbZBATXzEthmmm8PKGML1vWBfBtFvhnAcw32VxHrGirrCojpQjPIFooAPoc8ebPFYvKGc5XJKE3TM9",
+	"GDOqWAC80VwogICKHYU4wnGXW+jnobJGW0AHbusGSdmOrVdExbJvHVkXYdXDMYn/jgmemk5KmJW1MU2H",
+	"CrXFfUTs7AQTGFHkDylG0Cb+cVWizyCVDcgDSCMPRcb0e6gXVg0IF/gX3BxQLwmX6IHbqQO0jjqQrm04",
+	"bMEJBrHAhdqm2/aisMuLlPcGAjONJecCzQBKQFBFgdSwT5cMAJUFlgJC0YzG9TFXFAUXtEZDLz2UUnh1",
+	"FR/6DSGx0O/pP3355JPfNDfFcE3OJmBqvscyXrqMly4yXgqCNqJDhgFET8LUKbizjZOaoazexx+aRkmN",
+	"IpsdJCVbwoKXCLQcxidDPT2UA8Cqwb/Yfl1I9Yiy9CUMkx478pnZpT5pY6xBzNNsKhPy9M9RZVjzqBr2",
+	"tKKa9RqncASWMc3FxzSnb+kLF9HEbQWeSSMJX0xlau9BCyC2zgxaxQMaY3cbkcaODyywR1QAOFWL78AY",
+	"1VCuZlARWAfEuMrG0PuGCxLuZGIYtmeReTkeq9MBGOLrpnntg0QqkY3bL+UJwjpEsyFAJCvh+UhzV8Kc",
+	"rvduzsge2gKJ4CtZns5o+gVXVDGDD1gKXZdsad/YJwYITEYuybTTPEqh1hP82oTrAe0BxaV0FZXVx+Db",
+	"bqDv5ulij0D5VdMahMGCvDBUXMVewIl5O/h7OU21u/t+037YlZGhW5kYEi72ieCG9BGsnzITF0mk208Q",
+	"G8pT1iFhLxXRbmjYIiAvAML2+vp6QDgdApDeXG3Erba+RZ7GQKxIo4iNFIs3SLhPMx6SlEHhFxlRiR0o",
+	"IJklBeDt9SUJ78vQBqiwprVNXi8TJEOjLsC1mbafuPEdz/4Y+V/NQdggIVB1VJ271WjA9PwUS1NbFjoo",
+	"cTz3MkZ3SaKgZiS03yAkMRtC8psS6BsF44cWU6HrKUbHpKfnMCbwhyLqpp2MgIRUIaEyk+1uvrZ2Ldpl",
+	"Y/iBIecYrKXJsfeYTGLtp3S6PNTHjUZqeyQSrmR7NBBc3xLSOM6YlEzqf5iLZAjpPqWYXn476qKlP7un",
+	"JsZuyrszZnhBAjLU1qkeJbwaiXcnnkXJDnBqun5wUIUdfv1NXHcnt8L6EFX5/F8sdKD+M5PbShiuJ8rH",
+	"rcC1HBP7HBzu3YTrf7ooU9AaMilpH57B9FEdpYxKZlrjcWJv/GDQ6rSeffHnJz//8cEfP3325W+effnb",
+	"x48eadFjynYff/WDxw8/ff7Pf33y2U+LvwctqQ88RMxa+nQ1D46Vv8bZBMkmdsSyQdmS6qOhYt2MY5TM",
+	"vmatU6zHZpmq7LFerWrqOaa2DAaDEWgbaZQFaC6fXmpwuEsBqiikIkRNzMV+UJBVxFAal1S0foUh3Wb7",
+	"h0TvCUnCglu61IpRZCDQXUdGpUWg6cXI/VaMaKeCLLcXR/qzmWsTuc2F2ua5ZRoyArZ4WdGZ8cu/Pvvz",
+	"j7CfC0rJg9/8v4OHPyyLSLB2TkNGLspq3soSmlYJyvcGAveJhI1wUUXYxZZKWyxN0aqj0HEJzioay0NG",
+	"eZ18msrfQOMVoe0XJ79muQn6GpUMmcjVChLHyVbn5lqt2Lpf/GZb/2ZWTP49LQZtWTdJBe9rq9B4FlVC",
+	"CB90XOtvCVc+N3Dlhmr3CKjlsqKdFruHk+Ui94my3kqgFev+QAyDwl21ReTgD6NrDD6NJy8r4v3H3rCn",
+	"FPefbURvGQd+Gf1ffPT/5EzS642DQkfJUprtMh2o/A7L+r7N6jr1wG4iIZpvIdmhqWRE5tB6u/pAwRtO",
+	"TwecF5CxMXDNlz4hZ/1MsMXNxcwSX7zEF58YvvgE5WkjcoRmrn6Vzez5/ycgkOcJIWxuvf6NWTEEE7KH",
+	"SAKAR7EbGixqEUqA35pgAtnkhA1Hagwv63IqdyWhPX2ZmjzplUFfvRwnFni4uKLyIrrsC5N3L45/bwDU",
+	"4FMcw8/XYmkBvr4eNotyNDa+c7/VYzRj2WauBq3Od97XEkaybK+azxWIRPHPraCVZ2mr01oFqWRmNXnD",
+	"HSZGJj2IuZGEAf3oBOOorOhp9o0S6XA5+50xGg0w9m+fhCkvgnmxise9NxBDSHDSdBcoaZXfi+jQg+pG",
+	"5IVeGTSJs5By7xEZSykiD6qGQRUZ4aqgvxmLfW6EZ+WAgJ+s4kmvu/79BhfDGUkp7+e0b5xYw/2bRIOJ",
+	"5dM7UXmvwPxd1UveEZyNJ/EHALXxbi+BLWqmXE+sYr1xxk1tkPdkVxZU89QSLM+tPmKq6gciDeWufYlh",
+	"pq64423aYykwBLrZA7YCuZf9JdDb//D9d+kei4uOpdLOFfouIEZj6D1Fsn7ddL+pl4rFJGV7ekSYCy83",
+	"UB1Q02trJwByemzw6g8yqf7I7x2Gl+yLTA1wsEmaklj4o4xEVrkjbyUpgEq8a5PhSGTVSwsdFkXmf7rv",
+	"il7VpQALUwMEHFBlDZTAMWh7j2B7NQuIODCW2qz1WORAS62EP3UeT/R8886IvrdOKhieQkQSA5FOke6H",
+	"FS34KD1Izy5jI9gDRPoLbDVD9SRMjtl2w/XgEUyy4lVmk0U0TRPe93cBaImqiTCaqgGajgl0BYuYlBtE",
+	"jBgwZMJ20wZfacdme0nEWh++/+H/BAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

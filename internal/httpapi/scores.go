@@ -158,7 +158,7 @@ func scoreClockFromAPI(c apigen.ScoreClock) score.ClockSetting {
 // scoreParamsToAPI shows every parameter of the kind, but for a window that is all history.
 func scoreParamsToAPI(kind score.Kind, p score.Params) apigen.ScoreParams {
 	out := apigen.ScoreParams{WindowDays: set(p.WindowDays), HorizonMonths: set(p.HorizonMonths), HorizonDays: set(p.HorizonDays),
-		Family: set(apigen.ScoreParamsFamily(p.Family))}
+		Family: set(apigen.ScoreParamsFamily(p.Family)), ClvModel: set(p.CLVModel), ChurnModel: set(p.ChurnModel)}
 	if kind == score.RFM {
 		out.Weights = &apigen.RFMWeights{R: p.Weights.R, F: p.Weights.F, M: p.Weights.M}
 	}
@@ -172,14 +172,14 @@ func scoreParamsFromAPI(p apigen.ScoreParams) score.ParamsChange {
 	return score.ParamsChange{WindowDays: given(p.WindowDays, same[int]), Weights: given(p.Weights, weightsFromAPI),
 		Family:        given(p.Family, func(f apigen.ScoreParamsFamily) string { return string(f) }),
 		HorizonMonths: given(p.HorizonMonths, same[int]), DiscountRate: given(p.DiscountRateMonthly, same[float64]),
-		HorizonDays: given(p.HorizonDays, same[int])}
+		HorizonDays: given(p.HorizonDays, same[int]), CLVModel: given(p.ClvModel, same[string]), ChurnModel: given(p.ChurnModel, same[string])}
 }
 
 func scoreParamsPatchFromAPI(p apigen.ScoreParamsPatch) score.ParamsChange {
 	return score.ParamsChange{WindowDays: field(p.WindowDays, same[int]), Weights: field(p.Weights, weightsFromAPI),
 		Family:        given(p.Family, func(f apigen.ScoreParamsPatchFamily) string { return string(f) }),
 		HorizonMonths: field(p.HorizonMonths, same[int]), DiscountRate: field(p.DiscountRateMonthly, same[float64]),
-		HorizonDays: field(p.HorizonDays, same[int])}
+		HorizonDays: field(p.HorizonDays, same[int]), CLVModel: field(p.ClvModel, same[string]), ChurnModel: field(p.ChurnModel, same[string])}
 }
 
 // given is a member that can be absent but not null.
@@ -215,6 +215,12 @@ func calibrationToAPI(ctx context.Context, c score.Calibration) apigen.Calibrati
 		out.Values = &apigen.ValueFit{Family: v.Family, Parameters: v.Parameters, LogLikelihood: v.LogLikelihood, Customers: v.Customers,
 			LeftOut: v.LeftOut, Converged: v.Converged}
 	}
+	if len(c.Parts) > 0 {
+		out.Parts = ptr(each(c.Parts, func(p score.Part) apigen.ScorePart {
+			return apigen.ScorePart{Key: p.Key, RunID: p.RunID, AsOf: dayToAPI(p.AsOf)}
+		}))
+	}
+	out.MeanSpend = set(c.MeanSpend)
 	if len(c.Quantiles) > 0 {
 		out.Quantiles = &c.Quantiles
 	}

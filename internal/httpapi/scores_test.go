@@ -92,6 +92,72 @@ func TestScores(t *testing.T) {
 		require.Len(t, runs.Items, 1, "validation leaves nothing behind")
 	})
 
+	t.Run("WhatIsToComeAndWhatIsAtRisk", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		id := bought(t, c)
+		predictions := "/v1/customers/" + id + "/predictions"
+		var list struct{ Items []object }
+		c.OK(t, "GET", "/v1/customers?sort=-value_at_risk&filter=value_at_risk%20%3E%3D%200", nil, &list)
+		require.Empty(t, list.Items, "the field is known before there is a score")
+		c.Refused(t, 409, "no_model_to_predict_with", "GET", predictions, nil)
+		for _, kind := range []string{"value_at_risk", "clv", "churn"} {
+			c.OK(t, "POST", "/v1/score-models", object{"key": kind, "kind": kind, "clock": object{"mode": "fixed", "day": "2026-06-30"}}, nil)
+			if kind == "value_at_risk" {
+				c.Refused(t, 409, "score_parts_missing", "POST", "/v1/score-models/value_at_risk/runs", object{})
+				continue
+			}
+			require.Equal(t, "succeeded", run(t, c, kind, nil)["status"])
+		}
+		value := func(o object, key string) float64 {
+			for _, s := range o["scores"].([]any) {
+				if s.(object)["key"] == key {
+					return s.(object)["value"].(float64)
+				}
+			}
+			return -1
+		}
+		require.Eventually(t, func() bool {
+			c.OK(t, "GET", "/v1/customers?sort=-value_at_risk&expand=scores&filter=value_at_risk%20%3E%200.01", nil, &list)
+			return len(list.Items) == 12
+		}, 20*time.Second, 20*time.Millisecond, "it follows its parts by itself")
+		for i, o := range list.Items {
+			require.InDelta(t, value(o, "clv")*value(o, "churn"), value(o, "value_at_risk"), 0.0051)
+			if i > 0 {
+				require.LessOrEqual(t, value(o, "value_at_risk"), value(list.Items[i-1], "value_at_risk"))
+			}
+		}
+		s.In(t, c.Tenant, "customers:read").Refused(t, 403, "scope_missing", "GET", "/v1/customers?sort=-value_at_risk", nil)
+		s.In(t, c.Tenant, "customers:read").Refused(t, 403, "scope_missing", "GET", "/v1/customers?filter=value_at_risk%20%3E%200", nil)
+
+		var p object
+		c.OK(t, "GET", predictions+"?horizon_days=1096", nil, &p)
+		require.Equal(t, "clv", p["kind"])
+		require.Equal(t, "2026-06-30", p["as_of"])
+		require.Equal(t, "CNY", p["prediction"].(object)["expected_spend"].(object)["currency"])
+		c.OK(t, "GET", predictions+"?model=churn", nil, &p)
+		require.Equal(t, "churn", p["kind"])
+		c.Refused(t, 409, "no_model_to_predict_with", "GET", predictions+"?model=value_at_risk", nil)
+		c.Refused(t, 400, "contract_violation", "GET", predictions+"?horizon_days=1097", nil)
+		c.Refused(t, 400, "contract_violation", "GET", predictions+"?model=%27%3B--", nil)
+		var never object
+		c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "没有买过"}, &never)
+		p = nil
+		c.OK(t, "GET", "/v1/customers/"+never["id"].(string)+"/predictions", nil, &p)
+		require.NotContains(t, p, "prediction")
+
+		var m object
+		c.OK(t, "GET", "/v1/score-models/value_at_risk", nil, &m)
+		path := "/runs/" + m["current_run_id"].(string) + "/validation"
+		c.Refused(t, 409, "score_run_not_validated", "GET", "/v1/score-models/value_at_risk"+path, nil)
+		c.Refused(t, 404, "score_run_not_found", "GET", "/v1/score-models/clv"+path, nil)
+		c.OK(t, "GET", "/v1/score-models/clv", nil, &m)
+		path = "/v1/score-models/clv/runs/" + m["current_run_id"].(string) + "/validation"
+		c.OK(t, "GET", path+"?holdout_days=30", nil, &m)
+		require.Equal(t, true, m["refitted"])
+		c.Refused(t, 422, "too_few_repeat_buyers", "GET", path+"?holdout_days=1000", nil)
+	})
+
 	t.Run("ChangedByMergePatch", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)

@@ -17,6 +17,7 @@ type Calibration struct {
 	Purchases   *PurchaseFit         // clv and churn
 	Values      *ValueFit            // clv, unless too few spent anything on a repeat purchase
 	MeanSpend   float64              // clv: of a purchase day over everyone; see predictor.mean
+	Parts       []Part               // value_at_risk: the scores of clv and churn that it is made of
 	Quantiles   map[string][]float64 // the 20, 40, 60 and 80 % quantiles (type 7) per measure; empty without a score
 	Diagnostics []Diagnostic
 }

@@ -14,7 +14,7 @@ func unit(kind Kind, currency string) string {
 	switch kind {
 	case RFM:
 		return "points"
-	case CLV:
+	case CLV, AtRisk:
 		return currency
 	default:
 		return "probability"
@@ -26,15 +26,19 @@ func scaleOf(currency string) float64 { return math.Pow10(money.Digits(currency)
 
 // explain derives what was known of a customer, and why the score is what it is, from the inputs stored with it. The
 // factors reproduce the value exactly: for rfm its contributions add up to it, for clv it is the rounded product of
-// expected_value and discounted_purchases, for churn it is 1 - p_purchase rounded.
+// expected_value and discounted_purchases, for churn it is 1 - p_purchase rounded, for value_at_risk the rounded product
+// of clv and churn.
 func explain(kind Kind, p Params, currency, label string, in []float64) (map[string]float64, Explanation, error) {
-	want := map[Kind]int{RFM: inM + 1, CLV: inCLVAlive + 1, Churn: inIfAlive + 1}[kind]
+	want := map[Kind]int{RFM: inM + 1, CLV: inCLVAlive + 1, Churn: inIfAlive + 1, AtRisk: inPartChurn + 1}[kind]
 	if len(in) != want {
 		return nil, Explanation{}, fmt.Errorf("a score of kind %s has %d inputs instead of %d", kind, len(in), want)
 	}
 	switch kind {
 	case RFM:
 		known, e := explainRFM(p, currency, label, in)
+		return known, e, nil
+	case AtRisk:
+		known, e := explainRisk(p, currency, in)
 		return known, e, nil
 	case CLV:
 		known, e := explainCLV(p, currency, in)

@@ -47,7 +47,7 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 	scale := scaleOf(t.Currency)
 	cal := Calibration{Currency: t.Currency, Diagnostics: []Diagnostic{}}
 	var by predictor
-	if r.Kind != RFM {
+	if r.Kind == CLV || r.Kind == Churn {
 		all, err := groups(ctx, s.db, t.ID, r.AsOf, r.Kind == CLV)
 		if err != nil {
 			return err
@@ -64,15 +64,7 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 	}
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
 		r, cal := r, cal
-		err := gather(ctx, tx, t.ID, r.AsOf, r.Params.WindowDays)
-		if err != nil {
-			return err
-		}
-		if r.Kind == RFM {
-			cal.Quantiles, err = stageRFM(ctx, tx, r.Params.Weights, scale)
-		} else {
-			cal.Quantiles, err = stagePredictions(ctx, tx, by)
-		}
+		err := s.stage(ctx, tx, t.ID, r, by, &cal)
 		if err != nil {
 			return err
 		}
@@ -98,6 +90,23 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 		// Last, because it locks the job: it tells whether this attempt may still write.
 		return run.Step(ctx, tx, 1, map[string]int64{"customers": r.Customers, "scored": r.Scored})
 	})
+}
+
+// stage scores everyone as the run's kind says, and completes cal.
+func (s *Service) stage(ctx context.Context, tx postgres.Tx, tenantID int32, r Run, by predictor, cal *Calibration) error {
+	if r.Kind == AtRisk {
+		return stageAtRisk(ctx, tx, tenantID, r, cal)
+	}
+	err := gather(ctx, tx, tenantID, r.AsOf, r.Params.WindowDays)
+	if err != nil {
+		return err
+	}
+	if r.Kind == RFM {
+		cal.Quantiles, err = stageRFM(ctx, tx, r.Params.Weights, scaleOf(cal.Currency))
+	} else {
+		cal.Quantiles, err = stagePredictions(ctx, tx, by)
+	}
+	return err
 }
 
 // succeed ends the run, whose scores are loaded, and puts it into force where it is to be.

@@ -14,6 +14,8 @@ type Params struct {
 	HorizonMonths int     // clv
 	DiscountRate  float64 // clv: monthly, 0.01 for 1 %
 	HorizonDays   int     // churn
+	// value_at_risk: keys of the models whose scores are multiplied; empty for the first by key. A run has them filled in.
+	CLVModel, ChurnModel string
 }
 
 // Weights of the three bands in the composite of rfm; at least one is above 0.
@@ -29,6 +31,8 @@ type ParamsChange struct {
 	HorizonMonths patch.Field[int]
 	DiscountRate  patch.Field[float64]
 	HorizonDays   patch.Field[int]
+	CLVModel      patch.Field[string]
+	ChurnModel    patch.Field[string]
 }
 
 // defaults of the parameters; those that are not of kind are zero.
@@ -38,6 +42,8 @@ func defaults(kind Kind) Params {
 		return Params{Weights: Weights{1, 1, 1}}
 	case CLV:
 		return Params{Family: btyd.FamilyMBGNBD, HorizonMonths: 12, DiscountRate: 0.01}
+	case AtRisk:
+		return Params{}
 	default:
 		// Of the families BG/NBD tells best how many will not buy: on the CDNOW log, 39 weeks ahead, its mean is 0.03 from
 		// the truth, MBG/NBD's 0.06 and Pareto/NBD's 0.07, while all three rank customers about equally well.
@@ -54,6 +60,8 @@ func (c ParamsChange) apply(kind Kind, p *Params, v *fault.Validator) {
 	member(v, kind, "horizon_months", &p.HorizonMonths, c.HorizonMonths, d.HorizonMonths, CLV)
 	member(v, kind, "discount_rate_monthly", &p.DiscountRate, c.DiscountRate, d.DiscountRate, CLV)
 	member(v, kind, "horizon_days", &p.HorizonDays, c.HorizonDays, d.HorizonDays, Churn)
+	member(v, kind, "clv_model", &p.CLVModel, c.CLVModel, d.CLVModel, AtRisk)
+	member(v, kind, "churn_model", &p.ChurnModel, c.ChurnModel, d.ChurnModel, AtRisk)
 	if kind == RFM {
 		v.Check(p.Weights.sum() > 0, "/params/weights", "all_zero",
 			fault.T("at least one weight must be above 0", "至少一个权重须大于 0"))

@@ -58,6 +58,8 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Mod
 	c.Params.apply(m.Kind, &m.Params, &v)
 	m.Clock = c.Clock.clock(&v)
 	m.check(&v)
+	v.Check(m.Key != string(AtRisk) || m.Kind == AtRisk, "/key", "reserved",
+		fault.T("this key is for a model of kind value_at_risk", "该 key 保留给 value_at_risk 类型的模型"))
 	if err := v.Err(); err != nil {
 		return Model{}, err
 	}
@@ -150,7 +152,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 			return err
 		}
 		readers, err := condition.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool {
-			return l.Field == "scores."+key || strings.HasPrefix(l.Field, "scores."+key+".")
+			return slices.Contains(condition.LeafReads(l), "scores."+key)
 		})
 		if err != nil {
 			return err
@@ -172,8 +174,8 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
 }
 
-// Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRunInProgress, or
-// fault.ErrInvalid for a day that has not come yet.
+// Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRunInProgress,
+// ErrNoParts, or fault.ErrInvalid for a day that has not come yet.
 func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Request) (jobs.Job, error) {
 	var job jobs.Job
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -201,13 +203,15 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 		if busy {
 			return ErrRunInProgress
 		}
-		run := Run{ID: uuid.Must(uuid.NewV7()), Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: now,
-			model: m.ID, activate: r.Activate || asOf.Equal(clock.Time)}
-		if job, err = s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()}); err != nil {
-			return err
+		run := newRun(m, asOf, now)
+		run.activate = r.Activate || asOf.Equal(clock.Time)
+		if m.Kind == AtRisk {
+			if err := s.startRisk(ctx, tx, call, r, &run); err != nil {
+				return err
+			}
 		}
-		run.JobID = job.ID
-		return insertRun(ctx, tx, call.Tenant.ID, run)
+		job, err = s.enqueue(ctx, tx, call, run)
+		return err
 	})
 	return job, err
 }
@@ -274,8 +278,12 @@ func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call
 		return err
 	}
 	event.Means(ctx, tx, call, "scores."+m.Key)
-	return event.Record(ctx, tx, call, now, event.Event{Type: "score_run.activated", SubjectType: "score_run",
+	err := event.Record(ctx, tx, call, now, event.Event{Type: "score_run.activated", SubjectType: "score_run",
 		SubjectID: r.ID.String(), Changed: []string{"current_run_id"}, Previous: map[string]any{"current_run_id": m.CurrentRun}})
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, tx, call, m)
 }
 
 // OfCustomer is the customer's scores in force by model key, explained. Fails with customer.ErrNotFound.

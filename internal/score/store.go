@@ -54,6 +54,8 @@ type paramsDoc struct {
 	HorizonMonths int         `json:"horizon_months,omitempty"`
 	DiscountRate  *float64    `json:"discount_rate_monthly,omitempty"`
 	HorizonDays   int         `json:"horizon_days,omitempty"`
+	CLVModel      string      `json:"clv_model,omitempty"`
+	ChurnModel    string      `json:"churn_model,omitempty"`
 }
 
 type weightsDoc struct {
@@ -63,7 +65,8 @@ type weightsDoc struct {
 }
 
 func document(kind Kind, p Params) paramsDoc {
-	d := paramsDoc{WindowDays: p.WindowDays, Family: p.Family, HorizonMonths: p.HorizonMonths, HorizonDays: p.HorizonDays}
+	d := paramsDoc{WindowDays: p.WindowDays, Family: p.Family, HorizonMonths: p.HorizonMonths, HorizonDays: p.HorizonDays,
+		CLVModel: p.CLVModel, ChurnModel: p.ChurnModel}
 	if kind == RFM {
 		d.Weights = (*weightsDoc)(&p.Weights)
 	}
@@ -78,7 +81,8 @@ func readParams(raw []byte) (Params, error) {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return Params{}, fmt.Errorf("read the parameters of a score model: %w", err)
 	}
-	p := Params{WindowDays: d.WindowDays, Family: d.Family, HorizonMonths: d.HorizonMonths, HorizonDays: d.HorizonDays}
+	p := Params{WindowDays: d.WindowDays, Family: d.Family, HorizonMonths: d.HorizonMonths, HorizonDays: d.HorizonDays,
+		CLVModel: d.CLVModel, ChurnModel: d.ChurnModel}
 	if d.Weights != nil {
 		p.Weights = Weights(*d.Weights)
 	}

@@ -71,19 +71,27 @@ func groups(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant
 // gather puts everyone's facts into a temporary table, as one statement sees them, and makes the one that scores are
 // collected in before their bands are known. Both vanish with the transaction.
 func gather(ctx context.Context, tx postgres.Tx, tenantID int32, asOf tenant.Day, windowDays int) error {
-	for _, sql := range []string{
-		`CREATE TEMPORARY TABLE score_facts (customer_id uuid, x integer, t_x integer, t integer, spend bigint,
-			repeat_spend bigint, window_days integer, window_spend bigint) ON COMMIT DROP`,
-		`CREATE TEMPORARY TABLE score_stage (customer_id uuid, value double precision, band smallint, label text,
-			inputs double precision[]) ON COMMIT DROP`,
-	} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("make room for scores: %w", err)
-		}
+	if err := makeStage(ctx, tx); err != nil {
+		return err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO score_facts `+facts, tenantID, asOf.Time, windowStart(asOf, windowDays).Time)
+	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE score_facts (customer_id uuid, x integer, t_x integer, t integer, spend bigint,
+		repeat_spend bigint, window_days integer, window_spend bigint) ON COMMIT DROP`)
+	if err != nil {
+		return fmt.Errorf("make room for facts: %w", err)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO score_facts `+facts, tenantID, asOf.Time, windowStart(asOf, windowDays).Time)
 	if err != nil {
 		return fmt.Errorf("gather the facts: %w", err)
+	}
+	return nil
+}
+
+// makeStage makes the temporary table that scores are collected in before their bands are known.
+func makeStage(ctx context.Context, tx postgres.Tx) error {
+	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE score_stage (customer_id uuid, value double precision, band smallint, label text,
+		inputs double precision[]) ON COMMIT DROP`)
+	if err != nil {
+		return fmt.Errorf("make room for scores: %w", err)
 	}
 	return nil
 }

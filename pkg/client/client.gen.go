@@ -1093,6 +1093,30 @@ func (e PaymentStatus) Valid() bool {
 	}
 }
 
+// Defines values for PredictionMethod.
+const (
+	PredictionMethodModel   PredictionMethod = "model"
+	PredictionMethodRate    PredictionMethod = "rate"
+	PredictionMethodRecency PredictionMethod = "recency"
+	PredictionMethodZero    PredictionMethod = "zero"
+)
+
+// Valid indicates whether the value is a known member of the PredictionMethod enum.
+func (e PredictionMethod) Valid() bool {
+	switch e {
+	case PredictionMethodModel:
+		return true
+	case PredictionMethodRate:
+		return true
+	case PredictionMethodRecency:
+		return true
+	case PredictionMethodZero:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductRelationKind.
 const (
 	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
@@ -1335,9 +1359,10 @@ func (e ScoreClockMode) Valid() bool {
 
 // Defines values for ScoreKind.
 const (
-	ScoreKindChurn ScoreKind = "churn"
-	ScoreKindClv   ScoreKind = "clv"
-	ScoreKindRfm   ScoreKind = "rfm"
+	ScoreKindChurn       ScoreKind = "churn"
+	ScoreKindClv         ScoreKind = "clv"
+	ScoreKindRfm         ScoreKind = "rfm"
+	ScoreKindValueAtRisk ScoreKind = "value_at_risk"
 )
 
 // Valid indicates whether the value is a known member of the ScoreKind enum.
@@ -1348,6 +1373,8 @@ func (e ScoreKind) Valid() bool {
 	case ScoreKindClv:
 		return true
 	case ScoreKindRfm:
+		return true
+	case ScoreKindValueAtRisk:
 		return true
 	default:
 		return false
@@ -2063,7 +2090,13 @@ type BirthdayGivenCalendar string
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
 	Diagnostics []Diagnostic `json:"diagnostics"`
-	Purchases   *PurchaseFit `json:"purchases,omitempty"`
+
+	// MeanSpend Of a purchase day over everyone, for clv: what stands in where the value model has no finite mean.
+	MeanSpend *float64 `json:"mean_spend,omitempty"`
+
+	// Parts The scores that a value_at_risk run joined.
+	Parts     *[]ScorePart `json:"parts,omitempty"`
+	Purchases *PurchaseFit `json:"purchases,omitempty"`
 
 	// Quantiles Limits of the bands, the 20, 40, 60 and 80 % quantiles (type 7), per measure.
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
@@ -2100,6 +2133,22 @@ type ChangeSetItemPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ChurnValidation How well buying nothing in the holdout was foretold.
+type ChurnValidation struct {
+	ActualShare float64     `json:"actual_share"`
+	Auc         []MethodAUC `json:"auc"`
+	Brier       float64     `json:"brier"`
+
+	// MeanError predicted_share - actual_share.
+	MeanError float64 `json:"mean_error"`
+
+	// OneTimeMeanError The same among customers who had bought once.
+	OneTimeMeanError float64 `json:"one_time_mean_error"`
+
+	// PredictedShare The mean chance of no purchase.
+	PredictedShare float64 `json:"predicted_share"`
 }
 
 // CompanyDetails Only on a customer of kind `company`.
@@ -3327,6 +3376,19 @@ type FilterSource struct {
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
 
+// FrequencyValidation defines model for FrequencyValidation.
+type FrequencyValidation struct {
+	ActualMean       float64 `json:"actual_mean"`
+	ActualNoPurchase float64 `json:"actual_no_purchase"`
+	Customers        int64   `json:"customers"`
+	OrMore           bool    `json:"or_more"`
+
+	// PredictedMean Purchase days in the holdout.
+	PredictedMean       float64 `json:"predicted_mean"`
+	PredictedNoPurchase float64 `json:"predicted_no_purchase"`
+	RepeatPurchaseDays  int     `json:"repeat_purchase_days"`
+}
+
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
 
@@ -3576,6 +3638,12 @@ type Me struct {
 
 	// TimeZone The tenant's time zone (IANA).
 	TimeZone string `json:"time_zone"`
+}
+
+// MethodAUC defines model for MethodAUC.
+type MethodAUC struct {
+	Method PredictionMethod           `json:"method"`
+	Value  nullable.Nullable[float64] `json:"value"`
 }
 
 // Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
@@ -3926,6 +3994,9 @@ type Prediction struct {
 	// PNoPurchase Chance of no purchase within the horizon.
 	PNoPurchase float64 `json:"p_no_purchase"`
 }
+
+// PredictionMethod defines model for PredictionMethod.
+type PredictionMethod string
 
 // Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
 // key by key; null removes one.
@@ -4396,7 +4467,7 @@ type Score struct {
 	Band        int                `json:"band"`
 	Explanation ScoreExplanation   `json:"explanation"`
 
-	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
+	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); value_at_risk: clv and churn, the scores that it joins; clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
 	Inputs map[string]float64 `json:"inputs"`
 	Key    string             `json:"key"`
 	Kind   ScoreKind          `json:"kind"`
@@ -4426,6 +4497,7 @@ type ScoreExplanation struct {
 	// Factors rfm: r, f and m with band, weight and contribution; the value is the sum of the contributions.
 	// clv: value = expected_value * discounted_purchases, rounded to the currency's minor unit; p_alive,
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
+	// value_at_risk: value = clv * churn, rounded to the currency's minor unit.
 	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
 	// p_alive is null where the family has no say in it (bg_nbd takes 1 for a customer without a repeat purchase).
 	Factors []ScoreFactor `json:"factors"`
@@ -4501,6 +4573,8 @@ type ScoreModelPatch struct {
 
 // ScoreParams See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
 type ScoreParams struct {
+	ChurnModel          *string            `json:"churn_model,omitempty"`
+	ClvModel            *string            `json:"clv_model,omitempty"`
 	DiscountRateMonthly *float64           `json:"discount_rate_monthly,omitempty"`
 	Family              *ScoreParamsFamily `json:"family,omitempty"`
 	HorizonDays         *int               `json:"horizon_days,omitempty"`
@@ -4514,6 +4588,8 @@ type ScoreParamsFamily string
 
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
+	ChurnModel          nullable.Nullable[string]     `json:"churn_model,omitempty"`
+	ClvModel            nullable.Nullable[string]     `json:"clv_model,omitempty"`
 	DiscountRateMonthly nullable.Nullable[float64]    `json:"discount_rate_monthly,omitempty"`
 	Family              *ScoreParamsPatchFamily       `json:"family,omitempty"`
 	HorizonDays         nullable.Nullable[int]        `json:"horizon_days,omitempty"`
@@ -4524,6 +4600,13 @@ type ScoreParamsPatch struct {
 
 // ScoreParamsPatchFamily defines model for ScoreParamsPatch.Family.
 type ScoreParamsPatchFamily string
+
+// ScorePart defines model for ScorePart.
+type ScorePart struct {
+	AsOf  openapi_types.Date `json:"as_of"`
+	Key   string             `json:"key"`
+	RunID openapi_types.UUID `json:"run_id"`
+}
 
 // ScoreRun defines model for ScoreRun.
 type ScoreRun struct {
@@ -4595,6 +4678,36 @@ type ScoreSummary struct {
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
+}
+
+// ScoreValidation defines model for ScoreValidation.
+type ScoreValidation struct {
+	// ByFrequency Customers by their repeat purchases at the calibration, 0 to 6, and 7 or more.
+	ByFrequency []FrequencyValidation `json:"by_frequency"`
+
+	// CalibratedAsOf The last day that the model knew; the holdout begins the day after.
+	CalibratedAsOf openapi_types.Date `json:"calibrated_as_of"`
+
+	// Churn How well buying nothing in the holdout was foretold.
+	Churn ChurnValidation `json:"churn"`
+
+	// Customers Who had bought by `calibrated_as_of`.
+	Customers   int64  `json:"customers"`
+	Family      string `json:"family"`
+	HoldoutDays int    `json:"holdout_days"`
+
+	// HoldoutUntil The last day of the holdout.
+	HoldoutUntil openapi_types.Date `json:"holdout_until"`
+	Kind         ScoreKind          `json:"kind"`
+	ModelKey     string             `json:"model_key"`
+	Purchases    ValidationErrors   `json:"purchases"`
+
+	// Refitted Whether a model was fitted for this; otherwise the run's own is judged.
+	Refitted bool               `json:"refitted"`
+	RunID    openapi_types.UUID `json:"run_id"`
+
+	// Spend Of clv models, in major units of the base currency.
+	Spend *ValidationErrors `json:"spend,omitempty"`
 }
 
 // Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -5654,6 +5767,21 @@ type UnmatchedWord struct {
 // UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
 // words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
 type UnmatchedWordReason string
+
+// ValidationErrors defines model for ValidationErrors.
+type ValidationErrors struct {
+	// ActualMean Per customer.
+	ActualMean float64            `json:"actual_mean"`
+	Methods    []ValidationMethod `json:"methods"`
+}
+
+// ValidationMethod defines model for ValidationMethod.
+type ValidationMethod struct {
+	Mae           float64          `json:"mae"`
+	Method        PredictionMethod `json:"method"`
+	PredictedMean float64          `json:"predicted_mean"`
+	Rmse          float64          `json:"rmse"`
+}
 
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
@@ -6909,6 +7037,11 @@ type ListRunScoresParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetScoreRunValidationParams defines parameters for GetScoreRunValidation.
+type GetScoreRunValidationParams struct {
+	HoldoutDays *int `form:"holdout_days,omitempty" json:"holdout_days,omitempty"`
+}
+
 // ListSegmentsParams defines parameters for ListSegments.
 type ListSegmentsParams struct {
 	// Basis Only segments of this basis.
@@ -7718,7 +7851,7 @@ type ClientInterface interface {
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
 	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
-	// `scores.clv`. Customers without a value come last either way.
+	// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 	// call. `fields` leaves away what
@@ -8874,6 +9007,11 @@ type ClientInterface interface {
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	//
+	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 	//
 	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -8904,6 +9042,11 @@ type ClientInterface interface {
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	//
+	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 	//
 	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -9013,6 +9156,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/scores (the `ListRunScores` operationId).
 	ListRunScores(ctx context.Context, modelKey ModelKey, runID RunID, params *ListRunScoresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetScoreRunValidation Hold a run against what happened
+	//
+	// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+	// purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
+	// up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
+	// other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
+	//
+	// Every error stands beside those of three naive ways to predict, which a model has to beat:
+	//
+	// | method | predicts | ranks who will leave by |
+	// | --- | --- | --- |
+	// | model | what the model expects | its chance of no purchase |
+	// | rate | that everyone goes on at x/T | x/T, the lowest first |
+	// | zero | that nobody buys again | nothing: 0.5 |
+	// | recency | x/T for those whose silence is at most twice their average gap t_x/x, nothing for the others | the silence T - t_x, the longest first |
+	//
+	// `mae` is the mean absolute error, `rmse` the root of the mean squared error, over all customers who had bought by the day of
+	// the calibration. `auc` is the chance that a customer who bought nothing was ranked above one who did; null where all did
+	// the same. `brier` is the mean squared error of the chance of no purchase. It is computed anew on every call, in about half
+	// a minute for a million customers.
+	//
+	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
+	GetScoreRunValidation(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSegments List segments
 	//
@@ -9983,7 +10150,7 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
 // mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
-// `scores.clv`. Customers without a value come last either way.
+// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 // call. `fields` leaves away what
@@ -12279,6 +12446,11 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+//
+// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 //
 // An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 // backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -12319,6 +12491,11 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+//
+// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 //
 // An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 // backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -12529,6 +12706,40 @@ func (c *Client) ActivateScoreRun(ctx context.Context, modelKey ModelKey, runID 
 // Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/scores (the `ListRunScores` operationId).
 func (c *Client) ListRunScores(ctx context.Context, modelKey ModelKey, runID RunID, params *ListRunScoresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRunScoresRequest(c.Server, modelKey, runID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetScoreRunValidation Hold a run against what happened
+//
+// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+// purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
+// up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
+// other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
+//
+// Every error stands beside those of three naive ways to predict, which a model has to beat:
+//
+// | method | predicts | ranks who will leave by |
+// | --- | --- | --- |
+// | model | what the model expects | its chance of no purchase |
+// | rate | that everyone goes on at x/T | x/T, the lowest first |
+// | zero | that nobody buys again | nothing: 0.5 |
+// | recency | x/T for those whose silence is at most twice their average gap t_x/x, nothing for the others | the silence T - t_x, the longest first |
+//
+// `mae` is the mean absolute error, `rmse` the root of the mean squared error, over all customers who had bought by the day of
+// the calibration. `auc` is the chance that a customer who bought nothing was ranked above one who did; null where all did
+// the same. `brier` is the mean squared error of the chance of no purchase. It is computed anew on every call, in about half
+// a minute for a million customers.
+//
+// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
+func (c *Client) GetScoreRunValidation(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetScoreRunValidationRequest(c.Server, modelKey, runID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -21733,6 +21944,74 @@ func NewListRunScoresRequest(server string, modelKey ModelKey, runID RunID, para
 	return req, nil
 }
 
+// NewGetScoreRunValidationRequest constructs an http.Request for the GetScoreRunValidation method
+func NewGetScoreRunValidationRequest(server string, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "run_id", runID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/score-models/%s/runs/%s/validation", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.HoldoutDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "holdout_days", *params.HoldoutDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSegmentsRequest constructs an http.Request for the ListSegments method
 func NewListSegmentsRequest(server string, params *ListSegmentsParams) (*http.Request, error) {
 	var err error
@@ -26048,7 +26327,7 @@ type ClientWithResponsesInterface interface {
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
 	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
-	// `scores.clv`. Customers without a value come last either way.
+	// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 	// call. `fields` leaves away what
@@ -27322,6 +27601,11 @@ type ClientWithResponsesInterface interface {
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	//
+	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 	//
 	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -27352,6 +27636,11 @@ type ClientWithResponsesInterface interface {
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	//
+	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 	//
 	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -27473,6 +27762,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/scores (the `ListRunScores` operationId).
 	ListRunScoresWithResponse(ctx context.Context, modelKey ModelKey, runID RunID, params *ListRunScoresParams, reqEditors ...RequestEditorFn) (*ListRunScoresResponse, error)
+
+	// GetScoreRunValidationWithResponse Hold a run against what happened
+	//
+	// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+	// purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
+	// up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
+	// other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
+	//
+	// Every error stands beside those of three naive ways to predict, which a model has to beat:
+	//
+	// | method | predicts | ranks who will leave by |
+	// | --- | --- | --- |
+	// | model | what the model expects | its chance of no purchase |
+	// | rate | that everyone goes on at x/T | x/T, the lowest first |
+	// | zero | that nobody buys again | nothing: 0.5 |
+	// | recency | x/T for those whose silence is at most twice their average gap t_x/x, nothing for the others | the silence T - t_x, the longest first |
+	//
+	// `mae` is the mean absolute error, `rmse` the root of the mean squared error, over all customers who had bought by the day of
+	// the calibration. `auc` is the chance that a customer who bought nothing was ranked above one who did; null where all did
+	// the same. `brier` is the mean squared error of the chance of no purchase. It is computed anew on every call, in about half
+	// a minute for a million customers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
+	GetScoreRunValidationWithResponse(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*GetScoreRunValidationResponse, error)
 
 	// ListSegmentsWithResponse List segments
 	//
@@ -38162,6 +38477,103 @@ func (r ListRunScoresResponse) ContentType() string {
 	return ""
 }
 
+// GetScoreRunValidationResponse401Headers the declared response headers of an HTTP 401 response for GetScoreRunValidation
+type GetScoreRunValidationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetScoreRunValidationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScoreValidation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetScoreRunValidationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetScoreRunValidationResponse) GetJSON200() *ScoreValidation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetScoreRunValidationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetScoreRunValidationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetScoreRunValidationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetScoreRunValidationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetScoreRunValidationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListSegmentsResponse401Headers the declared response headers of an HTTP 401 response for ListSegments
 type ListSegmentsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -44104,7 +44516,7 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
 // mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
-// `scores.clv`. Customers without a value come last either way.
+// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 // call. `fields` leaves away what
@@ -46062,6 +46474,11 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+//
+// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 //
 // An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 // backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -46098,6 +46515,11 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+//
+// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
+// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
+// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
 //
 // An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
 // backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
@@ -46284,6 +46706,38 @@ func (c *ClientWithResponses) ListRunScoresWithResponse(ctx context.Context, mod
 		return nil, err
 	}
 	return ParseListRunScoresResponse(rsp)
+}
+
+// GetScoreRunValidationWithResponse Hold a run against what happened
+//
+// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+// purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
+// up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
+// other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
+//
+// Every error stands beside those of three naive ways to predict, which a model has to beat:
+//
+// | method | predicts | ranks who will leave by |
+// | --- | --- | --- |
+// | model | what the model expects | its chance of no purchase |
+// | rate | that everyone goes on at x/T | x/T, the lowest first |
+// | zero | that nobody buys again | nothing: 0.5 |
+// | recency | x/T for those whose silence is at most twice their average gap t_x/x, nothing for the others | the silence T - t_x, the longest first |
+//
+// `mae` is the mean absolute error, `rmse` the root of the mean squared error, over all customers who had bought by the day of
+// the calibration. `auc` is the chance that a customer who bought nothing was ranked above one who did; null where all did
+// the same. `brier` is the mean squared error of the chance of no purchase. It is computed anew on every call, in about half
+// a minute for a million customers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
+func (c *ClientWithResponses) GetScoreRunValidationWithResponse(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*GetScoreRunValidationResponse, error) {
+	rsp, err := c.GetScoreRunValidation(ctx, modelKey, runID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetScoreRunValidationResponse(rsp)
 }
 
 // ListSegmentsWithResponse List segments
@@ -56804,6 +57258,94 @@ func ParseListRunScoresResponse(rsp *http.Response) (*ListRunScoresResponse, err
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListRunScoresResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetScoreRunValidationResponse parses an HTTP response from a GetScoreRunValidationWithResponse call
+func ParseGetScoreRunValidationResponse(rsp *http.Response) (*GetScoreRunValidationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetScoreRunValidationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScoreValidation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetScoreRunValidationResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

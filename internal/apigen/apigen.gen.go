@@ -1367,7 +1367,10 @@ func (e ScoreClockMode) Valid() bool {
 const (
 	ScoreKindChurn       ScoreKind = "churn"
 	ScoreKindClv         ScoreKind = "clv"
+	ScoreKindComposite   ScoreKind = "composite"
+	ScoreKindPotential   ScoreKind = "potential"
 	ScoreKindRfm         ScoreKind = "rfm"
+	ScoreKindRules       ScoreKind = "rules"
 	ScoreKindValueAtRisk ScoreKind = "value_at_risk"
 )
 
@@ -1378,7 +1381,13 @@ func (e ScoreKind) Valid() bool {
 		return true
 	case ScoreKindClv:
 		return true
+	case ScoreKindComposite:
+		return true
+	case ScoreKindPotential:
+		return true
 	case ScoreKindRfm:
+		return true
+	case ScoreKindRules:
 		return true
 	case ScoreKindValueAtRisk:
 		return true
@@ -1408,6 +1417,27 @@ func (e ScoreParamsFamily) Valid() bool {
 	}
 }
 
+// Defines values for ScoreParamsMissing.
+const (
+	ScoreParamsMissingNoScore ScoreParamsMissing = "no_score"
+	ScoreParamsMissingSkip    ScoreParamsMissing = "skip"
+	ScoreParamsMissingZero    ScoreParamsMissing = "zero"
+)
+
+// Valid indicates whether the value is a known member of the ScoreParamsMissing enum.
+func (e ScoreParamsMissing) Valid() bool {
+	switch e {
+	case ScoreParamsMissingNoScore:
+		return true
+	case ScoreParamsMissingSkip:
+		return true
+	case ScoreParamsMissingZero:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScoreParamsPatchFamily.
 const (
 	ScoreParamsPatchFamilyBgNbd     ScoreParamsPatchFamily = "bg_nbd"
@@ -1423,6 +1453,27 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 	case ScoreParamsPatchFamilyMbgNbd:
 		return true
 	case ScoreParamsPatchFamilyParetoNbd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScoreParamsPatchMissing.
+const (
+	ScoreParamsPatchMissingNoScore ScoreParamsPatchMissing = "no_score"
+	ScoreParamsPatchMissingSkip    ScoreParamsPatchMissing = "skip"
+	ScoreParamsPatchMissingZero    ScoreParamsPatchMissing = "zero"
+)
+
+// Valid indicates whether the value is a known member of the ScoreParamsPatchMissing enum.
+func (e ScoreParamsPatchMissing) Valid() bool {
+	switch e {
+	case ScoreParamsPatchMissingNoScore:
+		return true
+	case ScoreParamsPatchMissingSkip:
+		return true
+	case ScoreParamsPatchMissingZero:
 		return true
 	default:
 		return false
@@ -2098,13 +2149,10 @@ type Calibration struct {
 	Diagnostics []Diagnostic `json:"diagnostics"`
 
 	// MeanSpend Of a purchase day over everyone, for clv: what stands in where the value model has no finite mean.
-	MeanSpend *float64 `json:"mean_spend,omitempty"`
-
-	// Parts The scores that a value_at_risk run joined.
-	Parts     *[]ScorePart `json:"parts,omitempty"`
+	MeanSpend *float64     `json:"mean_spend,omitempty"`
 	Purchases *PurchaseFit `json:"purchases,omitempty"`
 
-	// Quantiles Limits of the bands, the 20, 40, 60 and 80 % quantiles (type 7), per measure.
+	// Quantiles Limits of bands, labels and scales: quantiles (type 7) per measure. value, and the measures of rfm: where bands begin. value_so_far, value_to_come: of the labels of potential. part.<key>: what counts 0 and 100 in a composite.
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
 	Units     CalibrationUnits      `json:"units"`
 	Values    *ValueFit             `json:"values,omitempty"`
@@ -2683,6 +2731,25 @@ type CustomerFacetValue struct {
 // CustomerField defines model for CustomerField.
 type CustomerField string
 
+// CustomerHabits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
+type CustomerHabits struct {
+	PreferredCategory *string `json:"preferred_category,omitempty"`
+
+	// PreferredHour Local.
+	PreferredHour *int `json:"preferred_hour,omitempty"`
+
+	// PreferredWeekday 1 for Monday, local.
+	PreferredWeekday *int `json:"preferred_weekday,omitempty"`
+
+	// PurchaseCycleDays Average days between purchase days.
+	PurchaseCycleDays *float64 `json:"purchase_cycle_days,omitempty"`
+
+	// SpendingPower An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	SpendingPower *Money `json:"spending_power,omitempty"`
+}
+
 // CustomerKind defines model for CustomerKind.
 type CustomerKind string
 
@@ -2976,6 +3043,20 @@ type DeliveryPatch struct {
 
 // DeliveryState What the order's status and the moments of its delivery say together.
 type DeliveryState string
+
+// Dependent defines model for Dependent.
+type Dependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type segment, tier_scheme, score_model and the like.
+	Type string `json:"type"`
+}
+
+// DependentList defines model for DependentList.
+type DependentList struct {
+	Items []Dependent `json:"items"`
+}
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -4469,19 +4550,28 @@ type SalesSummary struct {
 
 // Score defines model for Score.
 type Score struct {
-	AsOf        openapi_types.Date `json:"as_of"`
-	Band        int                `json:"band"`
-	Explanation ScoreExplanation   `json:"explanation"`
+	AsOf openapi_types.Date `json:"as_of"`
+	Band int                `json:"band"`
 
-	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); value_at_risk: clv and churn, the scores that it joins; clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
+	// CalibrationID The run that learned the calibration, which /v1/score-models/{model_key}/runs/{run_id} shows.
+	CalibrationID openapi_types.UUID `json:"calibration_id"`
+	Explanation   ScoreExplanation   `json:"explanation"`
+
+	// Habits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
+	Habits *CustomerHabits `json:"habits,omitempty"`
+
+	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv, churn and potential: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, but for churn, where x > 0 mean_repeat_spend, for potential value_so_far; rules: by the name of each rule whether it holds (1 or 0) and, with a half-life, <name>.age_days; composite: the value of each part that there is; value_at_risk: clv and churn.
 	Inputs map[string]float64 `json:"inputs"`
 	Key    string             `json:"key"`
 	Kind   ScoreKind          `json:"kind"`
 
-	// Label The named segment, for rfm.
+	// Label The named segment of rfm; high_value, potential or ordinary for potential.
 	Label        *string            `json:"label,omitempty"`
 	ModelVersion int                `json:"model_version"`
 	RunID        openapi_types.UUID `json:"run_id"`
+
+	// ScoredAt Since when the score has this value.
+	ScoredAt time.Time `json:"scored_at"`
 
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
@@ -4505,6 +4595,9 @@ type ScoreExplanation struct {
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
 	// value_at_risk: value = clv * churn, rounded to the currency's minor unit.
 	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
+	// potential: as clv, with value_so_far and growth_ratio = value / value_so_far to four decimals (null without a value so far).
+	// rules: each rule with its condition, whether it holds, its points and its contribution, which add up to the value.
+	// composite: each part with its value, normalized, weight, min, max and contribution, which add up to the value.
 	// p_alive is null where the family has no say in it (bg_nbd takes 1 for a customer without a repeat purchase).
 	Factors []ScoreFactor `json:"factors"`
 
@@ -4514,11 +4607,30 @@ type ScoreExplanation struct {
 
 // ScoreFactor defines model for ScoreFactor.
 type ScoreFactor struct {
-	Band         *int                       `json:"band,omitempty"`
-	Contribution *float64                   `json:"contribution,omitempty"`
-	Name         string                     `json:"name"`
-	Value        nullable.Nullable[float64] `json:"value"`
-	Weight       *float64                   `json:"weight,omitempty"`
+	// AgeDays Of the newest fact that the condition counts, for a rule with a half-life.
+	AgeDays *float64 `json:"age_days,omitempty"`
+	Band    *int     `json:"band,omitempty"`
+
+	// Condition The rule's condition in text form.
+	Condition    *string  `json:"condition,omitempty"`
+	Contribution *float64 `json:"contribution,omitempty"`
+	Group        *string  `json:"group,omitempty"`
+	Holds        *bool    `json:"holds,omitempty"`
+
+	// Max The value that counts 100.
+	Max *float64 `json:"max,omitempty"`
+
+	// Min The value that counts 0.
+	Min  *float64 `json:"min,omitempty"`
+	Name string   `json:"name"`
+
+	// Normalized The value on the scale from 0 to 100.
+	Normalized *float64 `json:"normalized,omitempty"`
+
+	// Points Before the bounds of the group and of all.
+	Points *float64                   `json:"points,omitempty"`
+	Value  nullable.Nullable[float64] `json:"value"`
+	Weight *float64                   `json:"weight,omitempty"`
 }
 
 // ScoreKind defines model for ScoreKind.
@@ -4529,7 +4641,7 @@ type ScoreList struct {
 	Items []Score `json:"items"`
 }
 
-// ScoreModel Example: {"clock":{"mode":"live"},"created_at":"2026-01-01T00:00:00Z","current_run_id":"01890a5d-ac96-774b-bcce-b302099ad001","key":"clv","kind":"clv","model_version":1,"name":"客户终身价值","params":{"discount_rate_monthly":0.01,"family":"mbg_nbd","horizon_months":12},"updated_at":"2026-01-01T00:00:00Z","version":2}
+// ScoreModel Example: {"clock":{"mode":"live"},"created_at":"2026-01-01T00:00:00Z","current_run_id":"01890a5d-ac96-774b-bcce-b302099ad001","key":"clv","kind":"clv","model_version":1,"name":"客户终身价值","params":{"discount_rate_monthly":0.01,"family":"mbg_nbd","horizon_months":12,"recalibrate_days":7},"updated_at":"2026-01-01T00:00:00Z","version":2}
 type ScoreModel struct {
 	// Clock Which day the scores in force are of.
 	Clock     ScoreClock `json:"clock"`
@@ -4545,9 +4657,12 @@ type ScoreModel struct {
 	Name         string `json:"name"`
 
 	// Params See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
-	Params    ScoreParams `json:"params"`
-	UpdatedAt time.Time   `json:"updated_at"`
-	Version   int64       `json:"version"`
+	Params ScoreParams `json:"params"`
+
+	// RetiredAt Absent while the model is active.
+	RetiredAt *time.Time `json:"retired_at,omitempty"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	Version   int64      `json:"version"`
 }
 
 // ScoreModelCreate defines model for ScoreModelCreate.
@@ -4577,48 +4692,165 @@ type ScoreModelPatch struct {
 	Params *ScoreParamsPatch `json:"params,omitempty"`
 }
 
+// ScoreModelRevision defines model for ScoreModelRevision.
+type ScoreModelRevision struct {
+	// Actor Who set these parameters.
+	Actor        string    `json:"actor"`
+	CreatedAt    time.Time `json:"created_at"`
+	ModelVersion int       `json:"model_version"`
+
+	// Params See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
+	Params ScoreParams `json:"params"`
+}
+
+// ScoreModelRevisionList defines model for ScoreModelRevisionList.
+type ScoreModelRevisionList struct {
+	Items []ScoreModelRevision `json:"items"`
+}
+
+// ScorePage defines model for ScorePage.
+type ScorePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool    `json:"has_more"`
+	Items   []Score `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
 // ScoreParams See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
 type ScoreParams struct {
-	ChurnModel          *string            `json:"churn_model,omitempty"`
-	ClvModel            *string            `json:"clv_model,omitempty"`
-	DiscountRateMonthly *float64           `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsFamily `json:"family,omitempty"`
-	HorizonDays         *int               `json:"horizon_days,omitempty"`
-	HorizonMonths       *int               `json:"horizon_months,omitempty"`
-	Weights             *RFMWeights        `json:"weights,omitempty"`
-	WindowDays          *int               `json:"window_days,omitempty"`
+	Bands *int `json:"bands,omitempty"`
+
+	// ChurnModel Key of a model of kind churn.
+	ChurnModel *string `json:"churn_model,omitempty"`
+
+	// ClvModel Key of a model of kind clv.
+	ClvModel            *string             `json:"clv_model,omitempty"`
+	DiscountRateMonthly *float64            `json:"discount_rate_monthly,omitempty"`
+	Family              *ScoreParamsFamily  `json:"family,omitempty"`
+	Groups              *[]ScoreRuleGroup   `json:"groups,omitempty"`
+	HighValueShare      *float64            `json:"high_value_share,omitempty"`
+	HorizonDays         *int                `json:"horizon_days,omitempty"`
+	HorizonMonths       *int                `json:"horizon_months,omitempty"`
+	MaxPoints           *float64            `json:"max_points,omitempty"`
+	MinPoints           *float64            `json:"min_points,omitempty"`
+	Missing             *ScoreParamsMissing `json:"missing,omitempty"`
+	Parts               *[]ScorePart        `json:"parts,omitempty"`
+	PotentialShare      *float64            `json:"potential_share,omitempty"`
+	RecalibrateDays     *int                `json:"recalibrate_days,omitempty"`
+	Rules               *[]ScoreRule        `json:"rules,omitempty"`
+	Weights             *RFMWeights         `json:"weights,omitempty"`
+	WindowDays          *int                `json:"window_days,omitempty"`
 }
 
 // ScoreParamsFamily defines model for ScoreParams.Family.
 type ScoreParamsFamily string
 
+// ScoreParamsMissing defines model for ScoreParams.Missing.
+type ScoreParamsMissing string
+
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
-	ChurnModel          nullable.Nullable[string]     `json:"churn_model,omitempty"`
-	ClvModel            nullable.Nullable[string]     `json:"clv_model,omitempty"`
-	DiscountRateMonthly nullable.Nullable[float64]    `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsPatchFamily       `json:"family,omitempty"`
-	HorizonDays         nullable.Nullable[int]        `json:"horizon_days,omitempty"`
-	HorizonMonths       nullable.Nullable[int]        `json:"horizon_months,omitempty"`
-	Weights             nullable.Nullable[RFMWeights] `json:"weights,omitempty"`
-	WindowDays          nullable.Nullable[int]        `json:"window_days,omitempty"`
+	Bands               nullable.Nullable[int]              `json:"bands,omitempty"`
+	ChurnModel          nullable.Nullable[string]           `json:"churn_model,omitempty"`
+	ClvModel            nullable.Nullable[string]           `json:"clv_model,omitempty"`
+	DiscountRateMonthly nullable.Nullable[float64]          `json:"discount_rate_monthly,omitempty"`
+	Family              *ScoreParamsPatchFamily             `json:"family,omitempty"`
+	Groups              nullable.Nullable[[]ScoreRuleGroup] `json:"groups,omitempty"`
+	HighValueShare      nullable.Nullable[float64]          `json:"high_value_share,omitempty"`
+	HorizonDays         nullable.Nullable[int]              `json:"horizon_days,omitempty"`
+	HorizonMonths       nullable.Nullable[int]              `json:"horizon_months,omitempty"`
+	MaxPoints           nullable.Nullable[float64]          `json:"max_points,omitempty"`
+	MinPoints           nullable.Nullable[float64]          `json:"min_points,omitempty"`
+	Missing             *ScoreParamsPatchMissing            `json:"missing,omitempty"`
+	Parts               nullable.Nullable[[]ScorePart]      `json:"parts,omitempty"`
+	PotentialShare      nullable.Nullable[float64]          `json:"potential_share,omitempty"`
+	RecalibrateDays     nullable.Nullable[int]              `json:"recalibrate_days,omitempty"`
+	Rules               nullable.Nullable[[]ScoreRule]      `json:"rules,omitempty"`
+	Weights             nullable.Nullable[RFMWeights]       `json:"weights,omitempty"`
+	WindowDays          nullable.Nullable[int]              `json:"window_days,omitempty"`
 }
 
 // ScoreParamsPatchFamily defines model for ScoreParamsPatch.Family.
 type ScoreParamsPatchFamily string
 
+// ScoreParamsPatchMissing defines model for ScoreParamsPatch.Missing.
+type ScoreParamsPatchMissing string
+
 // ScorePart defines model for ScorePart.
 type ScorePart struct {
-	AsOf  openapi_types.Date `json:"as_of"`
-	Key   string             `json:"key"`
-	RunID openapi_types.UUID `json:"run_id"`
+	// Inverted Lower values are better, as for churn.
+	Inverted *bool `json:"inverted,omitempty"`
+
+	// Max The value that counts 100.
+	Max *float64 `json:"max,omitempty"`
+
+	// Min The value that counts 0.
+	Min *float64 `json:"min,omitempty"`
+
+	// Score Key of another model.
+	Score string `json:"score"`
+
+	// Weight 1 unless told.
+	Weight *float64 `json:"weight,omitempty"`
+}
+
+// ScoreRule defines model for ScoreRule.
+type ScoreRule struct {
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition Condition `json:"condition"`
+
+	// Group Key of one of the groups.
+	Group *string `json:"group,omitempty"`
+
+	// HalfLifeDays Points halve with every so many days since the newest fact that the condition counts; absent for no decay.
+	HalfLifeDays *int `json:"half_life_days,omitempty"`
+
+	// Name Of its own among the rules; names the rule in explanations.
+	Name string `json:"name"`
+
+	// Points At most two decimals; negative ones count against the customer.
+	Points float64 `json:"points"`
+}
+
+// ScoreRuleGroup defines model for ScoreRuleGroup.
+type ScoreRuleGroup struct {
+	Key string   `json:"key"`
+	Max *float64 `json:"max,omitempty"`
+	Min *float64 `json:"min,omitempty"`
 }
 
 // ScoreRun defines model for ScoreRun.
 type ScoreRun struct {
-	AsOf        openapi_types.Date `json:"as_of"`
-	Calibration *Calibration       `json:"calibration,omitempty"`
-	CreatedAt   time.Time          `json:"created_at"`
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// CalibratedBy The run that learned the calibration.
+	CalibratedBy *openapi_types.UUID `json:"calibrated_by,omitempty"`
+
+	// CalibratedOn The day of that run.
+	CalibratedOn *openapi_types.Date `json:"calibrated_on,omitempty"`
+	Calibration  *Calibration        `json:"calibration,omitempty"`
+	CreatedAt    time.Time           `json:"created_at"`
 
 	// Current Whether its scores are in force.
 	Current bool `json:"current"`
@@ -4651,6 +4883,9 @@ type ScoreRunCreate struct {
 
 	// AsOf The clock's day unless told; not in the future.
 	AsOf *openapi_types.Date `json:"as_of,omitempty"`
+
+	// Recalibrate false scores by the calibration in force, if it was learned by the model's parameters as they are.
+	Recalibrate *bool `json:"recalibrate,omitempty"`
 }
 
 // ScoreRunPage defines model for ScoreRunPage.
@@ -4673,17 +4908,28 @@ type ScoreRunPage struct {
 type ScoreSummary struct {
 	AsOf openapi_types.Date `json:"as_of"`
 
-	// Band 5 is the best fifth for rfm and clv, and the likeliest to leave for churn.
+	// Band 5 is the best fifth, and for churn the likeliest to leave.
 	Band int       `json:"band"`
 	Key  string    `json:"key"`
 	Kind ScoreKind `json:"kind"`
 
-	// Label The named segment, for rfm.
+	// Label The named segment of rfm; high_value, potential or ordinary for potential.
 	Label *string `json:"label,omitempty"`
 
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
+}
+
+// ScoreThen defines model for ScoreThen.
+type ScoreThen struct {
+	AsOf        openapi_types.Date `json:"as_of"`
+	Band        int                `json:"band"`
+	Explanation ScoreExplanation   `json:"explanation"`
+	Inputs      map[string]float64 `json:"inputs"`
+	Label       *string            `json:"label,omitempty"`
+	Unit        string             `json:"unit"`
+	Value       float64            `json:"value"`
 }
 
 // ScoreValidation defines model for ScoreValidation.
@@ -4714,6 +4960,31 @@ type ScoreValidation struct {
 
 	// Spend Of clv models, in major units of the base currency.
 	Spend *ValidationErrors `json:"spend,omitempty"`
+}
+
+// ScoreWhatIf defines model for ScoreWhatIf.
+type ScoreWhatIf struct {
+	// Inputs Replaces single inputs.
+	Inputs    *map[string]float64    `json:"inputs,omitempty"`
+	Purchases *[]ScoreWhatIfPurchase `json:"purchases,omitempty"`
+
+	// Until The day to look at, not before the day that the scores in force are of.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// ScoreWhatIfPurchase defines model for ScoreWhatIfPurchase.
+type ScoreWhatIfPurchase struct {
+	// Amount In the tenant's base currency.
+	Amount string `json:"amount"`
+
+	// On From the day that the scores in force are of, which it is unless told, to until.
+	On *openapi_types.Date `json:"on,omitempty"`
+}
+
+// ScoreWhatIfResult defines model for ScoreWhatIfResult.
+type ScoreWhatIfResult struct {
+	Now  *Score    `json:"now,omitempty"`
+	Then ScoreThen `json:"then"`
 }
 
 // Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -6629,6 +6900,15 @@ type PatchRelationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerScoreHistoryParams defines parameters for ListCustomerScoreHistory.
+type ListCustomerScoreHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListCustomerSegmentLogParams defines parameters for ListCustomerSegmentLog.
 type ListCustomerSegmentLogParams struct {
 	// Limit Items per page.
@@ -6996,6 +7276,24 @@ type PatchScoreModelParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ActivateScoreModelParams defines parameters for ActivateScoreModel.
+type ActivateScoreModelParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RetireScoreModelParams defines parameters for RetireScoreModel.
+type RetireScoreModelParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -7585,6 +7883,9 @@ type CreateRelationJSONRequestBody = RelationCreate
 // PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
 type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
 
+// WhatIfCustomerScoreJSONRequestBody defines body for WhatIfCustomerScore for application/json ContentType.
+type WhatIfCustomerScoreJSONRequestBody = ScoreWhatIf
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
@@ -7851,6 +8152,15 @@ type ServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// GetCustomerScore Read one of a customer's scores, explained
+	// (GET /v1/customers/{customer_id}/scores/{model_key})
+	GetCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error
+	// ListCustomerScoreHistory List what a customer's score was
+	// (GET /v1/customers/{customer_id}/scores/{model_key}/history)
+	ListCustomerScoreHistory(ctx echo.Context, customerID CustomerID, modelKey ModelKey, params ListCustomerScoreHistoryParams) error
+	// WhatIfCustomerScore What would the score be
+	// (POST /v1/customers/{customer_id}/scores/{model_key}/what-if)
+	WhatIfCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error
 	// ListCustomerSegmentLog List what segments a customer entered and left
 	// (GET /v1/customers/{customer_id}/segment-log)
 	ListCustomerSegmentLog(ctx echo.Context, customerID CustomerID, params ListCustomerSegmentLogParams) error
@@ -7992,6 +8302,18 @@ type ServerInterface interface {
 	// PatchScoreModel Change a score model
 	// (PATCH /v1/score-models/{model_key})
 	PatchScoreModel(ctx echo.Context, modelKey ModelKey, params PatchScoreModelParams) error
+	// ActivateScoreModel Activate a retired score model
+	// (POST /v1/score-models/{model_key}/activate)
+	ActivateScoreModel(ctx echo.Context, modelKey ModelKey, params ActivateScoreModelParams) error
+	// ListScoreModelDependents List what reads a model's score
+	// (GET /v1/score-models/{model_key}/dependents)
+	ListScoreModelDependents(ctx echo.Context, modelKey ModelKey) error
+	// RetireScoreModel Retire a score model
+	// (POST /v1/score-models/{model_key}/retire)
+	RetireScoreModel(ctx echo.Context, modelKey ModelKey, params RetireScoreModelParams) error
+	// ListScoreModelRevisions List a model's revisions
+	// (GET /v1/score-models/{model_key}/revisions)
+	ListScoreModelRevisions(ctx echo.Context, modelKey ModelKey) error
 	// ListScoreRuns List a model's runs
 	// (GET /v1/score-models/{model_key}/runs)
 	ListScoreRuns(ctx echo.Context, modelKey ModelKey, params ListScoreRunsParams) error
@@ -10293,6 +10615,94 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerScore converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerScore(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerScore(ctx, customerID, modelKey)
+	return err
+}
+
+// ListCustomerScoreHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerScoreHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerScoreHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerScoreHistory(ctx, customerID, modelKey, params)
+	return err
+}
+
+// WhatIfCustomerScore converts echo context to params.
+func (w *ServerInterfaceWrapper) WhatIfCustomerScore(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WhatIfCustomerScore(ctx, customerID, modelKey)
+	return err
+}
+
 // ListCustomerSegmentLog converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerSegmentLog(ctx echo.Context) error {
 	var err error
@@ -11889,6 +12299,122 @@ func (w *ServerInterfaceWrapper) PatchScoreModel(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchScoreModel(ctx, modelKey, params)
+	return err
+}
+
+// ActivateScoreModel converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateScoreModel(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateScoreModelParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateScoreModel(ctx, modelKey, params)
+	return err
+}
+
+// ListScoreModelDependents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListScoreModelDependents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListScoreModelDependents(ctx, modelKey)
+	return err
+}
+
+// RetireScoreModel converts echo context to params.
+func (w *ServerInterfaceWrapper) RetireScoreModel(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetireScoreModelParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetireScoreModel(ctx, modelKey, params)
+	return err
+}
+
+// ListScoreModelRevisions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListScoreModelRevisions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListScoreModelRevisions(ctx, modelKey)
 	return err
 }
 
@@ -14417,12 +14943,19 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key", wrapper.GetScoreModel, options.OperationMiddlewares["getScoreModel"]...)
 	router.PATCH(options.BaseURL+"/v1/score-models/:model_key", wrapper.PatchScoreModel, options.OperationMiddlewares["patchScoreModel"]...)
+	router.GET(options.BaseURL+"/v1/score-models/:model_key/revisions", wrapper.ListScoreModelRevisions, options.OperationMiddlewares["listScoreModelRevisions"]...)
+	router.GET(options.BaseURL+"/v1/score-models/:model_key/dependents", wrapper.ListScoreModelDependents, options.OperationMiddlewares["listScoreModelDependents"]...)
+	router.POST(options.BaseURL+"/v1/score-models/:model_key/retire", wrapper.RetireScoreModel, options.OperationMiddlewares["retireScoreModel"]...)
+	router.POST(options.BaseURL+"/v1/score-models/:model_key/activate", wrapper.ActivateScoreModel, options.OperationMiddlewares["activateScoreModel"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs", wrapper.ListScoreRuns, options.OperationMiddlewares["listScoreRuns"]...)
 	router.POST(options.BaseURL+"/v1/score-models/:model_key/runs", wrapper.CreateScoreRun, options.OperationMiddlewares["createScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id", wrapper.GetScoreRun, options.OperationMiddlewares["getScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/scores", wrapper.ListRunScores, options.OperationMiddlewares["listRunScores"]...)
 	router.POST(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/activate", wrapper.ActivateScoreRun, options.OperationMiddlewares["activateScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores", wrapper.ListCustomerScores, options.OperationMiddlewares["listCustomerScores"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores/:model_key", wrapper.GetCustomerScore, options.OperationMiddlewares["getCustomerScore"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores/:model_key/history", wrapper.ListCustomerScoreHistory, options.OperationMiddlewares["listCustomerScoreHistory"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/scores/:model_key/what-if", wrapper.WhatIfCustomerScore, options.OperationMiddlewares["whatIfCustomerScore"]...)
 	router.GET(options.BaseURL+"/v1/segments", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
 	router.POST(options.BaseURL+"/v1/segments", wrapper.CreateSegment, options.OperationMiddlewares["createSegment"]...)
 	router.POST(options.BaseURL+"/v1/segments/preview", wrapper.PreviewSegment, options.OperationMiddlewares["previewSegment"]...)
@@ -21464,6 +21997,406 @@ func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type GetCustomerScoreRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	ModelKey   ModelKey   `json:"model_key"`
+}
+
+type GetCustomerScoreResponseObject interface {
+	VisitGetCustomerScoreResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerScore200JSONResponse Score
+
+func (response GetCustomerScore200JSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore400ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore401ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore403ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore404ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerScore503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerScore503ApplicationProblemPlusJSONResponse) VisitGetCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistoryRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	ModelKey   ModelKey   `json:"model_key"`
+	Params     ListCustomerScoreHistoryParams
+}
+
+type ListCustomerScoreHistoryResponseObject interface {
+	VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerScoreHistory200JSONResponse ScorePage
+
+func (response ListCustomerScoreHistory200JSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory400ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory401ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory403ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory404ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerScoreHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerScoreHistory503ApplicationProblemPlusJSONResponse) VisitListCustomerScoreHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScoreRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	ModelKey   ModelKey   `json:"model_key"`
+	Body       *WhatIfCustomerScoreJSONRequestBody
+}
+
+type WhatIfCustomerScoreResponseObject interface {
+	VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error
+}
+
+type WhatIfCustomerScore200JSONResponse ScoreWhatIfResult
+
+func (response WhatIfCustomerScore200JSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore400ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore401ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore403ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore404ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore408ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore409ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore413ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore415ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore422ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhatIfCustomerScore503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response WhatIfCustomerScore503ApplicationProblemPlusJSONResponse) VisitWhatIfCustomerScoreResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerSegmentLogRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Params     ListCustomerSegmentLogParams
@@ -27712,6 +28645,512 @@ type PatchScoreModel503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PatchScoreModel503ApplicationProblemPlusJSONResponse) VisitPatchScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModelRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+	Params   ActivateScoreModelParams
+}
+
+type ActivateScoreModelResponseObject interface {
+	VisitActivateScoreModelResponse(w http.ResponseWriter) error
+}
+
+type ActivateScoreModel200ResponseHeaders struct {
+	ETag *string
+}
+
+type ActivateScoreModel200JSONResponse struct {
+	Body    ScoreModel
+	Headers ActivateScoreModel200ResponseHeaders
+}
+
+func (response ActivateScoreModel200JSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel400ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel401ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel403ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel404ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel409ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel422ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateScoreModel503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateScoreModel503ApplicationProblemPlusJSONResponse) VisitActivateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependentsRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+}
+
+type ListScoreModelDependentsResponseObject interface {
+	VisitListScoreModelDependentsResponse(w http.ResponseWriter) error
+}
+
+type ListScoreModelDependents200JSONResponse DependentList
+
+func (response ListScoreModelDependents200JSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents400ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents401ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents403ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents404ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelDependents503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelDependents503ApplicationProblemPlusJSONResponse) VisitListScoreModelDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModelRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+	Params   RetireScoreModelParams
+}
+
+type RetireScoreModelResponseObject interface {
+	VisitRetireScoreModelResponse(w http.ResponseWriter) error
+}
+
+type RetireScoreModel200ResponseHeaders struct {
+	ETag *string
+}
+
+type RetireScoreModel200JSONResponse struct {
+	Body    ScoreModel
+	Headers RetireScoreModel200ResponseHeaders
+}
+
+func (response RetireScoreModel200JSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel400ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel401ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel403ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel404ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel409ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel422ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireScoreModel503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response RetireScoreModel503ApplicationProblemPlusJSONResponse) VisitRetireScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisionsRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+}
+
+type ListScoreModelRevisionsResponseObject interface {
+	VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error
+}
+
+type ListScoreModelRevisions200JSONResponse ScoreModelRevisionList
+
+func (response ListScoreModelRevisions200JSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions400ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions401ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions403ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions404ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScoreModelRevisions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListScoreModelRevisions503ApplicationProblemPlusJSONResponse) VisitListScoreModelRevisionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -37092,6 +38531,15 @@ type StrictServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// GetCustomerScore Read one of a customer's scores, explained
+	// (GET /v1/customers/{customer_id}/scores/{model_key})
+	GetCustomerScore(ctx context.Context, request GetCustomerScoreRequestObject) (GetCustomerScoreResponseObject, error)
+	// ListCustomerScoreHistory List what a customer's score was
+	// (GET /v1/customers/{customer_id}/scores/{model_key}/history)
+	ListCustomerScoreHistory(ctx context.Context, request ListCustomerScoreHistoryRequestObject) (ListCustomerScoreHistoryResponseObject, error)
+	// WhatIfCustomerScore What would the score be
+	// (POST /v1/customers/{customer_id}/scores/{model_key}/what-if)
+	WhatIfCustomerScore(ctx context.Context, request WhatIfCustomerScoreRequestObject) (WhatIfCustomerScoreResponseObject, error)
 	// ListCustomerSegmentLog List what segments a customer entered and left
 	// (GET /v1/customers/{customer_id}/segment-log)
 	ListCustomerSegmentLog(ctx context.Context, request ListCustomerSegmentLogRequestObject) (ListCustomerSegmentLogResponseObject, error)
@@ -37233,6 +38681,18 @@ type StrictServerInterface interface {
 	// PatchScoreModel Change a score model
 	// (PATCH /v1/score-models/{model_key})
 	PatchScoreModel(ctx context.Context, request PatchScoreModelRequestObject) (PatchScoreModelResponseObject, error)
+	// ActivateScoreModel Activate a retired score model
+	// (POST /v1/score-models/{model_key}/activate)
+	ActivateScoreModel(ctx context.Context, request ActivateScoreModelRequestObject) (ActivateScoreModelResponseObject, error)
+	// ListScoreModelDependents List what reads a model's score
+	// (GET /v1/score-models/{model_key}/dependents)
+	ListScoreModelDependents(ctx context.Context, request ListScoreModelDependentsRequestObject) (ListScoreModelDependentsResponseObject, error)
+	// RetireScoreModel Retire a score model
+	// (POST /v1/score-models/{model_key}/retire)
+	RetireScoreModel(ctx context.Context, request RetireScoreModelRequestObject) (RetireScoreModelResponseObject, error)
+	// ListScoreModelRevisions List a model's revisions
+	// (GET /v1/score-models/{model_key}/revisions)
+	ListScoreModelRevisions(ctx context.Context, request ListScoreModelRevisionsRequestObject) (ListScoreModelRevisionsResponseObject, error)
 	// ListScoreRuns List a model's runs
 	// (GET /v1/score-models/{model_key}/runs)
 	ListScoreRuns(ctx context.Context, request ListScoreRunsRequestObject) (ListScoreRunsResponseObject, error)
@@ -39149,6 +40609,108 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// GetCustomerScore operation middleware
+func (sh *strictHandler) GetCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error {
+	var request GetCustomerScoreRequestObject
+
+	request.CustomerID = customerID
+	request.ModelKey = modelKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerScore(ctx.Request().Context(), request.(GetCustomerScoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerScore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerScoreResponseObject); ok {
+		return validResponse.VisitGetCustomerScoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerScoreHistory operation middleware
+func (sh *strictHandler) ListCustomerScoreHistory(ctx echo.Context, customerID CustomerID, modelKey ModelKey, params ListCustomerScoreHistoryParams) error {
+	var request ListCustomerScoreHistoryRequestObject
+
+	request.CustomerID = customerID
+	request.ModelKey = modelKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerScoreHistory(ctx.Request().Context(), request.(ListCustomerScoreHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerScoreHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerScoreHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerScoreHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WhatIfCustomerScore operation middleware
+func (sh *strictHandler) WhatIfCustomerScore(ctx echo.Context, customerID CustomerID, modelKey ModelKey) error {
+	var request WhatIfCustomerScoreRequestObject
+
+	request.CustomerID = customerID
+	request.ModelKey = modelKey
+
+	var body WhatIfCustomerScoreJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WhatIfCustomerScore(ctx.Request().Context(), request.(WhatIfCustomerScoreRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WhatIfCustomerScore")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WhatIfCustomerScoreResponseObject); ok {
+		return validResponse.VisitWhatIfCustomerScoreResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerSegmentLog operation middleware
 func (sh *strictHandler) ListCustomerSegmentLog(ctx echo.Context, customerID CustomerID, params ListCustomerSegmentLogParams) error {
 	var request ListCustomerSegmentLogRequestObject
@@ -40645,6 +42207,108 @@ func (sh *strictHandler) PatchScoreModel(ctx echo.Context, modelKey ModelKey, pa
 		return err
 	} else if validResponse, ok := response.(PatchScoreModelResponseObject); ok {
 		return validResponse.VisitPatchScoreModelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ActivateScoreModel operation middleware
+func (sh *strictHandler) ActivateScoreModel(ctx echo.Context, modelKey ModelKey, params ActivateScoreModelParams) error {
+	var request ActivateScoreModelRequestObject
+
+	request.ModelKey = modelKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateScoreModel(ctx.Request().Context(), request.(ActivateScoreModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateScoreModel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateScoreModelResponseObject); ok {
+		return validResponse.VisitActivateScoreModelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListScoreModelDependents operation middleware
+func (sh *strictHandler) ListScoreModelDependents(ctx echo.Context, modelKey ModelKey) error {
+	var request ListScoreModelDependentsRequestObject
+
+	request.ModelKey = modelKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScoreModelDependents(ctx.Request().Context(), request.(ListScoreModelDependentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScoreModelDependents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListScoreModelDependentsResponseObject); ok {
+		return validResponse.VisitListScoreModelDependentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetireScoreModel operation middleware
+func (sh *strictHandler) RetireScoreModel(ctx echo.Context, modelKey ModelKey, params RetireScoreModelParams) error {
+	var request RetireScoreModelRequestObject
+
+	request.ModelKey = modelKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetireScoreModel(ctx.Request().Context(), request.(RetireScoreModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetireScoreModel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetireScoreModelResponseObject); ok {
+		return validResponse.VisitRetireScoreModelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListScoreModelRevisions operation middleware
+func (sh *strictHandler) ListScoreModelRevisions(ctx echo.Context, modelKey ModelKey) error {
+	var request ListScoreModelRevisionsRequestObject
+
+	request.ModelKey = modelKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScoreModelRevisions(ctx.Request().Context(), request.(ListScoreModelRevisionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScoreModelRevisions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListScoreModelRevisionsResponseObject); ok {
+		return validResponse.VisitListScoreModelRevisionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -42868,978 +44532,1032 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P19sxzHdR+Ov5WucX4FwJl7uXvxQNx7S5UCQUKGQoIIAJKl8OK32zvTu9u8s93L6Z67WKJQJTuRLSmS",
-	"aSWxGclSZCWx4ypbUvS1ZNKUbL8ZXhD86/sWvtWnu2d6Znt2ZnaXBF0VlYq4uzvTD6dPnz59Hj7ncRDx",
-	"2ZwzwqQIjh4HU4JjksKfrzzAE/VvTESU0rmknAVHwYMpQSkRPEsjckGgM5IKyhnCAmEkZMrZBJ3hhMZY",
-	"8nQ/CAPyCM/mCQmOgpPg8kkQhIGIpmSGVctyOVc/CJlSNgmePAmDV3mEdUfVft+akpQg6fQeIp7CF+/w",
-	"UYioQGOesXh/bQ9PwmCOUzwj0kzyRhynRIjbsX+mWP98QSAal2fT618/7OGr8R6ODq/tvfjildHeKIrI",
-	"3uhy76B3eBgd9nr9IAyoammO5TQIA4Zn6k3T5oDGQRik5N2MpiQOjmSaEXfoY57OsAyOgiyDJ1eJdWPG",
-	"MyZvyFcJFnJ1/K+zZIn4GGGJEvUEklMqEIaXQoRRTCI6wwmiDKg4woKgKEtTwqLlvh36uxlJl87Y4e0B",
-	"lgNoskTrGX70KmETOQ2ODnqKzlKSVLXx/3+7t3f48HE/7F99cvHkZN9+vPLk0r/5V2tn9hpvmNiM73pe",
-	"qsXPa1o3OZM4kjczIfmMpHVMF5nfu3Mdvt7rHfi5zja6PduZWdSOXv/cefC4f712y5g2dzb2u5yypgmg",
-	"uXpog53fPA1oeQeTSQmWJL6V8lnNJrGLLlCkn0Wc6e0S42Vod4gkDMNM3+NMS9UES5LW7RXT1GCs+vWO",
-	"OMaSrBvxA77JeNXACE4T2jw0ybsOLEsFT/38MGTkkRxE8MRQyR1FszmeEDQiY56SY8TV2OHUQwsqp/CA",
-	"wDOCxjSRJEWYxUjwVNYOW/deI3Wu9A6vhcGMMvtF3z8DTbpXHs0x83D2jThW4xIESY4IjqY5sTV3zxMe",
-	"k+BojBNB/KMkumV3lFSSGRyj/yol4+Ao+J0XCm3iBf2YeKE0MqUsBE/yCeA0xcvS+G/hiGhVpDz+m0pA",
-	"A2ULJlFnQJLAWgg0Wpr5jSlJYhGiMU/tAswxI4nYR0OJJ2II6zGUlKRiiBghsf7+KCU4dn/UX7Qlz1gP",
-	"fGPywMRvqbEr+szwo9v67X5vHbVgrjW7SZNjRmYjkooQjYigMUE0Dq3WFqJTymKYsZpE65nqTjefqZ3k",
-	"mmmpZfMwsRLOMZUwdrW+RiqjYUTlEn0FnQSffPSdp7/+8CRAN+68jMScMCUNJE7QSdbrXSZfQf1erzes",
-	"24maX+rP/16v134rfj7ne/9zP99NS//Op4RjiQSfkRGPl2jBsyRGqgFEmeTqAkBwGk3RiD8K0YKnsUCC",
-	"KH1bSfLREok5jogIYdPyMVpMaTRFU3wGMmlEtAJ/hDCaUxIRK2rVBE8YV2IU4YRigS5yRtDNKWWKv6Mp",
-	"TnGkdjkViDCeTaYhGp7/5uPzP//HYYiGgrPhpRBRKdCcsiVl6hyhjEqKE4EuDt+bYjZ5h2I2ybh6/r13",
-	"Jup5jBQHY7YEkQ79qz94JqGphExwolhwph6VJCHzqRoVy9RuUyerelXMSZJQNoEu1VtKDR/zTB8JM54S",
-	"FNMJlYomDJEZpon+65HSMZUOG4cIn7CUTKiQKVyNTBf7J6yGh99dw77tmfc+T6VvA8LmD/U5N9wbmjMQ",
-	"UQn7UT1NWEzZpG6HqXOwNMCYjHGWKI7cs8c3Vk84A++3GfgrhmZ1u47GWt9RHLwUkszKO+/GXr92b9nl",
-	"aNpbXWkNgvBlMgZu5Kxu5EDy7vr0Ya92QtDiIM573l5ofDXl2fxf+MXmdkxmcy7VPfHfkuXqFL6uNi5f",
-	"MHRKlsDtoJmqHolQN09zHT24erUQSmIf3UApmRMsYc9Qhl48QFOepQJNiBQg4cY0FRKJLIqIEAhPMGX5",
-	"9tEGmWK6ziD31Cjr+O/qi838d3v8GpbRtEbtfeUBngz1hgG1S8lJooSsulErzRyuCsPfHQItlLjDAiWc",
-	"TdS/rqEGkUdUSHGMrvQPEJdTki6oIPUzHO/pYa3bWr7J3OGM1EzoBrPzEYSwXHG/3LuCFlPCEONqaSZm",
-	"kjESlEVrR6j6ahymf5yzOU9rL58Uft1gg0T9us2um9zB9mA3qVw23tzg1KYCKY3s2LA+iUP1vTogzaEe",
-	"UUmJqL0QqY7c0a1TK7Wy+CZOMiLMQF9WWoecESZbDzfOX6kfdPFM7ciLR7YZ/20WZ0Km7YlNzQv1YzdP",
-	"rCG6bWObgf9b6rt7wqDnhM8TbV6A+7JWr9aMR91NWo/FHj0wAD2W1xfMd4eoUHAx5TNNwzlJBWco4fxU",
-	"IDyWJC1RsyClnkndsDl0uwUN76b8TImf1os/Ny/UL759opbW9oFtxn0fhH0zwTnTd3UlI6aYMZK4Ax8t",
-	"S2JCPyDqtUnos/NVVI/1pm69fN8+0IqbvX17bqm32X2JJ80zpcZ2JdTT7hzVHaSYI/xcP0PoauO7th7p",
-	"ikGhaYJe109leqAZRDhNl9qKiCc5R56SZc3ekXhSO1WJJ9vw3wPaYrvbNZGUpCFapFRKwtAQmiVH6tth",
-	"/UqBVah29HSbbf81PqpTCd7ho030gVrl/x0+2l4ZeBULeTdLoykWpJUBejHl+vo7Ujd0WTXsrrU4q/cG",
-	"c9PbJnZnd7QtjM8NY20wQpdH29kU/SqdUY/aAttVnVFg7qztG172Xq+v9kAI0Fk2gxu1lgLmYz4QyiSZ",
-	"kBRG8hqPSeK9CSm2nKlfL8BeL3NmlJz5GQ/eGJzCpaWe91wHG95776H6T2/vcPDwcS+8dvDE71m7wyWp",
-	"2z+MS7KBNwrXbiDV4PY76C5eKjWxbtRz/XP3gffqB27a3NnYXyNyymvNz3NsTS5EELTAS9HWwGzHOYP2",
-	"ux9+peG1sKbfTXmc1Xs05/rnDZbisNZqYdrcfinukQSvMx6l5vcNdkB9CINtdBfDl1m6ZvDq1w0IP1oz",
-	"dNXkDgae1Y86Yxsc2HH9kLMdjPc+aDi10lwrQD5xfqaUFP/A9Eufj0S/TyZqD9cPWP/uG7GYYjaZYloz",
-	"aP3i5zrqV6loOfJjrUbzMYRPYUkjUDglz+1tUqCEClmZIk44ex7zO82aZKQ4zcpjvfn6rb2X792+u9fv",
-	"1Yz4NGtrVm/lCai7iALxwfSviT4Bz9NUu0RFFk0RFmgopnw+BMsmSefDKmfxec0c7EV002m4y3Fj79/r",
-	"xXhY/Lk/2Hv4u/5FeYAnYH6vk0cT9eMGEonUSiRocXuZ9ABP6sYs8WSDEY9rRyzxZAfj5RIn3tBEOSUp",
-	"bFqIUsBJgmZYRlMiQqV+oncyG6YGyjsaEiHpDEsyRBEXUiCm7hRLa4Y+QuQRjiRaQMzjmCx0ayEiiSAI",
-	"o0lGhLCXUtCd0DzBjJH0GA3B2z2gYlD0IfBSaG9r7eUVZuZ3yzHOFGMTpm4Kb+cfTet6fSIZPPRSLMVM",
-	"4EgRyhpbasP5XItQrWHYNLKNeHDGVBcsA35uyZGY8gXC4NMAhyfEzcji/c87dKY6VBs94+izHnXWeavu",
-	"aq7kG5g484ttbURE99u203/t9i4e2WCb1yumTrs72O5FY+aGUMO8wBuYIbWmrlVWvbLG4lpcADYclfc0",
-	"rh+ROZm9VkY4gneyp/yBA8M9HkEQbjzAcoioEnkLIqT2fYZoWPqZJ3H+2yaBBE5jjuSqfO1+WhFeYfBo",
-	"T723d4ZT1aFQDdyBId9SowrC4HUYpP70sEoEiWUmyNrIrLbCQ0BbWwkPPZwWN+HSOzwlDdJaqGfqLdeq",
-	"gR1x1RtM0qROkpkYlCZRlkEb3WTZG/O4fYytcR53MW1muv1NjJpmaC3smWDLrBldgzHTjq+zGfNNnQRC",
-	"1FA80ZxTEp0ickbSpXa8Y4hDFAuSooU6fHVs2RTP54SFaJTZ8VsVqW68JveEDLjq1ysezFYzQx5xnhDM",
-	"3DFTzu5lCam/3icb2BNxfTTOWd7tQLW97cH1RL0s5pwZ+XOHy9d4TMeUeCZ0xxf4AHrlKw/wBFGGSsEO",
-	"+0qG3L3S66mWIs6kcbHj+TyhOnXnhXnKRwmZ/et3hM7jyUmk3ohtHHyKIzk4o1wbkoIwiInEaosHOnQE",
-	"gmpQzIkADRoUYO0SNC8r4qcpT5VkzlueUTZItEhxWpwp9XtEikyYvhM1qLS7IAwgJp+kwVHwAizLk4d6",
-	"DYiAM/oouDY+vNY/HI8VU2lxenQFIjyohPV/Ccfonn6hWBRLDPGCZ85P2nqL7upG9NqW1+81nCh+AC9b",
-	"CpRa6IAdpUubLtV9hC+EXbv+Vmsn+SlhgxkVQh+TOZExGhGcwjXolDB9wpOYWF5eT8d+Qcc3GM7klKf0",
-	"PRL7CFkewC5oeIfrMZvYBKKtAznrnZGUjuFQcZLj3nrrrb0bmZwSJhXtSM0dggq0SPPrA/gQVU8NSWp6",
-	"nS5vtU4i4nPiW6d8ECjB0amO1IKHiwPjaJFSSVot3OVi4W7xdETjmDDfqpWHs4tVe1A3j9BG2+q8FrUG",
-	"GTtlfMHsDriynfSyAYeMywGELLvkZVybkuxTrah4paDiHS7RLdPoqhBZ7XpHpEwhss8OXp8Jua8c6GiJ",
-	"d30r4llaSDojPJNVxoS48pjGsPFwmtIzkmcp0Rmx0YhUID4nJh56ikUrIl8viGzkNHqQj2KF1NWB7opl",
-	"N5yhpf7hVtR3ApkHEp+S0rmLGcRm5pyLcJISHC9V93pETlh6K4ofFhS/ydk4oZGX1Kuj2hWx1VCK6D0s",
-	"MRqDkBKIWn7uH2xFUZNJoyTbzESDVhQZEwOriFhSstpQsH9QUPBuSvLkF3QL08R/PK4MaFe0zGei5YRS",
-	"m6yybiN2wdBo6brd8aW2yUByPkhwCvFPq2KCqotNOgEbFmao37ty/eqL19BoKUkrgdC/vCoQXmGSyiV6",
-	"wDl61XS8QuHK0HYqGCpzqsgBtTly+l7dir4zElM8UHMbZExk8zlPJSkdZIKoK5nTKDTWhq5XXWUubxu9",
-	"prpEDxQ5PVStGdAuqXtBIOjFpCxp7S7X99bQ+mA7GUEZ3PDq7jijlOBTgTBcLI+RvtRYmz0BE8rqRccm",
-	"tA+MalNWQSTCDN2+/zq6ctB/MU9+R/Bu6aqj895fsE+0u/UcHLgLPE95RITAo4SY7eNbXkuDXaznG0xp",
-	"4ZLzWFsGIGFCyJyCQ02uoUNDvZBXt9SpM4bPME3UVEuLmS71GLSpp8UeuerqzfdJekYjgt4otb5CQbfz",
-	"3dx6JGJ8cYyK4WuPwD0i0+XejTFYrZ7kXblwGRXy4JTorQsKnqCxuhWBPwkC+Y+C8+998MnHf6s+K3ZL",
-	"1Vc376iPRcLXUXDQO7i21+vv9foPer0j+P+/V884+T2tEyRjqm5TkWr20z/+j09/9ldBGLR538J2JHhE",
-	"1NKe//zvYcMIiZOB4YKDfq/Xv66+TukMq8loC00eQ30UPP3lT579p/dhwVNCYBT/6+Nn3/0Pzz78Beqj",
-	"8/c/DMLcsrZu7uYwD476T6D9OUkl1VYdh+brWeBGSjAI3Sd2Oao31fsSsxinMRJTnso8FbhyLXUWbyU2",
-	"8f7r6HL/2rW9PsLJfIr3DkDU+BtxlrxiR9xTCrD3HZcFGg1g7uo/Xv1xQs8IayLaV9VDdxMcAdladmuY",
-	"xtPnDItTn/XtQZoR4+XVkeCKW9TJpF9wCJibKSvc6OksZ0uf8dIEl2SCHOcJaybCGZcQATz91uYltGWg",
-	"lER0Tr1ZOW9NOUpJROgZEVqppAIJolP+U39zdnOtDkd9H5pEWXVG0CSmbBKilPPZsSFuns5bGECGc0qL",
-	"pP+V/twd25Z18x3svECZvHYl8IbcFlbftwNgsnJ2o22t2IvFcpe2VmmwhXOLj94hEdxljSDXgBwgT2J9",
-	"tcDJXUfOGFv5DkVPJx9QSeZUImQePvYGKZV3f8fe8h3svHe1+bXKjqwgBjW9XGzX9Xuu41xKm63ju8XO",
-	"cl683MZlV8dod03CDE6S18egyK4P4IWL1eMK4+Vuz1b+T6ur+IAmSvsMGlvdJA/d0Zus0k13SbtpF/vl",
-	"YRiwLNHKHqgXrXdQ+bUvekc19t5uhzU202XHNTe2mx3Y2E+HHdnYVtsd2tCQd8daLqwJi5oSpHgb1BQu",
-	"ZLI8Qud/+oeffPTD8+9+HKJP/vH9859/E/58+sE3n370Efx5/uFf5g/8w0+f/vj7IXr6Z3/09E9/cP7d",
-	"j/edEI1RJihTmzasXCQkz1IKnjWbyApfp1kK/5I4i6wjEayYnnC0MLghZUpHmTQb1LuXH/sdDRYiiy+Y",
-	"ARgygEM0RadEpzbM8CO3JTdP3aFuPoYGoaLXq+LtI+lEQ6lA6DBGanm1qQK0OLzQ0Q/NIwmDR3sTvme+",
-	"VFfe/Xt48Zq6yGub1ktqdCZuRN32zAIZHaNQMNRfzBg2gzAYa8Okj/ov0VROY7ysXh7VwXD5xTCIcEKU",
-	"GhkcBUnGsLpHw9P9q2Ew40wx9PUwADAuIIa+Mx3uHVxVFy2e4HQA0QhHQf/w+vX8lyVRTaqvVu9QviTO",
-	"m1yNTJIYqTcFkhyw0gotXX2tmN+4lFb1OHcqBeVghOpqCXPzEcjQZrW5hOD5wJDAJ6OqPzmv5uTyZkaR",
-	"R1LHgTADxkNB7z4lcxkiGHCo548oi5IsNimRK6BxigoNISHlJfKGZqvf9XDGaKSYZS3VG/vTC/+4Sc3O",
-	"18rSUS9EQTqf+mx5+av2MrlWMahi6Jg5ynzSF8+/+bfnf/yHlyBcSPEHunj+hz+Cb+zwQgQXVw20upjy",
-	"hByjhNgIdqCO2v2GYnodGZeGXugtfdk5YQDxp1653JNTfe3TPcLk7errKCGCDg7l1FmE/Bm46IU6akcN",
-	"Y65/uqDDigyLzBNMmf5BoxW5FrVWm33N3t1qi+V5kJf767Mgq3uvGkRUEwjuksqlD7r42Qf/5+mPvnUp",
-	"NETnLFn6b9t5l0XO5kHTWC3H568c9MtpnofOQdBxP/h2wU2c0FGaA/aWFyimeMK4kDQSa4IjeCqnwKMQ",
-	"BDay9/ExlceIzOZyqfFZcJLA4yTRoeFt9P+X8wGsXgHCYEYwGwA+nCd8Tu0Km8Grd+sZSXW4GuyfMU9R",
-	"lJwdaUuFkJjFkFpe7BTImtI5suD6YxwB2BJBquOy/OJZyeSrzRaBhir2QSHqfC2eEpODj3VvAywHKRWn",
-	"KM0YeodTpg1I7fAQVHN3cSp9pLKUaM67tAnhFNp5N8NM0mSttlUMrwU9qgMrkwUSp/O0iJFaEy3pDnoh",
-	"utIL0bUeCKzrPfT/Q/nY0EXwBr14KYTk6hnBIivZmwp2zxiVzcALxZ54A55/EuoUusY3AQ0ASFfZkbrf",
-	"sLSjGrbjG3ao5T0548yXlfYafoenCLopEjEcxOQVMQrWLkfwLgg59SeAuPMwNjI9CO8EQI28T+RtSWar",
-	"o+9mBq6KNeflxr6fg7WiPPdtbBY3p1nKilDW1eX+Pb4ASYpG2VKJXQt+ZY7tKU9iJYcXWChBRyRPQJBU",
-	"dOdIZjgZiCnWUeItti/Ootbk0LnbN9646dv3o9RAfbToFOQ8OARXCTFPSUwjSWI9DbSH3Fm1FNKcEQgS",
-	"Gqzr6YFFBMYzziYVqIkpjgukiahtv5XB14A0EMwg7ETDaTKeH2uteqlwXWnNV0dQIrafMHbtNDN496FG",
-	"3XwZnKt1+ROcOd4KNTHAsR0axM5y0ubjADOmhp2SM8Iy/Q24vdVNESBde739Xg+M7cYNfhTcvPN1NRoy",
-	"myd8SRTL9w96Shuc4GRg4raffvjL8x/93dOf/MnTn/zJs5//9NOff/D0Rx9/+ne/+fQ3P3n6o29/9oM/",
-	"UVr9+x+BLWNChSQpifXVtX94eH2v39/r9/MftdweGMofBYf9K1d6l3u9F3vXr1zr9y9fe1B9VGdfK/kn",
-	"oqj6o/a2W9NhZeuu0GPtTgRxrXadsc0MwFnidT055Cr7Oy4fBH7luiDnY5/BrES2x813Pi8tHzc8ZwlZ",
-	"a+6yoK5iv7FPQ/fHa24GprU5FoIIg3JFolPFxuoA1qM5RngE7q9cpbQRmozsI9gEmBm0QK0FKnGtRDWS",
-	"HC1wytApIXOxGs/su248qd+I7UzfXjOVRp5Go6X561ibq6IE7CrGbPAl3KcttmKLPdVOdzC762GtpbZY",
-	"kNX9V7Khb2BEXr9dS2BB+n/OXbJX237t/l4Pj9vCfN4gDVq2sCIdtnNFbChKjtBQye0hunhzShm+IJT+",
-	"PaYkRoJHFCcoUqerhECKUEsIEl+C2HbMlhpG1fG3o4vDOGNiGKIhoUz9c4blMDxhw4zAR3hheClUGoew",
-	"4xBIqT1g8MHa3Q72vQjPqcQAmK/HmLGECC1eXJuccSUpuXTzDowMZJY29lQJtw5von9YgzfhlUoJkURt",
-	"hJey6FT7QPz3BNHK6x7qFOeVJbtL0sgQRJs+/aZeyTd8taJbmQRAyLMrJvCwgQRvETqZyo6eSfBf1GJ7",
-	"2wt0SiKexiEa4txjsQ8Y+tEpWWow/aFGAC6VNQEWLH+zD9Do6ntT+oi4D4nhfle07zBY5PPuBmlWojiQ",
-	"IW+rHamroW+mFoIS84asgW/yRTdHl3vqqpg/rOMl7Y/9njoKAPn0KNCApNuHio3zIhHtbqKr/OW5gxkU",
-	"wTrEQq1zGGuK0KYziHCGSMNQW/W0oQEnCRISp7rcS/liUhdqdWpwZttDwlbDdyq8r5WtsakoNspoIvco",
-	"Q3pdxIq/oU28T7mHXrvGW8YGGWzcIh7IrHFLJn6VCo/c7Giw8OyNTc0W3kHezTYSbNsyupsh34iUuiJP",
-	"6mZnEje6uXudcidIpoQcoeHjkwCz+CQ4Qm/v7+8/fKIE6eOTgKcrXzEu1XeP9/f3nzzRkhpcEeMTpn6G",
-	"0aoHTgKnSspJEKKTgM/1DxNJ9BdgwNTfKTF7EjwZHqMhZaZaDuNyoD5IfEqU4pFkIOExAFdpL9GQioHS",
-	"CIb6BnPCTththuYJ1oaJIQxnaEaIIsx0XRCMxhkDAAADkWXrDo7VyXFkpmIeMbPJZmYWY/2Fgwki9vWN",
-	"Qj+woCzmC/3Q5WtXY/OtUm9yyjWR46qmRgiY9+SRPGFDkc0uevoMS70YIBv0FXRhQUYXToJLeYGaq73e",
-	"cF8djxmTai1jvBRDdDGm4zFJlZRKeIQTpL6+FCrKpUKahUiw+vOinJITlj91CZQ8h3zHSI0RzuOzifpn",
-	"lq/kDD8aOtjR6j5qZfg+GmqCAXqHEmQAKyA4mimFVA0nRAtCTkV4wsBzJBTPaSe6Tn8FT/LF4WEvVr32",
-	"D2ZDrdAq3Qe6VL9Ljmwm2sVhcdjt78Pf/YO9y331NjS2d7Dc39d/9ZfDS8cnbAjLN9SOt2L3gP9G9aD4",
-	"Brjvhgl+7fdQTMjcVDQ56PW0V1WseCwBKMg55p1dE4QBnwdHikECY+1Xd9Zerxd4znp4lLKg8Au8baoW",
-	"BWHw9Mc/O//wvwcPwZLbMWTDFLer5i58HjH2B5D/EFFINUt5oqHvzecZPgUTn4OFfxR89kd/9OxXP/vs",
-	"P/x1EAYTwmK4WY/JDIPdsUW/eX1Ac6s///5fP/3T91fD8G1ahe7w6Td+8+mff397HeoLCVsvE7TBu2ke",
-	"vsd1PkhcKnmwGvVuSN50IgIHfVU/3D7yvdaCp1XYWkURTOLTbIZNXIMbgN7YaZs4dyxONYpQ52j3lMxw",
-	"euqdlOGwx1+OCHEnJrwUKw5rsml4uK1UypmoCdcv7JlFvvAkJQTsj1OCwSzP1ZFlkodNaJp1GU5SzGzG",
-	"IaMmjkynsvkCN+yANolX3+G+6nhN3XDXtTOYddlsN1a9Jfrp7jttPYqOu3Eq7nkylohn0toXyBncuIi2",
-	"jqwUzmmYa74Hu2JKufsH6LyG/b+aL5/lWnNc5edWfayprTT7HDzJRg3YyodsR9897n1lt1naregHlI2T",
-	"jLAIPkRTPJtrOWZdlOrrTP8zwZKcEjKHD2PKsE6glySaMhppDcwuRaPFtsuWbmxs0p5HGtvaxb6vbubt",
-	"ot+LzdywQRu7ablhN4hXd2s6r+TtmvPLOW4+t5xTk1gY9C9fR71er4cs4lfcvmi0tfwZm6FNQ3367f/0",
-	"9Ecfw2rORiS1ubYzPqIJWVWBW+m6hYO4uLL86+vX+pevG2dPv0EjLnSDFtLIahKQgJIX815bf9uWALIH",
-	"F1gUqUQjknA2EUhybVqYcKIvmK3Osi9Ckc9TTCuHsFDDX2Bh684UvhQskb7fi8Lxa9ITG5ISWw6plcHU",
-	"2UjWaJrn61RDiGYESryehggLQYXETJpwSIxSwMlCYgogfkqp8w69ZVasDqVsSIotbYyasrUp8FS5Tqs0",
-	"Xv1ceNstlWAWJ5S5fw54Osh/lzxJBuOUAMLlFKckHkQcElTmKZnRbDZItVfyjNN5YIU0nFRzPNFHnvaw",
-	"62ciqP66VqWYJ1iqha4JWDV+QxyB5Wh/0yvTSmrwnKRaY6xsSL37+NhUE9fM418dUYPI/pYTrD5O+Wx3",
-	"abf+MIxbSmGBICs003YTgSJ1Bx3h6BTxtOyiRTHBNexmBOZKIjxDTI1PVwbePNMYIOdoja/irSlhVpCA",
-	"CW6e8jN97xqR0gpd2MxxsdNEZeupMFUkiuuoxUSx58hGF1SQVRtdCr+w48tUkV49vXbn6FontztmMteK",
-	"mFvcSAEtZo5QzLMlZSF6RDGfqilNsxAllJ2SWDv4sBR4PgchITjSV01nNFe2TI0uZErHS3kuG9Zsazep",
-	"skUOd2W/ttlxNQ49GEATw/urbOYxJvbAPEZDvVhDCBERYM4f2iUeuseeVTjH+JH61hxFCxJNYTO++672",
-	"UY8ABRjaXHvpVYN8lfPTbN51V2ap4NWgnCu9w2uNS7DxRinKrW1WKK28abox+Gb8VmGddjyTF0ZeEYNF",
-	"sEIX+rl6cVtPfG1QfhBWBtJqNs/PtuJQdBdWFtXac57MDufR3WS0o7O4s+ljV2AEuzimGnt5TsfWJgYZ",
-	"Ryy4xhiNBZa7OtsYYhxoUBEcvf2wnTUFV6wpNo7Keg5/+xfnv/n4/M//MXCXx5aWKQoX5ABvGr7sk49+",
-	"9OzDX5x//IHGX4D9qhhZzLV3dltALxsb51crwYuF+r3esYGJEm1vF9uBpYQBTij2l7IAFxCoFkX9LJ5A",
-	"FJc4RoLgNJoSgcZKbZRTMiuNZtVCWO23BVqDL2rm6zxL1+I0rDCsHxbtNkMQmqsJm0fahkj76Gsg0vSV",
-	"vkXkkZPk8qRy/DWzwC6Xfv0x8Bxh32ICOAwd38lL9HtcUEreC081f307Szg/zasikZJ/uD3Xulg5a/hp",
-	"nCWJYadnf/nPT//hzwwQymqMfkkCtjzZXzEv3QYAFbn0DXSyHrrgsY+2K9eNhQkbN+Y6G7ij1krHDyFb",
-	"JUaXdgf7Cp7lmMw6MUTHtaldqIOq9AY7/+gPToInQzQCIBgDkKdaOmFD/cRwH93Is2SYW04k71WJJFqM",
-	"U0f1rAiAlkZUAz2z9PlXQZfYX/dWjlbksxnEBgUcSxQlWAg6NrCk65ss8g3WscNt87iuAbpp/OyMKMZu",
-	"k7kJj60LC+EL5qvV/taUwyYUNbuwxvPVmJYOTznCth7JsF7m//oHT3/5Ez8MIaTit96bkGp/P5uByujZ",
-	"l6Z+pw80gcopGupacl+xj3WQ84aSpkapt+9cG2rVkH660IZaviZNvJrEkw6XFfP2A+wVu1Cav31pLEpS",
-	"QPesI8SWgTzldbuHqdCoTdpSrgsZVazpJWypViHhYbDAKaNsUoevoYQej2MHVgPqejhw17riktCW/IRI",
-	"SEo8RkxJUiWPlCIhWjOYARvOYVPX3ye9ZuL6iAxDphufh1J4jGY6Y/GULA24liYJ5CumZMbPiC9hUZ9e",
-	"gwin6prx5u27e73elQMTRO6O6OoGAFx2xi9tcKHuaAdwe7LwA6Uw+E5x8GuC/N2Ovkq6hveTvFpnp2mV",
-	"KmdWN3pVq2rUAbagS9yOKveIADvk450sqhf7xpTh6TTxFmtetNw4T4vw0ck23M3aeNfa5xwVeoPomrYG",
-	"nC0KOLuUzAtJu6N2TK2NlH09kxHXeleFf9opuQZwvjWyfIFqv/4FF1Cwo7+x/UnnHGOfz7Fl5tq4Crvd",
-	"xKWFfbK1/N0M9bnePnUjjo0xoqTSHANsly5Ll9ds7GCMMsNczclaY6HK2++4y4seDnpNpqg2K+boKduA",
-	"X3exJuXyrsmWtOvl8vjim9dsExjism3Ht9T9rZd6C/TwnZlqihFe9YzQtUJ0HOGKKaL0fvvXv0izw4ZB",
-	"sbmJoSOJupgU8h23BUz7F3vlhrcGKcHCd1F9a7osh1xSkRcBhDfDPIl5SoXk6bIS03G1awR+22tfocO7",
-	"gdbG0pSbYKwZwJgWHFvKilAMnfPMG8lgOr6FIx/ERDsIhTFNoMIsZpMMqCd4CbER8lwnHAmZYjqZSkSZ",
-	"5GioXxseoaE6NyDZEU8AMgGmtw/v+gPHasI1bzOTsKkHAhm3N6KIzOXeq+Y7f3vOTaGCklwgmBkfhJlT",
-	"S9OFjnJsaFa3aFEuUyj+DDnFJK7gIzloYDO81LnDgpyRFCctB1RgNK6aZ6/2dDTkGOo6MWnGFRqgV/eX",
-	"omR9F/0OuAzwHxu1O4taoVc6H3e7qxf0c8vyrt1HZhNqiRIWNxAtQsu1RoycC20ya34Y5XtOb8HGPfWm",
-	"9VlXQwEyJlteCurr7eQO8TaRMwUtdedrCVilnVU915DPVVvWEzPXPUp0rZ661WM8LBzcRUSxo7FaV09F",
-	"QamPtyx53tYtpI1Dy6PIquNY9/JOAl7GipVqTeX612GOstx9T/qsJ7rVAU7JgAhJZ1gS0ZAhqdZcoIWS",
-	"VDOsXT0YCbAj+uOLd2fryRiUAfXF2WsivavpA3dng8piXc1zdVZQoYGYWxPwDdvjWzyNt4srKllyOl9X",
-	"B7WRCzfiWBgILR0ZKdXBzIUF2sMpKSIaFD14Emu/pcFIBdAa7a0Da74uKBt+XtfPpqt3Qk/JgmpQz8/7",
-	"hl3xbRDA8BD67lhQdHfEqAlAqgsTaSVNfLf0NhB8OyvBk9/rW463dMNvNdLGeBLN7SZkONeeNFa5REui",
-	"NS6s+OsYQFuUJLAVjHlq3CKxvhKAYwswN/IywQY+xFRr+EIMCesg575ww0IT3+6wqFJjXMIxQPMwDbQi",
-	"bcCBVp3t0kJ4RCMSW+ux1EQ73ECCaDyfi7cvhSimZ5ATjC5eu3opRJOUZ3P1dx9KYUAkBHzsXVoZ2uYj",
-	"K6wX7XZf1Y7RJpX3y2fpaA5jzS0fLVUy1wbSRibtsJRWYTXpJvC1/aTDmD9PMws8hcC5vGJYOUZU6vrF",
-	"Fp3dLROq3hMS52WnOtlfai83dzWet7eaBxYDPvbfjgG0ydTzSDg/JTHCU4LjPKOvEbU5MoUL1I2jvh/I",
-	"dXNK5wAEWHGE6VobAFpPpYR8uHadl5N7PSA1WXpGz3h6QbjYp1BuC4Iw1cqpbk0Mga3B1ehoG+MZTWpy",
-	"MfVvdqZ5KRKYo9dQM+UpfY+zQYyXwl8Jqo1EgtikPN5LdTY4JcuaKrMus7SUGMU7avPVQjA61hyNj691",
-	"EoORn82Vuj4EThlCYe80q4cYSjNmIG+jojyGYtVM6FzizctIuCTKI1jMWPLlDc3W8XB5ZdUert2afEwT",
-	"j71khAWNWng41dsvwbNPwmBEpviM8ixt+2L+/PPcL8bApeGvy4paY1TuPCUAntdsaTdTvlu84NqTWrxp",
-	"zHjr+aY8lXUr/+8ynJhbhxN5lC+7Omf0nu8fAIiKUs/XpCBUV794/3LN6/1e+fXIQc0Mjl7sWTwWihNd",
-	"PTG3GTtgeQZsaGRLABbQFp/+1588/eAvXQjcq3AwQxo1fQ+o9zAMzihPYOtCGshK8kSrbfAylviGPqBb",
-	"7wDnnfLEazCfc7t0xiRNTAC0ejOTOdBRnllYhlP3AFM7hG07Sl9sz9pwXf28Nmx6do67EC2bvGNe0eVn",
-	"PG26i9myzXtZQt60rzUalSwRSl2Fhkvc1XdpXJrrui15HxJbvrDM1s8j7K3ObnpDWAtXQjf1Y+Ss5F7c",
-	"PUPoCNZbssD7pgResxYmBoPEm78ykOSR9EActSgXvn3u8Ltt1qBzxFq6SfiChjJ1ZxMwnRVu7fv2o7F6",
-	"62DYSPorf63ZPhOLvVU50URwFEwIn6R4PoWNCspnINSxNMW0yODTOYTnP/8fT7/1YRAGQt8qzZF1sNe/",
-	"8qB3UCTdCYmlOh1gX3qPjuagfT3ml+DZJ2ZgjzsAYQp78W0XS26H/NhXqqXkQAfd02A96qnkb9teHzYv",
-	"xk4AwZvyCzrHqd0vbvkdBC2ezTGdsA0sKXkKaAMzwLBumoefFImiqxd9Gk2RmPJ5CL4U9d9UMp3M0mls",
-	"VW3S9N1MvJ2W73HvZbnX35h7GSExQLgaYOvcEb7p6jRb0bdera0GsFbESW9p6bfy21BKtFZiaoe6UBwJ",
-	"wbEmm00sxpGkZ5CQrGQHQOUkXKx3zT7Ak2qd7Ugq/SOIyYzvQSIIlGETgk5YWedfEaART+DV3xlduXq5",
-	"dxiEARhqg6Pcg64F9RkgXRkZ/exXvz7/+T9BUSVtBguefeP3C5FttnYwwyzTFd7xpB3c3rjX63sKMOnp",
-	"eURvaYqtId/0lB971TGaEtGpNUMu320Zfrog0Cnxl9rsfNIUVsc1VtMCq9JQf5Qlp16GssvStd6meS8s",
-	"n1B5cIRervLirJNmD/Bkl2eUN4us8/n0AE+6F6ko848H2guqq+MJGuMEkpXHSgRTKUgyPraa4TiTWUra",
-	"o3sVTNH12FmZvL1r+gcfY4ltAQFA3AOrrTEsOCWdV2raBZ7i/Lk1cyVNNAGzs0Cg4KiW6grxOxaN1rhM",
-	"dVO+aWOTygOFbLlWEXJs2TIYTUickLVNgkUTiO0SGCWcTQCJGwINGRpCS0DH4SZ1ZvRAQjPHhzW0cWxU",
-	"NV6DdlyKz0iqlr2bpcWSN6+a1bKAahebkV76DQxH+Ytdi5Jp9/Aosxb2zhVtTHU07025m1kpn8OGtqX8",
-	"/ZV045w5/S6LDexEuY2optNqRVtrm89Xp0L5sM6W5Iy9ybDk3TYuzLxXMVBXBRstbDEFp9iUma+GbcQk",
-	"ojEp6ZFfFNz2yi5+mST0jKQecRDh1FZu9oF9qLc6qmliSufzru9Ik/y0vgyAnsR9aaJQZIqjU8om9VVl",
-	"vSeHaeY2m3dWFBxqdbTkfHG09FClKyB/Lc02QhJrS7MWIPEtaNgcp9BM02bk9K403uDiWmb3emhJnsYA",
-	"VaDTICFmVPveNYyOifkytFsiAfWcJhAJ68omvMBUggNsSuczjf5K2QCqZlETgKyp75cwFE8YF8ZCVg0g",
-	"j0mNgLHX/gbbio6pNo/7ZPcrcRbVlNZ/ABEckykREiXkjCRH6Pz/vH/+s78K0fm3fvzJRz8L0Wd/89/g",
-	"308++tmz3/8uuvjJRz/75KP/EqKn3/nG07/46aUQnf+v/62/+NHffvq/vx+iT3/6p+f/829CdP69H+p/",
-	"v/n3n/zmz9DFr770wgN05drV65dKSJ45wO47GaM8HajhQCqM++mM6xmAKMcCID2lNiFGU5LA1WyGhbYR",
-	"xFxd1vTv9WL/lbNVo67f5qCV1YEgssVtH2soN6PgwgIpVfPhhiD9+Ut5/vFBS0y5kW6AR1B9er3BZJ4S",
-	"pQaIVdg7w2xEaNDC4Nr48Fr/cDyGFXo3OLpyEAYi06xmcrbbTs2sSLQaDJ5j6Jgg/zXWE587H0ZjY1Ek",
-	"PyUstFjZ7/CRH+7LWeLawk8QOFpgNoGuo+6NhkCqj3f4yN5t2qH7WzapdnoHwrzzvCzAAHHit+NuIF9d",
-	"CwKscp0XBaqAgjHPuThIMM6W98eWwyrxctsj3+Xt9vgrDwBsxeRzjciYp8QLxeduDp8Fi7zb8v7kbKK1",
-	"1uEs73pN7YApns8JI3GRFFDdUvvNwA7kXV0MxDxYDLFgW4e6hYnM2UvlJfOeTUoK29Sa8h6fYjGY8ZT4",
-	"MUS72dG0sPfsjAQLOTCrVLm2YwFQbFigIbD1EDHySCLFZ/ldXrE8M1aiOW7J7zVYJPl8vXR6pMl6z+g7",
-	"nQsmpilhkRLsb9x/WZ2ReFl6OggDODGPghf3e9ehnv5zqUBoh+lTiPDSV0V/1XboVQnfYFTmAnWEhRJf",
-	"ujMoGJExCkfG0H473F1th80rFeT00LM3cyvV0OtQg8DloecA31xi4W3SrErz6HxN3RF7HCO1V7XVslf1",
-	"j14t53L09g4fPu6H/YMnF09O9p2Pl/5NM8AOjNe/nBUkhiY6ODKjBDEU3Njra5Us93KJKZ+val3/8oGJ",
-	"fHSECJ2bU047u+5xGk3pmVXfyoUGy+x1X+KlMH4EF2QUbqRUhwtjSHA3AaeMLIz24U+4NG42z9mft61D",
-	"8m3HNqN+RBKbA1jh2muX163Eycn88atP1H/vPBk8LH/0r4cfr7xz7ID2x+mmapfvZTKmLK9Y7t7o5vOE",
-	"EjGQ3L1qhM7SmfWKgAEMaHebI7VM+vPv/fSzH/+PTz76zqc//I+f/vbPzt//sGWV4ENTuUx7pF2EviLm",
-	"9JPf/vD8+//t/Hs/1c3OuTBT7YM1dM4FwIR/6/+cf/zBs1/84fm3/ka/EbiUNPMUhKm3z/QtTx08qb5V",
-	"G8JCcFmHkmy5YaFgljdv393TQu7Kk9IB6AERd5Zn/ekBy+xov+W95y7Fm1ppV5wPgJB4lBBt+cGnBDFu",
-	"AS1HmURRQnBqsINWN1nOEy1POFeS+G5hG2FKG7HSoucckKFEj8eb12CrceXX4xgUnLkSJDjjcGW2l9kQ",
-	"YRERFpdp7xYpsXxdl42kkUsgWjlJSOS/07gboNrQy2SGWUwA/USJ25REPI0FiM0IM8jgIJpD6qq4lTZT",
-	"G/51nnducI3vPVAPQnI8lTViH9s6YDp5/1jNasYZWebZDLlCY5Of7IETIsysk1vfa3Zb1ywXEW042D6+",
-	"00rTjpgJSwdKfrfNXy6NuRABBUOWV7282Zwd4Eioblp65TzbDPtuY7G6pchzkcB8YGU7kGZl5bFXL7c8",
-	"m8TYc9RhENnAaqGBEgqRMtLJjBpU2FGVXG0I77338G2tjg4ePu6F12oytX0aUCtUr5IgNUSrxmo3J2Q4",
-	"QrSZbGVJ2VQ2+3mJPrdkTMvaaZvJn6rnvUGEtNjKuwgIq2q7mweFVVraCLPE0cF2rj19KUTJLvbvF7Vn",
-	"/4Xs0XaFo3C3TN3K7m2dMP+keWPcI3OTn+JcK8eYJhBZdOBEGfXCQGMkCRiv9uzmx4ZTn4k8moPCiiQY",
-	"lNXJpCGIBCrdnbpUj1KTtZhw/YPeyk0rH7GnFi9ACYVWUbTRehrybwE1kY0ynJso8ART1tK5U4vJd08r",
-	"3FVEPoQT9Xkydc5kPYqR9rXRtOJdW+NVsetR7fs+L4q6GNLYC0DrLDK9ZzRP+LIGaxD67LSl9tSckU5Q",
-	"hD5IOAHp23p93QAwO/ta8X8/Z2h/UILfvLRI1V0ux+PNx94+hMFeQet9irnHFmIscGRLy3QL6jYFe5sC",
-	"JFaEX51NgY/R0BbGHoIaORQkSokcWh8tTqEOy4IhyQF1K8eGLCpd5fhueQxENkogHs8xxzj1t3UX3iCG",
-	"kvpe5wsUxUY6RkNL4aFayjnhc2Md0SBPFKCx6Clxx+fYzTzQfc4K1Y/xgddZ+Xt8kevkKbFl5o/QUAnG",
-	"IcJIt3KMhvpyO8yvucAfELtDJ+ofLPKnzU12ybMCytQIkJRnLD5hVB6jIVyOh1DJCc/UnVnXcuof7F/t",
-	"nQQhOsm9L/qHm3e+fhI8GR6jobq+qZEkPMIJIHxYL+vQWsou99WD5igeInX2qAGDFnV8woZaNxpC/pH6",
-	"SydUqFFliaSD/GeGQJwoxtOFP4Z5nv8QVpWC+cLWscq9vFA2yi6fMemZcKwwgJmDS0mH0BiFwWps6gln",
-	"FHA5ttgCtev7ZvnQbp+85d7LZpmQaJwlY5qgEVlyHa1FU6T6XI24n+FHdTkq6s4sZM4reoFtMkLJvQOM",
-	"FOMqMvCVgzbwWYPE/O5oeVdbZNHOaE1IRULw5z5sypxhVwL2pzjFkVQyS3EV6CehYVHzlcsaJXyAq210",
-	"W3uFXoXZSskkS3CKyKN5SoTG2Lr3ysGlHGhoAVkUakQ7ARHyaozdrj+G/9aSv1Hbbc1FNS2tctWW4ymx",
-	"x5rVbR6Ps9rrl2uDAFDnXudhJq1HutFTF0QuRKq9NdQ1ugVJ9688mieYdhVuNxx9Rp2xhIKYtojZodpi",
-	"KSGwmYdOdv/Qk4jaMYTrC4cXWAMg49e5crIy7Mfw2mAKCcFnnUwOqod7OtnMV3hI38oa0HJtUsOYSmHQ",
-	"Cs2QtFoCksvnQKiigJje8sXL51NPwALg2XXumz8DMScsHgBQAjrJer3L5Cuo3+v1HN/iA/gRHixyYZ33",
-	"gjBQa4IlT9W1NoCoMIBVSCCxF1SIiYT/ANazGKgNZv7iUn8qJmCVD20rUFrVapyBPl0GMESxbclPo+Ia",
-	"BFxiTzMo76n/rmCza5VD4+wKvESEqcuovxCvx8TVGIzprFRVWugzLmefEOB8zYm3BXZ+BTrf21p97cti",
-	"9bvM0hqPVt1Ixki0XnyY/FvjnbGW1mIsDTtCbG9nLXZXbeHJrs0V1TBaFSezndTP9avra+J6z6RXNj+D",
-	"nseZUjPzuzgV2uzpKXRRV3aLSk+FyEZO3n7W61k9F/buWzneUP3i38tzpB2JMuUwfYMnzMGgEBwFL2AW",
-	"v9ADW4JimLeD/sH1w/1eD5qHUXrPipNAnRYnwaqINv34rM55r15LI9xxxupOU3DgvVs30bXDXt9frpaQ",
-	"msuSW22DSm3ASD1Z21W0aEa6MYBdRu91bbxGRlcW2hImtDdyTUQzxfqFLmBlXAu0YfS33fPegpmolVuQ",
-	"0UngHPQWUSQ/5KP8i5oDnjLAGJMD6o4Oxv7kYRiMMxZZhDtTigLCVGFG2SwIA3ym7ZFMX9iAqVMBagPW",
-	"eCB2cHdNTqd6kGCRQYHit13TktjXt+GywUnsq+MEdomZlfvjKtuuFQ9l1W1B5RTqHth5QvUbLE5NfVrO",
-	"NKRrB3Px2iPFIeeKYpCD92MGZnjApTTXGwtfrs1hlnrdOLxGlXjLZrioeSIq/CV38vXyvj4U2WwYoiE+",
-	"m6h/ZpQZw+kMPxqC1Y+PizSFoWfFh93mUqPI+PULq1gUxHcm1EIGv5nb+LcvHtBvKM8aBrd01Z5oWba2",
-	"raRGZTgZzJQ0LsXp1AILmDcYH9jU6pYvdsUI4OmahA4D0EvifOiVfAwLKgxAGsYmpiQoz2RLBIWii+5z",
-	"TcmcYJm/VYsCUI3e9r1WUKKcyV8hQVhay7rhe9fPx7FfJSz2HcvDjJ0yvmBDQLnVsgWKSXOJJE/iYwS3",
-	"UJ04qzG28AIvNS7ulMNbOlgG3nUdBzONxjEm5g+djanuANCj15wMOq0ublpfPNV4CnSotK6IYmtumcBq",
-	"zSA01YhVOIWw6pnHrmL8PatXSafega/obA4N30Jn/T08ovL+FKeeOb3OHEvVGfFW7qrU8TYnofNX0L96",
-	"FfS5UqqPuVybGlX9gxwYOAAiedIq84bXwmTAFb5ouG6nCrhTJJTlmYyzLsXN2tfDssqHGb6P+X+P4ESb",
-	"NKumBhKdbmNjeAVHU8C+CNGQnw4RbIoVPymVXvtBUYnY7hh+CttDXVOWfpzKltV9f4+SFKfRtIrEbM6p",
-	"t9WizRVFeu2jDA4sbPiR4/4zetfTH//s/MP//uwv//npP/zZs+/+/fn7f//0R9/+7Ad/cv7Nvz1//yNI",
-	"HjId9tt3eNjY4Wf/9INPPv5T1eE3Pyx1GAbqMsDkoP3klFI7x2qIb7d7QdE9zVgEOco1cJ3dzA75qt3h",
-	"sTeoQI+vuuNu2Topks91bShi/LnLAsS8pEZ1LJ9emugaY6iuReWkRqmRqDukdoq3MILCBMPcBlJ0u5bJ",
-	"75iAhTLtDcNVx9tDRtmXfL6/TT7yNkVTVo+Ugl0f+0sNlEe9QSSEUXoN8r+mjo+st2eekKfREkpW9XsH",
-	"VzaERNBB0MFR/9CbYbMK41g+yRxdaZC39aJSNiIeQ4BRkMnx3nUTDAM9OWSKxFnbgKqoDwOe4fncBC7p",
-	"k2UwowzwIczHyNZItL6OclpdGUO/DMQQmyTIlC9M/aVy7l1xNgQiiyJCYuIscumSq86LHEegl8eXu3/X",
-	"kblfyuG9soo1vPTWCrxP38t1lozNcQQShiZt0/3LaAvNaAR2sVtdMnaed+zhunqgOyiXCC5rZ4lsQY8c",
-	"jBYLZFTglhQreLyh9BPs3Ffs0+rNNOWNxsuv8dEr8NyTYu+0IrZ9pFBg1DbzqfUtReo7fNTWw+luz7a6",
-	"mwe/YaL0fLhLD0AZdCeTknEGV6wFTv23Fb1/V1KLsMRI/QT2ZiQ4GuO0bchibu3zIoFloh0P3NfPtgzj",
-	"1e8Ucby1uCT31KTgrgXVQXECmqo++ltOMJdPjzs8/bll3Ou19U3VmKthGc3Oh3uxGVFoKnCCfo+RasUk",
-	"s22ZrGTRNmz+smnOEQIF7+c8UYHd0ILbsGchQQviu4uc73mfrOuWvKT5aKOcJVcGrywELEIRJ6ymT2In",
-	"GEqtC8TBsQwnKCVnhGVEHHuy+TOWECHAsFFN6oGSi5f9iTyuAC7qDVh9w8oL+3ky6l/vXe55JUYhMot2",
-	"tG7SJEJbCLzuxkf3/av6DferfmuZ6c1JdB+1CYoQRmZvJ3b3wFUZ2kKRDUJDMSfiCMzaKV+oG7WWxzG6",
-	"6KziJbAyWIPQ6m5sL8sLyesBgFoKSWZF9Tal7ahJEAFl445hlNQEAMPJjjIWw6WI6gyz5lqVmwIfdBfx",
-	"VezrisSxjFa/w19xtkMX5jdvW53ERbHR2RIjHA9MXGrEk2zGCqCXPH3CAWLWjoMYL4+RICxGX//617++",
-	"99prey+/rJgCM3AtXr58+dBA/gVhkFBGgqP+i2EABfd1Hjyx2k9LcD47Nm8IO/x2QaApwTFJHXcksweK",
-	"ExeUG4q6RtDreVQH8Cp1zYkJQZyhBZR1sF2PyIQyIxr1CKEQonqv31ZFyQnnrWDHF1oWoyGQVduVzdY9",
-	"NrBpSgYMzS4duiZdd8vqVdE7tsyPNbdcoEm+Os5A22QBOLz5HNBx3J2xDTiObue5TWAHY7+/YhR11ZeE",
-	"Y6MDvZuRjJgShswoQ85VudBpMItIktRgczpi0e3R8cqULtveJpg6CF4yRa+81n2w7I8wiwW6+Mk//jGg",
-	"aX72wa/Of//9Tz76T/ZT6dvvAPLmpdBWdL9j8C/RS1lKcKYaVYSiQtIIzOs3p5RhXZ5BoCnPBIHwgn0E",
-	"VTxOmPaGQAkofUpRUZTCtsex5AaauZxBkPAFFPFYkHQwo3EMzpz8j2w+d78HyE4/nUp1if3CM8FC0DHV",
-	"cJ+QcFOq0Dw8QhpH9MWrV/YOev0XlZy/ff/2TXSPnO2jK/toOBlJ9evQVfXcyo6mALea/807cEyAee0Y",
-	"kUQQNKSCRkNXCpn2IKKRRt6ZfY2PVo6zzFTnFhEH1j+80us9aWf4amekMrgx2jwOvQzSTPsJ+SQFKPre",
-	"/hXHkOTuk26InXEJsbPoy71rXfaEcXYz8+Qkq9Nu28DQ+/2Fsa7vYK/hq4GcGxiNultWKKNi2rGXjqZo",
-	"n6fSMIPPzV3kJntTNwr3t5A4lRsAlzebK77GR4WtojsK5rYgIcYYnl+jc3qV8C41a9YA7/mUiXzdnwfg",
-	"89f46DkoAEoIbnP6F4zgHMS7OeRf8+W41tob1DkkCcNMXhBl64E/QDGv71sTUwYQxGiGlyjm3WKZRF1m",
-	"5wPb7AWBhiIb+dEq9SQaJmjvpqtv0xkZvMcZaWhAPYfUc+ji7Rt3blxqAS2bbywzwpyIoQt5WQzAx+Sv",
-	"ETnl8Y03bq4u7Qx+aq5/bKt766ZKgQerorImScmKyGouh27StlgzgZRGHsZ5HWJpkiSvoy7QxTmmcYgk",
-	"BwT6EBmcfqW92OIz8SWwgs3xErDtw5q0QTd6Kl9CRWSj8TlRJqa6jRsoVcSb9K7vH1z1hpuoHgYJlmRg",
-	"WgiOrrnfQtrcNRMLWkRGwdRzpLnLJkh0YObj/nywd9DLf/a8rvQp+F0S+7q2ZHE2AJ4qfzknbOCJqOnV",
-	"hdPAC0UTvTDgZySNM9KtFfNOqaF8Niay5rL71TLKi89cOXB+0F8dKP6TWcrsu337hRjklVLzYV27sn/o",
-	"Xz039cd94/LBlf0X/a9ACK59ZdWJ6OOjVuFFHkbymIbVAznXrxRZMsHeLQL8Kgza1JPabHA542MkeYyX",
-	"IZQR06sKMBorY9HZf/6IA89maAF1vLJDWr/TuaPSXlrFyjZEAfcnZWicJYkBgy+FPrnBoCubsV2ro6UJ",
-	"7FN0NhnQntbLu7oVv8E7ak/WAd4TnCaUCGm71oY2LghSr65Ut/NC2JeFR+2UGZelaYcFa6XqR81taUxS",
-	"J/SRmfzSXBlCjKdgeWNxCcLQJdSK7GpHqxXxtbJh5oQVu6VwGao5aEB9vW9q4R9LkrA2xvAYvAxKzgG+",
-	"p87vgADVpoYdeboScKPljT4sR0QuiJqLG4Ccb+4RSfgCyQVvG4NcDSCueo6XBi8ES4MGoOZj3/LPqSz4",
-	"V/Fm4BRQDJMrFOvacc6LVqxQPTFa3TjM2w9rb+wjnk2migRC6IDKCM+UMhOd7q+cOX4wb9NCbvhZFr6Z",
-	"Tby0FY6srmR5SGElhba0QlVCe2RhVeJWBUdZwHm248rG9mqgbr07zwXJie5fqWiJEhydGuHeJlDE5inv",
-	"JIiuHoF2QehkKlsE5pt7vx5XkQhi3nfj8tdQLs++9mQZrYfO3UnObuvJ1szSOzPYmB1hDpiFKrGgszUB",
-	"60H/4HD/0K8Q10WiV0F7IzrDSZjLSAiXx0pHYEs0T3BEhDWZ5z7/KS5H0BfDcP3lZQ/s3r/JcfqvlmD7",
-	"r/hR+8M1BoXb919HVw76L6KIx6Q8Eh3Y2C4KoYpIaTd/3rFvPe+QR/Kuo3mvmmj9Lm9tu9BuAgsvlJ+A",
-	"St9QOsmULyDxQwkr//nXcGsOA6VTLb07oq+4qd9DEdyA1YJC/ZV8EKbeMFMakVUoplRYnbCVTuvt+LDU",
-	"MZVb9zQjMfWlNN1maIqTsfXX7qg/T+39yG+BuKMaSuh7tfgbdWJsYvPOaw5vgWl8bArHRzyNcxCylWSc",
-	"ptRoLbd0f/4prNTDwZmceqq4jXispM1n3/j9Z7/63+ff/t6zX3x4/s1vnb///U9/8rNP/vmn/+9vv/vJ",
-	"R9979le///Tb/+XT//rrZ7/4cRC2LK2zQVm3NpUB+rjs4ZmTiOJkYCpOKalBGQSu6Z21ZbkeSzXfUb9I",
-	"uYS6FXBL9R5FmrorWnqCKYPs6GOTB0QYpGadnLD9NaG+HYN3uyHj7DC4X3Gf1Uny+O6626O6MNpcdUl0",
-	"rfRW4sOu8wp14Xt1GyQCYpFW1sdJr/yCKxdVYhrLofBG9wKeyacXWhbsFnGolmCjeEPLsRWQ3eagOcsY",
-	"7S46BYs8dECLgwlhJMWJh3E6scN6lO7KmsCM62j4b82srONlVdwIntga01MqJIeinfOUqycB/8dMyeeA",
-	"UT08B5cUnA7b+KT0uLtDw23NXBtKnSrzNMK9FczkYZ4VRmku1OfPDMsVSHW5GfMk4YuaukZKxRtEWSp8",
-	"Z5Fbkk8/M8zhAbVuiCel2nz6UiVyM/Cqj8tvQLiRJBaR+RjQWg2EKzz+FfIIRxIyPYdESDrDkgxbXoOh",
-	"gQEVA/tiPc10Z4DSitEkI0K0yJ5bW0PQGBer6pLOZYqz1jc188Yc65O0zSvt0r02UKRyq712MmU+R1Ab",
-	"ZatnlC3rOgxGmJ3qAs9jDXyLaexxQhXQqEfB7Ttv7hnF64qbwAWEKsWRtZvioR6SN4froFei3TrFrrS+",
-	"rSx6lQVulwv+BWhuzmJ77abWUqvZIK/2rRQvqi8makqOST3VJmi0mNLEFmZjXB6jHrhI6azG4Fo4CRpP",
-	"67bJTO1c1noHF/7qnCvrFE5ztUw0Hu4cp9JBu1OTVpKZsgmAQWMat1JIHabfOEvJTMVJU6psjxZEe746",
-	"bWXAVSU3jygyzBK6O7G8x1zO7qb9GipuViToixEMHfbK9pugG+tuU5bQt6prVmgXtV/s+b15zZcy6bxw",
-	"7FoIzsGAE6Uk1p+VNI3AexFqGap4NS1hxOuShREWUzAwR1MMrmlFoYTqP6pnqm5/bZV+M+LncHfYltoP",
-	"3dFvUFtn693Z1RHXUCplw53cdsVKe/phm5tL/a5vfLeDFNgAm7p8tK3sMuOYOwIfv6uQgMJSdY8fw6FN",
-	"cXKUP6u+yBGaTGvuVuRzwjT+iXrP6K6FR9C/z6Cuw8sQU+pz5qs7kBICRRI7HyN1WbUFMYYVl8+IpnJq",
-	"SnbD5r38opIOCWExToOjIMkYTm0h8v5VqEqgSH7d3AEdVftwDyLNBE9wqpPDjoL+4fXr+S9LoppUXz0J",
-	"AxJnkTFoByMcTUkCNqWJQb8qwKgAjJEICUiDz77790EYfPqD35z/8peKQPOcRUzQbsKzFB784P3Pfvyf",
-	"1bO//LtPf/CP6lkhl+DL+fTn3/j0478CnqhYAxxarNsFL9nnytNoKKudP/ikmOX6VwwSmNJOIXVlMMLN",
-	"Vgcny+VJiXhdUIF5FGVzXFuYtEJ1v7jU+7Am1lYzI0roqYF4PiXLI1PJAHI9UEIF+CnVN8KTDODd0dBq",
-	"OzFeHthrJJ2Q2OKmjZbmr2Ok5IouLiqsdaJm97TbNKU98Lkx+3rebifrLZdr8OJWJ09pM7TrxdkWbU6T",
-	"YuO0a95uoTZtVzZZuw7c7dauE9+G7Fi2zq25V9tnzWZe31XzcV7Z+u3UBuelDau9FVHgq+q5rdOWh0uu",
-	"D9gqXNN5gTcDIquhKlP6XqWIVX2YWN61RuZvqwKWXxvMSdo97JayedYyD2tNNK23cphOjLfubqNJHCEf",
-	"SCa6+OhSiBaEnIqB5INS1Cq6KAfFr3wkSHpGYnTxwSUdlTtaoig5QzMek8RW3X9kQK1RL0QzgtnAdAqE",
-	"8uaEgRrSlnqlMAvFzgOc0DPiLbHDIlIACeT6lJA0SfRda9NYinkV19TbNR8jxgte3ZBFq7cgzTTFxEPf",
-	"7qkOsUrkh2s3aHFtzfFF1QoHYZBqvf89knKwyUaVcBhHz22jYTxeITVnxIijbggbu8AFvrpS/fShf4Ph",
-	"Ve1HTHkqoXSYWnYoiaZ24MUh6KzDEA31Ya/+EvQ9/Y3GBR9eOsorQHkUJ6Q1mxN2SpZGzzJKTUpm/Ixo",
-	"Pq7mlKzXo+l7apKvBasq9QpUSd8ph8ptNlFDJZ+7KR8lZFYXtwI2UcAhuXjv1k10eOXqi5c8eLHe0oj3",
-	"peKWYyQWVEZT7Xqqwcsu0vwqGI5AZL2CefJOHhFYQnH0p6J6DqdXzki6NJOC2LjWYOWGVhqH16PIUyZk",
-	"XegYQXMMtSFNNBCUQayvzk+EH/Xw32Um6gSQM7A4pWwC7r4pSeb76xNOV4f0ew8e3EX6Ab9NX1KZkMZ3",
-	"1cIsbJXQWhyWal0X8HsCPYiuI2XrBFXDAV+Ya7qLF3JjMuNyMOYZa8Z4NDAueiIuMlQpYbREdL/AdZbe",
-	"Ay+uS8D6KZUXiDW1GSrB12Oy6JYAuW63ddpd5dqlmMU6qDyvK2sH7m10jlM8I96aFmrS72YkXYaa6YE9",
-	"AVQlf8nfZF2RjK/df/0OMr9qQXTtsNe/hCgzuK5m9S4INOKxPyM1zeo4GUrdG/2rqLOM1Av2gLAFNQQa",
-	"pfyUsOYoveaE5Lspj7NoBVE0hRtR8MnH3z//f34GxmNJJjxdBkfB+X/+s/M//ekLT7/7B8++8XctI/Fa",
-	"+XmNU9WACKuuv/eB7kV3ifo9dP7db4LcpxFpmzV3mqkPr9/ae/ne7bt7/Z7r/8WR1BqRqXn16Z//52Dr",
-	"eD1DPB82UU5FnyCS0yNUJe5OwvAqtdU3dYTW4+Pa5WiXlKIWZHPnpObXwjlpi1Z5ta53M8wklUuNLOI/",
-	"GZ6vq1JRI4f/Lc6FLo5GTZHNIu0sq3a0RriM3FF7ri/0f9AmCssyYcdeN2LRjkTZkoHXluZvyNovmGgN",
-	"hzwPT505Xbby1NnRbxDr1469Gy1g7dm9salu7N/Y3LbbYeeeyC/f1tnETWhYLpP/l+G+9Az3pWSdeySp",
-	"Sd3ZSIGjKYnaeBxtty/nL7QMXK4M28Ywz4vbQSsx78/kLIZftNgI0+QbkQtpOp+kOCYDPoYySxERgqdL",
-	"/VHQGU1wTdRKudmdBP9UlnyLIKASlzqzze8pKZHQTM3UxjQhL2FBI491II5TIryOkgdTk5+C+r1eazvU",
-	"Dd2g3zbAJI7kAC7LO+vwpm71rmp0Ta+77s/blTEBtc2OBsnJ5XriH/RCpIP+AaTExppABJZoPepWiRX5",
-	"+FfWKnQYxSGpHX4N1wLfkSk+o2BD9uWyMlMwul2xnaIql4f6U575TKqv8ggnCH4M0bA3RJKj4cHlYWvS",
-	"re91VoBCrT26zGNgnNLwLzrkalezhwJhu2psQcipH+5i2NcZHK9xBulxHA1f1N/cz5hJd916AKvQXEC7",
-	"NVx2txQgVmEzrTVR3zZ7aWmAl1MTbF2k9mpVa0dcsmH0zcbhNS+BfyfsFEeTn8K74aIn9at1v1Bb7FE2",
-	"guMpDEa5uHBn74FlWzng3rRIcOXVB+zT9jO6rx6/n81mOF16q2rhSfvGrJx/gP0VuihJ2zf2gJIUTPy1",
-	"Qa6r5DZu2lvUhxbC2Rl4BP3VPbuWCh3jGU389XgSPhkk9JQkdMp53DIeIbfG7zawIQ0RTuZTHCIcotGx",
-	"2hnFVyJEIyKxd2+Y6IOuZKlESohNbIOGtCWarFC1XJh0ZbSekYQOC/hE671br70FsCOi43V33ARda26G",
-	"9eC1s61bSLdsoVoVNggDdYeY+SmldHwS33TUv8rN4QsvT7cGObfWIOjeTt0QgM8DU+GgLaaCcf/ohIO2",
-	"8NfbVaJU2pSuFRsc9PqHe70X90po2tlI0JhiSKfe0in0xcEneCqk4BmBWihoxOUUEaZ95M0OH4PgsQqV",
-	"Z9eo0Rbh7JWC2C2yFNqUTbFcnNfG+hLhKBiHv62q3MWfY6e1kUPHLlnlZkTGEgHmptZ5yRlhEo2Jdqp3",
-	"dcHApAZdmfPzXHt/tMXqONeR+2XXxrYCtCIISs2DOg/ryNLSqNK2OveIZzoqy/yss+slN3hseSJIJidc",
-	"g2ZDDLK/hkoxuufgu9nanvWwNP7u3hvLy9uarGs5bwPzbonv6nHF9arnAaRU6NK/RQip5QNdWlYj2hdn",
-	"DVyHUpAc5k9IW83m84RqxKRsCf+S2TzhpT+hzIctMWJSjZhpKalU63XZTGZpVR3AkfSANXmQlOuDL0ZY",
-	"eLGX69/wwhFUUuo/N1yn3sg8m1fi7jR2U78qDGzYgVIEHirKYwH8cf7dbz77n9/89C9+9fR7P8mxJokP",
-	"vGAzRIJVhAG9hD7kKA3/ReIyCnDBEh1RZysr/aUBJmj7WEfRqBbutiQz323fLvdjX1Cls+JtjsKumfc+",
-	"HaUhG94dU1hAF7oLWhT91gzV6LzRBNoi9719SsSGC3ebzTNZjeburVtM5xi62kJLqiz1qlaegLka4MkZ",
-	"lwijcSazFADKjw34RaUiZjO6YM1CAKeueoS6Udpf1U7NBMCuL+hKdf4I3kIgPu6cv2Aqx+VN5Dz6cO18",
-	"9QJ34z07xdx4cLVkPOg3TY08ipJM0DPymn1FKxbrzRPmf12sFFWa1JNiFw5Oox1s7te8lyUrKGb5mwXG",
-	"Ktip9GL5tZQsITZpoFuuJyhmc8LnCYFoZ7WjjhEugvhtYO1MowejCZHC0eSM1lbJQfOKhZVRvzdt8diT",
-	"Gqrdr63nCFMaEV3oFIo2goqmZzJKCT7VE0izpKRxjhIena6rtQrd1lW3UZoDFWhKkhjZqOcsIcdoaA8V",
-	"gMWypGaxqV9HiUA4oaeloTheSJ1cARygTTh1I3uT8trIis7lm9oGe+cR3nbEDlKPrV0HgdopwbFAUNsS",
-	"JwbzuGMcuPplXe0f9XvrO7fDPWs3uMtpKxZR06EZdMfSnfcyBp6W1eUalaOkHZHaVcerxxxfUzRovYAt",
-	"q0i6mVAPed0sn8c13RJ4m2v6fZwQ8dWUZ/PKHfCULIurCSQFli9DBwfXevv9mjo6UAMjOOofFNpQW1Q6",
-	"oQZU7unyYW3FHsD3D44ur5pdT8myFoErhH0LefoIC1ugWH8rTjMo5+EkZRhDT1jyGuv65oIjznKZMOap",
-	"TmGZYl3zYn9dNH1FvlI51ZVCB6PlV0yXRwjrkRiMWoFgLdEUn9W0TTqUCzGrVFvGQ6dQCz4jBo5M57/B",
-	"IFtiK5p5eHPJvDN2i4LqueqVqOTf1gkEl9vaBXxbdmv1tGG3dbUtjoELrJtdH4R5dAJMy+pum6T0mjWz",
-	"I7HjdyauecAnqoqtvlIzX0NWFOdzDNBQ9lsncs9Gp1ZDXNRvOtQnMHEqRVKD70CHsVgf/CrIecpnrW7J",
-	"lnsaXf6lqXe+PDpC0ufjb1OZpdJEmrEIezP2LNSoBvpXKuuMp8TWEJZTzBBmYkHSUl6cCyrNpFZ5ukHS",
-	"56QMNfltQ4UFwBZGKQbv5TL/mY/FgI9bremoCKQ2V7Gmixjkb7JWwDwwulec5z9HbIUFrgFX0KnIWELt",
-	"AJSOZ0fIpMcDykKIyqALcM7MCYvRRQcXYEFZzBeXjnVW5wDLQUrF6RGALIDQmWYpM0caxMfkOOfvcKg1",
-	"X3pw93gPSgqqLjZFejDn90YOdFjllbo0/szLGAkyUZJMDzkdz7wHK6AaDBynoScOJGsPkulNXdOBmKE6",
-	"PEZ4RBMqlxoP1a2b4lZz2Z3Wq6idRw9YpRdGaTZkaHZwlRL5tMMCbsLdj7Ui4ibcRrte5mk0NZj9OVtT",
-	"phYu0rJSo/eXRY8BQvKAp4F+o+aDxvQRaYezOjN3zbwMuw7PhgY8R101zlG9XUuTV8qCrHIoggXWo31o",
-	"ARKiMWznmZ7VCDahrilkbuNMpnQEaPHHNtc4g1IyQMxslosp50mxf8Ki5OzIPPyVHEVnoL/4XRRTASmW",
-	"LqZIiFIO5e1QfnvW3HtBoBllPEWKtY6RwSUJT9gqLgm6yLh0Wr8UWiiUAeglWi7a3wcpFIlUPyRLJAA+",
-	"OM9y12UYUj7bP2EVaWmnpSTV71qZ2Wbwii5acNom+mgPzfPxl1oR9BGU8J/hRBw7D6GvWBKg33W+HtCx",
-	"/nb/hNnfqdBAHoV2rEPGzFUDpkzBQ31xNBmwUWwq7/VBqjkQgbbwJTYSPz9sLmlgkPYhlLe0S8CnEZFH",
-	"XgvSEjA0oOw7YZKwiKyCarQqs1V1+6v+wnyH1O6vW7lXrLVBwtkLLTWB2mTpzesYu1XFukp2k2BcX/K4",
-	"OCxdG+1YaYBRcgaKfQYm2tLW8Wv1qqld2J23s2uYgbwGQESVQDd76mgxrqX3k7ZFhZQckAN7zjd6ZmNT",
-	"KwgsKZqWNlwNPlR0in4evHb+8//x9Fsffvqbbz37+G8++c2H59/4rY0M1eLfJ/SCo95+r18E6QYzLQcg",
-	"KsCVm8FR/+BJx6i2g9WoNkvIxmXUB/3GTt8yzf12U5YrAU4JUFOiyynA0xycuSudc0VbrFT/xFSQGI2W",
-	"SjBPMdNirwj99bvS6lEYcs5oHOBd/egXHzOnFcxCa6xqkUZMGQ3UzCg0bNYtjK7Y/Bu5oTfgbMM3bsVA",
-	"vPfeQ/Wf3t7h4OHjXnjt4Mm/2jQeuMRanjTcNnnWG/BI/RVhPdV3dgBoAb6LU2CTILQN+OCLWhs9Ha/r",
-	"0F3Bbper+0SLS7XC4gICOCeEJRreff3+A/TCWf8FuHDtaQTHoanBY0ptj41FPSbJBaExqNV1zEVwqiYG",
-	"Zqk6kcwRvcnWiZKz7RqoOUfXJxU0JCUUOTI5HmJ+Dud/zHFKJIcPPjXKntc2PS/v/PK1q41RCdXD3nm9",
-	"f9D49qLIBlnreiryRtRLYIryD7ehxwYW3gTd+YZATgtO5Ski0Ckh81BfpPT1CErRaDN4I49WlfSteXYX",
-	"De6AhxsvH18wT9eMZ0Meb27N4fl23luX+9sAVXTYH02jXbdf5DZW9zrVt7VR06st5LZBPZDaQ/pexrYZ",
-	"fIQTOkpbOQBuOo9udyepd91QKaxxUh2C9m7id9esqehuE2iM6X5BUigNhWKSEFkxV66r8s6omHacY0s7",
-	"9jt81NbkfUrm7UgWYYZGOqDmGIGEt5c5KpHIooiQWIQGLpIwxMiCpOoSqN3iINgZNJijq65SfcMbXd0u",
-	"aeEd2OiSBiSJ13GGQTmHB4+LuDVFC12LRHul0ZLIlvzSDlbna3xUQOrsLpeqIPPqFbF6N7QOiQI7z2xM",
-	"w2w5e5bzZg1NGyOZrWDaLJY5kvQsL4pXrghbjbaQJoqM6Wgz7cwA1i4x/GKKJRR2V6xtYBhWGTsXmqt2",
-	"ErjQXIB33fjiY2ATY4bVkcgbhhxbij2HWKj8FNkqFsoFBqhkxGiylmtYarPx1TUWPgMuevPO13MT7NHV",
-	"/sH+5curCRudHeTlFb5qPTkjIiQa07GcWoem9v8kZ2FefVEnlasHJUcJUWIT/LVK4d13VcVG3/uXzE37",
-	"L9exWiuC3swhgT2Oi+VgDNjDEBRXf0qMwGNK06rPRyBb8aBQi0LUU1xxTXPLi4pOM562Rym/ZQfkDNwH",
-	"pGR6VAK4XmZBoeC8SHtuY0CnjCyOTX2EJOaZRCMysRDe6nk8NijPzcrj1CTArVUb1UPlCa1R3N6acjh/",
-	"zdk7WqJhdbptixOvwdwwM8/vFb57kn4iDwlaQ2BjwjGvtKLcjpWoEoDGujaLdXhFY+zr6nFUrg2owoZ1",
-	"Flgg/aypU03FsVaaFlTYiG52QUBRBirQO1k8qYu16hDykdeMaXcqrs7xYVVzeH3sVFQBR+oMv2Pc08Ku",
-	"5wiLQsbte0K8zQXNVbyMtMoxSXLaenZtlckqbFlWvUrAJMarWBJhXiGo5X71QE6jKT1TkzBa1QgLKqCI",
-	"P5+keD41UENMjV1ndJqTGVLgC6CIzz746/OPPzj/L7//2bd/9clvfwh07gKHIYKjg36vujZPv/2N8x/9",
-	"9flP/vj8oz/45KOPP/noO09//WEQBkQdAUXVrJJWcVlDUJhHyt1fLncP17rEpC+MKUlA5dCR+XyuJvlu",
-	"oXAEpvf8pYH2z8ML6CvoxDxwErRLlj0c9VzHpphiNpli6gC4Q3PaiWnTj6HujlkqpbDTyPmoGGqi2vrs",
-	"D77x7Bcfnr//B+ff+Qu9ME9/9Zvz7/z19igcBb/4kJDsr53uyIbjGuSf5t6X4NknLke21WxNA/o970m6",
-	"RTKt8BecnWG2zENGoLz/FIuWJ1YT5nx5C7SY+ivFCyW+b0BwNOlkVa7fHAXfm1EAkZ558pqOVg8RhrA0",
-	"o7GKo5PgjM5Pgv2O2PpENEfzGxrd1Q8/cXfbmsjiYsTG/yzgVqkDi9XoIfpzjoXwn3t2B1e7uC2FwzY4",
-	"JWiewd1ytERTzOK61qwA8PGi5EgqDocR5o1/CQH99eFpHNnuPKyocGbqCIKcms7aFRKpfGZ0dIS7sseH",
-	"i7iwSrXhVBTTMxqTCpmt0b90ssZkVjpnDaSfLm0rltHU+bUe168i3LrZWOKiMG5jKuZpJb7Juk0gky2b",
-	"a4Bii4M6oWMA5iDpGQVgQqsyRJxJ/Vd9cewNfcAlcMvVTUVjE/mnS3+fkrkMkcgiyF/CSM/hglgF9Wm0",
-	"0zcAhpkV2qzGxHM6INeVaVsHi97veXln+xOngmPTzA1bBJRsGoOw2WnjHgRlK+d6MV/esO2yok3nLxN1",
-	"kzI3Am/OX/szVtaD+cBGK/aYlZDqxkhJOgCKtAlN1YhUztnwsMXUROW2U8DSlHXuQcKXIHLLmvc//8Wz",
-	"X/ww17/tAM09CkydW9laq+uwRYTOioZX7wVcg6NhEi+pWipHtbHHKagQAKuh7qYCniZnJF3aYl2Nlo7y",
-	"ncyjWLGiQTAwgFklf6s2KhEprWRlBLW6SuFuWyXGO3yUYxnosqVWb2ATZ3DaEohguzNHc3Xz2hnkriLa",
-	"BiuwstRrbJlmqU2gfw1eoc5CwGDYMD4tOy4Tt24yP+Y2/+MoJThW27IIbNd2HtftWonraLLcnRHrUmvr",
-	"M7NJb/WG4xb5pdXaPpFOo3QtKGvCuHP61qeQVNLrffRPz+gZTy+Av4mwctqaYuwZgMm2iqbd4NwEV0R7",
-	"SXQLeringXo8N+OECtmcC2wo96p+GPQHGU2J8JsKdK14/29+vLma7bwWd8D0Uowlp82atX81n+4qU88z",
-	"6clBJDliOEb6KLcH3equyXMnVlEYoN9Ot65apKyqPDGoU0UX6+bPJ8/D9Wh0IpzXtN3cAambeg0Wv9tU",
-	"rK+nZkpbGV0qM3DaajENcRMMDBv4z8vo8TjWkGUzfua/SzobqLx4jYKquC/0Czwm+82qVHkO9wEvFllz",
-	"9aXVzVSbkulZsriaOwPfDuCa0Jj7grWJOLItQcwhICwFR28/DIOM5T/1VpNLnJ5arF9UDHf1aM57XblW",
-	"xyauivFCKhozZ3veqTKHM6/HTfYj+6T7VjHg0CXDmjV7/YykCZ57NOck8Z8FJigNlMIVZI16JQez5dr2",
-	"lM7oOItbtLiRoDXzvccXLWWtHnkI9Gim4w1xasBq2kurU7IsT2OTi3shhQ5KEuigYZLQefO8FL08wFmz",
-	"WQ3usV1Vi12bx46wPTlFkvM8dRMwSay/UY3Gv4Pq2aCuxlLb9ztf+zlL1rMy3H9cHOd2zg9v7IcxCLta",
-	"PPQfWuqvWbvnp87sQo+xKpGnXnmdKhnhTHirtWuIOwDZruKxMYO5bA9cCO2x384IZuoGzMfa2k2lhmrT",
-	"wSNzrEH/QAGO8fJ4RQ8GcEshj0tmcnURsgb649U7konPBWEI1yWEFzpezyozMBuDqzbQYh6AeyBI3Ki7",
-	"ZSfAhLMatafjWdkRYS0mEY1JbDB2PEGFfDbHKRU5pIl+3mNOiKm/kDuBukmea8stiP0d8xQi1Cib+L1H",
-	"YJwf+C15D3LIexhcotPxqWM7dyBy941vpZubjkcQXdHt+mMYqSYUZu3N0H01Fy6WhnYDOXC9BXuUx7pW",
-	"6nTPllvvX/+/noBNNf8Nzfk7srXfzb0CVnJN6WQ6sHGM85SLOdFVAq0lGh4oInrUD4vS51jtEB2BQxZw",
-	"GJIB7JM1DsK7KTmjZFFv0WqrKoiqSb19Fcfa0l4rblXtGzjWsfmFvRJeAHNl61hKM/0H0FXb0o4aFg7m",
-	"+XDt0iqStlN3y1N8hcLROtS8PYQSdCkhcO4OHYYfepBzH81N9HIn+r+iXhM1kaTPYVcWbJS7vVZjwDyB",
-	"NJIjMeWL/TZlqtbnfLmMUZ9rXRkQnUx1cLgBRGhdlO4m+Mo9tK89FvUe8P6UMUjMiTcJuTDN5gefveHl",
-	"ba7h+JrqgVBRo8YVYAJ4QXXAQiLOorZ3266SiTiOkTb2Oft4NXC2jRCcExYPWsEW+j0TrqQx5CsHd7o9",
-	"eFeEZ2lEbhrESH/YT1WrXnB2hIZqegA0jRniLKEMNMRZiIbqqFJayNCxcadohtNTonR+/WOIhmIpJJkN",
-	"8xuC/oz4+IQteZaKIqyCIZ6oq+3Ne6+FaCinNI0Hc5zK5dAyRowlhvqCZM5TKTSCUq7kk5HQar6NHxE8",
-	"ohpCsWgrr/QCP+D4THGmMQCdUQGJAuTRlI6oraM95Yw4KJtkhiHuVpEBGtMzVU/AzNQumanhrQ1buS/x",
-	"hLzGddyYpxRMJkh6lFA1RLc+S+/yg96Vo97Vo961f59rn0cBnlOLI3mUawmBUw/l05/90ycf/+H5P/zq",
-	"/OO/Ov+Tb53/yXcBYFK9qgtedyloMuNnJC4xjL+uSZf4SP89FGKmaDRFC7w8QkM8p8MQDUdKX1Z/aDoP",
-	"j9HQFCnXZXOFoq0wzAQInmBUmVK1hP58E4uAWrkGFzDDhQsZWncvlwnBsaOc6cuAjiordK+EC+llhDU1",
-	"TNT6tDuvgZtWYyG4Zh/ndgJk9koIy4/PwwSS74WtjCAFkr6vUmRtLEqreJKakmYP8GSLyo4iOLpyUNVi",
-	"Pvuj7336B//w6W9+9fQ7/yuwiLut4K9I6/JLh3jsRpSf0XkR0vLsV78+//k/7aAMI0988uN30nQyGY2O",
-	"C2TrC8KE2mkLhnd7fv4h1xFO0yWi8riwJjEiUMzZBYkgdHFH4djFgu6uplJng+yXNnDX1XS6hN4+wJOX",
-	"suR0a6/nPJNfkNezwem5Uw9kZdhrCHiPCLhd7c4RefAlcET+i3AvPsCTzfDTrKB1nGC/83Zv7xDvjW/s",
-	"3Xr4+FoNkk1Xa1wnyeVN3niVqBHqIjpsifRPIYrphEoRogH4vPYqQdXXLld53vX2nZzMH7/6RP33zpPB",
-	"w/LHvYe/u7uQ3XpfU81i+op8mLUKfmd05eplqKfcRl/Ii11ZlJou6oA54o0F0cat5iCXXOh7jprx53ri",
-	"7+pY///Y+/cmOY7zThT+Khn9vicwoGt6egYDkOgJRuwIBCXIJIEFhmacdfNMZVdldyenOrNZmTWNJogI",
-	"ynvktWTKXNm7lm3J9nLXu9YJWdLxrmVyKXn1YQ4GBP86X+FEPk9mXbqruqt7bhhiIhjEdHddsrKe++X3",
-	"5DZjNmuVeqJGnXNstx5KCCRAfpFrRTTtV3TZnJa2zTa5TE49R7oY32B+j3OLX1ohAwMcT6RlEzP+fze2",
-	"X95+pdvwlhVzU/SyqGj+HDoBctSRrq81M7huYcxyBel0EsiRqaRbvSrdXWIl1MgVtV+BLGbJ4ATe5bLv",
-	"r2xbzsEZNy7tcdxwWPUx3uMckL4zt2oWDrxe1ZKYfddM0Jme+/og2emIrlTDh2wowZPpW2ySt8xu8SHb",
-	"/0AKBrCNnG48yHrJNdfmro0v/+6LZx//26Pv/sPRJ5+fQBRgZby3MoCVb+TBFcCKjCIyZDrmgR3bgpBm",
-	"a3ce3CXbW5svX11iINjbgr+fWEwvLQ+YuKKIr+G9+CSIKC9HwHE7PAMGIxOh4wmu5drmjRvrm4RGowFd",
-	"37oK6NMDY5Mgig0unoZhzJRyk2NgDlflULPcq5wptNx9a5d8AB0lwoZPccxNbo7DACLvNGbEjnuouIku",
-	"G574uozt3MnnoSvY2i641hz15PcofU1502cpcwboYDVjJkfOebNid/3fvPvo2nxTYsp9kmMWrweGCSL0",
-	"pDLfaR1e636zMQNr2lq/mZov6/PslzwlO7MLxMbMqisuUKDJJTVnSmrHCXekpX8lJFD9Vs9DyaK4P5ae",
-	"tWtfQdWuQJAZbTzXxDD7hjlWKixlibjChWUqHM7ab1jS4E9rCo5d0bOk91uvRLdqza9xVRgHU9qim0+n",
-	"mH3DiMeA9wc51KGf/YWNeRjWzZ3xSnbGSGomNM/39z79l58cff/Hc86RccgFjSe5U/7yF199hLBGriYj",
-	"jb7YEoAtsESzsozZOOh0/2tNENnlZNC8OpM55SRpHcNU8CWK8oU3xoKhK+Hnnki5ipudmF7Mm+d/chbf",
-	"M4eV4F7NJyavgZffLyTpN7f3WluZeTxFBvUn52oOw/4PKjASq+NN2ZqmL/uACwd2Wij44CrtPTB3rd8i",
-	"nRFKSXcr/Fb5BFXvriAjsmdZ+OZOJJpRIIVjhDQ4ix+kW7OkT1caskV4gZTubDXk70/pK4dNho5QM4gO",
-	"mxb1cgam7PrjWqJyiav3dTb5qn3tcT25WkOOnoMPWgOAQDs0x6w/0/h10OVlnC8mwpIRh5V3XB5Lo7we",
-	"9vVYDhFZ0lYf2ql6kRyzJasQSxNi5zvGKHX2VkgRpyy5kht3AgbedLwhhYRukzx3p/VGiBHjERZZnEwr",
-	"R1eGmnFZ7mqAqBRYoUyay9jBwabosHht1+ITRId5pOsSZ7TWfq1E2TuEcQe3pqAxktrVLU3zhUz9kq2B",
-	"C0jvpHSU1S0noaBWcSFXDI+nL/b0XkfJgw5ZxAW7LfQsyvjQ+UTur8bm1s3mzdZsYPXxVCHm5rW9zRu5",
-	"MKwrrU3LRGvlaG/aHC0ipUJjJ3RoTCOfuxkBDbNNYEynI+lLZgXOKd0E3B6qSchDaMsqgJwJORbllZzp",
-	"PtWa2l+pMgHXcjRigoU4tt+XwseODU1jjR2gdk53bcWZK9CYFVpgsTh3xM3+0zIJBqzYFbKwEiTIiqdL",
-	"rIXS+SR7k1Ha1YpdcYi1A6vIWuL8tIrWajB/iRLVPdy8Pkg8JBOLetSsLiibwTVO24o9EjMNQ3lHdILw",
-	"70JquLim/R33NGir21G3hqt3is9pZ+DCgy4zCbJ0YZr2zf3tDczdSCUaWD2QbCcTpmf8zbt9+pQUd4Rr",
-	"nLtWuoiyhEABQctxnp3phhjqeR5cCJEFr6sSWCjtEaeWKNyLNY9iX22tFzOnPDkbXDLD6hZzC1ehNBWh",
-	"IgL7cEouU4XlVD7WeC+txL7Wahkai2mQVhXBuynPZch6zANA9vZFA63Bi65wwa0IXsGuRRhInNVUZa/m",
-	"iDRnvKVaAgggHcaCrxcsLni7xliWGhsXKLQ7a9q3pnNajFZqA7obn0dcvKCsjxUez/qMj6X0u1Sx/eVO",
-	"mbUFSpz+mShRoVF8oeHwyhK13tbIMLu1jyCsxjjL4qdLPh3VrC+NKdU4+tM/P/qPn248/fgPnn30P6CL",
-	"XrD8WOUnX/zw6Ac/wp/xWLLZIkcff7fhNd5PqNBcT8CKUweJucHd19dfu3/n3vpmy1o3+6OYB4WX1rix",
-	"3bx5vWRhj9+dag2vstTSg2atLMs5+0OmB9Ls7JgFA6r3R4ARoKCHKm22KTXJrCxrHP3gR0+++Icnn//k",
-	"2We/PPriRzljrTSaMUMM84DVl7XFMIC+eMrDbnbkLN3Xutc8E+k4Ffz1sRMifsjQyp+34Nfccbl5jrUf",
-	"kj00/iyN9ivaSupW9ue4sbI9AXjUaNKYEZrHZnQgD835MD9TdQGCUIs/Z6wO6JbG/uBX4Yz6fnImW40n",
-	"VmYtr4TSUGDN+QCkFgoHyzOuKCh3qGU2TfP4IqU2QZguOPix07KLu0ZTclEDPhrZMvR6J1gxM9fgqvl2",
-	"solx1UZWasI8b5WpUzAcuC256XN5EivSTuqwFsXYkuHCbBu/sUKEZEm7J7uZDU7ONIzM7RepH/aZeqq7",
-	"iQ7kkFU1zS0UY6NYdiM2XMhH9rDaRAyLO5GBh/Z+dTYja345oXdZ2OLHJ/HSVhuOePomg52QXrABlgwO",
-	"On5fdNPbVgHfCRlakGdgKdwRo0SfhLlQOmkAFDxAYbFACug8JFyRmPUShWGqpepgvNUJ1siX9FnzYD6t",
-	"01Hxp62uj6F9SyIFCFwAscSYBcb/DqFjFPrSpxMf86l/qorKlemlfzYrm5dOwghYkjNTE2GqpH3FsvZs",
-	"aRnMTC6+MS0Hc4GJKbtzFuduSX8ldWUfVQ96r3019H5Lk1abRejGPj9kotx0L49E7iqbbJNhEiAcXkCj",
-	"iIVZJQcgcwBsR8y1ZuVxfHuBUlm0W3At0nsNKN5bHSS14oWZX1/ifuQe4oqCuXlFm71ixKcNEFQYr1mQ",
-	"YHlgFXhnaVY5XXtqQC7Qxpm4PFWFnKfT6Y63EdWDNJNQCMjszGx3lXyqo1KWZodySt4rLAlK3I+3riJJ",
-	"H4M834HB3rZdUA9ixgBbcUgjnGuOo5lc19CbTuhhY8gsCdcVlTM0voJsPg4HpBuygNTPIxicC+GeUCh4",
-	"JaTF41jP9bZrxo5+t7L3KHs5tS3thV1MeWu43oKdXbzEcvMCpN5N7JbWuXhFxGs3ikAxqh1iLoE4tYQN",
-	"R3qCgTAEegANh1O7DxgbocLD175qTKzKiK54kvM2qutydcG8frcGaeUN8BN/68cyhc1f+1l2czqFOXFl",
-	"CTpRbmbjDhGMhXaOMSWBjGOGSLZFvXW9FmBoLVt84QbXt80rLlXXVn9Qke29l402jxkZUR56RMt98+I9",
-	"Aq+fhTgQ3+VJ8thZIyZCRMcwZ0LhNpzasKSDGLu5DEtARcCM6Ys4bokICyCEpc4CLj2bi1ECtxayoVwH",
-	"lOh4GnJtKjXjQNbShQOKGqx+eQw14z0mApL+dqYW1UZEIbAZ6cYAe3dsdDVXOrI0mxwLnKzkihUAZe/W",
-	"Ib0TKZ2rIIrVY3NvC5wYFL4j47AUSF3GIZE94r/vp/PCtCTdiKYFNKCK3DitwijQsgGcS/djVgk5X0i9",
-	"35OJCP329FAOwnWTwAFa9mGMrd/OtXfAyC6uPdJNNKKNm3NoFMHjqibxI9bT+zLRs6fRKOoIOAxPTzH/",
-	"82N9YfgSqmWZmKVoaQSDjM0FYQTnyBaMUdtDS7h2lSZQPysl5NCKEJHpE2N1RPpwMO4JFwwcbe9VKlig",
-	"N7gGcBwclu6+595eGRHNDJ8vQ/BPaLQ/ZLTkRd4ze5dDYqzhUKPqr8842Qqz4NpcjskvOLvd/Id/M7VH",
-	"ig8/pFNDvhY81uJsBAt5UHyYEX7HwnSPa9wuHqp6K5vaHLvMmbt68Kj2uvP36n4SleiyHEYQHY0iztQ+",
-	"qCeYGgBDWer0n7g2Dy7CRGloyqhRaEJpq1DNmj6weS3pYIoPBo1249kvPzv69GdHf/iXzz79+Mnnf5WF",
-	"CxpPfvOdJ5//1Vef/vro05/ZH6dAihQ7ZDF48I0xhYKn406qD3QlDEh+E+fTlHkfDoHysbdiE+kqRRL2",
-	"ZZUUL7oXANaXDTiTOImYah4Ha7BGfaXZDFdbmXv3i055k6Uj3ap721zgfFbTxqyfRDQm7OEoZsq8brJ2",
-	"//bW1bSfYjyQESOaPSy3qIpAPIVrD6XowyVg+zxCVYD2X3kUN6PRGkTjjj33hHuO2NOQqK1TTB8oe585",
-	"lNsVIaKKwmy1zGagp5GdCs7N+bFyypZLxvPOlr2W7STKmG9Jd/dEQK5WZaxp06QGnS+m15NwR6bU+epe",
-	"SPFCK0U5T10L1pyrmTFRnRBQTTZbGEb5erDdwsdcGZ/sGKy3gFj3Yo5wAvkm6SlEBxz/oQwP1CiM3jIs",
-	"cshlBLO4sRO59kDqPWnMhGGq7Ikl/rqDqd1KZxrv5dD2AknFjjfyMvdopTM0YkYPjDdsGy6WtQoK46/T",
-	"W2WPViF/EvY6L4MXkeIQZrKVi5Y5b+I+GzGai4dgwSoVhB6ymPYZifEAaGYltCsPGWnVfE09OuRRed4/",
-	"jQPUWJB5l24Z6TgOMmYxI72Y1Z1cEsn+fsQPWMQHUoY1Xc8RjemQabtz5YK+1oWKzzjyyPseOSRrh4QL",
-	"MqTvyRjy9CqPpObe+xTh2E0trG3m6YoQ37mgS0YopQSGhChFHRSbap6o+UZi61zPhtKSiNVNNZ+IreJu",
-	"aNdUsMTnwefA/YPEHIldvjh6h9GYxbuJHmSfXnfP8e139hrejFMFYSwyis3uhKQ7If6QHhjRKHwYP3XA",
-	"PuB4kA/zqCzQ7kQmMeG2Qo+MYnnIQxZfATGa4qHgArK9G2g9ajw2a+eiV9Ku5aZdEKoU02RIBe0DUEfb",
-	"sCJkZCDMcUXlmJTGzMO4uh6wCQl5mP9IY0bGMgbBEua+H/MoIqFsdkRHvPTSA96HoZZcNF96idzGOb4j",
-	"FiPoQ5dFckz8jcNNHxJEivhmi2XMP4AD2uQb8KCkk7Ra1wLYLPiT+c38dsImK+iln+CWqp2OAF+WvOSu",
-	"yF7yyIgqzcxOe7BqnCv80h7MLyAy0S+ZRzpQBMK4Lihq58+HbCht2XyT3KbBIPcgxjyB5GdH4AQ1o0Tg",
-	"gagi/sN1R5jr8Kvy7e4YS1i99BKhQo1ZTPxHHVRunUab/H6z2XzXI52GYA/1fpDESsbm+06j2Wx2GuaX",
-	"AVX7Qxkz87UxWx77TXKPKkX83Dk+6dLgwHbLwhce6IOOgDQdxNJhxhjCQMpYeyQRmkfEd9eHKUZg+zbJ",
-	"LbiGIqEEgCL2cMRjnLgLIWohSchGekAiPuTaPuY7MTea0FDAvd29W9+CoUjk2w/uvoVTR8nImN1k7f7r",
-	"t8jL127euNoGZYVlVUMY9G3Ty1wr1Foe8Y3J5pMgYjTGoDtQV0coLvqRUS5YkZgBWhOlYyn6xL+9R/v+",
-	"DlFMhOZFma2501t/E2bjEC1dszP2ehjCnsgEH08xJsja9uYWxt3HXLGrhnk7wl7kLSlY7kp9psm11jYZ",
-	"D3gEiE4Dwwy277pJ/EM06Ni+uder5h36lhgU3nkskyi0rd+YC8SEakfYizXJriD+nZANASwmmKz/Lpv4",
-	"xPCGeeSY6XhCFO1hxuTlLcSvbOen8iRBYBiFKwKpVYx6xWwU0QkLLa1kd9Dr9+1PSHSOljH+bog5ZsS8",
-	"yZvb118mtspdtbGdthsx4gcyZDCKz8fAvu9q/CIq+gn0lPaIvxsEbKTX37Df+WSNQQvuB4OrHnKaD6Ma",
-	"ld7noY/87DNYxO+/axNGI8kFzERjhl3H8PahJKlJfCM5faCSCOoYJGRG+gzPZA9HEeUCCxrMgu1TQo79",
-	"pZeQgl2VE2outLIMhToM1RRwtUleemmPD1l+e65du3bTPPjbe7d2CBUTJA201FyjDqALdIQRzolRItO9",
-	"O5oPGTbwkLdtLvT9xIi0zI6AfXGJ0q4MJ5ahMOlsC6XxttutFuZ8Ih4wgfF5G1zeHdFgwNa3mtBfGEdW",
-	"5aj2xsZ4PG5S+Lkp4/6GPVdtvHHn1u23HtyGczJgwgZoPcRsefar//PJF3//5S8+/fLf/2E+0NzYbLbw",
-	"JDligo54o9241mw1ryEoygAU8saA0UgPPjB/91mJzblr2YgqEpn3DtWYXBmKBHJXLDbv3dKQapK3QF4L",
-	"iQqkCdBMVr7fCRttc5dvwT1xdNlICjvHbqvVsva6tmAG4PkEcOrGe2qmjzZtgJQHKRAYXWTs2HuDkp+u",
-	"1eGHrFmwXHBgiEqGQwr9pnfSMlh4dhph+FHTPriGZi94wBrvmmtsgBqt3thbAxYcKNt6r2mXKuYB2Q95",
-	"H7dLpRPYD9jEQkigVgaiM2ZYj1uqq7Xv9xkNuWBKHXvrA1g8PJRdO74Gz07Gx7+zJ8le0sm+M/NEk6a5",
-	"0vXWtRN4hETERsZRdFUqn8UKgsIDwanh5CSe6i2JgEaTHeLjMn2i6MTqMm5IBEa6zCfWW1QUqDWUQF7G",
-	"Mquk2cPNDdSM64pptfEomxizz8PHG2nIoJSi93J4fpZcoZEESkk80k2iA6Jpvw/z1+M8apnV5J4x73nY",
-	"JHeFw/HIJdRpFFkIjuEsdUdcaSyleMD0HTsjNO+iVkT9skM23jCmFtSMLjgQbTcID67ARfWIo/AsWMxa",
-	"IrFQ08peDkYxVMAO27iWsluka964Z46CgzdrHbyJB1+rdfA1PHi71sHbORZecLA5Csg+JfQ3oHplIIcZ",
-	"wI7xzizITo7WgaTAWX24bi2qdeRfCO1tt7bhpykvIzsTRjk33n08Q1nTKhOJ94rxFVIG8rF828qfulOs",
-	"OMREqM7BIxZ4spH31jHmmhHYgggB1CYDy9vyNqMa1seM9wd6PpfjMSx06EayZ8t/QGMZegQ/mDMFLI0Q",
-	"8H7+NuALOYOsgp1zh79jF3WaHDd7O8iwlPBdtgXw6F2pB4DE81yx3qrcZFSqLQNMKyZttxkZUJVjp/cT",
-	"GtlUVSnToH3tmGYOrW08Mrv3GNEN5zDWOxDutCcV2WnEYixyKmEYm1qr5pM6A04x72Jk/qgiNAs9Gpjm",
-	"r2QPRJFKuaNJsolRVxTJ7w1U6Q0YUQNj61noKUd0GPfFq3cEFrU5hz6WUJJKQjkW1pmHlixGerEcEiHH",
-	"xGhcmQitDHOa6wo2dtfeIZS8J7sexGJSVwmdaY8MGVVJzBSGfIwf1BG0T7lokj0XBnGLpA4HzGKrAVwE",
-	"OEZFXh8lFay+nPq+03vTtgAvPNTmf9hdEU2sGgfv5RsynCxnROIrgOW5miVzMg30PjjNqumGN+OuNNrX",
-	"WmaB6cEYSHU/bhZ+RJpudnmsByGdOu7d2nZmyebeS6xcK/LE47MVr4tEKzb+TSyKN6SSBoyGNsZ+246+",
-	"LbupPWwDjoG7PDf20Cu1Dn4FD75Z6+CbcPDmVp2DN7fw4Fpr3sQ1b16vdfB1OHir1jK2to6joh7QyQoa",
-	"imlDMCj7K+y/m9725pa3vbW1QKWBPM3rNGD5dWT5jUjKAxy8OJJqTkhFz/pLIMrZQxpoQOXjaZgWBulQ",
-	"bcQuUSMWRVz0MenAsRWXi74Hn8ex1KxJ7mgMrt27+2DP6wglM8hczFdaz4pDs+3b998A001IEsm+UUv5",
-	"6UCkx+FQrQh7qBk0TCuipWySd2zRuG+UrJ+7PFcdoWPOQsPGxqeGyB8GKfwR52AW+KTLFA9ZhkCJNrbf",
-	"JpRMmDL6EiIapJ/gYCIM5GoWRYSSIVUHLLQ3HHM94IJstrxWq0XMrVWZtsGXcwvf2D3zwhrHkP8Waryx",
-	"ee0V0jL3hQrUJURztow3kGrOXCxnKwD9Wd/XtPlwYETbggDWfs4Xfb5c0WVE78UWkK9zyCVKbIpAXvYI",
-	"G1KOLYhBYPGInKC0Egwj/XM85FQy0nBdGusplaclwrLI08ags2yfk5z5rHl5/DmluxJxOTXfwzOGLFPa",
-	"ZmRsX7evZKxtAC1NN4E08jFj5xNt0zxpuRiRhwjkXcDv9b95e4+YZeN56/ibD+0zyoMglZUNHeGrERPh",
-	"PowBwbwre5VsGhGx+9ZrMAK23Wkc8lGnAV+sGUuQvEo6jSeff//prz7rNMjd+yT98ulf//zos7/pNK76",
-	"O2REYyYAYxzjwLYlEOFczbWMIL97vyOG/GHTPT0+oRHpsGiP+Ou+M885wuWafcea4jbxszJa3yN+Vkdr",
-	"PhnPwPwLsJ7mD7NM868cCxb7Xkdg4tQZrvtSmF/ZcBTJCWPKfKBCJDTaj9khEwlcJGZ9rjTDLlLIa+Fc",
-	"vQylOLejmOqnFhLeHmE2PZ0L4VJZIKH3qd6PuTrwPRuL4OZyeGzxgCa5VRBvRrdZ18rYGm7gAgK9j+kE",
-	"6QhB7HxCQ6Pd7DxA2CK4h/kLkMfhD9rHn1h/aDgZNrDgM/i48nQaH6RAIfWWiVZ0y4y/1RFG/TeJn1Ij",
-	"o4eGNMbWSuqIiUxIKMUVTKbvEB56xKaJPAhcoO43zpshKBqN6cSi/uHzve9bEyDjv641waxjGzObYHYR",
-	"WrKHzvpADiGLD5l9kEZQBA+awnzpORtDxrAu2GTgXw9S6yJrz1Ie7kIBykT2LIk3SToUA9kf5AZX2G1t",
-	"iNg1yqXBdEMJ0AdGoCWLCGk82mZHOKsGkabliOVMFs9YH2xqeGLM7CW6k5z5xniM9NKTSWwH5UE6HGkz",
-	"7Tkz774jgMgUyDMj2qII9n4vbU7LJSPXZnlP0z58tHxrfH2fNJvNq0TQOJZji9GiNHF4KuZ1ZwKPC5KK",
-	"QzCydjoiF3FHy1RLMpBRaIiNBsxQqo0jFGWznYtpXgAQClJmk9ztkaEEZGZqDDW01HKFMgQr/DA0CEMh",
-	"vY4AXsDb7dOY7TOl+ZBqhiFEo35gn95BUCQaDJgxarW0ozg9wFA2/9A+2JOO74ACHed6loi8dBO89Bmz",
-	"zTVXwqIjexHfw/KUVPI4EkF2zz4ZcY8Gb+5sNd8GLrVeudK3cuVry4VI3Jn/uk6QZOl0iFf7/q/DFi9z",
-	"xgMZ6+XuAHGZJc4AJKiwzhl7MNlrmcUAHdU5446w5d01jnygHcTJ4kMRU6zWsXeNDq936GtsRGNt51TV",
-	"OP5eLA+5qLuQW9iSVOPIO65LsNbROF66zoG8Jo2iyH09lsMlDt+TdQ5+Gw2vute2h9e79htUaYedUPcG",
-	"+XPsXaa6/kQ0KWoC0DUo8PAjT9HsIVYPlTZZsN4e2si70LmegxvXFo6lnBlay5W2lYfgJeSWx4XSjIZV",
-	"a7EnFNayaID/6WaF7cqXcNKfKxf8LHxfeN35Eu/Ux81XKy9wbxf5su9iK0tZWQ+wN7paGMA3Kt/WBeOU",
-	"bRv+w5JJrBW0xisULcuxcEiP4L4LwkPXQTr00nJLjo5HCu6p0CdKFCP+vbfRT01XvdGdrLtj13m48QiL",
-	"Oh9vPMpd4XHqHgmIM7rixwwUFL2BRd4K+BBhmGWP0NSkUeRhEUfsSjjbhAmZ9Afg4AgoniXdREGNEglo",
-	"HBKoIQnMjfdcKqCQkiJaSs8FAsdzzHaIacbcEImbcw4wiGpqDKVWtrSxxPpC49ox4fIZqqy69HfZ5GwT",
-	"VQE2rGNwAZsdcu8QVm+75l3CKh/a3Ny6tk1ardYWDkzEAyGclDvwgwEV/eZ7nIp+Iv+VvXczMIrl3bQn",
-	"P83TuqGSv/lPR7/+4ujH/9LIQ5/ODrBwyCMzgw0eu/Ei7cYolmrkkJmWkqcO8rpO7HXzxKV5mSS3VsLK",
-	"OS+v8YbERS06Pj3uRcmTXejILtIFoanEqlZw9fJddVTedLor0yquz3eBLoyxQUHZ+I1Rbd0JyFofmd4q",
-	"kZwy8j0XqDDKDMIq+JvRhqEEDIScMqWiIyTinBu1i/fIqx+IFjUJlAZaNRKyERMhdO9Q0qU52OuRjLUt",
-	"4M+iT9iqY8FtyW5HWL0It5K5Wx2wSR49u0SRwL6t7sefpyKZnXqeUy8Ypm5USvunf/0nRz/9yQwqeWN3",
-	"fRPL3dIRN2ogR4Wp5zABFa+aYcmklzW3ffZff/v0f/75s4//+eiTf376k+999Zf//ui7/3D0yecVt9ua",
-	"vd27SysOHMxw1jm7/M3tyIAyZ0CQaY64uPm4F0jEvwPFWsnIGMWbhQhptazvynCyDr1ijfYr11555Ubr",
-	"lWNK9XWbjVumhAFC4F4xPo+WeU/GXipOucunTUG+Ncvl5DdZIeS5uuQK6/bvbzZWlATfZPpchcE3ma6W",
-	"B3uz7+oyPz/D4scqmy1jWuxpqGbdlXLpZVxbx8Ov1buRVQrZMERqpB0IOcZe3LylVtprlNLlJBuXsnLC",
-	"4jTD+Xd6b0nB3kxxpE+dUxfx5rHqHK/Vabh4S+o3ZQjNYy9arwiwaeY9GeakAvOrSOxX1FxureFUbS8T",
-	"Q1yKHerncXI8V1my7ryzQvzLTd8oQLFCzD7vf61ttTaveoRFijnPzlwF+mIh9wqDmB9ypaHXSzCozsCm",
-	"deO7mQu0rnokrUocS4IyRtnY45iPGHqL8HKuqDSJvCsmaclAD6eQxIoM6YSEEldqY4Y7UD9gfDYeRaQL",
-	"eAUZk5HdmXyAcdq2WzfTuqFE4BHYUN7Mutvb5CXfdZBjezsV6eN2hLtem2xvbqUDUmLwLecVwZ+ExMxX",
-	"wRdf9zeguZrOPjXgGthMiNlS8FstsmBZVsRty3JpkXMIdh59/KMnX/xDtTf65Z/88bPv/4/lo4X3ztPp",
-	"K9Metw3psXCnyMoIvsHVsWvnL2Oel70BFy1A6kKOp6zrFzYM1HC3FaPxvChq2lhl46ERV9qzw3MPWWwR",
-	"L7ggFBRwG3KFOSRzrJQliYK6Qc3iHg0Y6SY8Cm1FHkDI6JgxxGBJS2u1lAj6gCjxb99/o0m+yQ9ZVim2",
-	"RuG8q1DWhF/ua/YQCqOkhs7IMm2Hj3wiXj0WcFlM65gH8O6wcssO3wSo2MC2geAa4bpwVtZtlasuhfUa",
-	"N0YXEmEtkAAzzVtwKBfuSLhtmmezEdF3IbZoAzRbLa/xPua+IAYZ60a7sZ6//9Iq6QHS0DnppItajvAC",
-	"dQQggRy7LuJkQhWPctNSH6PAA4NyVvRBBULBqpEJlBHZkntbfopIS9S4B29ZcCiuSCSV3snMeJ90jQkM",
-	"VpGxeWfDFnjc6vn9Y3WgFnh0e3YvXmN2ds0F9diXMkJWJXPcpFrp0XLf3ejz+rrcKw+m3Z1yNMESCfOd",
-	"3jzLXKZwVyqJD/mhjJvktZlCNaONt1vbcyNtl9G1y+ja8xVde07DaI5UXHDMFTEUiebNqrhWFt5xEHAR",
-	"62nstzlgbGQbP2zjLoz9Q3RFKEEDiEawsF0AydbCdUQ2+s825yAkqJE1AOwFoDKlwaN8OcFpqq0zKzwA",
-	"ibkOz/U71QGeZ3/8CZYbuAowiyF/8SM6e6cSyLmQZsNlVOQkoiIIi3VSotk7mchHwQ/YSCuIayUpryiS",
-	"nuBhvUEUpr2/GTBBWS0wUTpmTONkVrCtbAExFKHh31l3WWkT1m662FOHmSvvseDCLJyqtKdCT0asKmRv",
-	"jtyHkHxdybgbM7pnTjjdhga7jYsDCOm7flHR7VhciGVytUL3/hnaVKWRTNcA5mFju+G2kCsd8wDjjRY3",
-	"uet6ZwGihMYhgVmItod4DUNqR5//AemyQJqv8JurO8Tv80MmfEhaIu6z+QNLNjsCNxFsr5D3esxYZCBS",
-	"ZCJ0PHGIWyksMLSkS+G7hCAgYuEp2GHs+gjcOhBtE3sMpHCD5TvCt1/axmNMkaXlULkzrii3GA8h6ys2",
-	"C29YsEavKAKAX+/Y2o0sDWknYyKqe1aX6sCKb1Z3OljuvFD1qZmoaze0TGKutAv/OoPx6PM/aMA4cNjM",
-	"Rrtx9Pc/NL98/EXDa0S0C40HX/3op0df/Ahni2ka7QcyNJfc2rzeal2HwYkcGTQbZoTNje3G03/822d/",
-	"/MmXP/kOWKZG05hb//0fHH3vB88+/RF5hRx98ll9G9W+hPNpUXAUUCabw/BFztU9JybshbZKd8MQJhSk",
-	"YmaeQqtvl56GTbrxyP65KGR93w70t6AqfSlDK5S5Jn07UzjT40rTiW1lENICPUyrFacgAMnetadVBK9X",
-	"FtmXsevnJXZdlyFOOYBtF7GDsenMYQL88Tr9lsZOMsLeNYEP01LwIUDT2VS8FKw0rL06JZ9RxHmObjSP",
-	"bvfvMt586vHmk9QgZ+IgLZaxlrbmR6h385N9FKiSqXk+TfImPYCyv3SPnDZBnTM0Rmt/2g3xKjqjO6KO",
-	"d1IZoT4D3fS8BKjzXkgM8D5Ccygscf7F0S/+eWkf4FzC1PXE3GWQ+jJIfVJB6pP3CE44Ul3E+60MV98b",
-	"SMGUxd3EIhWLvKmm8SzNj54ts7PtrZ45xthe9m5qp06UuyNyYW6LKJcLcK/5v/PKjc1rr7z00ksvbW5d",
-	"2/Y94n/w0ksv5eEa/KvlcfAqOLIcguy5RcNTYCEuKtF83ITtpXFxLfR/+Z1hnG56f0emspe9yKr1OAgO",
-	"XlzVwqEdZ4QGXKOor8CTL2ZgfiDHxbC8xSAML2B4/oGWsbX6LIa3gDC2MBQZoeM2C2CECKt+FnznyiEa",
-	"cpe44IVIvI2+M6GjSbMjUEy6mPbt5uaN7VROtVrwv5a/gy02FnzcgZd32YAbUbXDHupX/as7OchWF9QP",
-	"ZMiyMQIodjtiJsbfJG9QEWJCUDAW2gyEsePgEjtku9WCp3+l1SrgfgJejtpxOQr7iwOtvXn9+iuvwMyt",
-	"jrDb6VZmG4fC/ATBJrmNysIVkpCIafMGr5CAKuYQe80P/yo9F+RMnPPH7cTQLFFhNQlAvc5PVpCyXMUO",
-	"oTAiJH+4TkszIR6V7qz5DVeZ5SJI3VTEThoVSM8Y0glij3KNiPO7tufLPW1B45mjcdgJjaIUkaNJfs9i",
-	"q0JvGR2NGAUMXRzr5BGcd0lkTCLZV3Ogn4qw8RcI/slIMXNkox9TgZh2U3hPqWOCoBl5AKibKQDUitj2",
-	"54SvlH9blxmMywzGKWUwVsTXP5eExtSokkcFHLiVchtvubQFSv7lUxbHE6qXeYvnp+Y+T+Tnm7yo4Mid",
-	"M8lcHJOgz6pgfoF2xMqY3Ju7zGScQeX8Eix0gdIZeVo7fk5jF5wR63diyFln07Bhur9tC4PxWTz0nHOT",
-	"gdHaMbF0ojoiHQqTuR9uxFYKYG1OslNAimX7nnGPEdRiWlRoV4GmBlCa9bt20kZHjCKq4RDzfO30rlZK",
-	"5WVMkQMra//PSIU+N/X/Je6M81+efu+Pn/7ki9X8lPPpA1hWEF/mWi5zLSfXEHDCGuc0Ey7zOwPsJCIt",
-	"iabRAdHSm4lx4Vwhko0VgmRKc15e46LPkbfCpW4w/wUN49PiGOb0zU9xwzkF7/HmtWL4u2GoiJJDBj2L",
-	"GS8Qmn/INrY1JhOcu4U9jkoV0lbIPVQprjQV2hzXT2gccirwODue2AXwy/OcGJ/Oi5KZ1CdCgVJXz24P",
-	"piobi8ZhGFI63guMsUEypAJHnGZXktJzV6K60EDn42rhUrmh2xiQ1mQolba4jfZNo6EGUxysALG/tGsH",
-	"w0kuFr4opHyhoskhC7jiUuzHMsI5KfbzkB5Aa1mYTQZqN776d//u2T/9/Kt/+9OGcdhFyOJGu9FjQxqx",
-	"3ByAH/706X/8JF9Xj2omZkMaHxiz7pefHP3wp08+/96Tz79/9IM/OvrNR09+81eGQ7mGNeBdnn706y9/",
-	"/MOljb9zjU9fQmFdBqdPMTgdpAKmXJmdZxg6F4BeEHrGIKMqqAgXg7ZgWHowo2oyJKvsN9soNT8YfRmH",
-	"vvhx6CXNt5NDfrE0iERp1JNHMoUI5pH5QLggTnGqeXHk5z6EvCBocRk3PrO48bGE/Fn6L7VDxqtitFjS",
-	"S8tZ2lDD6OZgc016sRwWVEYarU0L5MdQ2uewWGKuzK2kXBSFfRECsAUD/8n/+vHRF//hqz/7X08+//nR",
-	"b//tjFF+9L1fPv3o18/+y3eWD8qeYzx2USj2Mgh7GYQ94SDsCdjoJxx4zU2UUHNGSlTiN5bMkBCIKcti",
-	"O00C66bzoZr5syWKII3HgEpfwQ7/JqT8XzATY48eMFd96wYA0DGdLAutuIxxfZrJ6JOdovC6sSOEHKcT",
-	"4EpHpiwgcnKfjRiFYQl8BhiuOW9YwCnS/yXS2Vnr1CXU5KrMDPDdNN93lOfr46OCnZjmGXAW0zgYTOaj",
-	"gbm5yljKpeUI+1pzwOhdFskx4dojETtkEelO7B/muO4E8gXt3GBKRBmC2ZQjGjOB6QfzQQ/8jogYDVXm",
-	"PWgJI590fi2uAiQH5Ao/cYbJEUAmgi4JszI9YEOIUQGKpEx0k+zmEhIdkTs5ZlhLskN8HScioJqFtlDf",
-	"zWyKGfZ7VSQd+kx/K93ZU2T57CYVPN+PZTJqvpDuunaP76D5HeUYghB942TmGDFmEbyA88k9ftOss5B5",
-	"XMC3DoW/imtvQV7QIyoZIjeEhnol9GVEERklcTCggOlHse8wHXtAlTY7NeTasJSOqVA0MFedi4r8pl3P",
-	"KdK6u0UFpdsdeTFpfTygU9n13IsDCEccmnfyxuRJdMotoHUh9Ry0yntcCBYSOGim8kSwMVO6SfwDLkKf",
-	"CBrHYCdKSBrLGAQ4NGyp8vKUt+DeM09X0qGKC8CUtMpdkz0cRQBqZhHMavXM2vG/8xnCrA2bZr3GkD68",
-	"g+dsttJmVhrHdFJrKNRzVUxjnmtxJQ3s92UZDe5Djq/x83Pb/fq7gL49iigXRLOHmtCu7SRNi2bGM/2M",
-	"Yyq0yvezkjVfjVjAabRvA63+VS/DohzSkEHe0jiEOYhGGhm2X/OVjBKznvSkAR2NmIDO/QFXWsYTP5fu",
-	"DOkEnEkZBEkcs3A/d+aQTlxPrevNDGQqR8iaP4qlWSosUBpPwBrMMNVvze8zwWIa+VexH4ImeiDjFCNT",
-	"HjBxRRGVdN9jga4qqekIqKlBjoDLwM5ylRq7rlQGOjFJj5XPS8dSGcN+F6pOpgtnNL766DvP/unvj773",
-	"g2e//Ozou3909MkPv/zbnz/57af/728+fvL5D579t+88/d6fffkffvXsl3+ddWVOEZF5bFAnafi7vsQ6",
-	"n+IWeFmXlS2XlS2nNyKdgmAp1zDnUtUC9994ZP5Zpp7FHJ81VFYEvFcTfpdVKc9NVUo1rZ5yPQqQVzpl",
-	"yOpxAJ/mQ1ZeebIisZ1R2UmVatmzvHRZcHL6BSfHk7zPSVuiIaQVC0yAzvKGMQD5kvFAknFsGI47jK7y",
-	"WpHTFufPS6HIylbruZR+LJIsl0Ufl0UfJ1b0cVzj9YRLPUZ0MmTz4Axzw1iiiLjDzef8YH1sG2I0jjhT",
-	"moQJRikqZCE02qVDuOwCzglDEMKjdQOj+DKWD43ah3yApxfio9sz4dHTNKLsQhaHM92LvoxopluR49r0",
-	"qxXimvlMyFmkK0YxCznerjppkeXfYCB1OqVGsIc6zc6REGasQ9JOTMhAxvwDKTCTQ/QgZoxMGI2VZ2f5",
-	"kIBGvGsjj1wYZxe75CgJokMiYxIMklh0xFCGLGqnzXOQH/XhSx8T8x5J0RrgKMS3MxeBo8z9Dtik4ihz",
-	"DzyuSbZbN8l4wCOj2AUjA6o6gpI4ydaXYuhFUh4QanS4sfJiDeFNn6p92XPB2HEp0l0IuHqwKVy3iZYh",
-	"hbJiZjtSYClXFAkiGRxAVBSqM3DHOyK/GIgeQ2oIofzkWBi5ujP1oHEirijzQ5OkbxLqASDLCkul6VuE",
-	"FCsXIM5VIGOm4JF986r33UEAsIGhcAj88iEjidA8mqUKhA0X+VIEDotugzVMo0g5AEPfKIiJb+6+aR5p",
-	"s9URAZKdO2LIQk4FHHLdI7SnWUz8iGqGZzWJHwyoCJitfxjIMYn4AUNBnt4a+l6jyDO/A/ifucIORp2l",
-	"YkRpHkVZIF45gu3RITcajHT7+6KLbDC0f0NxCfR2JhNFaJ9yQZSUAptpzQ1g6i/wiLa1HkOulB1LPUQE",
-	"RyoAhhIZBckLt3+0Tw0d+IjC6x7SvESYJZqRD6xxApQmpNkFszF6wIZtt2qsdk/Xa7yTrkz6A02kCJjD",
-	"G3aTcTviAbA8V0TLCIpjUsZSAFeJU/1DrqC7l4UISZx9thApIBjyBG6o1QkJm0EwVwaiq6hSSa2CnNBa",
-	"kO38lhyTHo0Nu+VYVvYyXp0RUFXYvHax+4ZtCko+ZD2aRLrRvtkC3c2HybDR3mzdvOE1hlzYj6km50Kz",
-	"PhS+eWXlSwdsMisFrYSqWBn8WFjSiGrNYnPo//H7dP2Dd83/Wus399991PJubD3+/581hvDMi6vyqDJ9",
-	"dHFDiGdRs2d3crqWgox5FJEwXzqBUnx+VLFOjR4YI5693NmYJrLHMWJQGceMoZ7EqLCeTGKimKshGdFY",
-	"t4nfpYoHPlkDPcgCGYcewjNDyR0ITYnozAVNDX0+wwJsCLhiV72O8LtsQA+5TGKfrKU6fpRpVle+4mV3",
-	"AQWPo5sHWN6XvTGjMK56xB/FDBLGRrDjdbkG7QX6ByZtGJE5lnGoXJ2iOwyugbrBImCt4XvyiObM2FyG",
-	"Gq42ie926FW7MzGULkr0dagG/DqjcVKYXsjqQuLYiHnYb56bbu1ZXHhUZftIONYusylumUQwrXFMuG4S",
-	"20kzi0PfEQ6ALwe7t0gPIIXUqXjBQhf3+LVdOpaqmWWdOlzbA2bF3Zk6ctMbVCls4ecXswoNwaDREjsA",
-	"1kKtu3AY8nNcfPZ+QiOYalkhMo01ZO4C6adMJiK4XFaE7AzTNEE0Zrw/wFI1EicRs6XFRvLEjB5A6BMF",
-	"q7ERITJuxIsx3K2spFFHmFv0uKAi4DQypjAlXHnZnY07043RFoWgOs2mvQIyHgjRIm78Agnxr+2GnAGv",
-	"uVtV8Jp9Na62BTf+xeQ8Qyd9KcNiICUlxRznOXp+3vkuq8ee15iQHpV6w4UhEVQQ42nJHlgf4JgyoVmM",
-	"gweGZQPNfaNTrLObmiIpEG1HgNdWbDRqkvvpMoC/Q9ePkLq7+caD1K83jrH5IRH2hKrZL+nla6nlbE/S",
-	"YlTzTLUV9MwA81rK2a0Rp5nnA65bF74g1T3b4ihuuveXYdxsL57jLouqKlV449Oj+Yz6zGFSLxAVpERS",
-	"7EwdohjL0HI7wu2O9U4IF4csVqztWqRsrEolXcVDTqFI1QcfJ2ax/dF+DM1PKjEkn/4EQHTmezYcRXJi",
-	"v+8I9xmmywxkothARnAB4/KJ3KUj7IRyUD+AEAc9Wl2pB0bUYmjzHqwWDaB0sa6zKu2z8ggl6d0gjtiz",
-	"4JIeCG67SAs+Z4c8kd20jSePKQeiGTeJrG23bl7dIZTYz84idVIZhy6OKVwMG4Tyl7rewsa1bFywuyFG",
-	"aGFGimJRr022t7Y6wrWvBTwOIub8NLM93HiVdj7KmE5ILBMRNsneWE5pBruxuacJGBkZipuMGD5Pdbmu",
-	"E04XqmQXkrLtxtF3//Ho33/85PP/dfT9v3n6F//12cf/fPRn3/nqe/+EmHPAJ/s5q6DRbrQ2X7nZotfD",
-	"dRrcvLH+8svb3fVuELD17rXWVuvmTfpKq7VplJedEb/V2rq+3rq2Dl9aJWSJuj5Khtvh86nwTd/vZZXv",
-	"ZZXvaVRKoK4jOi+WqlX2uVT8pmvYeOT+XKbyN9WrPRnnVFVFCfDqAvWyDPi8y4BvC+MCx9kbXMrwPLFa",
-	"4JTg6DQmBVh8XKMhCMNPAmmMvKJheEVZfF0pSwuHj0GiZ1Q8PE9r5R33yyLi0y8iXswO51pMPOOVLRaf",
-	"jrrmVxXfsgAvafOHxeDGMhUoEikqBPLOQOK8RLDHPZdd8vKjQvKUW1JxfBba43mpOs6s7M2b662X15eZ",
-	"W5jFVM6hALmudLosRL4sRD6xQuSTEcMnXpBsixmqouy3D1k8wRKirEquZyVpLrnveqW5GCVauZSS2aRE",
-	"sxCjRDjVmLCHo4gKZDAIzsRsFMswCZjqiGwsMntIAx1NCk3P2eDhtEYSi41oWgQV0qxWC1YNpXweGQ94",
-	"MHBjrNLoFVWkVTly3d71Ae7QKcojuMMbXJWiYRqDEp9kxGJXtfTCR5ddMQYQExeFSeCL63Oew9ocxfpD",
-	"JvR6JPuVzPgWwJk4lJMMjp0mKi1otXOquXLcFbKA2wm8c2gc7/6G7F/sQTzZcyxO1gDckey/mMwECQtL",
-	"c4XpLi5BasgpYr08Wqo7/GQ4y17sDHlroZbDw8pzyVxYjgOrFwonarGUOotKCUf2FSpkN4oswQ8vVUdK",
-	"9V8Lyta0v9B6G8rDTODxHgsmQcQInOpZiKyCThkPpPGVEd9GHrKwwAwLqB4XdLGViHmGN+VhDRQqmNT9",
-	"YvIU2NDwtlOAxdRMRykKhWcXsuoPVzyXqTTtlyiKgMYx5LZTRholUNWnp4qWx4PJfEbaM0s4A9WxR/vz",
-	"1IbZielZcpc6BLYlR9nw70Ug6o1Hmvbr4MmnFJ0ByVvaxhp22m+S7dZ2WkAa8lBc0Ytw5Pdo/xJA/lQB",
-	"5EEuyV5F3fWqdGrOswEl78yR5Pdofxlo+GlZ7Og15zDHjBr3GCCsH454PMkkOeCPKDpR7VywyR4vpGBe",
-	"1lSBoSxzdooqNRdhfieXQ4DrydhdgCtoIhTQ09ckdwRePIgSxQ9ZRzgcY3gQEjOYf6mKDbwlz15aUZqD",
-	"tT8hdlyxCAh3odFuPPvoO0e/+M9P/+izJSbXZE9wLwHl9fhsdGVVyoAqxfvC2P0XuMtumXj/xY7K3wO+",
-	"BlkpVhOV84LwC8TlIj3NbYqpGo8/Z4hwFhMusPuYAMEyTFzWjVPscSz4OTXuMTe4ZwTWvBDFXWGn+kIE",
-	"ZsRi+yyXtib2G+Ypk18IF4oPWcTFnGbTOMQ+ygHjcaorZY/gw3gkZjqJhbKjHBEAxHaNeuh426P7zHO6",
-	"UVnIPSypKUGL6AhorEqnVxCnkQMZhyy06yiGRWbww429K8cC6wesRsNjXjVXiT1cut/sCPeUZQ9TbAtJ",
-	"ezVnAEt8bDbNHWHki/sFntX+1BE+fMYfdwhVB8YWMctUSTAgFHDJ3TyO9IJcQ0JlxLD6oZeo6maUTGzY",
-	"93tOOEJMaLDuzhJx3T2zQ10/w/5Td+vFISm7MS9mI1xuIo0uAHtbUJYL3YuaFww18MPyeGFTEyGK8o0k",
-	"ImJKEV/JWNuGlhTwJuc29Xhk1pyFkpW2OGULLIz8us9CXCxyKLP1PHBvebnTjM+55ClvC82jOudYyLA3",
-	"mR7IcNmF3RpQIVi09C7ImC15zj0o2dDL3ukgqXPG7lAmQu/qNxhVepkT3pRq6SXJeNlTbj8cURGebhIi",
-	"v9WLU9k5Dru0mAvbkTec819fACQ51xiM8EMnPorjbRFKpgi1nXFNcjfvCqd9c4BFZXvnZoNatqhLjV0R",
-	"e3Wa0D3OrUwHn0PH2uXwxYsC5HQmgaBvxEDEMz37pEuDg+MNaly6RDOkmq4vAhy562a4ZT2kmH6NWZ5V",
-	"24AJMYRJiTGDDw6mxMt+imhwYCsje5xFYe4ngCGxv8UJNuWGHZH+PqCHDBFHrKGNkgLFA6CLEF9pGjFA",
-	"d/Ob5DYNBkQkwy6EpwXpogWZ2eZoXnrWU1Ud4bsVC2OddpJW61pArrd8Yq4dcD0hrwJYXxWo0WtU0wyu",
-	"ZC5ywmvpg+AAPPsUNvNF+9AXAI9ThRiXPWs5kt21G9dzUHbXblxvtRZg2Z2muMpvTWUR/EjGz1U0+4Qg",
-	"UqLIhnsgAFOFjVLD2TOHaT5kMtHrigVShKrRvtFy7AzDlhYEcrE4vMcMw2I8Kpu9mIaigGcsn2BCqk9H",
-	"WFK9SboT4iv2vt8kv8vYKJvhCF+SiUyAUztiQEUY2bq+EVWghagiPkB++jupPgeUFOM109jNTqWObYFB",
-	"3CWJYkxgJK1gfFkDoSMO7Hp4TCAq1iS70NavJ2i3Dhl1wC3mmgCFAsXcRmNXhZ9uHx4TvLoslATXdGJo",
-	"wPsD6NR7v4rVYcvKubzlNXoyHlKNnHxju5Fj8lYdwEoLrZZrGrxSiZ+Z743PLyddQpLgtOEzBKaEF1Tl",
-	"seDbAzRcFTARGoKDjb74QuZ1GRlemQ5AWW7ISRkrFqqEDP7s3AsnSh7iddZjOm8W5m4EIGAsJHBcNkdD",
-	"M0GFvqJIlypji8axMaIBN9p9QLQLjAotgJK/bVdzn2p2jjjywCK4+GoGwd8rkVx31//Nu4+unTl6a34H",
-	"a6AK0eds1OWxPHVHy/hYefcciLSxjPddyh7Gi8bX/njjUUgnj0v85+JW33lwl2xvbb5MAhna2QS2SqHx",
-	"9oPXHG2NqB6UklaxcXEFUpuh8NddiyqRwtrgULdCtTHlI5fncIvcam3dWG9tIsxJyVpDOn+Zqb4wwqOc",
-	"FapLb4ARcaneNGZ5Jow8CEcnguusmtAKHq7IWMZ6QPwYcMfNQWmQuSCwmh2xmw/umFMDKQ5ZDG6ELUXj",
-	"KZRhCowPaE4a9w8Lbyz+ubkTALwDAaErCEcBvngHIyTg1+BtwGrqUy4qKmvyjH3GABKrVuFQgOJ5udl6",
-	"5dpW/QKcggRL9Fl38Bb2ucqBoV/LUUKXTbnHj/o8YLZ8L6eKKjRRjUjPzUVNuQXVNRX0gbjLesh6XPAF",
-	"mb0owihNWtrAlbXsCA1DFnp2MgGPScjVKDIyGcoRCI2DAT9koRHCxiwMoqSyJfB1c4vXcuupiQXt1iZ7",
-	"udCUjGfTExVOFWDVqX0YUp8JASaM55T53uYtZVczr+gs7bapvZlXOI+78bWx2uBxSFggC8cu+KjVhhuQ",
-	"aC5hUpqNyJfxZvSzBlNFDBUZKkN4QBjh4FAErwKqR46+ILYI8QlqG8kTEbKY+FTrmHcTY0pjKPGATeAP",
-	"5jc74vcy8PRgwIID4BUbkhnDzI82uXf3wZ5H7u3u3fqWR+69veeRrtHX4DnxIUTLyOslTGCjnYliIfTQ",
-	"Yxq9IyD8MndVFjWePeRKKzv80Gm0NvHdZvuIbzikImQwikOwsYtxWTh5G6GAI+38GIkNgcQ+uux1hD9i",
-	"sZKCRg5qkgUx075j7UK9kuxleR9JAhpFuUKkHOI8LkD2bJilGslwirkuFKBhTnq1GxYwsuE1goHkAcPV",
-	"H7AJDBYxDxbRLosa7cbRD3/65POPYKn4sx4kxZ+PfvxjWBn+HLKIG5J0cWZ3IM4+f/qj/2o2LYlHUgG8",
-	"4i++9/RP/vSr7/7A/PzZL7/84reZbT9MIs33cX31rb6pV3Q+iIjTdHIJjHiWRuKFtvt2wxASTSwKK/RX",
-	"PXNvjqmHym6RkbfxCL7az76qC2hol58KWpz60SR3hR0/bceAcEXMUl30gEWRSpN7nqv4QtfIWYcwEU4Q",
-	"IbEJhjHVAVfcDRYRE5iq5WL+78kuiRkW4hpNsmO9f7xoiI0pOH0poMI40U4JogdNdu2jYKBUipDb4jQY",
-	"iNARMrZjEiwcHj4SYRxKdsd0UqZLcP+OrUsusRxPLI1/pvPf5/H2PLTSzbocPQf2MWNMiCsZTesRawJ4",
-	"hosMnXDbeGZHHBlVDclyi0+kMaYVRSzQZR5an+nj0/YZgUDWUNR7zm+8BII8fSDIaR9udRW4XdvXW4oy",
-	"pwhmxaHx2QPuEN+yn2+B1qHFKDQ+FCXjgYxYk0Dxa+iUnPGxgD+t02aeBNr2jc4BlWTxwyY41JL0uG6j",
-	"d+pm/djgMyborUdrmBrdyibxjR9Jms3mBnzlW+WMEemBm2gGRTYw6asjsh7sHteQRk8DOlaDwgRKIcHx",
-	"cxbBLRfShgwgCCMZkzCWoxEGunFvvGn965RtR2y3bpbGuc0LOUMN+7zgXTpv68lv/uroh39x9INPv/zN",
-	"nx998lnDa2Sy3Rw3pA/3Iyb6etBob0E5yEry8lygMZeR2ZfwmJeR+BODxzxB5eTVCckfx09Dwb18WXaF",
-	"fiuNh+6BSE+1m02HQvAxX3PtpY5glsEUWICSK+ZUBR2H8yMLSgUv0xFKDllxoJpKYZDxUq50DkpHXYhV",
-	"Z2MpQWfiducKvuAZ3ktCp7GL8qM0Jmi2eFbJHANtoJj9LorsLFH/e3furf9+a/3mu4+2HzcutOy+DwWc",
-	"ZRI8HUVq01/45oaMikvwggsgM/cYDChHzC18gzBo0/qf6ctc0g1OhSUN141Bm4nZRYb+gkJYTHis2zXM",
-	"h9XKRYR8PM+HWaLKgg6nKU/PdS3HLN/07XKbrm0RzV6QLNJIy0Rw7XWEdQsySGLs4QZptpP6576SSWy8",
-	"B4/0aIBFKein00JTuQ2qwap7iXCJKJkIbYdgDdsdwYRM+gOiJekmPAKHTMZDeK7M+K6qe30d9gKzS41T",
-	"lSG5+8xNbeKT4QZ9bdKc4ylXyHqBtCsTXWAnSOHVrhQvcoLasKjFoHlKtf9tQ4kU473pcoBU8l29RUMg",
-	"YrRHuhP418MnGYCWBbg5Q7VO/7MYq7ebBPsmMbPHBcJvT9WIcqE0tVW7b+/dwhFsbkXyEJA6ZgZjz2Rl",
-	"BWNQt8B4jCOvEW9AS1lG8XZ/kBiPo/VXmh6GbwmuLkKw6zCq2G6oERPhvpaaRrDmRrvRh8oR2NlGu7HZ",
-	"AvLOzgiw+QQO5cIdCUTy5PPvP/2V8R6f/vXPjz77m8a7j99dxt4wa7xt6ejMDY305qJykMI7BfDpS7Pi",
-	"opgVk7xy63FdFEEYAKsShSdiWiwSniMaK1YtOtFxyq+ZGpvhoTZrh8Cfjhkr9K3CCBijjJXLlxnzKZ0S",
-	"UBR5CKoumRJXNBTjdsSYagSJttgp1rFJHSIqJuOBEbosUqydASpANNLLBQ6lbagdF/wpGgRspBGGN2bl",
-	"EblYseNLS9zhfbNZRWGHzXfsVWLkG9l96zU0btaKmBKdxs1W2GmYPwLEISCvkitj1r3SaVzNLtFYUsh9",
-	"kx+ycxJx98y+hpU9vSlNcJGjoedL2L048uvWgEFIIsf4IswVbi8jtE5EYGFNWLXHcwd/x3hLzrEpYE+V",
-	"egP2zIsNs40Psbj9xW7j18bH4OnLc+TovqlyJ+zvi0ooH6STqKGZ2raK7JBkFEkK4A3QlAHqx7/39h7J",
-	"EenGI/wDw5v4em3pHoz1gR+J0tQQLM6nZlEPShT9IYWMUn72cSCjZIgOC6Ouu7xJHowAt5TCKGTnjoCu",
-	"te2ncMFbKT8Rnz3ULBY02uehT9bc3lz1iG9u5nvEpxGnCnx0RGnzoO+8D7+he7pvtVHum5BpyiPf64j0",
-	"GDocUd4X5iA5FjgpO2QjGmsAazMfQenh2O1RLA+5COAuxsaHo7nSMQ/MvvlchImyx7q/9xHSEO6afhfI",
-	"kPk7GMDB6ktiqzCbfSZCXIf9ostjPQjpxCdr/ubNm6311vX1rZY5IP3j6A9/cvQnf0jw1+31rRtwtygR",
-	"NCZbra3WesToaHu9dc2/ml2Xi0AO2X6X4vbZb1mYIF/nvpNBkIymv+QwMkRp5QaK2+9HMIyciaCkuNU+",
-	"sZut7bsB3zHrm13EGa9uvyp+xq5keED3e8T6NNp3pOG+7SaKC6bUPrBU/hc3+lzlv6RCJDTaj9khEwnz",
-	"yRoXxHcOse+lfUkdkfYw2XoqLaPwKpbOFlfMYhbuS+FjbGkik5jIsUgjKQsKgckdzYYKdwxQt2jMOkIZ",
-	"4oQGq+6E+DsIi/D/fPQdH+PuD7kCIOL8EBNIcIZtG5QPIO8MbdrOBMVEgTF4BRu7MfaUjGKpRizQUCTs",
-	"bDsfhYLvAd+HJOIH2FDleJbw0NWKWcq226TkkGGPbIEIuMrB5NsZ8yDHjLXdgQoyRSdN4heoABIFbTKm",
-	"sfDhYYwZnv1ue9eNYJTKFneTYEBjGmg3gB0Mb48MaXyApWwWS9q84FykJYIqbPgdJ8GwQxZzPSG+ubmR",
-	"gDswgD9RhsZyJOFZxyANgMgxTsq/JYWmgSYjyYU24m40kAIIFP7Y38r+vGb+7NGHOMAfhJf9A4/CP+Go",
-	"MQsGFKTQ++/jZ96VhuMEIzQMY6ZUuyN8+2czJ9XcV3nplh5mpZz7nJd27jtlXKvCN0ZT0QilnJe7KY0Z",
-	"3deTUeEWkGDPfxGzgI+4UUVNsgfvrxTUE2oyJgxBUGwrjLDEa6E8oHQDqxVDnL5r70FopCRi3mVUl+OZ",
-	"9EWWSv8UisQnoTRsAy8rh50kWEf0KI8UcEbssEfNTVgcy5ikHYYxQIcTroEy8ph5bSN9bByrWh8a0Rwb",
-	"MUN17pe2ERkyoBG0aPrYKbq1vrltlDsZSoDbdSVrHSF7PcV0/ri9zVa7Zf77ndYr7ZbRMcaNttfUfMjy",
-	"BxN3sO+5I6Ya0D+QgpnVUgg8+h2xFrKAD2kEjRz26/0hFzL2yVqAmK89JnbcPECgYpuh1GNprpWKZrJm",
-	"BxOiZLqizK/5HfOID92lqPjB3je61OHMhH5BkJtL5ywHIxrh5SNA3/4QEPr8JnlbHAgjzbOOD2gjsTXo",
-	"5B1DVh1RNGXQVKKFblad9Xqgkonl+EpafmuLl4COzN0AwnZajmMdLrUYuh0xpBMs6u1LqN8d04mHU6lR",
-	"tF5RRE2UZkNDrV0WcXboBt+aQwbcPDUC4qfyHuhz1ywO5+I6dI87mpjboU3atQs1TKjZsE18dZD4ZA10",
-	"SZgE+ooCSjpgI+0CNEgC9vdUib+fUKGBw9Y2PWBj9w6nX5b5en8Uc8OX2PTCFTCtTxyVKdsiZ7fWUc5V",
-	"I14YQeoj6aZ1sd2lI3CfUT4UbgMbw/UO9tR4jirJMDFauh8z1iQIAQxYxUZhGL0I6tzYXKC67919sNcR",
-	"xhjPx1M2oLnIWAyw1bkUu8356WzFiPbpYWeU0DENeaCtyLHAwzLOgShz1RGI78NCsubDC9wfULUPKzO7",
-	"Dsgv+3gyA8YB1BP7jZ/juv0ef8hC/yqKLTdYE/Q21HlPI8a1p6ieK4Lsg14FMd4EC6f5lkWKuW7uB9/a",
-	"Xd+6fgMnewKRwxlpmXqIpBeH3BghdChFn7D3ExqB4nXCw6ywSfbixLwxLoAyQt4Di1XDr9YcgUZxwQA7",
-	"Z4qNjcTv0tDxQrqlIFAjbl6J9YTMqnDggUVn13KUgeiZp9shSqK1Za4GhpHF8sqZIWuZJrA/GjseGqyc",
-	"2kE9AoxZFDn2ubPXA6tE/GtXM7iLv5gLdURWtQ8ZG+NXRhFZM99xgZaeCGQIpSYZNpF9G/jcLg07lvYL",
-	"5ZBpDXtnp5kXc5WAooS+OFudmW/TR6hau9MoirI0bzbUw9jqoFn96k4zjDxcqAazFG6i3bj11v/eyMEM",
-	"Beqw4TWsDw5XyunQRtt9DCxuUpklMQMllLMlHCrEY6+BnnKj3VADOcpayQqwmrVju/gOzqeDzL7/6sax",
-	"NGaCsQy4JQRPLjvKLjvKiviRrM9hWg93MqU0qLe4bLG6VNFF/6ZqFUsCd5WR5m/JMenROFsnWm420cQR",
-	"vjGEqVklDSerisuz6jOpZue91Be47C859f6S4/NAdV/JbAR8OVKE0/OYy3PC3svX9eYuX4GU9ICJsOB1",
-	"dSc6HRPp38Ibr9+25lSb9D/gIx8RjaDXBBxKORzFTCnjUxrCfk92XUDeHejUFgw6YSI0moyKTJlRjbiu",
-	"CkbERYwe5pCcu2zARVhsfhlZHxaT6gjPuEm+yb9BEjGi2M+CsUK8R0fotG4Z3VVr7uk0wMijiMSJEDAR",
-	"TYoAR5gZAQQL9tDoxuiJtU571q0H09Xyczn+krUq7ItcgFxiNjnbOngj0xvtwEpQJmRoJdNvrBSzxFzf",
-	"XCBk4MBWgpXUMQlloJleVzpmdFiUjKkh2OWCAqLK9E1q2FZbJyaMvy27VZL4PdndIT3ESeTa+BPO1pmS",
-	"zhfcVHpOmkgutF31dmZ/G4lZpVO6MpysR5DVbm+2Xr728vbmK1vb5hch122JP5vK4M9rGqlthZWWPF+7",
-	"0WrNMc82wC+djwgMEQqM9TDoWISCIgCyw3gCpFNBbcxEFppkV5OhVJpstlpeq9UCaXbARnqH+Ma3ZlkU",
-	"wJqBgS3/rBrhgvL0Nq77a1BtAE9SY4YSPPCLOUkDa8+oK0fLT/+pZMNzNubek91qrnoDnkLGByvU2Xzb",
-	"XPjcAG6ZYnXnmeHGLz/R7NuyiyOQSsaZzcHdPeAirAJymxmtNqQP37DdsEYunSlg27dldzG3G/L52lQX",
-	"vYck69gUPlYxovlxqmbNfLXx6D3ZrRdPACeEqya5JyNAfkEImDS3Ziz+JAgYA8sedRBkKagIWBQZ/8RX",
-	"Sfc9FrjBYy4iYThWESlKIxLGyHxuwxHzLeDLQMTpA128B+QxywLHiUDkeWVZ0vu27E6rq5THNpAVlg86",
-	"uItWVQPuqgNFKHk/YQnynHW6gWW1hAxUk7yTCwD2uOBqgCCFmH5Rmo0s7qDx8+FMN+2FRmY3Jui1Q0YR",
-	"y+nZgr5eeNyVGPg5Hv80n+engBIuhzedVMU30NIchl+Bxaei7EM2f4ALwF66igotD5hICyCwVCwrprBQ",
-	"vRDPA3sUMNDEBJGh7MlDOiFUHZRqvTfZap2f89KI86bbWMUMoGpDCcXwCMCL8Mj4tfnMh2z/AykYSB1O",
-	"Nx4MqOgPKK+fDXyzEsUbd/jrYJ69M5CEDsmd2iMPUiK0JTF1hr66Q12dC5R2WKefx0QdJKrc1bnn7nH2",
-	"7k4KR6AOEmJDvYBB1GV9LhBTFrCtqZiQgKrKGVzvz/U7hlykn2vMYNiDASNUs76MJ5aJpWJ2JhLXbXL0",
-	"p39+9B8/NWozVPbDxtOP/+DZR/+jch6JvVzVOrdWWGfRWazpHM7jRUsJzi88Vb1p77XYR3N0/bXx00YZ",
-	"vzlpkH615ADScvMvDG3ltrmmq8MMqKaR7DvIFu7qyiXWqEHBPtGySe5oBezIFUkEfz8pyQxjLY2bA3yR",
-	"imm6MTR2N5588cOj//7zhpfxZbtR4OOMh8yhP/gRfmv5/lqLHH38XfPgMQ9YVnnTaDc2b9xstlpQbVPQ",
-	"t4YMDhLz4e7r66/dv3Nv/Zo5KhHcnPXlj/+0vsa0+34+BTTp8OdL6OXLQpmatjrQRSaRKuXesRGY5wzb",
-	"cHfa6E7W1UGy8UgdJI/nGvip/HRuL8Q/1UFSaqFbvvjG5MFB8vwGqOZwb+6RLwNVpx+octRlS58VUM3K",
-	"bHGqg8thcn9VeQsyty37sM80RixxW9vh2IasbbU2r9p67mEZhCvOJUWgO2iOWdtqta6ip2znkEIXmh04",
-	"AS0HEq9PNRSU7NgSkjGPItLF+hJH1LZaxS0SYWkouBsVJSXH5OlzGOm1kjWzWW3N3Nhu3rxeYswsa6uc",
-	"w5ywOaIO8IOPhzt9aVJdjjy7YPaXjFHqnrjyOdYQtNQue+S6v2pPwygYaELagBe013kZFn/MIiBstVOo",
-	"RsTGZTtXIu0842I/UcxvkgdM49bAgxof2o+ZthOXhNKMliD045JXdosvB09czMETi9yaFYdPlDHNnBEU",
-	"jhvcjFUX7pnnrVw6KpeOSk1H5bn1TiylzJ8YcWcq2uk6po3qQxALW/xuY/4p1oDjqgENczX5UKBphz00",
-	"y4cknIEWeF6GI5S4DTfKY6BLuw3ngaVdT/RcTkC4NMxPbALCSchY7zQM8Y3Uep47mzg9yoJZ4QU8REYc",
-	"04lqE18mui8BKwwmEUNfeacBwRvHUogpkYz6MQ0t0gfEdVinAVhagRxmF4AUN47mGdMJAVyxKghty9L3",
-	"04c5ffHh7lU1KBgq/t16XuByc5p/+7AhLCQwCXoZY/qsDIx6vLLxyP25f8BF+Nh+ZuEi3zanX7AfLZvU",
-	"4bZGyQV+pyO8pS2PFZzKPXrABKFjOnnhKNg8OqEpC8MmnAbRZp7fylTrldVwTwvejPUyyYotCNbOa1i5",
-	"vC97rthkRPUgiywXaL7hzYxdWUl8/q65VmmJjl1jBipEeFhc8HzMd9q6iZjvVY8C7Dr3OdL+yySBI0va",
-	"G8pbgukkP8i/Qv1Bzz4NAqaUcUmsXw8P7WGtFNWoYY2kUHzIIxo3yX3o3OWib8xTC8ADCHoAsknexsvD",
-	"fIMrGudQUBLwOIgYWdtu3bw6PxlyauLl1DTwIu17WZV7YgYtbDkr1h5RASS7UnRsNUsWhlKsD2XIovlm",
-	"Kx5CuhNywCbltZEPzLXexEudIslmt6myF7P1fm3q4OA92YfKkQfOFKmshMOfF9XAwSwshnOvi+B8cH64",
-	"k5vFGSdC+Qj7ZocK6QEbYiHcAZvksI1xxVwQiyJuB+HEGlA18eRmEB0iUN6H0CxHPjSC/UOSiUKyFrIe",
-	"TSKtrpIPzWHr6+uk8H/zZdwbkg9JzAKcxdKDUA38OZSCaRpPAHueilCRzWbzugfgBVJxzRwsq2J9AHn8",
-	"kPhjLkI53g/pRPlkjUaRA/i7iiih/YE2PzzqNOJOo002PdJp9NK/hvDXY7vcIDokHxL2cASDiskoiYMB",
-	"BYhTbjYq/QGQxTzioPiY2Qq/R4c8mvhkbdjt74tuuGNUGf7pmT1iWpq/zbIGMuYfSLE/lEIPzOo2t656",
-	"GbTffkw1wx/hgq1ma9OtcJDEwux5LLu0yyOuQX8KmS4W8kO2UNrep7C63OKG81dnt/Rmy94bnnqf6v2Y",
-	"qwPyoVGu0aGlHNwgatcH38Hk9fwsvSGdAPqgVPDiguhwH1gEgPfMefYjWTtgE7VjG3Rjpa0cy+qVkB5h",
-	"WR3xe3AHqgksC5FTs9FWFlmybSzaRJD3JBc5ioeS8p6MEdMDBlyPpdkOBBQkNEXWE2zMYFDRFUVCOumI",
-	"HE4jmi5jruwYeYSDyEGKQ4CVHbLYrgJjCRR61YewCC1xGU3I2o0HgDSIh9gnsjzYEd/kh8xYQG4OvV94",
-	"L34O1fdAWFCK/HzC6cO1lG3iG1Z/db34E2JiCuDXLiAQKrJJfge3wxWtwKetlke2Wx650YK7v9Ii/xtB",
-	"iMuIKbJmrEfy8lWC2LrRxJabp+Sx44SBbd3viC4NDsYUBjUqSa5bFGXEAYBjNcLFFKWB23cYUhynPSoQ",
-	"QGE4Ps6suAe/DNsoyWLzmtKfPGJk0yb5kGyRD8k18iHZJh+S6xXSrFy+XScfQj3OhwRi2JrTaD+SExqV",
-	"fhMM6HAEEabC3+ZC28joQ66M0Vt28vS/Uxcw64cxX/ta7quIsREsDTDw4FIgG2a+mLqquZLZjQHvslig",
-	"BV5y3ZxgmP3LXGMTLgnMP3Wp9HhEZ9yPpGLTnxwSZxDJ4MC11fJgABjAZQxtVKLs2ck0fsQPmW/Zz3K1",
-	"NGeOEgd/nTEhEB2gEEGITqTciyOyBziMUB4yIsWOvT4ChnrFO8BUHTqpBm3MrKOLBdxo3gG0eUAPf8Ns",
-	"rjGaDtgEppwaWQ5F4OAw229ylVqff+/oB985+rv/6+mvvnP0d//oHh1sz7zyabSvLTFpOtvL86kfz73L",
-	"y3qnyxLyZUvIcz5Dhctw3CJy61/M8Sk3HsG/+wdsUqtSCXVyyKJcUVIirPMAd9uxApELo8n6AE4PiLhF",
-	"Q0dzGLk4YENjX2XDjowvpBA+viI2fBwJelmWdDHLkhazymqFSVMMMqckaYroM0rxrH2S2p5I+2jbl9Ur",
-	"HYt+z6hkab5m23NC4LJm6fRrlk5ES2zXjkAtRY9AIWCLVpcr3WdZzAmewiOKWVR/5Jw1mDqAWB0wPMFB",
-	"7RcZjazRrjJOH6TMDxgbeUQkUUQyrE4bi7ra7AisRwjz5w8xzWUcNR+13iGLFQ6BQscCr8R6PRboDDIM",
-	"xo3FidgpdTpc+RWPVflMSx0MzkZlPS81VNbmP/rFf376R599+es/evbFz578+rOjj37TWMGyP5eyqZri",
-	"77Ju6rJu6sTqpk5Gzi+qmlrOI4B0QmXa6X4i0mCpleyLsQiBtcyZFxuH0z3GYsgHs4UvZk0URaq4gi7i",
-	"Unb7WZgr5cNHEYmcZiBhAY14N6ZF5xcH69mcA+KJQ7hcBFESctEnPlX7sueTNe0CmJhFmBmx2BHWoGCH",
-	"LJ6k+b0meR2uDeOK0rCiraPSRDEmmmS3EHks3qfLMNEAdRaCpfYKxjaN2mIiNM66mNjiExja06XBgTYs",
-	"7HqLoLYxESHGQs0NLRQUmEo2kSKiCYyAooHmh1Qzv9kRu3arBhTnZ8FSNXj+Q9bOxwJEev9czACj/XZv",
-	"7PPlXSucFuRmIB2yjrCyBxaeojXmsINlj8goxJSOwjWnF7U5G+fduXfOpVgQyb2fiIsUx13OALufiCyw",
-	"ep5o69C9hjBeLjEUJ6JJXr9EYb9EYV+sjYCYUcBKwVYIIJ2oPbXxKE7EXFzau1ZclsmjNulxrYuOLRfQ",
-	"28mMoDaHr40ZO1AeGdL3ZGy/s6KySxXL5gV6HRHJ/nrED1jEB1KGyrMJWS/N5hLApccIb8hpX0ileVDq",
-	"67rg1kpC8UxDW2aFVaV0ibgMa51+WCsGGnlew1mLVfL9ROSr6Otx/IYzkJbHyV1lbVVGriXzK66sxhqL",
-	"zla09bxpqZk3WyJG1ECOMaHjDFprSuUsL5xgmRq4ULAGc3OMPVYmP9zunK9ldUHlzmXV70mYCvdg+Cc6",
-	"Gq445FjhmNbN0zAdNuxCqiyI2+BM2kI91/9rnsrsQ6LtfCoy4P2B8ZmwZA+jNtYzy4/syjp3gHNL4zr3",
-	"E/EA13Sh4zruMRbHdWx13guR7D1mGCiva5a2vi+qqrdjm6znWcql92IW8iDXbBpEh5j/SmLhUgx9yoVr",
-	"MMyqv0MO+PaUDGQUykRj6a1vP9lCXhc8cto+pHb6d0dkhc4QIIHJ1SAoejROsb7FdICEK/JeEvZZ2CR3",
-	"XQGsC/MVBzND7bE53northULAmYdgRGzqdXaIcmF5eJS8J5ubrY5Ggs+ER8NwdbW/JjhvWBchxHLV1GW",
-	"9XBogAK8NQw1HQDWMRbuxhYQ2ZYaH9oAmzNjdsj21padma6lJD02BgCFrkz6A21ng3ftpHWjMXga+IRq",
-	"WpTEMInJOGnmvl2meMjsbWHXYsaIoPyQQYOxucwIScMlJmkumKYl6TKqbTErju+HslGG49I/JDEVB4qM",
-	"BxKx42BAolljdYE+Xv1DpLIszInl7+aS4IUOqMCy6XzxORb4U83Ih3b0v/WzSV9CnI1QTR5u7JEPzf9R",
-	"70QySxPgBT5gsXQXEBJg9LrJRNn9/TCbut5q2tJcV0AMl829xzH8X/GImcUinB5UEesxD5gFEKeHLDZy",
-	"vE9HRO8/3HjopfMj3ZRGoBQFa8out0fWzfHuKUS/8Bgd4Q8p89PaZUYFoV0lo0QzJAGP+PFQMd9WKcsU",
-	"4gaOVe8nNGahO1RC+XgU5djevNMc9WUcAcSNWDlZ6JL4NAnS5djXp7FTOZ3Fbi5pL+e2YEwV0JAx4rtY",
-	"9Ar7aqTODubckSHM4kIe4p0N4zeJ3405i4t7UHiuNFhdRk1NcgcifM5MIVSwsaEhGx2nUYQQ6l2ZGG6N",
-	"eh1ByZALs8PmzZkPUcSlyDZtQaTi9zI5PaNEymDI80KrAEZuiw8a7ZstrzGkD/kwGTbam62bNwAM3X5M",
-	"Oyu50KzP4lNGJoenzD1ihfORKavLDsIT8yW+JaPQVYfntfiAjkZMsPA0ApFu6EXJWMfNV1pnaiZhi8b8",
-	"rkV3kOtbJD6GH181+tsnNFLSDXdEwZ0LSuRLdszDYrh0CAmtHra9lWeg3cIWzNWFiQTpAt3UvS5VXFWN",
-	"KIAfa08osAv5BpxU0RdO42DAD1mIcZkcWl/Z7d3B5WLJzt2z4qcrZcSoKLvvLbPhKKNTxSN7MLKzciIE",
-	"vKOl73uhMv74tmo4hpZkvj69rRnDpPLKfVUpjuwBi3pbH8DsbporAMdcMzXiwCNUER+Djz5Zo0THDCsE",
-	"7Zf7mj3UPnY2ghyg0AdnG3SMAOVBG3wBKPGTinVEsYN2lGiCBvyAirBJwFxHFGdF2CGNEsirdCdYEuBB",
-	"4BNy7r791ehMHILm76RuiTA2y5ANuyxWAz6CuWIxNzaWrRzAmkIIhYOTZqQWRIKaZDe3GUM6waPQb0ml",
-	"0ZqfbnCncchHnYZ/1SPdBLBD9VjifF0EvuiIOw4hGqxOczl4UcDU5nnR6rOjNLACH3yXd2AbRzFTTPsz",
-	"h6Z413YAOx3TCY5UI4oJxbtRWpDppa2LWCHBwjbxB7w/2IfIk0/WvvrZX2CNIBzaEV00rHt6kGaukol5",
-	"ad0JUSMmoG11FEsFDopP1p7+y0+OfvJT8y30sPlk7ei3/+nZL/8K2lvNndKmY7zbV//5h3jwuPDLk3/5",
-	"E/ilI/xQxkMqtLn2f//el3/9qTlcsLH5/Of/NxY3mq+kYPtG/ZiTP//o6T98+vSjv78KdqwdP89Cbkgo",
-	"4gcsq7aYU1aAL/ZiTSIBFdZuwNtseI0uE8YZx3XbjjDX6pxrCvuff/30+38Bd86xc6PdGMXykBvn4M5b",
-	"ZK3TePL595/+6rNOwyOdxtNf/eXTf/xb+/c//u2zP/6k07hKdt96DaliX0tNI9JJWq1r7FVyrQXQfdik",
-	"xqjS+13e34cjGUyCdqWqP/iTJ5//5Kuf/cXTf/6jZ//0P40e08al7U+gd+3PnnzxxZe//qen3/+7JSpY",
-	"8TWeU2OapaHLrrTLrrSlu9JS+VOu7I/dk+YU13Tiw36/IQ9ZHNERpEhLbYZb6BAM5Bit/Uyjg9Yz6k/2",
-	"bFXeVitTmhDc45ADGUrRJG8LLoXyiPHEY8VsIBbrHHo9FjMRGLWmOkIlASITpZpZtUleBdNOA4TQW3f3",
-	"SO7rbqfhl0l6+4g5T2Rl0XvAJritblih1wAF2PAaVoGB9bWU3LiLy9tVByw889L7whIqy++pjvnD5ytW",
-	"sYxgueCyQg5HkM1f5BiUSYdUMtBwXRrLI5UlNdyIaVkxitkhZ+OFsqLozGKig2u05hVRcshczAAzDmqE",
-	"fagAEyAtEAD0rKausG1eJWtpnxAsuyPgKFjw1SZ5y4ZUuSKKHrJSVE/7EJnht7IwKJpRAdcT8irJDKhK",
-	"O2kT7SRlL3RtWYFxD5/gPAWGXUKZwHhnIIfGsRky+ryV4r84MuMBgxTCsODrwxtxiT9FDxHp76zEiTcz",
-	"LHhGvjyyfy3VH+/AadLyzUj2d1xWC6vcuQZXcChj1iTvQBl8ZloghjvPavCNRZW1I0KEw/xkfFQGvoww",
-	"LjDIsjlt86v6lZc98xe0Z36BIb9ix/y0+T6nZ36GETLO5wLhPnsyHiqvzJbHaf6ojs3PPRrbZss0LNdO",
-	"22ww29gRkQxoBPnQnozT3HkeXSKimh9C0QCiAQ1kFEIfC8a3DI82ya7OjTq/osiQhwKid9gXNJSH0J1M",
-	"yttD+kyvzmxnVQVdHSHYy0TYZSH0GfT3H9/f3l4iCr/ctEQ8v16Hv0fw667506ailEdiprSMzV8yJn0O",
-	"kWJbhpPypUe6k5RbsfOOiZTPVYE1RZoT6wgnYCxgXi60DwNQxBVNug4yrjvJqdjc/KwZvQv6trqV//TV",
-	"6PPSx5+LgT795SdHP/8vR1/8t6Mf/82zX/wWA91LB0PPp5e/lqS7bOW/bOU/uVb+ExDpdUagLAylFtyX",
-	"jcxZmF83biMWrtEWC+oyGyoHIWytBOvBYDkmIL9PPEBsxwSYYBzEPfohIREyTmX43BKN17IFn76AyN2s",
-	"ArI6rSp5YQecIAVhUeeK/sWZmCrz+YA9HEWUV5dl7wo1NkbE/8fet/7GcVz5/iuF+SIJaA4p6nHtIfKB",
-	"figxYCuCxcS4yBjsmu7iTIc9VZOualJjyUAe1zeJE9+7u8EiG8fY7CJO9ks23iyMjaJ4d/8ZUY//YlHn",
-	"VFVXD7tnekgOH9J8sSmyH1XVVef5O7+TMrqjzQb4PyK3wFnQxgUaK5DvlNhCDUvyw6HWcUwWqMvi3Ij9",
-	"DRIiKCA0KQYDZE5Ul0NBumXH0zYQGjWKjBmSBlsMdUERcLthUr88DpvfP3TyzLrUWjgVUTUliLlrnnYV",
-	"r9JXvHYVk1AiM70TaFixaJHxpp46rwVWvodHJkpi9vIxgGwxQAmPfagxxr6c5NAOAReLESAVsb0FSpRU",
-	"9GulyW2PEseL4kU0l8yRBkaQUUmkMFUYuGvijoezFjuEcojgaykUeFzpzpXBnMU+hAYHNDY8ajFCitwL",
-	"IJ0B4sy0jTfeGIoPzIigMMKwTV0jMrM+b4v+BafycfOYje1D2H//ZTUBBGFcscwU96ZsRy3YDjjdY2wA",
-	"e7VHeauURaSShF9/c4voB7rfmjC8l0q0BRpFQNLPEYBFMdUIfscMat55v26GdAtygs0OG95xV2Rqnuvf",
-	"vDeiPJ7njlsJS2PZWgQEePaVW0LR9FRECn662VKlKFW5sGmQ0/Cv38bE1wQs/eiJjgaO9QkLIT2D6fxj",
-	"d3Il/SQIh+5oluB0SKDUszcmoWcmyxBiqxQMLqxAdKDpSax0m3wLcFFX14K1tTUCLUkj1uVaUoGVoU0y",
-	"zsjl9bW1KxuQoHTgZ/3L9StgTViLzmYorWuPUGAUfMbagwI+yzmWSNLLTO0ajXYrUbBgtBxT+J0lGBY7",
-	"ebU6LRr7e0d/KL23GrhGN1vwfgrPbj199N+PH/7syb//6vl//erJx787+JtP5g68mmXEANUZBWBLY4hr",
-	"/aV9KkksOANReAocY6+xfs43TCMZkC7fFb0lhdgSHlsZ23X4C1Q8UGAyU//0RDxeARatVueVa6+8cnPt",
-	"lWPU+ZVjvr5uahYFRox+nYn7jcOJ+JK5SqHwDmNKWImhtLD3HFvjRhbliKAMkNsAq8ptZNl7UpfTjBXd",
-	"1pRAmFoBvbNMoqZZzPS0+7dNGcLU+NWWqUhx3JlmeBsTnrWLg3vMnXVlcDDrUhXckN57m/G+GrQ6N69B",
-	"HbD959UzCVnh0tTlwvLh0gRtEtWint+rbZp9kUHL3fNuf5acYEX7K/1M5KPpJbp4CcH+gklG4kSOUjom",
-	"Iouxq/Jhz3WL9r+OD17ghrYvmdZkFMf+whRiKto3U/L2Gvy/trUs7c8swXzHVE7Ck5H+gvZlm7zFCeWE",
-	"3YvSXCZ7zPzdC+dGNMsSVhBsQByS9jfIKFfQ581GFjM2SmkEkKl2TdWb/ZoXqymaSEWm37S2879u3mSQ",
-	"ATGrZfMVWHoGFRnKUxRYm3jw6Pct+CoJformuGu7XGdTXuY+1rK+bFlfNm99mRNilTLsuNVlIPAmDOFC",
-	"0a3eh/9b8t1ZYG4t/oYjNcbxImYM7VzalxYoVgO3PrpAW+KtLybeevrGPhraurSdpyCtUTd7OOtU5FlA",
-	"rGoxkAWGPPsIoraaqrJH2TF27ykBmKfpIO3LwIos8cuLxy8fW55fb2i8zrUP7fawPMgzkMsZwyMDP4Jn",
-	"I9tk0xwrA2Mb0ph55rCH1/Ggx84oNlXI0GBca4vL19deNfSD+4lkV2oBxqehOM4LwtgZ0Os3bl5jvdbc",
-	"9u+ZIIobiZ4loHgJKD4xQPHxZWwTOHGN7Tw9PATCrTe2m57HgA8OsES6aKGYD3ssK+W6bXelLBtXxgVM",
-	"IKkZTRuMwlK0OdVfFaK1DkBrHizhBaMq26JNoEy0/0JFxhYSE1O03yZvKYncVYitc90QcKNTjI3qhxoq",
-	"rikxrgsV3iovycHDh4//8m9PP//q6a//7umn/wcJsBy5Uj/ZUdup2GNZcdSe/uRPz7//g6effzWXXj+z",
-	"kNYymrWMZh0lmnWacSy5el/RfuP4FRgOPqe28U42bGYzl7bg0aY3Q0h2fs1xJhYcq4kiYmenVIvpnm+4",
-	"p12NAaTHocU/VguZd5hCoH06rucpOJKU9FyfCXuc7rJDIy/6k1ZZCLbnx4lSmS5DdecsVHcGQTp9WJpb",
-	"xIhD0GqERFqvSiBMqIvWnetAXZ2jrK2rZYTuNCJ05y021zAs5xEKuAgdkP2KvUK9CZdnRsfPo17V18XY",
-	"yakilV1E8LrcD+Htizw1/U/wMFbF8kizUN7LEMWb8BP+8iWyqD5++P3HD3988NGPHv/1d48ffjyXE3BW",
-	"cb0pkmoZ0FsG9E4yoHcmoTznPqz28nR3/i6UnuiujJts6sPHoEdR7tcZFDZOb0ySOPBrDSCEov0RRP4T",
-	"yVSbvF42imiqdc3YymM8kQERWZfHgl8qrCa/0gAaJZGMgRYwjW31u3JuCiMhXLnL2MhA2xByD79l90ZJ",
-	"Nt4gSSytA+Um0eXAcp4hFFg/RpJhImXC+8BPk8TAc8NNxyHTv0LwiFVpCv0hLlpkyJU4jHJ1tBKHq62g",
-	"yWXrpUqIJ//wu2cf//Dg1//4/Pc/mUudvKY3++lrE/3ad5nUrmOjcoelYniBQkTYSVQbDtDHwYfUB7ao",
-	"y0Qm5vJFGwn9KWUBSGo3tcYVLym4I5TYZYb3JShAJqVW4ljqmgwZ+QB2c5WXii8+v44qjq/OAoS/vqzu",
-	"6rE80IJK0d/o+IsKq6dqZ8PFvr9Z6TeieSUNV7NKC36FjPWBZg5KVaiE1n36/0hZZHrcqoxyiapNBoe7",
-	"5buHuW3eQQ5LCg01aaYc94qN7igr4l0/O5nUmAHoMB71iFw4nxE+T6vTevr5o2c//9HBR384+P8P51Dp",
-	"sE5n4yQ2kBIvoKu49P5OtIZwDnFYlzua4QCixKzU/bPahptNbOEUCZeKpil1RJ0cGn3eEhlBESayGgaL",
-	"LfO6C00PY2XNTDwFTvaFgVRoD125D1i1T2u3nezQeJjwmfiKTIghdm11hLDDEeXjSx4FAsIvLDMrFoxq",
-	"c1Qal5/azpAhvjskUUqToWWA5UKRHutyR4VU2rYbJNxlHyR2xyNMIySxsASH+rWmY5tk2d60vl1H1d1n",
-	"Wb9kLBstm27/b6+PZDTULoS2c7a1naP3uUzo6t2ix4zV35vRkJG3VTyv7j4jlEet8j4u0GMJ2rhIoI3m",
-	"2peLldQheI4B55iQi1YfJyxbwT4yM/rk4jWmTa6ProSkVOKYJLWkGiT9AZPK8kVis/UaDZ2w7K55/yJ1",
-	"qHvNtGpdM8kXB5SYAKueXV232fTXqtegSbnMu1J9vsF2Es4k1mCzGDdAUPr4CHEhb+qN0ssxjpNSqUyH",
-	"TgfV2fArentMO8bS7hwkQdAP7/JJFmAgLjMMZ6J4OoTfgUFIK9E2eQs7FmsDKYRRhqjLqesr2iGhaQIK",
-	"LVy73LUCJavkyX9+dvDxr/UPv/rj8+9/WuzxHgUe2h1LOZEZigh0uUP4TWjAR5fDKN0Lff6GKxbZNMyl",
-	"IuxeIlW7yycbr8JAS32fLFEifNIA2FkVrIvJDot93ia3XaMXqHqOSc5Vkrp+sSwkWc7lFEPCHZYLZUwg",
-	"DhRoOxLeL4wJTAY//defPn30L2A42Lm4xcbOVSyN7f3YnQqWp9Vp9SGeaWhLWjfW8Mwb2KlI4+JVz3/8",
-	"tzDnoz35aunJMklLYNbnv/gPeDb+tUdlEnlzhN2J1ArzSsQzsoSKTbaEvS4tqLktqEK1VWu2Y+Nfk6rU",
-	"hWcurd7HH+brzIUt+yDBC6EOkNDI4sJJotpk016D+g4lP51AtnJfD5QQrlNgrceQ6suK8AsKM511So6I",
-	"Ny2djWn9t8xWLvsJEBlxTW+qU3XH2aynla6bqsG23GlfIkxPAWF6AurgelOPaD7iKxhUswZWvooQJdYi",
-	"d3S0LtgfiJS1yRb8xkMPlTBOu2xs7H4Ae7N7ynMANrocUEnAkYSLh9Dvgls6YyThiBNAtrGZGiiwKohs",
-	"ageD64cXr+xyqWimXRRgf3codLaPU6tPSZ6K3jovaUlLzwTFbeiFHvzk/x786YetI1j2Z5OfbCgWl3DW",
-	"ZULz5OCsJyH/G+Fa53ILVuNEqizp5dYTbUp5iuIXo6z66UUXUrhwQPcYwcwS4zbKA8gOpEWFfkCR8aEJ",
-	"dA1ADCiN4y5HYCxN08nKH4ShKEumXcNxqg/4G/68FixMSu+qESk4vZeuKwY0l/e+4kgr8gSiRo2N/YVb",
-	"PTMPibUR5keDTxhXlaHqu2h22LaeVJFRrkxHz8M88t72x7IdG34llfFn0F2QILYHLGNdHuKJDMllILP0",
-	"AtlDdiUgIeDBQzjSocOCh7aLHVTGSvK9nOUsBjsQjanAWV31rr5dyrMO4ZbEwcIp1LeQNN2RqCeKUEVs",
-	"ZO8l5lKfx2w4FUiyPhcTR2/+wMS82tlDVdbnOAsYTQmEyb3mWa5CXYpMhUTSsSyK8DYgPcOZV8WnfRy/",
-	"TUbYJrcMcweWB3Z5JIa9hGsl/ZZiQ4lt9iiAQ/F2Bq1tvpbov4Z1jbC2/BkuHOsUVBPgDJICNHNJths1",
-	"1ztJAhxvEe7aTTPfbbcyMZzzlm9pD7vJPXfoGHtQqIGI5x2YNnM5S1vzroLI2Jz33MlEnEdq3jft5k3u",
-	"2BxqHbmp3mZUqnlueEfIuYfUsIWUd4vtIrXQmKG31LMBfd6xfnEwCWVZ5US//+ta8e5dNAuh8C6LRBZj",
-	"XR+gFJASpOhd6vdSuyTJkKksidDzypL+QFnYHYTO9Mva5LbNxxd4hXGXl0S8ttf87kghuSxFnkUm53NP",
-	"sYzTlCTxlQ2o0TO9JWwH8FBEgImLt6kKTfTNgnUvSZKKiKYkpuMuL10suNYNXf4e6AxUFnAnzPySJCGF",
-	"oxQWEEbtJtI4xirJgKBiixMJdmwYkFGaa003SEajhPfDDnZWAtNqn45dL/0uZ/dopEABUEUuX19fty/b",
-	"Nh1mQ79SnWySNOEuZ6UkGaHIgVUzP9uFDOVuHm4QSuRu7oogzTVYA5lIsstGBd7dPn9iymHOE7U9ypKI",
-	"hWCFSxJ+L6dcJWoc4tz1UIr5b4D6Fbkq3YpdqtyD9QKb0ehvo3c3XAeln3QXuvHqu4tevDIfWsiIeX3C",
-	"pDUrMBgGhZt6znoaXQ5WACW9DCqg7JgDIvNooGd9tb1+g+z2A+d/wI6fgu0ojtDFQooaFahNAmxx4uxH",
-	"uBDPlbYqOq03VtawvhNPnr5nIEZactnvCy8c4k+tG+21NXheCYv6YdCCcwQLY9e91VkPWnI319d889bK",
-	"G+++dWfl6hqshKUc+/yrg1/84ODnHz377UetwLvxatAqdlLp/a+2X616v14u74C3OtqTurmytr5y9Tp8",
-	"OjAotodgUbQ6rX0WDajaHlFtbaHZrL+60CuoGFhbsHKd1sEnv3z86A+PH3727M9fHDz65RyRZc8kORvQ",
-	"iLd7K1QnyvwlbGQJGzmUJdQbg1Df+phqfBwbPeJbKlP80dWeTQhOt2IgEKzlkRbwd755dwvQjRgVpqZb",
-	"POVE5Ao8yBGwrLOhaZpjygigX45xNDHAjO30GVcdrWNobGJPXZ6xkciUISgAQ0KrcLxNT0dp5bZJJIsE",
-	"j/FVRf8t/bJqo0cruIzt5JLFG0QK/U/bO7rL96kEkh19gkmP7Yismq4AkoLH8XjPUo8VOuUo+qt83dbK",
-	"VdPFvkJRXa1UVPU65UaVTomoHPjjUEmKXqhVXp4au1arR2fMdL3hTPV1UwY/Mcj3j6LVXjuThOnE++sJ",
-	"GzYPn/DzlfJYqp9p6scS0qytNfeCa1o3HkfluHHVhULjWOqxjvIsGlDJJLk8okkcECW2tT8YEPAKMTfh",
-	"7MsrpiPliAJAJKZj27KtXMQOzYNjaN9GhoKrQQBOtPUC9SOpYn2RoY/ZG0PW07QPyfz8Zg/a+LbJu0zl",
-	"GTcZGOO1JxkR+1y/BwvuzOMBe9bl5g0JdtixPjJKsoBYJwFeah1gkvAozWMWA8olTvYSraXoUOg/KQln",
-	"ESY8yoRWnVDYgH0c0InTviRchEo7M4NGr1ZrTC7s36WC7sW4eEVjFQF8Hrts3CYhZ8axlTRl0riwIT6U",
-	"xWG7y1/DVdZPgmUuHuayyzC8oPDOS+Ub8GCMR0Pwe8N1WYMN7D0J7Q8WB8Y9VlkOKxybEDlUZBQ8B0Ot",
-	"10kIOHiYAwCCgI4JPONhldLHPZt8wKYr/gp+GyVsmKM3nk7J3hu3Gnc11osDLRhcdPpwRgpzBjEdb5Br",
-	"N2/giUCzpqhWadDScycTw+pQubZIqkPlhwcDb4OxKKH3RYMXA3rseG8+jczAQnuW6u9818jLi9Kz9DQ0",
-	"2t18iBJiqvKq8psa+kwmululv+57/7JE1PWUt8W1BQzZyFn9Y8zSZI9pZQMyV1k1oP0s5FDzZHFJkVXj",
-	"lo8TXjs14PL0KArQiBSXLOHLpwBfPrmwxPU5kyfzsS8Wz5hOoPu6yDKG9pbNvljSXH3GcMQbpVyKl4Ox",
-	"MA4veBGJ4TBRbbIlkLfMPbdHo92ASGYY4PHJWuuHEeURS1NmcgkZ28l5zOKwQ3ZohFCdEtrNJU4c7lob",
-	"JSnUuQLhLv5921lZlrrX2nIcAx+A8bFxEyNNcEYSkjQPsIj0AekLJsFeFeSB/vXKygox/9X/NIWM5AGp",
-	"Nr+DwvgOiJusuZcmMXnQ8JaA2LXBm81d5MF8t1mv4EGjq901+vrqi7oc6WAQ9KR3D4ncviLDRJqdEBPO",
-	"WKx/F+Ln30bCxtCko2DnA2hrGy50f/bzUpYMscsPTxrB+GZgnO1BobI2jaX7SLRPE374fTsi6yVxzHh4",
-	"pU3eQcC93pvmHaHegEzi1jVZwIST0Gqltrlum6qwnCba5WKf12Pmj6WGLhxovsh22I3kUiDbjrvz8cOf",
-	"HXzy908+++mzL744UsrjzhkHhxro6iWmfompPzlM/QkaJY2g9U0DWJMOwKqJW09nMLEXWZyeMR/GJM6Z",
-	"9owDF+C4sbZWTVZyx75ngQfevKOOpkQfeDuTlw7ujgAibwVMm5/Kjeo2xfvnxlauTPHd1hYAgnIcZTiY",
-	"b8hLZvaptnJ6Y4ilbRhCPFwBbcX6y+GCn20S6sdsa0PHhA+73EJz9F9MeM7Qm6dIIQJkofB6+D0EUBGG",
-	"58KGPq7IOcMAp7K/NUa4VPr52qQy2Jy5IVcbbl3EHsv0QTWGdMHDchgbVQ9+MWfrYjGdGyxVXgaN3Fir",
-	"y7bFOfOzY9dWIEXoUno9yne3YX/vAPY6YztMP4G1Oq23bn97xdx1tbmJZFb1bBAh9pMu0SBLFvXFQkeM",
-	"kHWVQloaiQzk5ZDGrFbzNDePFmkard63yf0Zrfu2TONRO90ejXYLGukCnzG2Dni7hm/kyMJ2STYy7Zye",
-	"Kn/IyH3DeayqqdQhVTt5CoOI3YYQu8cMcKIwQypNKsuYJM4QqOX/P/qOPKXA/BRl5tn9y4D84gPyszb+",
-	"OQvEN64/mh61D+93W8Zn6LY6pFuYkOvd1ocN/YUNU7lW8jT0imaqcEk6hOdpGprGroj/05qmNqJ5Ctrk",
-	"vEQza011s3a+ab8+t5l+JlHMZoJtGb1cRi9PLHpp9lSATd4UM3a7OimDfVGxTJNMnBrKtAnHQ5HMRlFM",
-	"g5dbZBATXzEthmmm8PKGML1vWBfBtFvhnAcw32VxHrGirrCojpQjPIFooAPoc8ebPFYvKGc5XJKE3TM9",
-	"GDOqWAC80VwogICKHYU4wnGXW+jnobJGW0AHbusGSdmOrVdExbJvHVkXYdXDMYn/jgmemk5KmJW1MU2H",
-	"CrXFfUTs7AQTGFHkDylG0Cb+cVWizyCVDcgDSCMPRcb0e6gXVg0IF/gX3BxQLwmX6IHbqQO0jjqQrm04",
-	"bMEJBrHAhdqm2/aisMuLlPcGAjONJecCzQBKQFBFgdSwT5cMAJUFlgJC0YzG9TFXFAUXtEZDLz2UUnh1",
-	"FR/6DSGx0O/pP3355JPfNDfFcE3OJmBqvscyXrqMly4yXgqCNqJDhgFET8LUKbizjZOaoazexx+aRkmN",
-	"IpsdJCVbwoKXCLQcxidDPT2UA8Cqwb/Yfl1I9Yiy9CUMkx478pnZpT5pY6xBzNNsKhPy9M9RZVjzqBr2",
-	"tKKa9RqncASWMc3FxzSnb+kLF9HEbQWeSSMJX0xlau9BCyC2zgxaxQMaY3cbkcaODyywR1QAOFWL78AY",
-	"1VCuZlARWAfEuMrG0PuGCxLuZGIYtmeReTkeq9MBGOLrpnntg0QqkY3bL+UJwjpEsyFAJCvh+UhzV8Kc",
-	"rvduzsge2gKJ4CtZns5o+gVXVDGDD1gKXZdsad/YJwYITEYuybTTPEqh1hP82oTrAe0BxaV0FZXVx+Db",
-	"bqDv5ulij0D5VdMahMGCvDBUXMVewIl5O/h7OU21u/t+037YlZGhW5kYEi72ieCG9BGsnzITF0mk208Q",
-	"G8pT1iFhLxXRbmjYIiAvAML2+vp6QDgdApDeXG3Erba+RZ7GQKxIo4iNFIs3SLhPMx6SlEHhFxlRiR0o",
-	"IJklBeDt9SUJ78vQBqiwprVNXi8TJEOjLsC1mbafuPEdz/4Y+V/NQdggIVB1VJ271WjA9PwUS1NbFjoo",
-	"cTz3MkZ3SaKgZiS03yAkMRtC8psS6BsF44cWU6HrKUbHpKfnMCbwhyLqpp2MgIRUIaEyk+1uvrZ2Ldpl",
-	"Y/iBIecYrKXJsfeYTGLtp3S6PNTHjUZqeyQSrmR7NBBc3xLSOM6YlEzqf5iLZAjpPqWYXn476qKlP7un",
-	"JsZuyrszZnhBAjLU1qkeJbwaiXcnnkXJDnBqun5wUIUdfv1NXHcnt8L6EFX5/F8sdKD+M5PbShiuJ8rH",
-	"rcC1HBP7HBzu3YTrf7ooU9AaMilpH57B9FEdpYxKZlrjcWJv/GDQ6rSeffHnJz//8cEfP3325W+effnb",
-	"x48eadFjynYff/WDxw8/ff7Pf33y2U+LvwctqQ88RMxa+nQ1D46Vv8bZBMkmdsSyQdmS6qOhYt2MY5TM",
-	"vmatU6zHZpmq7LFerWrqOaa2DAaDEWgbaZQFaC6fXmpwuEsBqiikIkRNzMV+UJBVxFAal1S0foUh3Wb7",
-	"h0TvCUnCglu61IpRZCDQXUdGpUWg6cXI/VaMaKeCLLcXR/qzmWsTuc2F2ua5ZRoyArZ4WdGZ8cu/Pvvz",
-	"j7CfC0rJg9/8v4OHPyyLSLB2TkNGLspq3soSmlYJyvcGAveJhI1wUUXYxZZKWyxN0aqj0HEJzioay0NG",
-	"eZ18msrfQOMVoe0XJ79muQn6GpUMmcjVChLHyVbn5lqt2Lpf/GZb/2ZWTP49LQZtWTdJBe9rq9B4FlVC",
-	"CB90XOtvCVc+N3Dlhmr3CKjlsqKdFruHk+Ui94my3kqgFev+QAyDwl21ReTgD6NrDD6NJy8r4v3H3rCn",
-	"FPefbURvGQd+Gf1ffPT/5EzS642DQkfJUprtMh2o/A7L+r7N6jr1wG4iIZpvIdmhqWRE5tB6u/pAwRtO",
-	"TwecF5CxMXDNlz4hZ/1MsMXNxcwSX7zEF58YvvgE5WkjcoRmrn6Vzez5/ycgkOcJIWxuvf6NWTEEE7KH",
-	"SAKAR7EbGixqEUqA35pgAtnkhA1Hagwv63IqdyWhPX2ZmjzplUFfvRwnFni4uKLyIrrsC5N3L45/bwDU",
-	"4FMcw8/XYmkBvr4eNotyNDa+c7/VYzRj2WauBq3Od97XEkaybK+azxWIRPHPraCVZ2mr01oFqWRmNXnD",
-	"HSZGJj2IuZGEAf3oBOOorOhp9o0S6XA5+50xGg0w9m+fhCkvgnmxise9NxBDSHDSdBcoaZXfi+jQg+pG",
-	"5IVeGTSJs5By7xEZSykiD6qGQRUZ4aqgvxmLfW6EZ+WAgJ+s4kmvu/79BhfDGUkp7+e0b5xYw/2bRIOJ",
-	"5dM7UXmvwPxd1UveEZyNJ/EHALXxbi+BLWqmXE+sYr1xxk1tkPdkVxZU89QSLM+tPmKq6gciDeWufYlh",
-	"pq64423aYykwBLrZA7YCuZf9JdDb//D9d+kei4uOpdLOFfouIEZj6D1Fsn7ddL+pl4rFJGV7ekSYCy83",
-	"UB1Q02trJwByemzw6g8yqf7I7x2Gl+yLTA1wsEmaklj4o4xEVrkjbyUpgEq8a5PhSGTVSwsdFkXmf7rv",
-	"il7VpQALUwMEHFBlDZTAMWh7j2B7NQuIODCW2qz1WORAS62EP3UeT/R8886IvrdOKhieQkQSA5FOke6H",
-	"FS34KD1Izy5jI9gDRPoLbDVD9SRMjtl2w/XgEUyy4lVmk0U0TRPe93cBaImqiTCaqgGajgl0BYuYlBtE",
-	"jBgwZMJ20wZfacdme0nEWh++/+H/BAAA//8=",
+	"7P19kyTHcR+Ov5WKtiPuTu5dzOw9ALsbDMXhgCOPwsP57kgEjb3fTE13zUxhe6oGXdW7N7jYCEo2ZZIm",
+	"BdG2RFMiTdG2ZEVIJK2fKAECJevNYA/AX9+38I3Kququ7q6e7p4Z4KiIL4OB25nproesrKzMrMxPPg0i",
+	"vlhyRpgUwdHTYE5wTFL489VHeKb+jYmIUrqUlLPgKHg0JyglgmdpRK4IdEZSQTlDWCCMhEw5m6EznNAY",
+	"S57uB2FAnuDFMiHBUXASXD8JgjAQ0ZwssGpZrpbqByFTymbBxUUYvMYjrDuq9vvWnKQESaf3EPEUvniH",
+	"T0JEBZryjMX7a3u4CIMlTvGCSDPJ23GcEiHuxf6ZYv3zFYFoXJ7NYPjS4QDfjPdwdHhr78UXb0z2JlFE",
+	"9ibXBweDw8PocDAYBmFAVUtLLOdBGDC8UG+aNkc0DsIgJe9mNCVxcCTTjLhDn/J0gWVwFGQZPFkn1u0F",
+	"z5i8LV8jWMj6+N9kyQrxKcISJeoJJOdUIAwvhQijmER0gRNEGVBxggVBUZamhEWrfTv0dzOSrpyxw9sj",
+	"LEfQZInWC/zkNcJmch4cHQwUnaUkqWrj//f2YO/w8dNhOLx5cfXkZN9+vHFx7bf/9dqZvc5bJrbgu56X",
+	"avHzmtYdziSO5J1MSL4gaRPTReb3/lyHXxoMDvxcZxvdnu3MLBpHr3/uPXg8fKlxy5g2dzb2+5yytgmg",
+	"pXpog53fPg1oeQeTSQmWJL6b8kXDJrGLLlCkn0Wc6e0S41Vod4gkDMNM3+NMS9UES5I27RXT1Giq+vWO",
+	"OMaSrBvxI77JeNXACE4T2j40yfsOLEsFT/38MGbkiRxF8MRYyR1FsyWeETQhU56SY8TV2OHUQ+dUzuEB",
+	"gRcETWkiSYowi5HgqWwctu69QercGBzeCoMFZfaLoX8GmnSvPlli5uHs23GsxiUIkhwRHM1zYmvuXiY8",
+	"JsHRFCeC+EdJdMvuKKkkCzhG/3VKpsFR8K9eKLSJF/Rj4oXSyJSyEFzkE8Bpilel8d/FEdGqSHn8d5SA",
+	"BsoWTKLOgCSBtRBosjLzm1KSxCJEU57aBVhiRhKxj8YSz8QY1mMsKUnFGDFCYv39UUpw7P6ov+hKnqke",
+	"+MbkgYnfVWNX9FngJ/f028PBOmrBXBt2kybHgiwmJBUhmhBBY4JoHFqtLUSnlMUwYzWJzjPVnW4+UzvJ",
+	"NdNSy+ZhYiWcYyph7Gp9jVRG44jKFfoSOgk+/vC7z/7ug5MA3X7jFSSWhClpIHGCTrLB4Dr5EhoOBoNx",
+	"007U/NJ8/g8Gg+5b8fM534ef+/luWvq3PiUcSyT4gkx4vELnPEtipBpAlEmuDACC02iOJvxJiM55Ggsk",
+	"iNK3lSSfrJBY4oiIEDYtn6LzOY3maI7PQCZNiFbgjxBGS0oiYkWtmuAJ40qMIpxQLNBVzgi6M6dM8Xc0",
+	"xymO1C6nAhHGs9k8ROPLX390+af/NA7RWHA2vhYiKgVaUraiTJ0jlFFJcSLQ1fF7c8xm71DMZhlXz7/3",
+	"zkw9j5HiYMxWINKhf/UHzyQ0lZAZThQLLtSjkiRkOVejYpnabepkVa+KJUkSymbQpXpLqeFTnukjYcFT",
+	"gmI6o1LRhCGywDTRfz1ROqbSYeMQ4ROWkhkVMgXTyHSxf8IaePjdNezbnXkf8lT6NiBs/lCfc+O9sTkD",
+	"EZWwH9XThMWUzZp2mDoHSwOMyRRnieLIPXt8Y/WEM/Bhl4G/amjWtOtorPUdxcErIcmivPNu7w0b95Zd",
+	"jra91ZfWIAhfIVPgRs6aRg4k769PHw4aJwQtjuK85+2FxpdTni3/hRs292KyWHKp7MTfIav6FL6hNi4/",
+	"Z+iUrIDbQTNVPRKhLE9jjh7cvFkIJbGPbqOULAmWsGcoQy8eoDnPUoFmRAqQcFOaColEFkVECIRnmLJ8",
+	"+2iHTDFdZ5B7apRN/HfzxXb+uzd9Hcto3qD2vvoIz8Z6w4DapeQkUUJWWdRKMwdTYfxbY6CFEndYoISz",
+	"mfrXddQg8oQKKY7RjeEB4nJO0nMqSPMMp3t6WOu2lm8yb3BGGiZ0m9n5CEJYrrhfH9xA53PCEONqaWZm",
+	"kjESlEVrR6j6ah2mf5yLJU8bjU8Kv26wQaJh02bXTe5ge7A7VK5aLTc4talASiM7NqxP4lB9rw5Ic6hH",
+	"VFIiGg0i1ZE7unVqpVYWv46TjAgz0FeU1iEXhMnOw43zV5oHXTzTOPLikW3Gf4/FmZBpd2JT80Lz2M0T",
+	"a4hu29hm4L9DfbYnDHpJ+DLR7gWwl7V6tWY8yjbpPBZ79MAA9FjePGc+G6JCwfM5X2gaLkkqOEMJ56cC",
+	"4akkaYmaBSn1TJqGzaHbLWh4P+VnSvx0XvyleaF58e0TjbS2D2wz7ocg7NsJzpm21ZWMmGPGSOIOfLIq",
+	"iQn9gGjWJqHP3qaoHusd3XrZ3j7Qipu1vj1W6j32UOJZ+0yp8V0J9bQ7R2WDFHOEn5tnCF1tbGvrkdYc",
+	"Cm0T9F79VKYHmkGE03SlvYh4lnPkKVk17B2JZ41TlXi2Df89oh22u10TSUkaovOUSkkYGkOz5Eh9O25e",
+	"KfAKNY6ebrPtv8onTSrBO3yyiT7QqPy/wyfbKwOvYSHvZ2k0x4J0ckCfz7k2fyfKQpdVx+5aj7N6b7Q0",
+	"vW3id3ZH28H53DLWFid0ebS9XdGv0QX1qC2wXdUZBe7Oxr7hZa95fXMAQoAusgVY1FoKmI/5QCiTZEZS",
+	"GMnrPCaJ1xJSbLlQv16BvV7mzCg58zMevDE6BaOlmffcCza8995j9Z/B3uHo8dNBeOvgwn+z9gaXpGn/",
+	"MC7JBrdRuHEDqQa330H38UqpiU2jXuqf+w980Dxw0+bOxv46kXPe6H5eYutyIYKgc7wSXR3MdpwLaL//",
+	"4VcaXgdv+v2Ux1nzjeZS/7zBUhw2ei1Mm9svxQOS4HXOo9T8vsEOaA5hsI3uYvgyS9cMXv26AeEna4au",
+	"mtzBwLPmUWdsgwM7bh5ytoPxPgQNp1GaawXIJ87PlJLiH5h+6fOR6A/JTO3h5gHr330jFnPMZnNMGwat",
+	"X/xcR/0aFR1HfqzVaD6F8CksaQQKp+S5v00KlFAhK1PECWfPY36nWZuMFKdZeax33ry798qDe/f3hoOG",
+	"EZ9mXd3qnW4CmgxRID64/jXRZ3DzNNdXoiKL5ggLNBZzvhyDZ5Oky3GVs/iyYQ7WEN10Gu5y3N77d3ox",
+	"Hhd/7o/2Hv+Wf1Ee4Rm435vk0Uz9uIFEIo0SCVrcXiY9wrOmMUs822DE08YRSzzbwXi5xIk3NFHOSQqb",
+	"FqIUcJKgBZbRnIhQqZ/oncyGqYHyjsZESLrAkoxRxIUUiCmbYmXd0EeIPMGRROcQ8zgl57q1EJFEEITR",
+	"LCNCWKMUdCe0TDBjJD1GY7jtHlExKvoQeCX0bWuj8Qoz81/LMc4UYxOmLIW384+mdb0+kQweeymWYiZw",
+	"pAhlnS2N4XyuR6jRMWwa2UY8OGNqCpaBe27JkZjzc4ThTgMuPCFuRhbvf96hM9Wh2ugZR5/1qLPOW02m",
+	"uZJv4OLMDdvGiIj+1rbTf+P2Lh7ZYJs3K6ZOuzvY7kVjxkJoYF7gDcyQWlPXK6teWeNxLQyADUflPY2b",
+	"R2ROZq+XEY7gnewpf+DAeI9HEIQbj7AcI6pE3jkRUt99hmhc+pkncf7bJoEETmOO5Kp87X6qCa8weLKn",
+	"3ts7w6nqUKgG3oAh31WjCsLgTRik/vS4SgSJZSbI2sisrsJDQFtbCQ89nA6WcOkdnpIWaS3UM82ea9XA",
+	"jrjqa0zSpEmSmRiUNlGWQRv9ZNnXlnH3GFtzedzHtZnp9jdxapqhdfBngi+zYXQtzkw7vt5uzK/rJBCi",
+	"huKJ5pyT6BSRM5Ku9MU7hjhEcU5SdK4OXx1bNsfLJWEhmmR2/FZFahqvyT0hI6769YoHs9XMkCecJwQz",
+	"d8yUswdZQprN+2QDfyJujsY5y7sdqba3Pbgu1MtiyZmRP29w+TqP6ZQSz4Te8AU+gF756iM8Q5ShUrDD",
+	"vpIh928MBqqliDNprtjxcplQnbrzwjLlk4Qs/s07Qufx5CRSb8Q2Dj7FkRydUa4dSUEYxERitcUDHToC",
+	"QTUo5kSABg0KsL4SNC8r4qcpT5VkzlteUDZKtEhxWlwo9XtCikyYoRM1qLS7IAwgJp+kwVHwAizLxWO9",
+	"BkTAGX0U3Joe3hoeTqeKqbQ4PboBER5Uwvq/jGP0QL9QLIolhnjBM+eLrrdF93Ujem3L6/c6ThQ/wC1b",
+	"CpQ61wE7Spc2XSp7hJ8Lu3bDrdZO8lPCRgsqhD4mcyJjNCE4BTPolDB9wpOYWF5eT8dhQcevMZzJOU/p",
+	"eyT2EbI8gF3Q8A2ux2xiE4j2DuSsd0ZSOoVDxUmOe+utt/ZuZ3JOmFS0Iw02BBXoPM3NB7hDVD21JKnp",
+	"dbq+1TqJiC+Jb53yQaAER6c6UgseLg6Mo/OUStJp4a4XC3eXpxMax4T5Vq08nF2s2qOmeYQ22lbntag1",
+	"yNgp4+fM7oAb20kvG3DIuBxByLJLXsa1K8k+1YmKNwoqvsElumsarQuRetc7ImUKkX128PpMyO/KgY6W",
+	"eC9tRTxLC0kXhGeyypgQVx7TGDYeTlN6RvIsJbogNhqRCsSXxMRDz7HoROSXCiIbOY0e5aOokbo60F2x",
+	"7IYztNQ/3Ir6TiDzSOJTUjp3MYPYzJxzEU5SguOV6l6PyAlL70Txw4LidzibJjTykro+ql0RWw2liN7D",
+	"EqMpCCmBqOXn4cFWFDWZNEqyLUw0aEWRMTGwioglJasLBYcHBQXvpyRPfkF3MU38x2NtQLuiZT4TLSeU",
+	"2mSVdRuxC45GS9ftji+1TUaS81GCU4h/qosJqgybdAY+LMzQcHDjpZsv3kKTlSSdBMLwel0gvMoklSv0",
+	"iHP0mum4RuHK0HYqGCpzqsgBtTly+t7cir4LElM8UnMbZUxkyyVPJSkdZIIok8xpFBrrQtebrjKXt41e",
+	"V12iR4qcHqo2DGiX1L0iEPRiUpa0dpfre2tofbCdjKAMLLwmG2eSEnwqEAbD8hhpo8b67Am4UOqGjk1o",
+	"HxnVpqyCSIQZuvfwTXTjYPhinvyO4N2SqaPz3l+wT3Szeg4O3AVepjwiQuBJQsz28S2vpcEu1vNrTGnh",
+	"kvNYewYgYULInIJjTa6xQ0O9kDe31Kkzhs8wTdRUS4uZrvQYtKunwx656erND0l6RiOCvlZqvUZBt/Pd",
+	"WD0SMX5+jIrh6xuBB0Smq73bU/BaXeRduXAZFfLglOitCwqeoLGyiuA+CQL5j4LL7//w44/+Wn1W7Jaq",
+	"r+68oT4WCV9HwcHg4NbeYLg3GD4aDI7g//9OPePk93ROkIypsqYi1ewnf/Afnv38L4Iw6PK+he1I8ISo",
+	"pb38xd/DhhESJyPDBQfDwWD4kvo6pQusJqM9NHkM9VHw7G9++ul/eh8WPCUERvG/Pvr0e//+0w9+iYbo",
+	"8v0PgjD3rK2buznMg6PhBbS/JKmk2qvj0Hw9C9xOCQahe2GXo2qpPpSYxTiNkZjzVOapwBWz1Fm8Wmzi",
+	"wzfR9eGtW3tDhJPlHO8dgKjxN+IsecWPuKcUYO87Lgu0OsDc1X9a/3FGzwhrI9qX1UP3ExwB2Tp2a5jG",
+	"0+cCi1Of9+1RmhFzy6sjwRW3qJNJv+AQMHdTVrjR01nOlj7npQkuyQQ5zhPWTIQzLiECePptzEvoykAp",
+	"ieiSerNy3ppzlJKI0DMitFJJBRJEp/yn/ubs5qoPR30fmkRZdUbQJKZsFqKU88WxIW6ezls4QMZLSouk",
+	"/1p/7o7tyrr5DnZeoEzeuhF4Q24Lr+/bATBZObvRtlbsxWK5S1urNNjicotP3iER2LJGkGtADpAnsTYt",
+	"cHLfkTPGV75D0dPrDqgkcyoRMo+feoOUyru/Z2/5Dnbeu9n+WmVHVhCD2l4utuv6PddzLqXN1vPdYmc5",
+	"L17vcmXXxGj3TcIMTpI3p6DIrg/gBcPqaYXx8mvPTvefVlfxAU2U9hk0Vt8kj93Rm6zSTXdJt2kX++Vx",
+	"GLAs0coeqBedd1D5tS96R7X23m2HtTbTZ8e1N7abHdjaT48d2dpW1x3a0pB3x1oubAiLmhOkeBvUFC5k",
+	"sjpCl3/0+x9/+CeX3/soRB//0/uXv/gW/Pnsh9969uGH8OflB3+eP/APP3v2kx+E6Nkf/8dnf/Sjy+99",
+	"tO+EaEwyQZnatGHFkJA8SyncrNlEVvg6zVL4l8RZZC8SwYvpCUcLg9tSpnSSSbNBvXv5qf+iwUJk8XNm",
+	"AIYM4BBN0SnRqQ0L/MRtyc1Td6ibj6FFqOj1qtz2kXSmoVQgdBgjtbzaVQFaHD7X0Q/tIwmDJ3szvme+",
+	"VCbv/gN8/roy5LVP62U1OhM3oqw9s0BGxygUDPUXM47NIAym2jHpo/7LNJXzGK+qxqM6GK6/GAYRTohS",
+	"I4OjIMkYVnY0PD28GQYLzhRDvxQGAMYFxNA20+HewU1laPEEpyOIRjgKhocvvZT/siKqSfVV3YbyJXHe",
+	"4WpkksRIvSmQ5ICVVmjp6mvF/OZKqa7HuVMpKAcjVKYlzM1HIEObenMJwcuRIYFPRlV/cl7NyeXNjCJP",
+	"pI4DYQaMh4LefUqWMkQw4FDPH1EWJVlsUiJroHGKCi0hIeUl8oZmq9/1cKZoophlLdVb+9ML/7RNzc7X",
+	"ytJRL0RBOp/6bHn5y9aYXKsYVDF0zBxlPumrl9/668s/+P1rEC6k+ANdvfz9H8M3dnghAsNVA62ez3lC",
+	"jlFCbAQ7UEftfkMxvY6MS0Mv9JY2dk4YQPypV64P5FybfbpHmLxdfR0lRNDBoZw7i5A/A4ZeqKN21DCW",
+	"+qcrOqzIsMgywZTpHzRaketR67TZ1+zdrbZYngd5fbg+C7K696pBRA2B4C6pXPqgq5/98P88+/G3r4WG",
+	"6JwlK7+1nXdZ5GwetI3Vcnz+ysGwnOZ56BwEPfeDbxfcwQmdpDlgb3mBYopnjAtJI7EmOIKncg48CkFg",
+	"E2uPT6k8RmSxlCuNz4KTBB4niQ4N76L/v5IPoG4ChMGCYDYCfDhP+JzaFTaDV+/WM5LqcDXYP1Oeoig5",
+	"O9KeCiExiyG1vNgpkDWlc2Th6o9xBGBLBKmOy/KLZyWXr3ZbgO5phtCe8GgzsSmsy7sZZpIma9WcgoYd",
+	"BlIlXplckLEM+QgTRYgQgZIvNOylYidxhPIhoatw+/LiNchlXhAsspTsa3ppgQK7R38PjabTxZGhLLSP",
+	"JmRGmXllJPhoqqSj/iT5KOILcmTFqxkJnyLATFLK5D5a4lTuAxxgdEpWGhfQLCUYRwINYCDDwQCA3ACq",
+	"hAsqXTdUsQsyRmU7HkOxVb4Gz1+EOrOu9U0ACYCFrWxU3W9Y2mgtu/RrdqjlrbrgzJes9jp+h6cIuiny",
+	"Mxwg5Zp0BSeYI4/PCTn154W48zCuMz0I7wRAu3xI5D1JFvXR9/MOV6Wd83Jr38/BiVGe+zaujDvzLGVF",
+	"hGt9ub/Cz0HAokm2UtLYYmKZ03zOk1iJ53MslPwjkifgoK6o1JHMcDISc6yDxzsIF5xFncmhU7pvf+2O",
+	"TypNUoMA0qFTEP9wT1gnxDIlMY0kifU00B5yZ9VRdnNGIHZotK6nRxYoGC84m1UQKOY4LgAooq79Vgbf",
+	"gN1AMINoFI2yyXh+2nXqpcJ1pTWvj6BEbD9h7NppZvDuQw3G+QrcuTalVXDmXGKoiQG87dgAeZZzOZ8G",
+	"mDE17JScEZbpb+A2XBmQgPQ6GOwPBuCDN7fjR8GdN76hRkMWy4SviGL54cFAKYkznIxMOPezD/7m8sd/",
+	"++ynf/jsp3/46S9+9skvfvjsxx998re//uTXP3324+989qM/VMr++x+Ci2NGhSQpibVFOzw8fGlvONwb",
+	"DvMftdweGcofBYfDGzcG1weDFwcv3bg1HF6/9aj6qE7KVvJPRFH1R30Jbz2Kla1bo8fanQjiWu0647IZ",
+	"wR2K90bKIVf5GuT6QeDXuQtyPvX50Upke9puCnpp+bTlOUvIRi+YxXoV+619Gro/XWMwmNaWWAgiDPgV",
+	"iU4VG6sDWI/mGOEJ3IrlmqYN3GRkH8EmwMyACOqwFiWulahGkqNznDJ0SshS1MOcfVbIRfNG7OYR93qv",
+	"NCA1mqzMX8faixUl4G4x3oTfwH3aYSt22FPddAezux43OnCLBanvv5JrfQPf8vrtWsIQ0v9zTMxBY/uN",
+	"+3s9am4Hr3qLNOjYQk06bHdDsaEoOUJjJbfH6OqdOWX4ilD695SSGAkeUZygSJ2uEuIrQi0hSHwNQt4x",
+	"W2l0VecaHl0dxxkT4xCNCWXqnzMsx+EJG2cEPsIL42uh0jiEHYdASu0BPxDWt/Dg9ovwkkoMOPp6jBlL",
+	"iNDixXXVmRsmJZfuvAEjA5mlfUBVwq2DoRgeNsBQeKVSQiRRG+HlLDrVVyN+O0F0uowPdeZzbcnukzQy",
+	"BNEeUb8HWPINX63oViYvENLvigk8biHBW4TO5rLnhSVcazRCfluLOiURT+MQjXF+kVG1pccaGLhU7QRY",
+	"sPzNPiCmq+9NRSTiPiTG+31BwMPgPJ93P6SzEsWBDHlb3UhdjYgzJRKUmDdkDXyTL7o5uj5QpmL+sA6j",
+	"tD8OB+ooAEDUo0DjlG4fQTbNa0d0s0Tr/OWxwQy4YBOQodY5cu8OeNQg8BkCEEPt7NOOBpwkSEic6iow",
+	"ZcOkKQLr1MDPdkeKrUb1VHhfK1tTU2hsktFE7lGG9LqI2jVElzCgcg+Dbo13DBkykLlFmJBZ445M/BoV",
+	"HrnZ02Hh2Rubui28g7yfbSTYtmV0N3G+FUC1Jk+aZmfyOfrdAjtVUJBMCTlC46cnAWbxSXCE3t7f3398",
+	"oQTp05OAp7WvGJfqu6f7+/sXF1pSww3F9ISpn2G06oGTwCmechKE6CTgS/3DTBL9BTgw9XdKzJ4EF+Nj",
+	"NKbMFNFhXI7UB4lPiVI8kgwkPAY8K+3rHVMxUhrBWFswJ+yE3WNomWDtmBjDcMZmhCjCTJcLwWiaMcAF",
+	"MMhZthzhVJ0cR2Yq5hEzm2xhZjHVXzhQIWJfWxT6gXPKYn6uH7p+62ZsvlXqTU65NnLc1NQIAQqfPJEn",
+	"bCyyxVVPn2GpF4Nvg76ErpyTyZWT4Fpet+bmYDDeV8djxqRayxivxBhdjel0SlIlpRIe4QSpr6+FinKp",
+	"kGYhEqz+vCrn5ITlT10DJc8h3zFSY4Tz+Gym/lnkK7nAT8YOpLSyR60M30djTTAA9dA+dyGR4GihFFI1",
+	"nBCdE3IqwhMGF0pC8Zy+W9dZsXDBfHV8OIhVr8ODxVgrtEr3gS7V75Ijm6B2dVwcdvv78PfwYO/6UL0N",
+	"je0drPb39V/D1fja8Qkbw/KN9X1csXvgWkf1oPgGuO+2iYkdDlBMyNIUOjkYDPRlq6hdZAJ+kHPMO7sm",
+	"CAO+DI4UgwTG269s1sFgEHjOeniUsqC4F3jbFDMKwuDZT35++cF/Dx6DJ7dnJIepeVdNafg8Qu8PIC0i",
+	"opCBlvJEI+Kbzwt8Ci4+ByL/KPjsP/7HT3/188/+/V8GYTAjLAbLekoWGPyOHfrNywYaq/7yB3/57I/e",
+	"r0fn22wL3eGzb/76kz/9wfY61BcSzV4maMulp3n4AddpInGpEkI9GN6QvO1EBA76sn64e0B8owdPq7CN",
+	"iiK4xOfZAptwBzcuvbXTLuHvWJxqcKHeQfApWeD01Dspw2FPfzMCx51Q8VIIOazJplHjtoApZ6Ihir/w",
+	"ZxZpxLOUEPA/zgkGtzxXR5bJKTYRa/bKcJZiZhMRGTXhZTrDzRfPYQe0SRj7DvdVTzN1w13XzWHWZ7Pd",
+	"rt+W6Kf777T14DruxqkED5CpRDyT1r9AzsDiIto7Uqun0zLXfA/2hZpy9w/QeQ37fzlfPsu15rjKz63m",
+	"EFRbgPY53CQbNWCrO2Q7+v7h8LXdZmlX0w8omyYZYRF8iOZ4sdRyzF5Rqq8z/c8MS3JKyBI+TCnDOq9e",
+	"kmjOaKQ1MLsUrR7bPlu6tbFZdx5pbWsX+766mbcLii82c8sGbe2m44bdIIzdLfVcS+c155dz3Hxuqagm",
+	"3zAYXn8JDQaDAbJAYHH3WtLW82d8hjY79dl3/tOzH38Eq7mYkNSm4C74hCakrgJ30nWLC+LCZPk3L90a",
+	"Xn/JXPYMWzTiQjfoII2sJgF5KXmN77VluW1lIHtwgUeRSjQhCWczgSTXroUZJ9rA7HSWfRGKfJ55WjmE",
+	"hRr+ORa2HE1xl4Il0va9KC5+TdZiS65ixyF1cpg6G8k6TfM0nmoI0YJA5dfTEGEhqJCYSRNah1EK8FlI",
+	"zAHbTyl13qF3TJbVEZYtubKljdFQzTYFniqXb5XmVj8X3nZLJZjFCWXunyOejvLfJU+S0TQlAHw5xymJ",
+	"RxGHvJVlShY0W4xSfSt5xukysEIaTqolnukjT9+w62ciKAq7VqVYJliqhW6IYzX3hjgCz9H+piZTLWN4",
+	"SVKtMVY2pN59fGqKjGvm8a+OaABqf8uJYZ+mfLG7bFx/GMZdpbBAkBVaaL+JQJGyQSc4OkU8LV/Ropjg",
+	"BnYzArOWH88QU+PTBYM3T0AGJDracFfx1pwwK0jABbdM+Zm2uyaktEJXNru42Gn+sr2pMMUlCnPUQqXY",
+	"c2QjAxVk1UZG4Rd2fJni0vXTa3cXXevkds8E50YRc5cbKaDFzBGKebaiLERPKOZzNaV5FqKEslMS6ws+",
+	"LAVeLnVwOEfa1HRGc2PLjOlCpvQ0ynPZsGZbu7mWHVK7K/u1y45ruNCDAbQxvL/4Zh5jYg/MYzTWizWG",
+	"EBEB7vyxXeKxe+xZhXOKn6hvzVF0TqI5bMZ339V31BMAB4Y21xq9apCvcX6aLfvuyiwVvBqUc2NweKt1",
+	"CTbeKEUVts3qp5U3TT8G34zfKqzTjWfyesk1MVgEK/Shn6sXd72JbwzKD8LKQDrN5vn5VhyK7sLLolp7",
+	"zpPZ4Tz6u4x2dBb3dn3sCqNgF8dUay/P6djaxCHjiAXXGaMhwvKrzi6OGAcxVARHbz/u5k3BFW+KjaOy",
+	"N4f/+GeXv/7o8k//KXCXx1acKeoZ5LhvGtXs4w9//OkHv7z86IcalgH2q2JksdS3s9vifNnYOL9aCbdY",
+	"aDgYHBv0KNHVutgOQyUMcEKxv8IFXAGBalGU1eIJRHGJYyQITqM5EWhKdbLfojSauoew2m8HEAdf1Mw3",
+	"eJauhW+oMawfLe0eQxCaqwmbR9qGSN/RNyCnaZO+Q+SRk+RyUTn+2llgl0u//hh4jmhwMQF4hp7v5JX7",
+	"PVdQeZJopci/ts4Szk/zYkmkdD/cnWtdCJ01/DTNksSw06d//s/P/uGPDT5KPUa/JAE7nuyvmpfuAa6K",
+	"XPkGOluPaPDUR9uauXFuwsaNu84G7qi10vFDyBaP0RXfwb+CFzlUs04M0XFtahfqoCq9wS4//L2T4GKM",
+	"JoAPY3DzVEsnbKyfGO+j23mWDHOrjOS9KpFEi3HqqJ6aAOjoRDWINCvf/SroEvvr3spBjHw+g9iAg2OJ",
+	"ogQLQacGrXR9k0W+wTp2uGce16VBN42fXRDF2F0yN+GxdWEh/Jz5Sri/NeewCUXDLmy4+WpNmoenHGHb",
+	"DHDYLPP/7kfP/uanfnTCiKek+958qB5/mC1AZfTsS1PW04elQOUcjXWJuS/Zx3rIeUNJU7rU23euDXVq",
+	"SD9daEMdX5MmXk3iWQ9jxbz9CHvFLlTs714xi5IUQD+bCLFlIE953R5gKjSYk/aU6/pGFW96CXKqU0h4",
+	"GJzjlFE2a4LdUEKPx7GDtgHlPhwUbF2ISWhPfkIkJCUeI6YkqZJHSpEQnRnMYBDnaKrr7Umvm7g5IsOQ",
+	"6fbnoRQeo4XOWDwlK4O5pUkC+YopWfAz4ktY1KfXKMKpMjO+fu/+3mBw48AEkbsjurkBLped8csbGNQ9",
+	"/QBuTxZ+oBQG3ysOfk2Qv9vRl0nf8H6SF/HsNa1SQc3qRq9qVa06wBZ0ibtR5QER4Id8upNF9ULimOo8",
+	"vSbeYc2LllvnaRE+evmG+3kb71v/nKNCbxBd09WBs0VdZ5eSeX1pd9SOq7WVsm9mMuJa76rwTzcl1+DQ",
+	"dwacL8Du17/g4gz2vG/sftI5x9jnc2yZubauwm43cWlhL7aWv5uBQTf7p27HsXFGlFSaY0Dz0tXq8lKO",
+	"PZxRZpj1nKw1Hqq8/Z67vOjhYNDmiuqyYo6esg0mdh9vUi7v2nxJu14uz118+5ptgk5c9u34lnq49VJv",
+	"ASq+M1dNMcKbnhG6XoieI6y5Ikrvd3/9i3Q7bBgUm7sYepKoj0sh33FboLd/sSY3vDVKCRY+Q/Wt+aoc",
+	"cklFXhsQ3gzzJOY5FZKnq0pMx82+Efhdzb5Ch3cDrY2nKXfBWDeAcS04vpSaUAyd88wbyWA6vosjH8RE",
+	"NwiFKU2g8CxmswyoJ7g2vrGJ0YgwQzOOhEwxnc0lokxyNNavjY/QWJ0bkOyIZwCZANPbh3f9gWMN4Zr3",
+	"mEnY1AOBjNvbUUSWcu81852/PcdSqIAnFwhm5g7CzKmj60JHObY0q1s03nmcQk1oyCkmcQUfyUEDW+CV",
+	"zh0W5IykOOk4oAKjse6evTnQ0ZBTKPfEpBlXaPBf3V+KSvZ99DvgMsB/bNXuLGqFXul83N1ML+jnruVd",
+	"u4/MJtQSJSwsEC1CyyVIjJwLbTJrfhjle05vwdY99XV7Z10NBciY7GgUNJfhyS/Eu0TOFLTUna8lYJV2",
+	"VvVcQz5XbVlPzFz3KNG1eupWj/GwuOAuIoodjdVe9VQUlOZ4y9LN27qF/AqeUJ+C+bK+scEMpdMFAuFs",
+	"4h8FuBQRTgDG7Cv8vHzeTLKVCHWyttJFc1jcOhqaBgBAMWdXJJIGLbjMSsuUTEkKgdlYkhkvRWi49q59",
+	"bM4zj0h6jUdaiBRgy9fLOFieiLC8zXNCTg0WdbnZIRylr3MGoPNJrZMXW6PODHFG0SpKyCjGK5+qr0Tg",
+	"DBLrBZoQeU4IKwEei45ok5DtTtlstOTn7S4Yg2q2LjjExjDmEYhVHl7HeDsJlpoqMdR4zaJ/HefA3f3l",
+	"uc/zplsd4ZSMiJB0gSURLdm1Gqj4XPH9AutrQowE+KD9sem78xNmDCrL+nI0NJHe1fQBv4tB9LFhCkvF",
+	"dlRobO/OBPya7fEtnsbbxaSVvIC9XR2jxqiX23EsDPyajqqVSqnjwoI04pQU0TCKHjyJ9Z23wdcFwCN9",
+	"0ws3QbpGcfh5uS7a3DYJPSXnVAPCft7emcq9GAH8F6H9DgVFd0eMhuC1phCjTtLE5+HpAt+4s6pOuU+o",
+	"43hL3qFOI22NRdLcbsLN89Nbw99LtCJaW8eKv44B8EdJAlsUm6fmSi3W5iRcigJeS1552kDPmAIgX4gT",
+	"ah1c4RfulGrj2x3W6WqNaTkGWCemQXqkDVbRiphdWgitaUXx6zyWhkiZ20gQjQV19d61EMX0DPLJ0dVb",
+	"N6+FaJbybKn+HkJ1FYiigY+Da7WhbT6ywvPVbfdVfWBd0sB/87xk7SHQudeso0rm+s+6yKQdVmcrPG79",
+	"BL72vfUY8+fpooOnEAQm1Jxyx4hKXRLbIvu7lWfVe0LivJJZL99dozp/X2PBewvEYDHiU79nBQC/jGWY",
+	"cH5KYoTnykK02aCtiN+RKXqhrNXmfiBP0qnGpK3H/AjT5Vug4AGVEnIpu3VeTgz3ABxl6Rk94+kV4eLm",
+	"QgU3COBVK6e6NfEntqxb6yXtFC9o0pDHq3+zM82NPZij18k35yl9j7PchKzbml0kEsS15bGCqrPRKWk0",
+	"uR1m6SgxinfU5muE73Q8gbq2gtZJTH2FbKnU9TFwyhhqxadZMzxVmjEDlxwVpVUUq2ZC56FvXoLEJVEe",
+	"/WTGki9vaLaOh8srq/Z47dbkU5p4fG0TLGjU4XZcvf0yPHsRBhMyx2fUeEq6vJg//zz3i3GOauj0sqLW",
+	"GtGtnTmEtd/SmCnfL15wfZEd3jQu4PV8U57KupX/txlOjNXhRK3ly67OGb3nhwcAwKPU8zXpK9XVL96/",
+	"3vD6cFB+PXIQV4OjFwcWy4fiRBfkzO8bHKBFA1Q1sVUlC1iUT/7rT5/98M9d+OSbcDBDCj59D6j3OAzO",
+	"KE9g60IKUS3xptM2eAVLfFsf0J13gPNOeeINeOG5lzNjkiYmeF69mckcJCvPSm1zQbqE7TpKX1zYWjef",
+	"fl47xT07x12Ijk2+YV7RpYs8bbqL2bHNB1lCvm5fa3UqWSKUugoNl7ir79K4NNd1W/IhJEV9YVnRn0fI",
+	"ZJPf9LawHq6EbnoHlrOSa7h7htAT6Ll0e+ObEty4dnAxGBTn/JWRJE+kBx6rQwX67fPO3+2yBr2jHdNN",
+	"Ql80DK47m4BpRAHr37cfjddbB1JH0l81bs32mVnctsqJJoKjYEb4LMXLOWxUUD4DoY6lOaZF9qfOP738",
+	"xf949u0PgjAQ2qo0R9bB3vDGo8FBkbApJJbqdIB96T062hM+9JhfhmcvzMCe9gBRFdbw7ZaHYIf81Ffm",
+	"pxR8AbqnwQnVU8nftr0+bl+MnYDJt+Wm9I5xfFhY+T0ELV4sMZ2xDTwpefpwCzPAsO6Yhy+KJOO6oU+j",
+	"ORJzvgzhLiWEapZMJ0L1GltVmzR9txNvp6WfXLssjxgx7l5GSAzwvwYUPQ+i2HR12r3oW6/WVgNYK+Kk",
+	"t1r5W7k1lBKtlZhytC6MS0JwrMlmk9JxJOkZJLMr2QEwSwkX66/1H+FZtXR7JJX+EcRkwfcgiQhK+AlB",
+	"Z6ys89cEaMQTePVfTW7cvD44DMIAHLXBUR59oQX1GaCkGRn96a/+7vIX/xcKcmk3WPDpN3+3ENlmawcL",
+	"zDJQviSedYNqnA4GQ0/xLj09j+gtTbEzXKCe8lOvOkZTInq1Zsjls5bhpysCnRJ/mdbeJ03hdVzjNS1w",
+	"Tg31J1ly6mUouyx9a7Wa98LyCZUH1ujlKi/OOmn2CM92eUZ5MxB7n0+P8Kx/gZMy/3hg4aBgP56hKU4g",
+	"0X2qRDCVgiTTY6sZTjOZpaQ7MlzBFH2Pndrkra3pH3yMJbbFJwCtEby2xrHgVAmv1UOsF6edNQXEvDXn",
+	"iQmHAQVHtcT8lb1cj0ZnTK+mKd+xcW3lgUKmZafoSrbqGMgoJE7I2ibBownEdgmMEs5mgOIOQaoMjaEl",
+	"oON4kxpFeiChmePjBto4PqqGW4NuXIp1pNOon6fFkjevuNYxHKqPz0gv/QaOo/zFvgXt9PXwJLMe9t7V",
+	"kExlPa+l3M+tlM9hQ99S/n4tVT1nTv+VxQZ+otxH1NBptRqy9c3nq1OhfNjkS3LG3uZY8m4bt0SBVzFQ",
+	"poKNNLd4lHMMvoHzWthGTCIak5Ie+UVBtdd28SskoWck9YiDCKe26rcPKEa91VNNE3O6XPZ9R5rEufUl",
+	"JPQkHkoThSJTHJ1SNmuuSOw9OUwz99iyt6LgUKunJ+eLo6WHKn2LOTTSbCMUuq4061BgoAMN2+MU2mna",
+	"jrrfl8YbGK5ldm+GJeVpDDAXOoUWYkb13buGYDIxX4Z2KySgFtgMImFd2YTPMZVwATany4VGDqZsBBXX",
+	"qAle19RvkDBLwmLiU8Z6m0t+tHGTdBQiSUlqAoZCHQU/0oEGduoJPfWhZVWtIfVryRbyHwpmXrswdQoi",
+	"bW7ovELxjHFhXJHVLI+YNEhy619pcWLpxAfzuK/7V+NMAyj5T8g5nc2JkCghZyQ5Qpf/5/3Ln/9FiC6/",
+	"/ZOPP/x5iD77q/8G/3784c8//d3voasff/jzjz/8LyF69t1vPvuzn10L0eX/+t/6ix//9Sf/+wch+uRn",
+	"f3T5P/8qRJff/xP977f+/uNf/zG6+uWXX3iEbty6+dK1EtxujoL9TsYoT0dqOJCv5n4643oGcGZiAbi7",
+	"UvtqozlJwAZeYKGdMTFXVrH+vfl8ffWs7j33O3e0VTASRHZwq2CNt2gsCVggpdM/3rCSRv5SDhJw0BH4",
+	"caIb4BGUiF/vmVqmROlboo5NaZiNCI0sGtyaHt4aHk6nsELvBkc3DsJAZJrVDLBC16mZFYnqUfc50JXJ",
+	"xFnjpvLFTcBobNCP5KeEhRbQ/h0+8WPyOUvcWJ0NInQLYDVQKpWBbgik+niHT6wR2a0Eh2WTaqdvQDx9",
+	"njwJQD1OoHzcD4mvb9WOOtd5odoKvCbznAtWBuPsaKh3HFaJl7vqVi5vdwdJegSISCbpckKmPCVevEx3",
+	"c/hcheTdjoaqs4nWuuGzvOs1BT7meLkkjMRF9kV1S7WftWroYVAsRDHEgm0d6ha+SGcvlZfMezYpKWxz",
+	"mMp7fI7FaMFT4gf67XeKa2Hv2RkJFnJkVqniH8EC8BKxQGNg6zFi5IlEis9yp4lieWbccUvckd8bAIPy",
+	"+Xrp9EST9YFRLHtXNU1TwiIl2L/28BV1RuJV6ekgDODEPApe3B+8dP3geZUJtcP0KUQ6d7A1EjX16t5f",
+	"Y1TmAnWChRJfujOo6pIxCkfG2H473l0Bls3LieT00LM3cysVuuxRKMTloeeAsV5i4W3y2Urz6O0P2BF7",
+	"HKOFyeVlaFC9iL5ZTpoZ7B0+fjoMhwcXV09O9p2P1367HQULxutfzgpcShsdHJlRwgELbu8NtUqWXyeK",
+	"OV/Wta5/+ehhPjpCKNSdOae9YyRwGs3pmVXfytVAy+z1UOKVMBc2LhIw2L9Ux2VjQKEwkb2MnBvtw5/Z",
+	"agx0z9mft61zH2zHFvZiQhKbbFnh2lvX163Eycny6WsX6r9vXIwelz/618NfVKB3kIY29nVTjcv3CplS",
+	"Rq2N61p0y2VCiRhJ7poaobN0Zr0iYACDrN/lSC2T/vL7P/vsJ//j4w+/+8mf/IdP/vGPL9//oGMp70NT",
+	"XlBf/bswmkVw78f/+CeXP/hvl9//mW52yYWZ6hDczksuAMv/2//n8qMffvrL37/89l/pNwKXkmaegjD1",
+	"9pm28tTBk2qr2hAWovh61E3MHQsFs3z93v09LeRuXJQOQA/Sv7M8608PWGZH+y3vPXcpvq6VdsX5ALGA",
+	"JwnRfiZ8ShDjFnV2kkkUJQSnBuCrvslynuh4wrmSxGeFbQT8bsRKh55z1JQSPZ5uXiixwQnYDDZScGYt",
+	"GnPBwWS2xmyIsIg0joL/yjnn66a0Lw0vBGHhSUIiv03jboBqQ6+QBWYxAYgiJW5TEvE0FiA2I8wgVYZo",
+	"DmkqtVjaTF3413neseBa33ukHgQUAiobxD62xfo0SsKxmtWCM7LK00ZyhcZmmdkDJ0SY2WgCbdfstvhg",
+	"LiK6cLB9fKfl4B0xE5YOlNy2zV8ujbkQAQVDlle9vNmcHeBIqH5aeuU82wygcmOxuqXIc+H6fIiCO5Bm",
+	"ZeVx0Cy3PJvE+HPUYRDZCHahESkKkTLRWaMa+dtRlVxtCO+99/htrY6OHj8dhLcaUuJ9GlAn6L2SIDVE",
+	"qwbFt2e+OEK0nWxlSdlW2/55iT63rlPHAoebyZ9qiEOLCOmwlXdxHVXVdje/lKq0tBE4jKOD7Vx7+o0Q",
+	"JbvYv1/Unv0Xske7VXfD/VKiK7u3MzLBRfvGeECWJhHIMSunmCYQwnXghHMNwkCDUQkYr77ZzY8Np4ga",
+	"ebIEhRVJcCirk0ljPQlUsp36lHhTk7XAjcODQc3SykfsKZgNmE2hVRRtWKTG5TyHwuVGGc5dFHiGKet4",
+	"udMInPlAK9xV2EyEE/V5NnfOZD2Kib5ro2nldm3NrYpdj2rfD3lRecmQxhoAndP19J7RPOFLz2yA0bTT",
+	"lvqm5oz0wgv14TYKyJPX6+tG2tnZN4r/hzlD+4MS/O6l81TZcjlodj727iEM1gRtvlPMb2whmAVHtv5T",
+	"v+h5U1W7LUCiJvyafAp8isa2ev0Y1MixIFFK5Nje0eIUiiWdMyQ5wJvlAK5FObocSC+PgcgmCQQ+Ou4Y",
+	"p0i+7sIbxFBS35vuAkWxkY7R2FJ4rJZySfjSeEc0mhYFDDITjGPH5/jNPPiazgo1j/GR97LyK/w818lT",
+	"XZNHEnaExkowjhFGupVjNNbG7Tg3c4E/IEiKztQ/WORPG0t2xbMCb9gIkJRnLD5hVB6jMRjHYyi3hhfK",
+	"ZtYF14YH+zcHJ0GITvLbF/3DnTe+cRJcjI/RWJlvaiSAVAlQKvaWdWw9ZdeH6kFzFI+ROnvUgEGLOj5h",
+	"Y60bjSHRS/2lM1fUqLJE0lH+M0MgThTj6eo84xxQYQyrSsF9YYvN5be8UNvNLp9x6Zm4tzCAmcOVkg6h",
+	"MQqD1djUE84owDi2IA6N6/v18qHdPUvOtcsWmZBomiVTmqAJWXEdG0ZTpPqspzYs8JOmZCBlMwuZ84pe",
+	"YJv1UbreAUaKcRW++8ZBF5yyUWJ+d7S8mx3SlRe0IaQiIfhzHzZlzrArmRFznOJIKpmluAr0k9CwqPnK",
+	"ZY0SEMPNLrqtNaHreGYpmWUJThF5skyJ0GBmD149uJYjOp1Duooa0U7QmrwaYz/zx/DfWvK3aruduaih",
+	"pTpXbTmeEnusWd328TirvX65Noi0dew6DzNpPdKNnroiciFS7a2l+NhdQDd49ckywbSvcLvt6DPqjCUU",
+	"xLSFtQ/VFksJgc08dmAUxp6M354hXF84jsMapB6/zpWTlWE/WNoGU0gIPuvlclA9PNBZfb7qYNoqa4El",
+	"ttkjUyqFgYU0Q9JqCUgu3wVCFW7F9JYvXj6fZgIWKOzu5b75U0NVjwCRAp1kg8F18iU0HAwGzt3iI/gR",
+	"HiySjp33gjBQa4IlT5VZG0BUGOBXJJBBDSrETMJ/AJBdjNQGM39xqT8VE7DKh/YVKK2qHmegT5cRDFFs",
+	"W5fXqLgGapjY0wxq8Oq/65Dq1AIaC7xChClj1F8t2+Piag3GdFaqKi30GZezTwi4yebE26LARaW+hbe1",
+	"5gK1xer3maV1HtWvkYyTaL34MInO5nbGelqLsbTsCLG9n7XYXY3VYfs2V5Ss6VRB0HbSPNcvry9c7T2T",
+	"Xt38DHoeZ0rDzO/jVGi3p6caTVNtPCo9ZVxbOXn7Wa9n9VzYu2/lwE7Ni/8gT0Z3JMqcw/QNcDMHh0Jw",
+	"FLyAWfzCAHwJimHeDoYHLx3uDwbQPIzSe1acBOq0OAnqItr04/M65716PY1g40yVTVNw4IO7d9Ctw8HQ",
+	"X1OakAZjyS2JQ6V2YKSe9PgqLDcj/RjALqPXXJuukdGVhbaECa1Frolopti80AV+j+uBNoz+tnveW9QY",
+	"tXLnZHISOAe9hW7JD/ko/6LhgKcMwNzkiLqjg7FfPA6DacYiCyVo6sVAmCrMKFsEYYDPtD+SaYMNmDoV",
+	"oDZgDbxiB3ffJM+qBwkWGVQRf9t1LYl9bQ2XHU5iXx0nsEvMrNwf62y7VjyUVbdzKudQYMLOE0pUYXFq",
+	"ikhzprFze7iL1x4pDjlrikFeJQEzcMMDAKgxbyxOvHaHWer14/AGVeItm+Gi5omo8NfFytfL+/pYZItx",
+	"iMb4bKb+WVBmHKcL/GQMXj8+LdIUxp4VH/ebS4Mi49cvrGJREN+ZUAcZ/PXcx799lYZhSw3lMLirS2tF",
+	"q7K3rZYaleFktFDSuBSn04jgYN5gfGRz2Du+2BeMgadrEjoMEjKJ86FX8jHcUj3WJ6YkKM9kR6iKoov+",
+	"c03JkmCZv9UIt1CN3va9VlCiDJlQIUFYWsum4XvXz8exXyYs9h3L44ydMn7OxgAnrGULVHznEkmexMcI",
+	"rFCdoazBzPA5XmkA4jmHt3SwDLzrXhwsNOzJlJg/dDamsgGgR687GXRaXYG4ucKxuSnQodK69IwtjGcC",
+	"qzWD0FRDg+EUwqoXHr+Kue+pm5JOYQlfZegcg7+DzgrVwR7OceqZ05vM8VSdEW95vUqxfXMSOn8Fw5s3",
+	"QZ8rpfoY49oUkhse5AjMARDJk1aZN9yhpFVYVKjz71QBNkVCWZ7JuOhTgbB70TqrfJjh+5j/KwQn2qVZ",
+	"dTWQ6HQbH8OrOJoDyEiIxvx0jGBT1O5JqfT6D4py4XbH8FPYHspMWfkBQTuW4P4KJSlOo3kV8tqcU2+r",
+	"RVsqigy6RxkcWHz2I+f6z+hdz37y88sP/vunf/7Pz/7hjz/93t9fvv/3z378nc9+9IeX3/rry/c/hOQh",
+	"0+Gwe4eHrR1+9n9/9PFHf6Q6/NYHpQ7DQBkDTI66T04ptUushvh2txcU3dOMRZCj3ICL2s/tkK/aGzz2",
+	"BhXo8VV33F1bkEbypS7CRcx97qpAiy+pUa3+45oRVEx0jTNUF/1yUqPUSJQNqS/FOzhBYYJh7gMpul3L",
+	"5G+YgIUy7Q3DVcc7QEbZl3y5v00+8jbVaepHSsGuT/01Hcqj3iASwii9psSCpo6PrPcWnpCnyQpqgw0H",
+	"Bzc2hETQQdDB0fDQm2FTx8ssn2SOrjTK23pRKRsRjyHAKMjkdO8lEwwDPTlkisRZ14CqaAgDXuDl0gQu",
+	"6ZNltKAM8CHMx8gWMrV3HeW0unKxgjIQQ2ySIFN+bgpdlXPvirMhEFkUERITZ5FLRq46L3IcgUEeX+7+",
+	"3UTmYSmH90Yd1HnlLcr4kL6X6ywZW+IIJAxNuqb7l9EW2tEI7GJ3MjJ2nnfs4bpmREGoSwlX1s4S2cop",
+	"OeovFsiowB0pVvB4S40t2Lmv2qfVm2nKW52XX+WTV+G5i2LvdCK2faRQYNQ286n1HUXqO3zS9YbT3Z5d",
+	"dTcPfsNM6flgS49AGXQnk5JpBibWOU791orev7XUIiwxUj/pGr+CoylOu4Ys5t4+L+RaJrrxwEP9bMcw",
+	"Xv1OEcfbiEvyQE0KbC0ow4oT0FT10d9xgrl8etrj6c8t416vrW+qxl0Ny2h2PtjFZkShKXUK+j1GqhWT",
+	"zLZlspJF27D5y6Y5RwgUvJ/zRAV2Qwtuw56FBC2I7y5yvud9sq5f8pLmo41yllwZXFsIWIQiTlhNn8RO",
+	"MJRaF4iDYxlOUErOCMuIOPZk82csIUKAY6Oa1AO1La/7E3lcAVwUdrD6hpUX9vNsMnxpcH3glRiFyCza",
+	"0bpJmwjtIPD6Ox/d92/qN9yvhp1lpjcn0X3UJihCGJm1TuzuAVMZ2kKRDUJDMSfiCNzaKT/XFdOVPI7R",
+	"VWcVr4GXwTqE6ruxuywvJK8HAGolJFkUZfKUtqMmQQTU5zuGUVITAAwnO8pYDEYR1Rlm7UVBNwU+6C/i",
+	"/bB6ucSxjNa8w191tkMf5jdvW53ERbHR2RITHI9MXGrEk2zBCqCXPH3CQbzWFwcxXh0jQViMvvGNb3xj",
+	"7/XX9155RTEFZnC1eP369UODrRiEQUIZCY6GL4aBIGck1XnwxGo/HcH57Ni8Iezw2xWB5gTHJHWuI5k9",
+	"UJy4oNxR1DeCXs+jVqKfuu7EhCDO0DnUz7BdT8iMMiMa9Qih4qR6b9hVRckJ5y0VyM+1LEZjIKv2K5ut",
+	"e2xg05QMGJtdOnZduu6W1auid2yZHxusXKBJvjrOQLtkATi8+RzQcdydsQ04jm7nuU1gB2N/WHOKuupL",
+	"wrHRgd7NSEZMrUhmlCHHVC50GswikiQNIKiOWHR7dG5lSsa2twmmDoKXTXUxr3cfPPsTzGKBrn78T38A",
+	"aJqf/fBXl7/7/scf/if7qfTtdwF581poS+e/YfAv0ctZSnCmGlWEokLSCNzrd+aUYV0HQ6A5zwSB8IJ9",
+	"BOVSTpi+DYFaW/qUoqKoOW6PY8kNBnY5gyDh51At5ZykowWNY7jMyf/Ilkv3e4Ds9NOpVADaLzwTLASd",
+	"Ug33CQk3pVLY4yOkcURfvHlj72AwfFHJ+XsP791BD8jZPrqxj8aziVS/jl1Vzy2haSqdq/nfeQOOCXCv",
+	"HSOSCILGVNBo7Eoh0x5ENNLIO7Ov8kntOMtMGXRAu42Do8Mbg8FFN8dXNyeVwY3R7nGNqZtm+p6Qz1LA",
+	"/B/s33AcSe4+6YfYGZcQO4u+XFvruieMs5+bJydZk3bbBe/ff18Y60Ia1gyvB3Ju4DTq71mhjIp5z156",
+	"uqJ9N5WGGXzX3EVusjd1o7j+FhKncgOE+HZ3xVf5pPBV9EfB3BYkxDjDczM6p1cJ71KzZgPwnk+ZyNf9",
+	"eQA+f5VPnoMCoITgNqd/wQjOQbybQ/51X45ro79BnUOSMMzkFVH2HvgDFPNCyg0xZQBBjBZ4hWLeL5ZJ",
+	"NGV2PrLNXhFoLLKJH61ST6JlgtY2rb9NF2T0HmekpQH1HFLPoav3br9x+1oHaNl8Y5kR5kQMXcjLYgA+",
+	"Jn+dyDmPb3/tTn1pF/BTe6FpW0ZdN1UKPKiLyoYkJSsiq7kcuknbYsMEUhp5GOdNiKVJkrxgvUBXl5jG",
+	"IZIcoP5DZAoiKO3FVvmJr4EXbIlXUEQgbEgbdKOn8iVURDYanxNlYsoIuYFSRbzJ4KX9g5vecBPVwyjB",
+	"koxMC8HRLfdbSJu7ZWJBi8gomHqONHfdBImOzHzcnw/2Dgb5z57XlT4Fv0tiX9eeLM5GwFPlL5eEjTwR",
+	"NYOmcBp4oWhiEAb8jKRxRvq1Yt4pNZTPxkTWXHe/WkV5lZ8bB84P+qsDxX8yS5l9d2i/EKO8JG0+rFs3",
+	"9g/9q+em/rhvXD+4sf+i/xUIwbWv1C8RfXzUKbzIw0ge17B6IOf6WjUrE+zdIcCvwqBtPanNBsYZnyLJ",
+	"Y7wKoV6bXlWA0aiNRWf/+SMOPJuhA9RxbYd0fqd3R6W9VMfKNkSB60/K0DRLEgMGXwp9coNBa5uxW6uT",
+	"lQnsU3Q2GdCe1su7uhO/wTtqTzYB3hOcJpQIabvWjjYuCFKv1soIeiHsy8KjccqMy9K0w4K1UvWj5rY0",
+	"JqkT+shMfmmuDCHGU/C8sbgEYegSqia7utGqJr5qG2ZJWLFbiitDNQcNqK/3TSP8Y0kSNsYYHsMtg5Jz",
+	"gO+p8zsgQLWtYUee1gJutLzRh+WEyHOi5uIGIOebe0ISfo7kOe8ag1wNIK7eHK8MXgiWBg1Azce+5Z9T",
+	"WfDX8WbgFFAMkysU69pxzotOrFA9MTpZHObtx40W+4Rns7kigRA6oDLCC6XMRKf7tTPHD+ZtWsgdP6vi",
+	"bmaTW9oKR1ZXsjyksJJCW1qhKqE9srAqcauCoyzgPNuxtrG9GqhbWNBjIDnR/bXSoSjB0akR7l0CRWye",
+	"8k6C6JoRaM8Jnc1lh8B8Y/frcRWJIOZ9Ny5/DeXy7GtPltF66Nyd5Ox2nmzDLL0zg43ZE+aAWagSCzrb",
+	"ELAeDA8O9w/9CnFTJHoVtDeiC5yEuYyEcHmsdAS2QssER0RYl3l+5z/H5Qj6YhjufXn5Bnbvt3Oc/psl",
+	"2P4bftT+cI1D4d7DN9GNg+GLKOIxKY9EBzZ2i0KoIlLazZ937FvPN8gTed/RvOsuWv+Vt/Zd6GsCCy+U",
+	"n4BK31A6yZyfQ+KHElb+86/Fag4DpVOtvDtiqLhpOEARWMBqQaH+Sj4IU9iZKY3IKhRzKqxO2Emn9XZ8",
+	"WOqYyq17WpCY+lKa7jE0x8nU3tfuqL+qu1AvsZc3VEMJfa8Rf6NJjM1s3nnD4S0wjY9Nhf6Ip3EOQlZL",
+	"xmlLjdZyS/fnn0KtHg7O5NxTxW3CYyVtPvvm7376q/99+Z3vf/rLDy6/9e3L93/wyU9//vE//+z/+cfv",
+	"ffzh9z/9i9999p3/8sl//btPf/mTIOxYWmeDsm5dKgMMcfmGZ0kiipORqTilpAZlELimd9aW5Xos1XxH",
+	"/XnKJdStACvVexRp6ta09ARTBtnRxyYPiDBIzTo5YftrQn17Bu/2Q8bZYXC/4j6rk+Tx3U3WozIYba66",
+	"JLoofSfxYde5Rl34XlmDREAsUm19nPTKL7hyUSWmsRwKb3Qv4Jl8eqFlwX4Rh2oJNoo3tBxbAdltD5qz",
+	"jNHN0ClY5LEDWhzMCCMpTjyM04sd1qN0V9YEZtxEw98xs7IXL3VxI3hii3nPqZAcinYuU66eBPwfMyXf",
+	"BYzq4TlcScHpsM2dlB53f2i4rZlrQ6lTZZ5WuLeCmTzMU2OU9kJ9/sywXIFUxs2UJwk/b6hrpFS8UZSl",
+	"wncWuSX59DPjHB5Q64Z4VqrNp40qkbuB63dcfgfC7SSxiMzHgNZqIFzh8S+RJziSkOk5JkLSBZZk3NEM",
+	"hgZGVIzsi800050BSitGs4wI0SF7bm0NQeNcrKpLOpcpzjpbauaNJdYnaZdXuqV7baBI5V57fcmU+S6C",
+	"uihbA6Ns2avDYILZqa6kPdXAt5jGnkuoAhr1KLj3xtf3jOJ1w03gAkKV4si6TfFQD8mbw3UwKNFunWJX",
+	"Wt9OHr3KAnfLBf8CNDdnsb1+U+up1WyQ1xZXihfVhomakuNST7ULGp3PaWILszEuj9EArkjposHhWlwS",
+	"tJ7WXZOZul1Z6x1c3FfnXNmkcBrTMtF4uEucSgftTk1aSWbKZgAGjWncSSF1mH7jLCUzFSdNqbI9OhDt",
+	"+eq0lQFXldw8osgwS+juxPIeczm7n/ZrqLhZkaAvRjD02Cvbb4J+rLtNWULfqq5ZoV3UfrHn9+Y1X8qk",
+	"88KxayG4BAdOlJJYf1bSNILbi1DLUMWraQkjXpcsjLCYg4M5mmO4mlYUSqj+o3qm6vbXVuk3I34OtsO2",
+	"1H7sjn6D2jpb786+F3EtpVI23MldV6y0px93sVyad33ruz2kwAbY1OWjrbbLzMXcEdzxuwoJKCzV6/Fj",
+	"OLQpTo7yZ9UXOUKTac3dinxJmMY/Ue8Z3bW4EfTvM6jr8ArElPou85UNpIRAkcTOp0gZq7Ygxrhy5TOh",
+	"qZybkt2wea+/qKRDQliM0+AoSDKGU1uIfHgTqhIokr9kbEBH1T7cg0gzwROc6uSwo2B4+NJL+S8roppU",
+	"X12EAYmzyDi0gwmO5iQBn9LMoF8VYFQAxkiEBKTBT7/390EYfPKjX1/+zd8oAi1zFjFBuwnPUnjwh+9/",
+	"9pP/rJ79m7/95Ef/pJ4VcgV3OZ/84puffPQXwBMVb4BDi3W74GX7XHkaLWW18wcvilmuf8UggSntFFJX",
+	"RhPc7nVwslwuSsTrgwrMoyhb4sbCpBWq+8Wl3ocNsbaaGVFCTw3E8ylZHZlKBpDrgRIq4J5SfSM8yQDe",
+	"HQ2tdhPj5YG9TtIZiS1u2mRl/jpGSq7o4qLCeicadk+3TVPaA58bs6/n7W6y3nK5Bi/udPKUNkO3Xpxt",
+	"0eU0KTZOt+btFurSdmWTdevA3W7dOvFtyJ5l69yae419Nmzm9V21H+eVrd9NbXBe2rDaWxEFXlfPbZ22",
+	"PFxyfcBWcTWdF3gzILIaqjKl71WKWDWHieVda2T+ripg+bXRkqT9w24pW2Yd87DWRNN6K4fpxHh73W00",
+	"iSPkA8lEV59cC9E5IadiJPmoFLWKrspR8SufCJKekRhdfXRNR+VOVihKztCCxySxVfefGFBrNAjRgmA2",
+	"Mp0Cobw5YaCGdKVeKcxCsfMIJ/SMeEvssIgUQAK5PiUkTRJta20aS7Gs4pp6u+ZTxHjBqxuyaNUK0kxT",
+	"TDz07Z7qEKtEfrx2gxZma44vqlY4CINU6/3vkZSDTzaqhMM4em4XDeNpjdScESOO+iFs7AIX+Gat+ulj",
+	"/wbDde1HzHkqoXSYWnYoiaZ24NUx6KzjEI31Ya/+EvQ9/Y3GBR9fO8orQHkUJ6Q1mxN2SlZGzzJKTUoW",
+	"/IxoPq7mlKzXo+l7apKvB3WVugZVMnTKoXKbTdRSyed+yicJWTTFrYBPFHBIrj64ewcd3rj54jUPXqy3",
+	"NOJDqbjlGIlzKqO5vnpqwMsu0vwqGI5AZL2CefJOHhFYQnH0p6J6DqdXz0i6MpOC2LjOYOWGVhqH16PI",
+	"UyZkU+gYQUsMtSFNNBCUQWyuzk+EH/Xw32Ym6gSQM7A4pWwG131zkiz31yec1of0lUeP7iP9gN+nL6lM",
+	"SOu7amHObZXQRhyWal0XuPcEehBdR8rWCaqGA76w1HQXL+TOZMblaMoz1o7xaGBc9ERcZKhSwmiJ6H6B",
+	"6yy9B15cl4D1UyovEGtqM1SCr6fkvF8C5Lrd1mt3lWuXYhbroPK8rqwduLfRJU7xgnhrWqhJv5uRdBVq",
+	"pgf2BFCV/CV/k01FMr768M03kPlVC6Jbh4PhNUSZwXU1q3dFoAmP/RmpadbEyVDq3uhfRZ1lpF6wB4Qt",
+	"qCHQJOWnhLVH6bUnJN9PeZxFNUTRFCyi4OOPfnD5//85OI8lmfF0FRwFl//5jy//6GcvPPve7336zb/t",
+	"GInX6Z7XXKoaEGHV9fd/qHvRXaLhAF1+71sg92lEumbNnWbqw5t39155cO/+3nDg3v/iSGqNyNS8+uRP",
+	"/3OwdbyeIZ4Pmyinok8QyfkRqhJ3J2F4ldrqm16ENuPj2uXolpSiFmTzy0nNr8XlpC1a5dW63s0wk1Su",
+	"NLKI/2R4vleViho5/G9xLvS5aNQU2SzSzrJqT2+Ey8g9tefmQv8HXaKwLBP27HUjFu1JlC0ZeG1p/pas",
+	"/YKJ1nDI87ipM6fLVjd1dvQbxPp1Y+9WD1h3dm9tqh/7tza37XbY+U3kb97W2eSa0LBcJv8/hvuNZ7jf",
+	"SNZ5QJKG1J2NFDiakqjLjaPt9pX8hY6By5Vh2xjmZWEddBLz/kzOYvhFi60wTb4RuZCmy1mKYzLiUyiz",
+	"FBEheLrSHwVd0AQ3RK2Um91J8E9lybcIAipxqTPb3E5JiYRmGqY2pQl5GQsaebwDcZwS4b0oeTQ3+Slo",
+	"OBh09kPd1g36fQNM4kiOwFjeWYd3dKv3VaNret11f96ujAuoa3Y0SE4u1xP/YBAiHfQPICU21gQisETn",
+	"UXdKrMjHX1ur0GEUh6R2+A1cC3xH5viMgg/Zl8vKTMHobsV2iqpcHurPeeZzqb7GI5wg+DFE48EYSY7G",
+	"B9fHnUm3vtdFAQq19ugyj4FzSsO/6JCrXc0eCoTtqrFzQk79cBfjoc7geJ0zSI/jaPyi/uZhxky669YD",
+	"qENzAe3WcNn9UoBYhc201kR92+zllQFeTk2wdZHaq1WtHXHJhtE3G4fXvAz3O2GvOJr8FN4NF100r9bD",
+	"Qm2xR9kEjqcwmOTiwp29B5atdsB93SLBlVcfsE+7z+ihevxhtljgdOWtqoVn3Ruzcv4R9lfooiTt3tgj",
+	"SlJw8TcGudbJba5p71IfWghnZ3Aj6K/u2bdU6BQvaOKvx5Pw2SihpyShc87jjvEIuTd+t4ENaYhwspzj",
+	"EOEQTY7Vzii+EiGaEIm9e8NEH/QlSyVSQmziGzSkLdGkRtVyYdLaaD0jCR0W8InWB3dffwtgR0RPc3fa",
+	"Bl1rLMNm8NrF1i2kW7ZQrQobhIGyIRZ+Sikdn8R3HPWvYjl84eXp1iDnNjoEXevUDQH4PDAVDrpiKpjr",
+	"H51w0BX+ertKlEqb0rVig4PB8HBv8OJeCU07mwgaUwzp1FteCn1x8AmeCil4QaAWCppwOUeE6Tvy9gsf",
+	"g+BRh8qza9Tqi3D2SkHsDlkKXcqmWC7Oa2P9BuEomAt/W1W5z32OndZGFzp2ySqWEZlKBJibWuclZ4RJ",
+	"NCX6Ur3vFQxMatSXOT/PtfdHW9THuY7cr7g+thrQiiAoNQ/qPKwjS0ujStvq3BOe6ags87POrpfc4LHl",
+	"iSCZnHENmg0xyP4aKsXonsPdzdb+rMel8fe/vbG8vK3LupHzNnDvlviuGVdcr3oeQEqFLv1bhJBaPtCl",
+	"ZTWifXHWgDmUguQwf0LaarZcJlQjJmUr+Jcslgkv/QllPmyJEZNqxExLSaVar8tmMkur6gCOpAesyYOk",
+	"3Bx8McHCi73c/IYXjqCSUv+54ToNJubZvBJ3r7Gb+lVhYMMOlCLwWFEeC+CPy+9969P/+a1P/uxXz77/",
+	"0xxrkvjACzZDJKgjDOgl9CFHafgvEpdRgAuW6Ik6W1np3xhggq6P9RSNauHuSbLwWft2uZ/6giqdFe9y",
+	"FPbNvPfpKC3Z8O6YwgK60F3Qoui3ZqjWyxtNoC1y37unRGy4cPfYMpPVaO7BusV0jqGbHbSkylLXtfIE",
+	"3NUAT864RBhNM5mlAFB+bMAvKhUx29EFGxYCOLV+I9SP0v6qdmomAHZ9RVeq80fwFgLxae/8BVM5Lm8i",
+	"59HHa+erF7gf79kp5s6DmyXnwbBtauRJlGSCnpHX7StasVjvnjD/6+OlqNKkmRS7uOA02sHm95oPsqSG",
+	"Ypa/WWCsgp9KL5ZfS8kSYpMG+uV6gmK2JHyZEIh2VjvqGOEiiN8G1i40ejCaESkcTc5obZUcNK9YqI36",
+	"vXmHxy4aqPawsZ4jTGlCdKFTKNoIKpqeySQl+FRPIM2SksY5SXh0uq7WKnTbVN1GaQ5UoDlJYmSjnrOE",
+	"HKOxPVQAFsuSmsWmfh0lAuGEnpaG4txC6uQK4ADtwmka2dcpb4ys6F2+qWuwdx7hbUfsIPXY2nUQqJ0S",
+	"HAsEtS1xYjCPe8aBq1/W1f5Rv3e2uR3uWbvBXU6reURNh2bQPUt3PsgY3LTUl2tSjpJ2RGpfHa8Zc3xN",
+	"0aD1ArasIulmQj3kdbN8Hma6JfA2ZvpDnBDx5ZRny4oNeEpWhWkCSYFlY+jg4NZgf9hQRwdqYARHw4NC",
+	"G+qKSifUgMo9XT9srNgD+P7B0fW62/WUrBoRuELYt5Cnj7CwBYr1t+I0g3IeTlKGcfSEpVtjXd9ccMRZ",
+	"LhOmPNUpLHOsa17sr4umr8hXKue6UuhosvqS6fIIYT0Sg1ErEKwlmuOzhrZJj3IhZpUay3joFGrBF8TA",
+	"ken8NxhkR2xFMw9vLpl3xm5RUD1XvRKV/NsmgeByW7eAb8tunZ427LautsUxcIG9ZtcHYR6dANOyutsm",
+	"Kb1mzexI7PidiWse8ImqYqvXauZryIrifI4BGsp+60Tu2ejUaoiL+k2H+gQmTqVIavAd6DAWewdfBzlP",
+	"+aKTlWy5p/XKvzT13sajIyR9d/xdKrNUmkgzFmFvxp6FGtVA/0plXfCU2BrCco4Zwkyck7SUF+eCSjOp",
+	"VZ5+kPQ5KUNNfttQ4QGwhVGKwXu5zH/mYzHi005rOikCqY0p1maIRTihkxQ7vhKfcsW0EE0IVvvEyPL8",
+	"xdBUZH/hbPgCxJPsaaSCF57Cv6NTsrp4Ic2YeOFpmqluLpCYG8TcVqkECaasE3IQkO9V5/mLMJjjiRE7",
+	"XW6Nv6Kf/hxBI85xA2qEzrHGEooioHS6OEIm7x/gI0JURpOAA3RJWIyuOoAH55TF/PzaMYqSsxBF8yzV",
+	"qKFLLgnToFs7x6bI9NkNnYU1cIo6NkWohbwdkc6sHQk+muL0GBR5cWSKouWaBNT0Blvh3GxxKhGUA0dX",
+	"h0rlGJjRGOCSOU6mewmdklAPJFIN6SHt45me9DEYWVxQSY5s/mhW9AbRbtItG3JshorlKKXi9AgwOeCM",
+	"UlP3RsUYRWqjSAbg5lqBIH8KbIwEmS2ILliTThfHaE5n8xGMN3RozVPE05gynK7Kq+BViPTudS57PfE7",
+	"WWdwU1033LitK/nPlEVEp8WDGqmeNCU2qNBUr3nyGn3d/tRGHagbKuVigic0oXKl8XLdujputZ/dWUWK",
+	"CfLoEmsUwSiNwA6NhK9SPCdvTUy71AwLrBJXVjaeL3fAldHXE6Tkuy74YNYHkAOmPI30QatLP5TPLYOi",
+	"5UHeg22qJoum9AnpBtK7MI6KvIa/ju2HBjx6UjVIVr3dSJNXy4dMRaMC971HddVCOkRTkAILPauJlkMQ",
+	"GWZcOUymdAKlBo4dQUNNBZlskR8FzpNi/4RFydmRefhLOQST3tTot1BMBeTnuoA0IUo51EZEuetFs/YV",
+	"gRaU8RQpvjtGBtQmPGF1UBt0lXHptH4ttDg6I1Bq9dljfx+lUGFU/ZCskADs6RwiQdfwSPli/4RVZKed",
+	"lpKhv2UPjy6DV3RRTxdNDNEeWubjL7Ui6BMU6wpb4th5CH3JkgD9lvP1iE71t/snzDkysdDnKayve1wB",
+	"JWYpP5fzEWxO9CUzqhfKz0mOpjxL87Ggq4AsYwupYvOWLuh/bf+EmWPQOfdU38pSyp29Ye0sDOEBLelg",
+	"aOb5nKmsoobjGGVLS2YtX0+YcxwWJ2DerzlLmCmxRHImD9XihGiBn9TYfX1/dgWo0Dg7hfGqIzqNJwCY",
+	"ikIAydXJbMQmsSmMOYQjzEHwLMip9Y1cZbqmcXu6Rzjf1Td2PoOFPPE6eFcAccMZQYIwSVhE6pg3narg",
+	"VaNyVH9hLoMaJdjd/NK6YjvMmipzvjk1dSbOiZBIdeCAeFkmMxAAoSF1wYqOjtURAW6N5zK/v1jn2y3G",
+	"ZEowNdXc0gk4lgc7quoz68arNQZbyx8E7i2s/CiX8EBOTUCbQtVhJAvKujbatclGDIpiN6/rklu1DCcm",
+	"InKg9nL3KTVltL1sa8ERNFFCW9iTEFYDxAmfIpwkHfvZvNq9W3uyr35nYCiaC+MXmrx7kzddKL0uOQP3",
+	"TwYXefmZY64NhLnaAalsu7BnqN83pLraxe3ldt5xM5DXAc6uEi5t1U+tz2k17qJraTqlEMiRtTpa43ti",
+	"U3EO/PGa1jboGT5ULJxhHgJ9+Yv/8ezbH3zy629/+tFfffzrDy6/+Y82v0CzsU/7CY4G+4NhkeoRLPRx",
+	"BbFlrgJlnftWqbcS+sWLngHTB/WAaUvd1rXVZsDG8UTlhWjyGlkTwakune/4vLZbe9z/rqzomkFbKSyN",
+	"qSAxmqyUUjHHTB/ZRVaJP0qjGeAnZ5fWAd7Xj17kqcpeM/m2W+dE38LEBCA2daZzDxv5iw361hZwYdZW",
+	"zVwjQY2JbOgWGmbuFwdeyJ2N4qg22D+GO92St3jvvcfqP4O9w9Hjp4Pw1sHFv940oaXEwB4ciS5AIRtw",
+	"YrMPYz3Vd3b26LNjFwfQJlHUG/DBF7U2ejre2Jdizg/IGRVeb8aa4FZBQPsXxC/ztoNT6+BM3J5Nq4Il",
+	"FyUdIzDrBNwtP+fLsiVfP4eIiR2ESzgL18/9+JDo807JH3EFAVomwhKN77/58FHt2mlsShxKSEAxFgX8",
+	"dEXoEh84LQNk1kNsROkWbeiGGV73XqMpDX60sPpuefi/Q1Y61kyf17bQSH5tsMnRESVnfbtLzjbtrEHd",
+	"XZ9B2pKBWiRE5+DXubqc/7HEKZEcPjxuusLuycIPsoTkd8nrQKnDoLhDGQlI4l8/48H+4aE7aTAGavO2",
+	"poB1yuSvX791szVstmpHuDx60Pr2Aj9xwGXaw2vbspAp69ac29Be3ranPYgiLRXtPaXLAged8RHscy8v",
+	"LHEqe7LCfZxWgtkNDc2noQdxwlroO+SIuiFY5oq2ZdWegt6boM7/a2d+XuS6rw2sK7Li1UtwH+3n9RZ2",
+	"vWg++wotqN8xclsgpwWnri4R6JSQZaj90Nq7DIU2dZDPJkdEg7+p+ciovrD1obCLBncg+Fsdb7+BB0Fb",
+	"oZhdHAytdOlxULQzW5+Do7217Q6S1plvebB0aP8376BpY7kdHDytdOl3ELWzyedzMLVRyjmouplH7pHV",
+	"BTuzx6HWRqN1h1zfNCzKzkjqDYt8jZ+T1FYwULbPhKijIERYFKFb/oDIfyk3XCLy1uu3ppAp1w9n46ZG",
+	"UHFBVO5j2JxwuC2sTlUIVZjkgUmH6ePXcq9aW2AczYPu5aiXupyR0r2dqMBj3Lre6gSb42Q6Sui06a76",
+	"vo5pmOPkzNw/E6gEIzhaYLZCEMQIiAXd77RLmQeMo5hEGp+vl0XmT0h4cwoxE/ycIbzgbJbnOoljiNcr",
+	"kswQZcgJ26rSrpMHseF29bZECy4kkufcCYJhZIYlPSNa7QVSIDzDlIly/a52Tq6c7I2Wnf+6NEfO9GUv",
+	"ehg9z7Ppwe3GNd+PF43I24V5vAu72OOIX0Mntk30eH76xyYtoH8oeKf7PKef1lL/WKo+OwUIOsNolW7O",
+	"o9tdgTYnISgBYCIl1Zlrr0L952wJN69S5c7+ZApQkZRA6ntMEiIrsZNr8Acpo2Lec44dI3vf4ZOuQcCn",
+	"ZNmNZBFmaKJTQ48RbG57d0wlElkUERKL0BQ+IgxEfqpYRSd4gRHPdDycrRNWp/qGF8hN99GfzxWHjfVd",
+	"xxkmJAsePC4ysBUtdFVtnV+FVkR25JduAPFf5ZMCHH53qGAFmet3xdVLYhs6XVSBMRvTMFvOnmUESEPT",
+	"bjdCD7INUTkiSc+wxRYzCWNe19T9TBqVgOm8aR1ZDaxdYvjzOZZK9wHWNoDCdcbOZX5dssLN5hV411Vc",
+	"j4FNTMSixtToJHQdm7E0Sx/qrt7GZoObDA9HaOciMkR0CnXysMjPGfO4vcYpLigRpAnoemw+YlysWdTn",
+	"dY2mzumtb9KcDEAXfkqvfI6LNLxhswyObq4JhDKVvO688Y08ku3o5vBg//r1OjpS72y0MhfctJHvE9DR",
+	"6VTOtRzPTVEdNQvYreoRyRUX6PCW7olt/7JTb/7lJrE0CtFHc8K+2NzGLVMHd5ICWKNFM+yCXfPdLdr6",
+	"ZKN+aUNfz6srekApVqMplHEEfIFmNUULcZpW4/MFsja6m1QKQca3tGx4UbH5gqfdC77etQNyBu6rSVHY",
+	"ImsOzQQLadKfzEj13fopI+fHptR0EvNMogmZ2Wqo6nk8lVVTusl6mRsswbV2i3qoPKE1lsNbcw4KoFH+",
+	"Jis0rk533NV8aIYvNzPPPTe+ywf9RJ5dvYbAxpFkXulEuR1r8SUs8nVtFuvwqi5XDLtvSuXa3HQblqGU",
+	"G/0sHAdyTsWx1trPqbDgOOyKdiJRgd7J4llT2nqfLExbfr+bzlOf4+Ow7usqitND0ssCv2OStfKA/gkW",
+	"xRG170HLMWmNruZvDpsc3j2nrWfXVpmswpZl3b+E8W5C70sirFEIvjXH8t60t2N+56nkD4hGSUKCshk4",
+	"EVUXRkFqKSteZfHuaquevYU4KV/TDH0wgGs2vKmOknB+irDUYH5OcHhJ1jbnm26A7eebyaZYi+Vp3dOK",
+	"qyQMMyhnXOb58q3DYO/w8dNhODy4uHpysm8/3ri49tveywefn+xuyhddiWUz8QCF2bX7QrUKsE7d6Onu",
+	"2jWIgg6VHxABFuHTGlDxefeYQ6M7tj4MSmYth0596R2l1tyrJlQazemZetUs/wQLKoKjYEb4LMXLuanE",
+	"wpQ80oC3xpYChPACR/+zH/7l5Uc/vPwvv/vZd3718T/+CcjOPtUCRHB0MBxU9/6z73zz8sd/efnTP7j8",
+	"8Pc+/vCjjz/87rO/+0BpcUrbyxW0sh14XSP0m0fK3V8vdw++wsSgu00pScBI1MBlfKkm+W5hIgam9/yl",
+	"kc6PhBfQl9CJeeAk6IYlfDgZuBk7Yo7ZbI6pU98amtPZORadmZ6RfKmExJJGzkd1SMxUW5/93jc//eUH",
+	"l+//3uV3/0wvzLNf/fryu3+5fZGCgl98OYL2116OV8NxLQyvufdlePbC5ciuQt00oN/zasdbYA17FNKv",
+	"8HN9X5c/A7nLWHTUQttKcpe3QIepv1q8UOL7zjejJa7fvEi4F3DtLX0PbnrTYF5wZ0+Z9TmIo5PgjC5P",
+	"gv2epceJaAc7MzS6rx++cHfbGuAl954VcqgEuCo17pIaPdzVLrEQfl3W7uDa6SqFwzbqVFtm4LCcrNAc",
+	"s7ipNSsAfLwoOZKKw3WivG38N7DeuVaIzc2pOw8rKpyZOoIgp6azdoVEKp8ZPdOsXNnjKxt3nusjxjsW",
+	"0zMakwqZbfhV6WSNyaJ0zpqKZ5AVuxSraO782lz2rCLc+ql4GppTdEKqPa0k9tqYSbjazpY6D8Veds/o",
+	"FOoWkPSMQt02qzJEnEn9l65+8rhbFeFhJ0xtp/ZffVPR2CAvaN3wlCxliEQWAbwjRnoOV0S95kmbethW",
+	"T8ms0GYl+J/TAbk+YaC5avRw4OWd7U+cSpmPdm7YIl1x0wy3zU4b9yAoX52tF/PlDdsNNNp0/gpZEhYb",
+	"i8AbStL9jJXNtU5goxV7LL8/SJGkJB0BRbpAg+iCPc7Z8LjD1ETF2imqdpR17lHCVyByy5r3P//Zp7/8",
+	"k1z/tgM0dhRcTm11O1Zdhy3y5GoaXvPdw5oyAwaXFlBsHNXGHqegQkDVAY1Gp56G0LQJj1edvJdlm8yj",
+	"WLGiQX0jioVE+VuNmfVIaSXdM8KLGI46Md7hkxzqXUiaJLZ7ymbO4MwVLWx35miuLuw3A2hfRLtgP1a9",
+	"Dc3XS2apDZRVQzk3jbOFwVlpAiXsuAxukHGfLK0T5SglOFbbsgAWMhn3TixPJb6yzRt/RmycRtdADBvZ",
+	"2nwt1AF+1xtYWvaKrsEvyenbDJJWQR/30T89o2c8vQJBDAbpr4BuwgItoNZmpwiyDc5NuELuLonuQg8P",
+	"dB0Tj2WcUCHboZIN5V7TD4P+IKM5aYITIuDt9f7mL8fVsJ3XwrKbXoqx5LRZs/av5dOtM/Uykx4kU5IX",
+	"VMZIH+X2oKvvmjwnvQ5SD/32sroaCwlV5YlJCS+6WDd/PnsewSJGJ8K6esdWISO6qddh8ftNxd7fNkxp",
+	"K6dLZQZOWx2mIe6Ag2GDoKxycW0c64pOC37mtyWdDVRevFZBVbogsep5c5Llc7AHvKWaDlpfrG+mxugB",
+	"z5LFVVAo+HYEZkIrqBPWLuLItjR0Mrrefhz+v+y9fZMbx5kn+FUyMHfBJqcajW42KREdjluaomx69MIl",
+	"W6O4HXBRiaoEkOpCJlSZ1SBEMUKePc/aHnk8nt0d7449u+e92R1fzNiOvbVHWtk782FOTVF/3Ve4yOfJ",
+	"rBegCiig39hiRyjEBlAv+fK85/P8nkYi0p9a8wBJuTfV2L8gG25JGVxWRzbjVoc2WVfITCraMGd92pk/",
+	"TVswmlmRb6/M35UN2Msvw4I9e/uQxREdl1jOUVSuC2ymM1ZnzDYeqDZyqJgufB6UmGQJIDWeuJagtfN9",
+	"ICc1ZS2O3IP1WL6Ot9WB7eWxUglDcRrrOO5VdYc7SyYJL18+rwd4kjdbaTQaVbSFdbvqWntChg/U7Wzq",
+	"IdFSptCZ0LLB5RCY0ZRzUDUZzB1orNiffmW3X4poMSmLXLkUJmnXoujSdDwbEM5b8fB+z63+gr07P3Pm",
+	"JOwYZxJVwxuVlIckqiQic9t2AIMexLPtqmzdYA5zV8ZZNSGjwnjAso/Rbq6xkxUmhI0p9kQDAzik0705",
+	"Oxh6/ym9VwiTG0fIBej35n0kW/QBwhDcJUInmATujBmYjcWP7KKYh74mULBqzd3iIcBAigqzZ0VduWID",
+	"qpAFPFxQawRNzWKu0sYIeH1JOCHkYemhDROalVZOvA6Z6H0ZQ2YxF4Py0yMIznfLI3n7aUdwWw8VYr/q",
+	"LK6X6yDatGcrqx3TyQCyR1ZzfywhVaS3LfQM87emwsWtoWOgHJZWRh7FsS6UOqtjsS0+X788CVjX8l8z",
+	"nH9Csfb76amAk1xZ3jwGCNSYBXBo5iLRcEGWpWd+mBQ+h4ZDMAOHTUAZsi7wyYIDwvsxO+RsUh3Rqmsq",
+	"qNmQej2vuhRknJdGEL8+JXg2sIcFX1m8Em6AcGXt/Gg7/X141TKNXKicwnk+Wri1ZknrmbvFKd7loFp9",
+	"pG3fI5TomDHQu36O4P2SxqKPx7ZCYKX1v2tuUxXZ4efAlRkZpcde8zlgJYk0WkJTpWYduIHF+BN5wqhG",
+	"PpwZEB8MsZzHgvrW2gPzjjtwVl6y9pVqEXmgooQC8mLDdVIu7GNTxec8vPSZCyj+D10ofuaUOplWHgXY",
+	"pHwspVaaSBHU9W1XlUwsdzBSJz7nLp/NFK4jBMdMhN1aXd3KTybyksYuXzFhO/+G0h2RSRywO7ahXnna",
+	"z6xVPZGiTXwzPejDSwWRIuICLMSRR3yjqowV4udi3DEZ0fiAGZsff/SIr6ZKs5Gfegj4mch+R0xlEqss",
+	"rUIQGRnX9s6DNz3i6yGPw+6YxnrqO8IIqabmLTEby1gr7GCRGvmsZyHhXf6IkgHixuee1bC5H5g6Q8ND",
+	"Q5k2AHTIFdQEscdD3uM2A2g8lILlmhCyEYVcerMM8DCcqbkCZma4ZGSGtzBt5aGmA/amxLyxfJ4tumqN",
+	"RLG4HXEzRJ2rXGxd32/ttls32q2b/yK1PtsNOuauzV47tRIaWRyz8cUv/vHzz/7k6H/8+uiz/3r05989",
+	"+vOPof+euRVQshtPvfqQuCN56EAOcrgYc1NcKT+y3A+FnCkeDMmETtvEp2Pue8TvGXvZ/IHr7O8RPxkP",
+	"YhoyH9wXZdZWWWKCBocQVBlys4XlJYCuQWQptnjfVhPiETI8Pe9cRoyGOeMMnQHMKstsr0gqXUoIlScz",
+	"uD/19DVQ03wuhETyyXknsMylEsLR43mEQFJeOFYQJGs0PjOYcGEuSq18El6u6fbpYDZov1oq++7OrBXz",
+	"5b/+wRd//D+++O2vn33/bxquIWmtvg4MjwBqXdvPZ5QfAsybTWl5/uvfHP3yH4+fAB7IqEx+/F4cDwa9",
+	"3l6GjHRF2VQ7jGCcGLb2ainXAY3jKeF6L4smCaZIKMUVi7t1QunY2YbWiAatlildP4jywibu5i2dVVJv",
+	"9+ng60l0cOxTz3Giz+jUc8mh54meQM4Me8ECZnVJJ3UQufMCHEReiOPFfTpYrzuHE7S5Q7Df+6PW5i26",
+	"2b+9+fqjJzcrYGxXjcatJLlKizfeAIhFheiDU4I/eSTkA66VR7pw5rW5FCkvf9rX6YyfvPHU/P+tp91H",
+	"xY+bj66dXMpu9VlTxWam2Gx5TsK9avxeb/fG9datRr3SN/Y4iBIFNSaIILOKOWBVvI0gurzVtHuTVBb5",
+	"cPuUNf5JqfXcYsyfWqWeqFHnHCEUAO7Pni9yrYimg4oqm9PSttkil8mpF0gX4w7m1zg3+JUVMjDA8URa",
+	"Gu1r/N7N3Vd2X+0VC4briLkZelmWNH8OlQA56kjH15pDVlwas1xDOp1EH5dU0q2fle4esVZPojW1X4Es",
+	"5sngBPZy1f0rW5ZzcMaNS3scNxxGfYx9XIDQf+ZWTQVS9fEtifm9BnyEtWIJCKWQ4pRZDR+ykQRPZmDx",
+	"ht4yq8VHrPuBFAz6PnC69TCrJddcm7c2vvibz55//K+OvvP3Rz/89ASiAGuDiJaBJn09Dx5hu6CSEdMx",
+	"D7C3s8V52Lj38G2yu7P9ytWFuQXFh78j+PuJBYrU8oCJK4r4iFvhkyCivLytrlvhOYAnmQgdT3Es17dv",
+	"3tzcJjQaD+nmzlXooDg0NglimeDgaRjGTCnm0iTpiEEmR+lrc1s5l2h5+63b5AOoKBE2fBrSqfJIrlP5",
+	"ECLvNGbENjSveImOSl7wuozJmMlxxF6EqmBru+BYc9STX6N0m/Kmz0rmDNDBesZMjpzzZsXtzX/x6Mn1",
+	"xaZECWT9ZmCYIEJPKvOdNmFbuyU47q3NW6n5srnIfslTsjO7QGzMjbriAQWaXFFzpqR2nHBHmvpXQgLV",
+	"u3oeShbF/bH0rB37Gqp2DYLMaOOFJob5HeaYqXDq3QDO2m9Y0eBPcwqOndGzovdbL0W3asyvcVXoWV9a",
+	"ops/TjHrhhGPIR8Mc6hDf/fvbczDsG7ujlezO/KNxu1tz/7nT4++/5MF9zj00twt/+GXX36EsEYuJyON",
+	"vtgUgB2wRLO0jPk46Gz9a01k8tVk0KI8kwXpJGkew0zwJYryiTfGgqFrgbKfSLoKDjL3MG+R/8lZfN9c",
+	"VoJ7tZiYvAY+vls4pN/e3W/tZObxDBk8rWjIMJ9JqzmLryhyUAFbWx1vysY0+9iH0A5kvtSUq7T2wLy1",
+	"fol0Rigl1a3wW+UMqvauICOyuSzduROJZhRI4RghDc7ih+nSrOjTlYZsEV4gpTubDflHM/rKYZOhI9QM",
+	"osOmBbidgym78bSWqFzh6QNIvrGPv/60nlytIUfPwQetAUCgHUJrVp9p/Dqo8jLOFxPhjMxb+MbVsTTK",
+	"82FTAMShzT7UEocqJ2zFLMTSA7HzbZKfOntrHBGnLLmWG3cCBt5svCHFm2yTPHen+UaIEeMRFlnsWytH",
+	"14aacafc1QBRFS3D9h2GpsV6SIE18dmuxCeIDmf7fq2zXmtR9h5h3MGtKSiMpHZ0K9P8DIDrSqWBS0jv",
+	"pHSU1S0noaDWcSHXDI+nG3t621Ey0RGLuGB3hZ7vC5GC1rq/Gts7t5q3WvOB1acziZjb1/e3b+bCsC61",
+	"Nk0TrXVGe8ue0SJSKhR2NhDXttirwjWeaZhlAmPaAtibVVgldRNwe6gmIQ+hLKsAcibkRJRncqbrVCN3",
+	"2SV+lqhMwLUcj5lg4R5IOV8KHys2NI112tzKtnCpGS7OEjTmhRZYLM4dsdiLRMskGLJiVcjSTJAgS54u",
+	"sRZKm17tT8dpVStWxSHWDowiK4nz0yxaq8H8FVJU93HxBiDxkEws6lGzOqFsDqs8LSv2SMx0EguPjOnU",
+	"2MAAQg0P13Sw52aDtjpsIQWHYa84T/wBJ1oLu6bUB7ID03QAjULsJ85iUokGVg/43skEh31f2a8w9/p0",
+	"lhRXhGtFzLuadZGpCwhajvOkiKYpXHWeB5dCZMF2VQILpTXi1BKF21gzFbu1tTZmQXpy1g1rjtUt5haO",
+	"QmkqQkUE1uGUPKYKy8mVC5Wxdaw0ud5qGRqLaZBmFcHelJ9lyHrMA80p7EYDrcFGV7jgVgSvYdciDCSs",
+	"eaW9miPSnPGWagkggLTDF24vWFywu9CxWWPhAoVyZ00H1nROk9FKbUD34vOIixeU9bHC41md8bGUfo8q",
+	"1l3tlnlboMTpn4sSFQrFlxoOr66Q622NDLNaXQRhNcZZFj9dcXZUs4E0plTj6C/+8ujf/Wzr2cd//Pyj",
+	"/w5V9IJhh2ebZfbZj45+8GP8Ga8l2y1y9PF3Gl7j/YQKzfUUrDh1kJgXvP365msP7t3f3G5Z66Y7jnlQ",
+	"2LTGzd3mrRslA3v6aKY0vMpSSy+at7Is53RHTA+lWdkJC4ZUd8eAEaCghiottik1yawsaxz94Meff/b3",
+	"n3/60+ef/Orosx/njLXSaMYcMSwCVl/VFsMA+vLOLbezK+fpvta7FplIx8ngr4+dEPFDhlb+ogG/5q4z",
+	"9zhg4rqTZI+NP0ujbkVZSd3M/hw3VpYnAI8aTRpDy4p5kIfmYpifuVYc1OLPGasDO0ZDffDX4I76fnIm",
+	"W40nVmYtr4XSUGDNxQCkfKatyAezsEpVZtMsjy9TalOE6YKLnzotu7xqNCUXNeTjsU1Dr3eDFTMLDa6a",
+	"u5O1Ia02slIT5kXLTJ2B4cBlybU0zZNYkXZSh7UoxlYMF2bL+PU1IiQr2j3Zy2xwcq5gZGG9SP2wz8ys",
+	"3k50IEesqmhuqRgbx7IXsdFSPrKX1SZiGNyJdNG176uzGFVNedbey8ISPz2JTVuv4+7pmwwYRCzaACsG",
+	"Bx2/L3vpXauA74UMLcgzsBTuiXGiT8JcKO00AAoeoLBYIAVUHhKuSMz6icIw1Up5MN76BGvkSzrXPJhP",
+	"63RU/Gmr62No35JIAQIXYPt9Fhj/O4SKUahLnz34WEz9M1lULk0v/bNZWbx0EkbAipyZmggzKe1rprVn",
+	"Q8tgZnLxjVk5mAtMzNid8zh3K/orqStbYhetzOno/ZYeWm0XoRsH/JCJctO9PBJ5W9nDNhkmAcLhBTSK",
+	"WJhlcgAyB8B2xFxrVh7Htw8olUW3C65F+q4hdhIn6iCpFS/M/PqKToD2wVcU9MIs2uyVjR4hQFBhvGZB",
+	"gtWBVWDP0lPldOzeoi5+peLyVBVynk5nK97GVA/Tk4RCQGZvbrmr5FMdlbIyO5RT8n5hSJDifrxxFUn6",
+	"GOT5rnGHXbmgHsaMAbbiiEYE24o284Vxbzqhh4Uh8yRcV1TO0fgasvk4HJAuyBJSP49gcC6Ee0Kh4LWQ",
+	"Fo9jPddbrjk7+lFl7VG2ObUt7aVVTHlruN6AnV28wnDzAqTeS+yS1nl4RcTrdhSBYlR7xDwCcWoJG431",
+	"FANhCPQAGm4EBRQHjI1R4eG2rxsTqzKiK2Zy3kZ1Xa4umNePapBW3gA/8V0/lils/upmp5uzR5hTl5ag",
+	"E+V6Nu4RwVhoe5NTEsg4ZohkW9RbN2oBhtayxZcucH3bvOJRdW31hxWnva5ftG0/STl0T+6ajfcIbD8L",
+	"gbXSc5I8dtaYiRDRMcydkLgNtzYs6SDGbu6EJaAiYMb0RRy3RIQFEMJSZwGHnvXFKIFbC9lIbgJKdDwL",
+	"uTZzNONA1tKBA4oajH51DDXjPSYCDv1tTy2qjYhCYDPSiwH27tjoai51ZGU2ORY4WckTKwDKHtUhvRNJ",
+	"nasgivVjc+8I7BgUvivjsBRIXcYhkX3iv++n/cK0JL2Ipgk0oIpcO61CK9CyBpwr12NWCTlfSN3ty0SE",
+	"fnu2KQfhukngAi0H0MbWb+fKO6BlF9ce6SUa0cbNPTSKYLqqSfyI9XVXJnr+NhpFHQGX4e0p5n++rS80",
+	"X0K1LBMzFC2NYJCxeSC04BzbhDFqa2gJ1y7TBPJnpYQztCJEZDpjzI5IJwftnnDAwNH2XaWCBWqDawDH",
+	"wWXp6ntu98qI6A9pxEPIIL8bx7IMYZYGOqFRd8RoyUbeN2uXQ2Ks4VCj6q/PONkIs+DaQo7JDzh73eLJ",
+	"v5naI8XJj+hMk68l01p+GsFCHhQnM8bvWJiucY3XxSNVb2Qzi2OHOfdWD6Zqn7t4rR4kUYkuy2EE0fE4",
+	"4kx1QT1B1wBoylKn/sSVeXARJkpDUUaNRBNKW4Vs1nTCZlvSxhQfDBvtxvNffXL0s787+pP/8PxnH3/+",
+	"6V9l4YLG57/79uef/tWXP/vt0c/+zv44A1Kk2CGLwYNvTCgkPB23U32gK2FA8ou4mKbMfjgEyqfemkWk",
+	"6yRJ2M0qSV50GwDWlw04kziJmGoeB2uwRn6lWQyXW5nb+2W3vMnSlm7VtW0ucD6vaWM2SCIaE/Z4HDNl",
+	"tptsPLi7czWtp5gMZcSIZo/LLaoiEE/h2SMpBvAIWD6PUBWg/Vcexc1otAbRuGvP/cA9R+xpSNTmKaYT",
+	"yvYzh3K7JkRUUZitd7IZ6Flkp4Jzc36snLLlivG8s2WvVSuJMuZb0d09EZCrdRlr1jSpQefL6fUk3JEZ",
+	"db6+F1J80FpRzlPXgjX7amZMVCcEVJPNloZRvhpst3Saa+OTHYP1lhDrfswRTiBfJD2D6IDtP5ThgRqJ",
+	"0TuGRQ65jKAXN1Yi125IvS+NmTBKlT2xxF+3MbUb6VzhvRzZWiCp2PFaXuamVtpDI2b0wHjDtuBiVaug",
+	"0P46fVU2tQr5k7DXeRm8iBSH0JOtXLQs2IkHbMxoLh6CCatUEHrIYjpgJMYLoJiV0J48ZKRVc5v6dMSj",
+	"8nP/NA5QY0BmL90w0nYcZMJiRvoxq9u5JJKDbsQPWMSHUoY1Xc8xjemIabty5YK+1oOKcxx75H2PHJKN",
+	"Q8IFGdH3ZAzn9CqPpOb2fYZw7KIWxjY3uyLEdy7okhFKKYEhIUpRB8Wmmidq7khsnev5UFoSsbpHzSdi",
+	"q7gX2jEVLPFF8Dnw/iAxV2KVL7beYTRm8e1ED7NPr7t5fOvd/YY351RBGIuMY7M6IelNiT+iB0Y0Ch/a",
+	"Tx2wDzhe5EM/Kgu0O5VJTLjN0CPjWB7ykMVXQIymeCg4gGzthlqPG0/N2Lnol5RruW4XhCrFNBlRQQcA",
+	"1NE2rAgnMhDmuKJyTEpj5mFcXQ/ZlIQ8zH+kMSMTGYNgCXPfT3gUkVA2O6Ijrl17yAfQ1JKL5rVr5C72",
+	"8R2zGEEfeiySE+JvHW77cECkiG+WWMb8A7igTb4OEyWdpNW6HsBiwZ/Mb+aXExZZQS39FJdU7XUE+LLk",
+	"mnsiu+aRMVWamZX2YNTYV/jaPvQvIDLR18yUDhSBMK4Litr+8yEbSZs23yR3aTDMTcSYJ3D42RHYQc0o",
+	"EZgQVcR/vOkIcxN+Vb5dHWMJq2vXCBVqwmLiP+mgcus02uSPms3mI490GoI91t0giZWMzfedRrPZ7DTM",
+	"L0OquiMZM/O1MVue+k1ynypF/Nw9PunR4MBWy8IXHuiDjoBjOoilQ48xhIGUsfZIIjSPiO+eD12MwPZt",
+	"kjvwDEVCCQBF7PGYx9hxF0LUQpKQjfWQRHzEtZ3muzE3mtBQwP3b+3e+CU2RyLcevv0Wdh0lY2N2k40H",
+	"r98hr1y/dfNqG5QVplWNoNG3PV7mWqHW8ohvTDafBBGjMQbdgbo6QnExiIxywYzEDNCaKB1LMSD+3X06",
+	"8PeIYiI0G2WW5l5/803ojUO0dMXOWOthCHsqE5yeYkyQjd3tHYy7T7hiVw3zdoR9yFtSsNyTBkyT661d",
+	"MhnyCBCdhoYZbN11k/iHaNCxrnnX18we+pYYFL55IpMotKXfeBaIB6odYR/WJLcF8e+FbARgMcF08w/Y",
+	"1CeGN8yUY6bjKVG0jycmr+wgfmU735UnCQLDKFwROFrFqFfMxhGdstDSSvYGvfnA/oRE52gZ4++GmGNG",
+	"zE7e2r3xCrFZ7qqN5bS9iBE/kCGDVnw+BvZ9l+MXUTFIoKa0T/zbQcDGevMN+51PNhiU4H4wvOohp/nQ",
+	"qlHpLg995GefwSD+6JE9MBpLLqAnGjPsOoHdh5SkJvGN5PSBSiLIY5BwMjJgeCd7PI4oF5jQYAZsZwln",
+	"7NeuIQW7LCfUXGhlGQp1GKop4GqTXLu2z0csvzzXr1+/ZSb+zv6dPULFFEkDLTVXqAPoAh1hhHNilMhs",
+	"7Y7mI4YFPOQdexb6fmJEWmZHwLq4g9KeDKeWofDQ2SZK42t3Wy0884l4wATG521w+faYBkO2udOE+sI4",
+	"sipHtbe2JpNJk8LPTRkPtuy9auuNe3fuvvXwLtyTARM2QOshZsvz3/wfn3/2t1/88mdf/Pmf5APNje1m",
+	"C2+SYybomDfajevNVvM6gqIMQSFvDRmN9PAD8/eAldicty0bUUUis++QjcmVoUggd8Vis++WhlSTvAXy",
+	"WkhUIE2AZrLy/V7YaJu3fBPeia3LxlLYPnY7rZa117UFMwDPJ4Bbt95Tc3W0aQGkPEiBwOgyY8e+G5T8",
+	"bK4OP2TNguWCDUNUMhpRqDe9l6bBwtxphOFHTQfgGpq14AFrPDLP2AI1Wr2wd4YsOFC29F7THlXMA7If",
+	"8QEul0o7sB+wqYWQQK0MRGfMsD63VFdr3R8wGnLBlDr20gcweJiUHTtug2c74+Pf2UyyTTrZPTMzmjbN",
+	"k260rp/AFBIRGxlH0VWpnIsVBIUJwa3h9CRm9ZZEQKPpHvFxmD5RdGp1GTckAi1dFhPrHSoK1BpKIC9j",
+	"mVXS7OH2FmrGTcW02nqSdYzp8vDpVhoyKKXo/RyenyVXKCSBVBKP9JLogGg6GED/9TiPWmY1uWfMex42",
+	"ydvC4XjkDtRpFFkIjtE8dUdcaUyleMj0PdsjNO+iVkT9sku23jCmFuSMLrkQbTcID67BRfWIozAXTGYt",
+	"kVioaWU/B6MYKmCHXRxL2SvSMW/dN1fBxdu1Lt7Gi6/Xuvg6Xrxb6+LdHAsvudhcBWSfEvobkL0ylKMM",
+	"YMd4ZxZkJ0frQFLgrD7etBbVJvIvhPZ2W7vw04yXkd0JrZwbj57OUdasykTivWJ8hZSBfEzftvKnbhcr",
+	"DjERqnPwiAWebOS9dYy5ZgS2JEIAucnA8ja9zaiGzQnjg6FezOV4DQsdupHs2/Qf0FiGHsEP5kwBSyME",
+	"vJ9/DfhCziCrYOfc5e/aQZ0mx82/Dk5YSvguWwKYek/qISDxvFCsty43GZVq0wDTjElbbUaGVOXY6f2E",
+	"RvaoqpRp0L52TLOA1raemNV7iuiGCxjrXQh32puK7DRmMSY5lTCMPVqr5pM6DU7x3MXI/HFFaBZqNPCY",
+	"v5I9EEUq5Y4myTpGXVEkvzaQpTdkRA2NrWehpxzRYdwXn94RmNTmHPpYQkoqCeVEWGceSrIY6cdyRISc",
+	"EKNxZSK0MsxpnivYxD17j1Dynux5EItJXSV0pj0yYlQlMVMY8jF+UEfQAeWiSfZdGMQNkjocMIutBnAR",
+	"4BgVeX2cVLD6aur7Xv9NWwK89FJ7/sPeFtHUqnHwXr4uw+lqRiRuAQzP5SyZm2mgu+A0q6Zr3oyr0mhf",
+	"b5kBphdjINX9uF34EWm62eOxHoZ05rpHte3MksW9n1i5VuSJp2crXpeJViz8m1oUbzhKGjIa2hj7Xdv6",
+	"tuyl9rItuAbe8sLYQ6/WuvhVvPhWrYtvwcXbO3Uu3t7Bi2uNeRvHvH2j1sU34OKdWsPY2TmOinpIp2to",
+	"KKYNwaDsr7D/bnm72zve7s7OEpUG8jSv04DlN5HltyIpD7Dx4liqBSEVPe8vgShnj2mgAZWPp2FaaKRD",
+	"tRG7RI1ZFHExwEMHjqW4XAw8+DyJpWZNck9jcO3+2w/3vY5QMoPMxfNK61lxKLZ958EbYLoJSSI5MGop",
+	"3x2I9DlcqhVhjzWDgmlFtJRN8q5NGveNkvVzj+eqI3TMWWjY2PjUEPnDIIU/5hzMAp/0mOIhyxAo0cb2",
+	"24SSKVNGX0JEgwwSbEyEgVzNoohQMqLqgIX2hROuh1yQ7ZbXarWIebUq0za4OXdwx+6bDWscQ/5bqPHG",
+	"9vVXScu8FzJQVxDN2TDeQKo5c7GcjQD0Z31f056HAyPaEgSw9nO+6Ivliq4iei+2gHydw1mixKII5GWP",
+	"sBHlWIIYBBaPyAlKK8Ew0r/AQ04lIw03pbGeUnlaIiyLPG0MOsv2OcmZPzUvjz+ndFciLmf6e3jGkGVK",
+	"2xMZW9ftKxlrG0BLj5tAGvl4YucTbY950nQxIg8RyLuA3+t/4+4+McPG+zbxNx/KZ5QHQSorGzrCV2Mm",
+	"wi60AcFzV/Y1sm1ExO23XoMWsO1O45CPOw34YsNYguRrpNP4/NPvP/vNJ50GefsBSb989te/OPrkP3Ya",
+	"V/09MqYxE4AxjnFgWxKIcK7mWUaQv/2gI0b8cdPNHmdoRDoM2iP+pu/Mc45wuWbdMae4Tfwsjdb3iJ/l",
+	"0ZpPxjMw/wKsp/nDDNP8KyeCxb7XEXhw6gzXrhTmVzYaR3LKmDIfqBAJjboxO2QigYfEbMCVZlhFCuda",
+	"2FcvQynOrSge9VMLCW+vMIue9oVwR1kgobtUd2OuDnzPxiK4eRxeW7ygSe4UxJvRbda1MraGa7iAQO8T",
+	"OkU6QhA7n9DQaDfbDxCWCN5h/gLkcfiDDvAnNhgZToYFLPgMPo487cYHR6Bw9JaJVnTLjL/VEUb9N4mf",
+	"UiOjh4Y0JtZK6oipTEgoxRU8TN8jPPSIPSbyIHCBut84b4agaDShU4v6h/N737cmQMZ/PWuCWcc2ZvaA",
+	"2UVoyT4660M5glN8ONkHaQRJ8KApzJeeszFkDOOCRQb+9eBoXWTlWcrDVShAmci+JfEmSZtiIPuD3OAK",
+	"q60NEbtCuTSYbigB6sAIlGQRIY1H2+wIZ9Ug0rQcs5zJ4hnrg800T4yZfURvmjPfGI+RXvoyiW2jPDgO",
+	"R9pMa87M3ncEEJkCeWZEWxTB2u+nxWm5w8iNed7TdAAfLd8aX98nzWbzKhE0juXEYrQoTRyeitnuTOBx",
+	"QVJxCEbWXkfkIu5omWpJhjIKDbHRgBlKtXGEomy2fTHNBgChIGU2ydt9MpKAzEyNoYaWWi5RhmCGH4YG",
+	"oSmk1xHAC/i6Lo1ZlynNR1QzDCEa9QPr9C6CItFgyIxRq6VtxekBhrL5hw7AnnR8BxToONezROSli+Cl",
+	"c8wW1zwJk47sQ3wP01NSyeNIBNk9+2TEPRq8ubvVYhu41HrlSt/Jpa+tFiJxd/7zOkGSlY9DvNrvfx2W",
+	"eJU7HspYr/YGiMuscAcgQYV17tiHzl6rDAboqM4d94RN765x5UPtIE6WX4qYYrWufdvo8HqXvsbGNNa2",
+	"T1WN6+/H8pCLugO5gyVJNa6856oEa12N7aXrXMhr0iiK3NdjOVrh8n1Z5+J30PCq+2x7eb1nv0GVdtgJ",
+	"dV+Qv8e+ZabqT0TToiYAXYMCDz/yFM0eYvWQaZMF6+2ljbwLnas5uHl9aVvKuaa1XGmbeQheQm54XCjN",
+	"aFg1FntDYSzLGvif7qmwHfkKTvoL5YKfhe8L251P8U593Hy28hL3dpkv+whLWcrSeoC90dXCAL5R+TYv",
+	"GLts2/AfpkxirqA1XiFpWU6EQ3oE910QHroK0pGXpltydDxScE+FPlGiGPHvv4N+ajrqrd500127ycOt",
+	"J5jU+XTrSe4JT1P3SECc0SU/ZqCg6A0s81bAhwjD7PQITU0aRR4mccQuhbNNmJDJYAgOjoDkWdJLFOQo",
+	"kYDGIYEcksC8eN8dBRSOpIiW0nOBwMkCsx1imjE3ROL6nAMMopppQ6mVTW0ssb7QuHZMuPoJVZZd+gds",
+	"erYHVQEWrGNwAYsdcnsIo7dV8+7AKh/a3N65vktardYONkzECyGclLvwgyEVg+Z7nIpBIv+ZfXczMIrl",
+	"UVqTn57TuqaSv/s/j3772dFP/mcjD30638DCIY/MNTZ46tqLtBvjWKqxQ2ZaSZ46yOs6sdftE5fmZZLc",
+	"Wglrn3l5jTckDmrZ9el1L8s52YWO7CJdEJpKrGoFV++8q47Kmz3uyrSKq/NdogtjLFBQNn5jVFtvCrLW",
+	"R6a3SiSnjHzPBSqMMoOwCv5mtGEoAQMhp0yp6AiJOOdG7eI78uoHokVNAqmBVo2EbMxECNU7lPRoDvZ6",
+	"LGNtE/iz6BOW6lhwW3K7I6xehFfJ3KsO2DSPnl2iSGDd1vfjz1ORzHc9z6kXDFM3KqX9s7/+s6Of/3QO",
+	"lbxxe3Mb093SFjdqKMeFrufQARWfmmHJpI81r33+X/7p2f/4y+cf/8PRD//h2U+/9+V/+POj7/z90Q8/",
+	"rXjdzvzrHq2sOLAxw1mf2eVfblsGlDkDgsxyxMU9j3uJRPy7kKyVjI1RvF2IkFbL+p4Mp5tQK9Zov3r9",
+	"1Vdvtl49plTftKdxq6QwQAjcK8bn0TLvy9hLxSl352kzkG/Ncjn5DVYIea4vucK69fvbjTUlwTeYPldh",
+	"8A2mq+XB/vxeXZ7Pz7H4sdJmy5gWaxqqWXets/Qyrq3j4deq3cgyhWwYIjXSDoScYC1u3lIrrTVK6XKa",
+	"tUtZ+8DiNMP59/pvScHeTHGkT51Tl/HmsfIcr9cpuHhL6jdlCMVjL1utCLBp5j0Z5qQCz1eR2K+ohdxa",
+	"w6naXSWGuBI71D/HyfFcZcq6884K8S/XfaMAxQox+7z/tbHT2r7qERYp5jw78xSoi4WzV2jE/JgrDbVe",
+	"gkF2BhatG9/NPKB11SNpVuJEEpQxysYeJ3zM0FuEzbmi0kPk22Kapgz0sQtJrMiITkkocaQ2ZrgH+QPG",
+	"Z+NRRHqAV5AxGbk9dx5gnLbd1q00bygReAUWlDez6vY2uea7CnIsb6cinW5HuOe1ye72TtogJQbfclES",
+	"/ElIzHwWfHG7vw7F1XR+1oBrYE9CzJKC32qRBctORdyyrHYscg7BzqOPf/z5Z39f7Y1+8Wd/+vz7/331",
+	"aOH983T6yrTHXUN6LNwrsjKCb3B17Nz5y5jnZW3ARQuQupDjKev6pQUDNdxtxWi8KIqaFlbZeGjElfZs",
+	"89xDFlvECy4IBQXchrPCHJI5ZsqSREHeoGZxnwaM9BIehTYjDyBkdMwYYrCkqbVaSgR9QJT4dx680STf",
+	"4IcsyxTboHDfVUhrwi+7mj2GxCipoTKyTNvhlE/Eq8cELotpHfMA9g4zt2zzTYCKDWwZCI4Rngt3ZdVW",
+	"uexSGK9xY3ThIKwFEmCueAsu5cJdCa9Nz9lsRPQRxBZtgGan5TXex7MviEHGutFubObfv7JKeog0dE46",
+	"6aKmI7xEFQFIIMfOiziZUMWTXLfUpyjwwKCcF32QgVCwamQCaUQ25d6mnyLSEjXuwVsWHIorEkml9zIz",
+	"3ic9YwKDVWRs3vmwBV63/vn+sSpQCzy6O78WrzHbu+aCeuwrGSHrkjkuUq3j0XLf3ejz+rrcKw+mvT3j",
+	"aIIlEuYrvXl2cpnCXakkPuSHMm6S1+YS1Yw23m3tLoy0XUbXLqNrL1Z07QUNozlSccExl8RQJJo3q+Ja",
+	"WXjHQcBFrK+x3uaAsbEt/LCFu9D2D9EVIQUNIBrBwnYBJJsL1xFZ6z9bnIOQoEbWALAXgMqUBo/y6QSn",
+	"qbbOLPEAJOYmzOv3qwM8z//0h5hu4DLALIb8xY/o7J9KIOdCmg2XUZGTiIogLNZJiWbvZCIfBT9gK80g",
+	"rnVIeUWR9AYP8w2iMK39zYAJynKBidIxYxo7s4JtZROIIQkN/86qy0qLsG6ngz11mLnyGgsuzMCpSmsq",
+	"9HTMqkL25souhOTrSsbbMaP75obTLWiwy7g8gJDu9cuKbsfiQiyTqzWq98/QpiqNZLoCMA8L2w23hVzp",
+	"mAcYb7S4yT1XOwsQJTQOCfRCtDXEGxhSO/r0j0mPBdJ8hd9c3SP+gB8y4cOhJeI+mz8wZbMjcBHB9gp5",
+	"v8+MRQYiRSZCx1OHuJXCAkNJuhS+OxAERCy8BSuMXR2BGweibWKNgRSusXxH+PZLW3iMR2RpOlTujivK",
+	"DcZDyPqKxcIXFqzRK4oA4Ne7NncjO4a0nTER1T3LS3VgxbeqKx0sd16o/NRM1LUbWiYxV9qFf53BePTp",
+	"HzegHTgsZqPdOPrbH5lfPv6s4TUi2oPCgy9//POjz36MvcU0jbqBDM0jd7ZvtFo3oHEiRwbNmhlhcWO7",
+	"8ey//afnf/rDL376bbBMjaYxr/7bPz763g+e/+zH5FVy9MNP6tuodhPOp0TBUUCZbA7Dl/ms7gUxYS+0",
+	"VXo7DKFDQSpmFim0+nbpadikW0/sn8tC1g9sQ38LqjKQMrRCmWsysD2FMz2uNJ3aUgYhLdDDrFpxCgKQ",
+	"7F15WkXwem2RfRm7flFi13UZ4pQD2HYQexibzhwmwB+vU29p7CQj7F0R+ChNBR8BNJ09ipeClYa116fk",
+	"M4o4L9CNZup2/S7jzacebz5JDXImDtJyGWtpa3GE+na+s48CVTLTz6dJ3qQHkPaXrpHTJqhzRsZoHcy6",
+	"IV5FZXRH1PFOKiPUZ6CbXpQAdd4LiQHeR2gOiSXOvzj65T+s7AOcS5i6npi7DFJfBqlPKkh98h7BCUeq",
+	"i3i/leHq+0MpmLK4m5ikYpE31SyepfnRs2l2trzVM9cY28u+Te3ViXJ3RC7MbRHlcgHuDf/3X725ff3V",
+	"a9euXdveub7re8T/4Nq1a3m4Bv9qeRy8Co4shyB7btHwFFiIi0o0H9dhe2VcXAv9X/5maKebvt+Rqexn",
+	"G1k1HgfBwYujWtq044zQgGsk9RV48uUMzA/lpBiWtxiE4QUMzz/UMrZWn8XwFhDGFoYiI3Tc5gGMEGHV",
+	"z4LvXDlEQ+4OLnghEm+j70zoaNrsCBSTLqZ9t7l9czeVU60W/K/l72GJjQUfd+DlPTbkRlTtscf6a/7V",
+	"vRxkqwvqBzJkWRsBFLsdMRfjb5I3qAjxQFAwFtoTCGPHwSP2yG6rBbN/tdUq4H4CXo7ac2cU9hcHWnvr",
+	"xo1XX4WeWx1hl9ONzBYOhfkOgk1yF5WFSyQhEdNmB6+QgCrmEHvND/8svRfkTJzzx23H0OygwmoSgHpd",
+	"fFhBys4q9giFFiH5y3WamgnxqHRlzW84yuwsgtQ9ithLowLpHSM6RexRrhFx/rat+XKzLWg8czU2O6FR",
+	"lCJyNMkfWmxVqC2j4zGjgKGLbZ08gv0uiYxJJAdqAfRTETb+AsE/GSlmrmwMYioQ024G7yl1TBA0Iw8A",
+	"dSsFgFoT2/6c8JXyu3V5gnF5gnFKJxhr4uufy4HGTKuSJwUcuLXONt5yxxYo+Vc/sjieUL08t3hxcu7z",
+	"RH6+hxcVHLl3JicXxyTos0qYX6IdMTMmt3OXJxlnkDm/AgtdoOOMPK0d/0zjNjgj1u/EkLPOumFDd39b",
+	"Fgbts3joOecmA6O1bWLpVHVE2hQmcz9ci60UwNrcZLuAFNP2PeMeI6jFrKjQLgNNDSE16w9sp42OGEdU",
+	"wyVmfu30rVZK5WVMkQMrc//PSIW+MPn/Je6M81+efe9Pn/30s/X8lPOpA1hVEF+etVyetZxcQcAJa5zT",
+	"PHBZXBlgOxFpSTSNDoiW3lyMC/sKkaytEBymNBeda1z0PvJWuNQN5r+kYXxabMOc7vwMN5xT8B5fXiuG",
+	"fzsMFVFyxKBmMeMFQvOTbGNZYzLFvltY46hU4dgKuYcqxZWmQpvrBgmNQ04FXmfbE7sAfvk5J8an86Jk",
+	"7ugToUCpy2e3F1OVtUXj0Awpbe8FxtgwGVGBLU6zJ0npuSdRXSig83G08Khc020MSGsykkpb3Ea702io",
+	"QRcHK0DsL+3awXCSi4UvCylfqGhyyAKuuBTdWEbYJ8V+HtEDKC0Ls85A7caX//pfP//1L778Vz9vGIdd",
+	"hCxutBt9NqIRy/UB+NHPn/27H+bz6lHNxGxE4wNj1v3qh0c/+vnnn37v80+/f/SD7x797qPPf/dXhkO5",
+	"hjHgW5599NsvfvKjlY2/c41PX0JhXQanTzE4HaQCplyZnWcYOheAXhJ6xiCjKqgIF4O2YFh6OKdqMiSr",
+	"7DdbKLU4GH0Zh774cegVzbeTQ36xNIhEadSTRzKFCOaR+UC4IE5xqkVx5Bc+hLwkaHEZNz6zuPGxhPxZ",
+	"+i+1Q8brYrRY0kvTWdqQw+j6YHNN+rEcFVRGGq1NE+QnkNrnsFhirsyrpFwWhX0ZArAFA//zf/zJ0Wf/",
+	"9st/84+ff/qLo3/6V3NG+dH3fvXso98+/7++vXpQ9hzjsctCsZdB2Msg7AkHYU/ARj/hwGuuo4Ra0FKi",
+	"Er+xpIeEQExZFttuEpg3nQ/VLO4tUQRpPAZU+hp2+DfgyP8lMzH26QFz2beuAQCd0Omq0IqrGNeneRh9",
+	"sl0UXjd2hJCTtANcacuUJUROHrAxo9Asgc8BwzUXNQs4Rfq/RDo7a526gppcl5kBvpvm647yfH18VLAT",
+	"0zxDzmIaB8PpYjQw11cZU7m0HGNdaw4YvcciOSFceyRihywivan9w1zXm8J5QTvXmBJRhqA35ZjGTODx",
+	"g/mgh35HRIyGKvMetISWTzo/FpcBkgNyhZ84w8MRQCaCKgkzMj1kI4hRAYqkTHST3M4dSHRE7uaYYS7J",
+	"HvF1nIiAahbaRH3XsylmWO9VcegwYPqb6cqeIstnL6ng+UEsk3HzpXTXtZu+g+Z3lGMIQgyMk5ljxJhF",
+	"sAHnc/b4DTPOwsnjEr51KPxVXHsHzgU9opIRckNoqFdCXUYUkXESB0MKmH4U6w7TtgdUabNSI64NS+mY",
+	"CkUD89SFqMhv2vGcIq27V1RQul2Rl5PWJ0M6c7qe2ziAcMSmeSdvTJ5EpdwSWhdSL0CrvM+FYCGBi+Yy",
+	"TwSbMKWbxD/gIvSJoHEMdqKEQ2MZgwCHgi1Vnp7yFrx7bnYlFao4ADySVrlnssfjCEDNLIJZrZpZ2/53",
+	"MUOYsWHRrNcY0cf38J7tVlrMSuOYTms1hXqhkmnMvJZn0sB6X6bR4Drk+Bo/v7DVr38A6NvjiHJBNHus",
+	"Ce3ZStI0aWYyV884oUKrfD0r2fDVmAWcRl0baPWvehkW5YiGDM4tjUOYg2ikkWH7DV/JKDHjSW8a0vGY",
+	"CajcH3KlZTz1c8edIZ2CMymDIIljFnZzd47o1NXUutrMQKZyhGz441iaocIApfEErMEMXf02/AETLKaR",
+	"fxXrIWiihzJOMTLlARNXFFFJ7z0W6KqUmo6AnBrkCHgMrCxXqbHrUmWgEpP0WXm/dEyVMex3ofJkenBH",
+	"48uPvv3813979L0fPP/VJ0ff+e7RD3/0xX/6xef/9LP/73cff/7pD57/128/+96/+eLf/ub5r/46q8qc",
+	"ISIzbVAnafi7vsQ6n+QW2KzLzJbLzJbTa5FOQbCUa5hzyWqB9289Mf+sks9irs8KKisC3usJv8uslBcm",
+	"K6WaVk85HwXIK+0yZPU4gE/zESvPPFmT2M4o7aRKtexbXrpMODn9hJPjSd4XpCzRENKaCSZAZ3nDGIB8",
+	"yWQoySQ2DMcdRld5rshpi/MXJVFkbav1XFI/lkmWy6SPy6SPE0v6OK7xesKpHmM6HbFFcIa5ZixRRNzl",
+	"5nO+sT6WDTEaR5wpTcIEoxQVshAK7dImXHYA54QhCOHRuoFR3IzVQ6N2kg/x9kJ8dHcuPHqaRpQdyPJw",
+	"ptvoy4hmuhQ5rk2/WiOumT8JOYvjinHMQo6vqz60yM7foCF12qVGsMc6PZ0jIfRYh0M7MSVDGfMPpMCT",
+	"HKKHMWNkymisPNvLhwQ04j0beeTCOLtYJUdJEB0SGZNgmMSiI0YyZFE7LZ6D81EfvvTxYN4jKVoDXIX4",
+	"duYhcJV53wGbVlxl3oHXNclu6xaZDHlkFLtgZEhVR1ASJ9n4Ugy9SMoDQo0ON1ZerCG86VPVlX0XjJ2U",
+	"It2FgKsHi8J1m2gZUkgrZrYiBYZyRZEgksEBREUhOwNXvCPyg4HoMRwNIZSfnAgjV/dmJhon4ooyPzRJ",
+	"upOQDwCnrDBUmu4iHLFyAeJcBTJmCqbsm63uuosAYAND4RD45SNGEqF5NE8VCBsu8qkIHAbdBmuYRpFy",
+	"AIa+URBT37x920xpu9URAZKdu2LEQk4FXHLDI7SvWUz8iGqGdzWJHwypCJjNfxjKCYn4AUNBnr4a6l6j",
+	"yDO/A/ifecIeRp2lYkRpHkVZIF45gu3TETcajPQGXdFDNhjZvyG5BGo7k6kidEC5IEpKgcW05gXQ9Rd4",
+	"RNtcjxFXyralHiGCIxUAQ4mMguSFyz/uUkMHPqLwukmaTYReohn5wBinQGlCmlUwC6OHbNR2o8Zs93S8",
+	"xjvpyWQw1ESKgDm8YdcZtyMeAstzRbSMIDkmZSwFcJXY1T/kCqp7WYiQxNlnC5ECgiFP4IZanZCwJwjm",
+	"yUB0FVkqqVWQE1pLTju/KSekT2PDbjmWlf2MV+cEVBU2rx1s17BNQcmHrE+TSDfat1qgu/koGTXa261b",
+	"N73GiAv7MdXkXGg2gMQ3ryx96YBN56WglVAVI4MfC0MaU61ZbC79l39ENz94ZP7X2rzVffSk5d3cefq/",
+	"nDWG8NzGVXlUmT66uCHEs8jZsys5m0tBJjyKSJhPnUApvjiqWCdHD4wRzz7ubEwT2ecYMaiMY8aQT2JU",
+	"WF8mMVHM5ZCMaazbxO9RxQOfbIAeZIGMQw/hmSHlDoSmRHTmgqaGOp9RATYEXLGrXkf4PTakh1wmsU82",
+	"Uh0/zjSrS1/xsreAgsfWzUNM78t2zCiMqx7xxzGDA2Mj2PG5XIP2Av0DnTaMyJzIOFQuT9FdBs9A3WAR",
+	"sDZwnzyiOTM2l6GGq03iuxX6ml2ZGFIXJfo6VAN+ndE4KUwvnOrCwbER87DePNfd2rO48KjKukg41i6z",
+	"R9wyiaBb44Rw3SS2kmYeh74jHABfDnZvmR5ACqmT8YKJLm76tV06lqqZVZ06HNtDZsXdmTpyswtUKWzh",
+	"55czCw3BoNESOwDWQq27tBnyC5x89n5CI+hqWSEyjTVk3gLHT5lMRHC5LAnZGabpAdGE8cEQU9VInETM",
+	"phYbyRMzegChTxSsxkaEyLgRL8Zwt7KSRh1hXtHngoqA08iYwpRw5WVvNu5ML0ZbFILqNOv2Csh4IESL",
+	"uPFLJMQ/twtyBrzmXlXBa3ZrXG4LLvzLyXmGTgZShsVASkqKOc5z9Pyi812Wj72oMCG9KvWGC00iqCDG",
+	"05J9sD7AMWVCsxgbD4zKGpr7RqdYZzc1RVIg2o4Ar61YaNQkD9JhAH+Hrh4hdXfzhQepX28cY/NDIuwN",
+	"Vb1f0sfXUsvZmqTJqGZOtRX0XAPzWsrZjRG7mecDrjsXPiHVzW15FDdd+8swbrYWL3CVRVWWKuz4bGs+",
+	"oz5zmNRLRAUpkRR7M5coxjK03I5wq2O9E8LFIYsVa7sSKRurUklP8ZBTSFL1wceJWWx/tB9D85NKDMmn",
+	"PwEQnfmejcaRnNrvO8J9hu4yQ5koNpQRPMC4fCL36AgroRzUDyDEQY1WT+qhEbUY2rwPo0UDKB2sq6xK",
+	"66w8Qkn6Nogj9i24pAeC2w7Sgs/ZJk/kdlrGk8eUA9GMi0Q2dlu3ru4RSuxnZ5E6qYxNFycUHoYFQvlH",
+	"3Whh4VrWLti9ECO00CNFsajfJrs7Ox3hytcCHgcRc36aWR5uvErbH2VCpySWiQibZH8iZzSDXdjcbAJG",
+	"xobipmOG86lO13XC6UKl7MKhbLtx9J3/dvTnH3/+6T8eff8/Pvv3/+X5x/9w9G++/eX3fo2Yc8An3ZxV",
+	"0Gg3Wtuv3mrRG+EmDW7d3Hzlld3eZi8I2GbvemundesWfbXV2jbKy/aI32nt3NhsXd+EL60SskRdHyXD",
+	"rfD5ZPim+3uZ5XuZ5XsamRKo64jOi6VqlX0uGb/pGLaeuD9XyfxN9WpfxjlVVZECvL5AvUwDPu804LvC",
+	"uMBxtoMrGZ4nlgucEhydxaQAi49rNASh+UkgjZFXNAyvKIuvK2Vp4vAxSPSMkocXaa28436ZRHz6ScTL",
+	"2eFck4nnvLLl4tNR1+Ks4jsW4CUt/rAY3JimAkkiRYVA3h1K7JcI9rjnTpe8fKuQPOWWZByfhfZ4UbKO",
+	"Myt7+9Zm65XNVfoWZjGVc0hAriudLhORLxORTywR+WTE8IknJNtkhqoo+91DFk8xhSjLkutbSZo73He1",
+	"0lyME63ckZJZpESzEKNE2NWYsMfjiApkMAjOxGwcyzAJmOqIrC0ye0wDHU0LRc9Z4+E0RxKTjWiaBBXS",
+	"LFcLRg2pfB6ZDHkwdG2s0ugVVaRV2XLdvvUhrtApyiN4wxtclaJhGoMSZzJmsctaeumjyy4ZA4iJi0In",
+	"8OX5OS9gbg6+aesJbHD3gE2fLjz5KnLkiTEgKeG/dyGfVZC4P8LXAlgWK0iAK4oMaY9r1SS7rV1CIyVn",
+	"8h5zvJvyJfhGSNGLD52BQU6dA6vMAUygfCm9B5sLfbFZb7l9/KahQbClV2fTLYsYskSF2l6IrtMhsAAY",
+	"0IUUXvRN4kRkQNkZjyOakQM5ghS7dA9cRnU2qSzDPV8W4LJMCsKhZ7RsFKWQmHaQgAV2/QZmtdOYkQM2",
+	"1pDVLaMQIxU50DDZxyFNGDvw8GQJ08kpJAHPXziSQg9rKd9v2hW+0D3CYCbLj5BticBLqeHnYcyQTyZU",
+	"veQyxqzMJu9jIvqZjLHqaDwzPhysIgo2TEod8EOW0wwe6THFQ5aWGjlhtudgd41FbpibhU3ipym/vs1i",
+	"DZkD/DVmvcvx6QhcocwhoWhPbEDtjyvAgTIfKPq5ukd8yLrxoWRBIZAp1VhFgqGg1DwRUxuInXExuN7r",
+	"CB/NKx8h5mIGjciUEeSDKLW9rCh2J8FmlYpGFx5BYwqSsZK4UJqKgHWE/6TTGDEqujFAFXehOqzTaJMb",
+	"rdZTn8gYb4CMQY+Yq7HSpBuzAJCxzLWtp7a7dqEeTM1tQpnsNYR2rz9vd6150JvuKNAqHUHD/nZj+9at",
+	"phFbj2rHi2Ak78LgzjpalHv1A6aSSC+0EwGl2qrei1xxcXlaWo6JlCXgZ3Zcj61cHZKL4dBwU4pomkV+",
+	"VtdcyxQKG4yY0JuRHFRaqW8VjMus1RdNVFosiakwMVfOkAxZwEMWLq44f4hvf0MOLrgBl85juRUHxq4c",
+	"vMRmnKW5QudQl3xryCli/XwnDnf5yZh19mFnErdxA18SQcXLyvOUubAchw7hBDRHDZZSZ5GF78i+Ijxp",
+	"/EYk+NFlWDKl+q8EZWs6WHoyMJKHmcDjfRZMg4gRuHU2YGFL+CWRscVOlYcsLDDDEqrHAV1sJWLm8KY8",
+	"rBEJMMvzkgYCwLSC3U69zDSMjFIUipouZEUZjnghU2k6KFEUAY1jyJtOGWmcQCxPzxTETobTxYy0b4Zw",
+	"Bqpjnw4WqQ2zErN9yi91CCxLjrLh34tA1FtPNB3U6VWWUnTWpMzSNtZH0wGeIrnixJCH4ope1qNsnw4u",
+	"m5OdanMykEuyX1HTuy6dmvtssoJ35l3K9ulglbZjs7LY0WvOYY4ZNe4xtEd6POZxFrZEbEtFp6qdOwy1",
+	"1wspmJcV7GPA0NydIhYv7F62l8tPg+fJ2D2AKwCoEYAX0yT3BD48iBLFD1lHuB45MJEspFkAhyqZe2m1",
+	"Yq5l2gmx45pxR1yFRrvx/KNvH/3yPz/77icrdEXNZnA/AeX19Gx0ZVVckSrFB8LY/S9JPPFihwjvA1+D",
+	"rBTricpFCV5LxOUyPc1t+mJ1r7ecIcJZTLhAZCsCBMswKbZunGKfYzHJqXGPecF9I7AWhSjeFoyM3UWQ",
+	"RYVzubQ1EcsmT5n8QrhQfMQiLhYAGcUhYvQMGY/zaQ04GY/ETCexwBwJBy5pEYk8dLzt1QPmOd1oMyo4",
+	"lmuUIBF2BIB2pJ0RidPIgYxDFtpxFMMic72pjL0rJwLP+axGw2u+Zp4Sezh0v9kRbpZlkylCDqQ4QHNg",
+	"mD4CGeWuMPLF/QJztT91hA+f8cc9QtWBsUXMMFUSDAmFnleu12P6QK7hFH/MMLO+n6hqoINMbNj9PSeM",
+	"WiY0WHdn2c3Lzdl19DpDbCP36uUhKbswL2cuXK7bqS40jbL5Bhca5ygvGGpgU+exqGe6DRblG0lExJQi",
+	"vpKxtmAJKZhqzm3q8wiS1tJQMiaK0ShaYmHkx30W4mKZQ5mN56Hb5dVuMz7nire8IzSP6txj4ajfZHoo",
+	"w1UHdmdIhWDRyqsAmbUr3XMfspH1qm86SOrccRuSUG7rNxhVepUb3pRq5SHJeNVb7j4eUxGe7iFEfqmX",
+	"H2XnOOzSYi4sR95wzn99AVDKHejU8TIKK7ME3xGhZIpQi7rSJG/nXeEUkwVwji0uy3xQy9YrqIkrkK4+",
+	"JnTTuZPp4HNAQ7ls7H9RQILPJBD09RiIeA4PjvRocFBtJZ5MNfZMQCikmm4uA7N82/UHz/CJ8PgV0hpT",
+	"Vm0D3uAIuvDHDD44CEwv+ymiwYGtuutzFoW5nwDi0v4WJwj4FHZE+vuQHjJEs7SGNkoKFA+AXEl8pWnE",
+	"ADncb5K7NBgSkYx6EJ4WpIcWZGabo3npWU9VdYTvRiyMddpJWq3rAbnR8ol5dsD1lHwNgOCrAHNfo5pm",
+	"UJgLUfleSyeCzdXtLOzJFx1IzIGmEatCI8/mWo6Sfv3mjRxM+vWbN1qtJTjppymu8ktTWWA9lvELFc0+",
+	"IfjNKLLhHgjAVOFu1nD2zGWaj5hM9KZigRSharRvthw7QyPfJYFczMvvM8OwGI/K+vqnoSjgGcsneCA1",
+	"oGOsFtwmvSnxFXvfb5I/YGycVfDAl2QqE+DUjhhSEUY2r29MFWghqogP9T9+lusPCJzGa6axIj0WyQmh",
+	"jm2BQdwjiWJMYCStYHxZA6EjDux4eEwgKtYktwEyTk/Rbh0x6kBBzTMBZhOy+I3Grgo/3T08ZmOkslAS",
+	"PNOJoSEfDAEF5v0qVoclK+fyltfoy3hENXLyzd1GjslbdZohWNjuHCDNlcreDHnctfxw0iEkCfxylk0P",
+	"YIOqPBbcPei0ogImQkNwsNAXX8i8LiPDK7MBKMsNOSljxUKVkMGfZ5LG2WN8zmZM9YJ0v9sRAEyzkMB1",
+	"WY9GzQQV+ooiPaqMLRrHxoiGnkTuAyIpYlRoSZuyu3Y0D6hm59ijDFgEB1/NIPh7ZZeQ25v/4tGT62fe",
+	"GSS/gjUQa806fxV4BDx1R8s4rbx7DkTaWMX7LmUP40Xjtj/dehJSLNJfaP3de/g22d3ZfoUEMrR972yW",
+	"QuOdh6852hpTPSwlrWKZ0xqkNkfhrzv4IyKFtcEhb4VqY8pH7pzDDXKntXNzs7WNEJolYw3p4mGm+sII",
+	"j3JWqE69AUbEoXqz/bAyYeRBODoRXGfZhFbwcEUmMtZD4sfQ08pclAaZCwKr2RG388Edc2sgxSGLwY2w",
+	"qWg8hclPm64BUrDG9cPEG9tby7wJmocBAaErCFdB1WEHIyTg1+BrwGoaUC4qMmvyjH3G4ITrZuFQgHl9",
+	"pdl69fpO/QScggRL9FnX+xXWucqBoV/JNrWXgE/Hj/o8ZDZ9L6eKKjRRjUjPrWWATwXVNRP0gbjLZsj6",
+	"XPAlJ3tRhFGaNLWBK2vZERqGLPRs1zsek5CrcWRkMqQjEBoHQ37IQoSD4CKIksqSwNfNK17LjadmnyE3",
+	"NtnPhaZkPH88UeFUAQ666mpZMNaYMJ5T5nubXcqeZrboLO22mbVZlDiPq/GVsdpgOiQskIVjF5xqteEG",
+	"JJo7MCk9jcin8Wb0swEdKw0VGSpD6HloD+gQ6q8CYmSOviC2CPEJakGSEhGymPhU65j3EmNKYyjxgE3h",
+	"D+Y3O+IPs8ZcwZAFB8ArNiQzgX6SbXL/7Yf7Hrl/e//ONz1y/519j/SMvgbPiY8gWkZeL2ECG+1MFAuh",
+	"rh+P0TsCwi8LR2U7krHHXGllG+s7jdYmvltsH7HzR1SEDNo8CjZxMS7bqsxGKOBK25tUYkEgsVOX/Y7w",
+	"xyxWUtDItTFgQcy071i7kK8k+9m5jyQBjaJcIlKumxkOQPZtmKUaJX+GuS4UWH5OerUbthlBw2sEQ8kD",
+	"C6xwwKbQtNJMLKI9FjXajaMf/fzzTz+CoeLPepgUfz76yU9gZPhzyCJuSNLFmd2FX3707ee//ttnP/4v",
+	"ZtGSeCwVQPf/8nvP/uwvvvzOD8zPn/zqi8/+KbPtR0mkeRfHV9/qm9mi80Hbn6WTS9D9szQSL7TddzsM",
+	"4aCJRWGF/qpn7i0w9VDZLTPytp7AV93sq7pg+Xb4qaDFjpJN8rbAfE7XYpIrYobqogcsilR6uOe5jC90",
+	"jZx12EbEHCGxCIYx1QFX3DWtFFPo2Oxi/u/JHokZJuIaTbJnvX98aIiFKdjZN6DCONFOCaIHTW7bqWCg",
+	"VIqQ2+Q0gM7pCBnbFnwWah2nRBiHlN0JnZbpEly/Y+uSyz4BJ3aMfxZNBXBFl/D2IqSX7bocvaClQMaY",
+	"EFcymtYj1gTwDBcZOuG28My2zzWqGg7LLfatxphWFLFAl3loA6aPT9tn1GCghqLed37jZZOB028yMOvD",
+	"ra8Cd2v7eitR5gzBLG4d8CaLXecA0FfpYVc2wT3iW/bzbRMvKDEKjQ9FyWQoI9YkkPwaOiVnfCzgT+u0",
+	"mZlA2b7ROaCSLDb1lCjNwc/XbfROXR9ZG3zGA3rr0RqmRreySXzjR5Jms7kFX/lWOWNEeui6ZUOSDYBY",
+	"dURWg93nGo7R04CO1aD0AOLU4Pg5i+COC2nDCSAIIxmTMJbjMQa6cW28Wf3rlG1H7LZulca5zYacoYZ9",
+	"UXopOG/r89/91dGP/v3RD372xe/+8uiHnzS8RibbzXUj+rgbMTHQw0Z7B9JB1pKX59J2YRWZfdl64TIS",
+	"f2KtF05QOXl1QvLH8dNQcK+ell2h38oxXEGkp9rNHodC8DGfc52BomYnmAITUHLJnKqg4xAasaBU8DEd",
+	"oeSIFZt1q7TFDj7Kpc5B6qgLseoMcRF0Ji53LuEL5vBeEjqNXZQfpTFBs8TzSuYYaAPF0++iyM4O6v/w",
+	"3v3NP2pt3nr0ZPdp40LL7geQwFkmwd9NK2PzuMAjRsUleMEFkJn7LIpSHO4Usj4NDKWbuaIbvBLYacHQ",
+	"X5IIiwcem3YMi2G1chEhH+/zyYGQE2Ub2qRHnp6rWo5ZvujbnW26skU0e0GySCMtE8G11xHWLci6bWAN",
+	"N0izvdQ/95VMYuM9eKRPA0xKQT+dForKbVANRt1PhDuIkonQtsHyqN0RTMhkMCRakl7CI3DIZDyCeWXG",
+	"d1Xe6+uwFni61DhVGZJ7z8KjTZwZLtBX5phzMuMKWS+Q9mSiC+wER3i1M8WLnKC2LPg6aJ5S7X/XUCLF",
+	"eG86HCCVfFVv0RCIGO2T3hT+9XAmQ9CyADdnqNbpfxZj9naTYN0knuxxga2dZnJEEfgcs3bf2b+D7b3d",
+	"iOQhIHVgsxHgQItVMHsqKxiDvAXGAf4otHgDWsoyirfrg8R4HK2/Vmdq3CV4ugjBrsOoYrsBUO9dLTWN",
+	"YMyNdmMAmSOwso12Y7sF5J3dEWDxCVzKhbsSiOTzT7//7DfGe3z21784+uQ/Nh49fbSKvWHGeNfS0Zkb",
+	"GunLRWWTvncL4NOXZsVFMSumeeXW57oogjAAViUKT8S0WCY8xzRWrFp0ouOUHzM1NsNjbcYOgT8dM1ao",
+	"W4X2okYZK3deZsyntANdUeQhqLpkSlzRkIzbERNoUZFhp1jHJnWIqJhOhkboskixdgaoANFILxc4lLag",
+	"dlLwp2gQsLFGGN6YlUfkYsWOLy1xhbtmsYrCDovv2NeIkW/k9luvoXGzUcSU6DRutcJOw/wRIA4B+Rq5",
+	"MmG9K53G1ewRjRWF3Df4ITsnEXffrGtYWdOb0gQXORp6sYTdyyO/7gwZhCRyjC/CXOL2KkLrRAQW5oRV",
+	"ezz38Pe0y55zbArYU6XegL3zYsNs4ySWl7/YZfzK+Bg83TxHju6bKnfC/r4shfIhnSoXF+jzyJaK7JFk",
+	"HEkK4A1QlAHqx7//zj7JEenWE/wDw5u4vTZ1DzpWwo9EaRpj8ySuFYv6kKLojyicKPlpNyUjGqNkhA4L",
+	"9JHDM17ycAy4pTSWiUjDkaBrbfkpPPBOyk/EZ481iwWNujz0yYZbm6se8c3LfI/4NOLQjsqzKG0e1J0P",
+	"4Dd0T7tWG+W+CZmmPPK9jkivoaMx5QNhLpITwWLzR8jGNNYA1mY+gtKLp+bPcSwPuQjgLcbGh6u50jEP",
+	"zLr5XISJste6v7sIaQhvTb8LZMj8PQzgYPYlsVmYzQETIY7DftHjsR6GdOqTDX/71q3WZuvG5k7LXJD+",
+	"cfQnPz36sz8h+Ovu5s5NeFuUCBqTndZOazNidLy72bruX82ey6FZaLdHcfnstyxMkK9z38kgSMazX3Jo",
+	"GaK08hEjwH0/jlmfGS+yJLnVztimShLf/tGM2cCsIrwiXa+Kn7EqGSbofo/YgEZdRxru216iuGBKdYGl",
+	"8r+w0TiSU8ZU/ksqREKjbswOmUiYTza4IL5ziH0vrUvqiLSGyeZTaRmFVzF1tjhiFrOwK4WPsaWpTGIi",
+	"JyKNpCxJBCb3NBspXDFA3aIx6whliJNib0ji7yEswv/70bd9jLs/5gqAiPNNTOCAM2zboHwA585Qpu1M",
+	"UNfm7TacJEMjMmMxj2OpxizQkCTsbDsfhYLvAd+HJOIHWFDleJbw0OWKWcq2y6TkiGGNbIEIsP2ZhcmP",
+	"mcMcY2BtdyCDTNFpk/gFKoCDgjaZ0Fj4MBljhme/29p1IxilssndJBjSmAbYgTNmaHh7ZETjA0xls1jS",
+	"ZoNzkZYIsrDhd+wEww5ZzPWU+OblRgLumbEZF8D38iThWccgDYDIiUJJJ4WmgSZjyYU24m48lAIIFP7o",
+	"7mR/Xjd/9ulj8w8bgfCyf+BV+CdcNWHBkIIUev99/Mx70nCcYISGYcyUaneEb/9s5qSa+yov3dLLrJRz",
+	"n/PSzn2njGtV+MZoKhqhlPNyL6Uxo109HRdeAQfs+S9iFvAxN6qoSfZh/0pBPSEnY8oQBMWWwghLvBbK",
+	"A1I3MFsx3IMH2HdgH2SFqtNRXY5n0o0slf4pFIlPQmnYBjYrh50kWEf0KY8UcEbssEfNS1gcy5ikFYbY",
+	"TZBwDZSRx8xrG+lj41jV+tCI5tiIGapzv7SNyJABjaBE08dK0Z3N7V2j3MlIAtyuS1nrCNnvK6bz1+1v",
+	"t9ot89/vt15tt4yOgZbR+EzNRyx/MXEX+567YqYA/QMpmBktthn0O2IjZAEf0QgKOezX3REXMvbJRoCY",
+	"r30m9lyva9fuGJ46keZZqWgmG7bpPUqmK8r8ml8xj/hQXYqKH+x9o0sdzkzoFwS5eXTOcjCiETYfAfq6",
+	"I0Do85vkHXEgjDTPKj6gjMTmoJN3DVl1RNGUQVOJFqpZdVbrgUomlpMrafqtTV4COjJvAwjbWTmOebjU",
+	"Yuh2xAhacjJBBhLydyd06kE8xIrWK4qoqdJsZKi1xyLODlmYkahtm4zs4eQ90OdtMzhQDsKhe9zTxLwO",
+	"bdKeHahhQs1GbeKrg8QnG6BLwiTQVxRQ0gEbaxegQRKwv6dK/P2ECg0ctrHtARu7PZzdLPN1dxxzw5dY",
+	"9MIVMK1PHJUpWyJnl9ZRzlXsxYnUR9JF62G5S0fgOqN8KLwGFobrPayp8RxVklFitPQgZqxJEAIYsIqN",
+	"wjB6EdQ5NGg3qvv+2w/3O8IY4/l4yhYUFxmLAZY6d8Ruz/x0NmJE+/SwMkromIY80FbkWOBhGedAlLnq",
+	"CMT3YSHZ8GEDu0OqujAys+qA/NLFmxkwDqCe2G/8HNd1+/wxC/2rKLZsyAz1NuR5zyLGtWeoniuC7INe",
+	"BTHeBAtn+ZZFirlq7offvL25c+Mm+IYaiBzuSNPUQyS9OOTGCKEjKQaEvZ/QCBSvEx5mhE2yHydmx7gA",
+	"ygh5HyxWDb9acwQKxQUD7JwZNjYSv0dDxwvpkoJAjbjZEusJmVFhwwOLzq7lOAPRM7PbI0qitWWeBoaR",
+	"xfLKmSEbmSawPxo7HgqsnNpBPQKMWRQ5rq15uj0wSsS/djmDt/EX86COyLL24cTG+JVRRDbMd1ygpScC",
+	"GUKqSYZNZHcD5+2OYSfSfqEcMq1h7+w2szFXCShKqIuz2Zn5Mn3bdh1XGkVRdsybNfUwtjpoVr+60gwj",
+	"DxeqwCyFm2g37rz1vzdyMEOBOmx4DeuDw5NyOrTRdh8Di5tUZknMQQnlbAmHCvHUa6Cn3Gg31FCOs1Ky",
+	"Aqxm7dgu7sH5VJDZ/a8uHEtjJhjLgFdC8OSyouyyoqyIH8kGHLr1cCdTSoN6y9MWq1MVXfRvJlexJHBX",
+	"GWn+ppyQPo2zcaLlZg+aOMI3htA1q6TgZF1xeVZ1JtXsvJ/6Apf1JadeX3J8HqiuK5mPgK9GinB7HnN5",
+	"Qdh79bze3OMrkJIeMhEWvK7eVKdtIv07+OLNu9acapPBB3zsI6IR1JqAQylH45gpZXxKQ9jvyZ4LyLsL",
+	"ndqCRidMhEaTUZEpM6oR11VBi7iI0cMcknOPDbkIi8UvY+vD4qE6wjNuk2/wr5NEjCnWs2CsEN/RETrN",
+	"W0Z31Zp7Og0w8igicSIEdESTIsAWZkYAwYA9NLoxemKt075168F0tfxcjr9krQq7kUuQS8wiZ0sHOzK7",
+	"0A6sBGVChlYyu2OlmCXm+eYBIQMHthKspI5JKAPN9KbSMaOjomRMDcEeFxQQVWZfUsO22jkxYfwt2auS",
+	"xO/J3h7pI04i18afcLbOjHS+4KbSC1JEcqHtqncy+9tIzCqd0pPhdDOCU+32duuV66/sbr+6s2t+EXLT",
+	"pvizmRP8RUUjta2w0pTn6zdbrQXm2Rb4pYsRgSFCgbEeBhWLkFAEQHYYT4DjVFAbc5GFJrmtyUgqTbZb",
+	"La/VaoE0O2BjvUd841uzLApgzcDApn9WtXBBeXoXx/0VyDaAmdTooQQTfjk7aWDuGXXpaPnuP5VseM7G",
+	"3HuyV81Vb8AsZHywRp7Nt8yDzw3glilWt58ZLvzqHc2+JXvYAqmkndkC3N0DLsIqILe51moj+vgNWw1r",
+	"5NKZArZ9S/aWc7shn69MdtF7SLKOTeFjFSOaH2dy1sxXW0/ek7168QRwQrhqkvsyAuQXhIBJz9aMxZ8E",
+	"AWNg2aMOglMKKgIWRcY/8VXSe48FrvGYi0gYjlVEitKIhDEyX9hwxGIL+DIQcfpAF+8BecyzwHEiEHle",
+	"WZX0viV7s+oq5bEtZIXVgw7uoVXZgLfVgSKUvJ+wBHnOOt3AslrCCVSTvJsLAPa54GqIIIV4/KI0G1vc",
+	"QePnw52u2wuNzGpM0WuHE0VMp2dL6nphumsx8Avc/mkxz88AJVw2bzqpjG+gpQUMvwaLz0TZR2xxAxeA",
+	"vXQZFVoeMJEmQGCqWJZMYaF6IZ4H9ihgoIkpIkPZm0d0Sqg6KNV6b7L1Kj8XHSMu6m5jFTOAqo0kJMMj",
+	"AC/CI+PX5jMfse4HUjCQOpxuPRxSMRhSXv808M1KFG9c4a+CefbuUBI6IvdqtzxIidCmxNRp+uoudXku",
+	"kNphnX4eE3WQqHJX5757x9m7OykcgTpIiA31AgZRjw24QExZwLamYkoCqip7cL2/0O8YcZF+rtGDYR8a",
+	"jFDNBjKeWiaWitmeSFy3ydFf/OXRv/uZUZuhsh+2nn38x88/+u+V/Ujs46rGubPGOIvOYk3ncBEvWkpw",
+	"fuGp6k37ruU+mqPrr4yfNs74zUmD9KsVG5CWm39haDO3zTNdHmZANY3kwEG2cJdXLjFHDRL2iZZNck8r",
+	"YEeuSCL4+0nJyTDm0rg+wBcpmaYXQ2F34/PPfnT0//yi4WV82W4U+DjjIXPpD36M31q+v94iRx9/x0w8",
+	"5gHLMm8a7cb2zVvNVguybQr61pDBQWI+vP365msP7t3fvG6uSgQ3d33xk7+orzHtup9PAk3a/PkSevky",
+	"UaamrQ50kUmkSrl3bATmBc023Ju2etNNdZBsPVEHydOFBn4qP53bC/FPdZCUWuiWL74+fXiQvLgBqgXc",
+	"m5vyZaDq9ANVjrps6rMCqlmbLU61cTl07q9Kb0Hmtmkfdk4TxBK3uR2ObcjGTmv7qs3nHpVBuGJfUgS6",
+	"g+KYjZ1W6yp6yrYPKVSh2YYTUHIg8flUQ0LJnk0hmfAoIj3ML3FEbbNV3CARloaCu1GRUnJMnj6Hll5r",
+	"WTPb1dbMzd3mrRslxsyqtso59AlbIOoAP/h4uNOXJtVly7MLZn/JGKXuiSufYzVBS+2yJ676q3Y3jIKB",
+	"JqQNeEF5nZdh8ccsAsJWe4VsRCxctn0l0sozLrqJYn6TPGQalwYmanxoP2badlwSSjNagtCPQ17bLb5s",
+	"PHExG08sc2vWbD5RxjQLWlA4bnA9Vl24Z5G3cumoXDoqNR2VF9Y7sZSyuGPEvZlop6uYNqoPQSxs8ruN",
+	"+adYA46rhjTM5eRDgqZt9tAsb5JwBlrgRWmOUOI23CyPga7sNpwHlnY90XPZAeHSMD+xDggnIWO90zDE",
+	"t1LreWFv4vQqC2aFD/AQGXFCp6pNfJnogQSsMOhEDHXlnQYEbxxLIaZEMh7ENLRIHxDXYZ0GYGkFcpQ9",
+	"AI64sTXPhE4J4IpVQWhbln6QTub0xYd7V1WjYMj4d+N5idPNaX73YUFYSKAT9CrG9FkZGPV4ZeuJ+7N7",
+	"wEX41H5m4TLfNqdfsB4t69ThlkbJJX6nI7yVLY81nMp9esAEoRM6feko2Eyd0JSFYRFOg2gzz29tqvXK",
+	"crhnBW/GeplkxRIEa+c1rFzuyr5LNhlTPcwiywWab3hzbVfWEp9/YJ5VmqJjx5iBChEeFge8GPOdtm4h",
+	"5nvVVIBdF84jrb9MEriypLyhvCSYTvON/CvUH9Ts0yBgShmXxPr1MGkPc6WoRg1rJIXiIx7RuEkeQOUu",
+	"FwNjnloAHkDQA5BN8g4+HvobXNHYh4KSgMdBxMjGbuvW1cWHIacmXk5NAy/TvpdZuSdm0MKSs2LuERVA",
+	"smtFx9azZKEpxeZIhixabLbiJaQ3JQdsWp4b+dA860181CmSbPaaKnsxG+9XJg8O9slOKkce2FOkMhMO",
+	"f16WAwe9sBj2vS6C88H94V6uF2ecCOUj7JttKqSHbISJcAdsmsM2xhFzQSyKuG2EE2tA1cSbm0F0iEB5",
+	"H0KxHPnQCPYPSSYKyUbI+jSJtLpKPjSXbW5uksL/zZdxf0Q+JDELsBdLH0I18OdICqZpPAXseSpC5QFu",
+	"gVRcM4fIqtgA8B0/JP6Ei1BOuiGdKp9s0Chy2H5XPeLD/T7ZuHEV0UIHQ20+Puk04k6jTbY90mn0079G",
+	"8NdTO+wgOiQfEvZ4DA2LyTiJgyEFqFNuFiz9ARDGPOIg+ZhZEr9PRzya+mRj1Bt0RS/cMyoN//TMWjEt",
+	"zd9mWEMZ8w+k6I6k0EMzuu2dq14G8deNqWb4Izyw1WxtuxEOk1iYtY9lj/Z4xDXoUSHTwcI5kU2Ytu8p",
+	"jC43uNHi0dn1vdWy74bInOY0Ih/C0227PGnB/5jiIcv9oCTp09gjg1hO9JCAGPKIHsaMbRr/Vo0jDtsZ",
+	"RIdd4BmfbAgpWNuobxrxngW9RWg8YmH13Ezml7F6BSl23AqiQ5gfHwy7MMauGtKYwQrDBqQzzP2wa2cP",
+	"fdzNygO87UynK5tSJSOgBLjUJxuKP7Z9tLiGfG9MkTdvGsQyGZtrLIToiIsuPtlMY0Qfu0+4JG73HVOQ",
+	"D62taNnbmOtEBTRi2Km3BdgmrZZnm84jhY5pDE/ECmhAoOuPPKB6iBUDbcFOpLgl7bRr/bZHduCybc9e",
+	"yaEZAQK2jrhSEMnYUAd8bIeLa0x1N+bqgHxotjU6tCIHOYraR8F37TxVmWUb0SnAVko1QycAZprEIiWb",
+	"bEY4fBdpAXGF2hDG1BHYmQ2+R3QXP2aO2Jgj+VeuthGbQJi5E2buwaQe26UNysKs/SrYhIQARSosWGKR",
+	"fFO0GNkR0HXSvIQAknIPEWAjRmMBkIxsAnL22rW4P7p2zTBCD/AQ+wSwJbfJ7+MrXeoQfNreEh7ZMf9r",
+	"NpsEIUYNrW4Y6528cpUgtnE0ten+6SrvOWFsoRM6okeDgwmFRplK4jvN1YDDANdqhOuBRbiCPAkS13eX",
+	"ZiQqbdOZjCq3DVXewCcUhHpHIJKKwuvitMwIYmAMOwCa6fbhl9FeHu5RD6kgN1Bv4K5xB7A4TnTlMLyO",
+	"MMu5SzZ6ZJNsXyVbZEPAXx4Z0ugQIILaqPVis1PpGDxi9Ng2+ZDskA/JdfIh2SUfkhsVmq9cF94gHwLh",
+	"5KRqN5JTkK3z3wRDOhqDnCn8bR60i8pgxA37ld48++/MA8z4oSVcV8uuihgbw9AALxEeBfpj7ouZp5on",
+	"mdUY8h6LBXprJc/NyYL5v8wztuGRwO8zj0qvRyTPbiQVm/2EvJMugeGgTKRYAi1oLcAPNkLJkG2iGeLf",
+	"mssAvtvck1MXPkj9XjLNINjzqo5sCKY7AloNeSRvloAj3JOHzEYIo4j0ElsmZBRNmU6SffemIT1keeXk",
+	"Wwwp8/68D23H1BFFxbz03XNaD18IqMMIPBtP/RS3KmZKN8m7gPWV09wogbWHUPPO8HB87PSysQIYGK25",
+	"4VMrtZ3oM9oThZ/502Hdp41woBEIYBQjKDAqSjekIY363Yj3nSwfZphjVnNfIzv/cmOTDhjZIsOrDp/f",
+	"fEYK6QgQ0CAqrHwHZA3qEnNo2hczTU1IB2cxaDb88p5S12/eCAv9o/yrLj5lRKoh9ZBOm4g9bMcLBxBg",
+	"L8AsoA1ij+kJY4hba2wHixE9Akh9s8VaDqDLf3pl3sJIL3ZfNAmqRedXdAQURaOY37OngmauEhSdsvU3",
+	"kQwOzC8RP2Ruq2PmwrxGl2imtLL7mmoG3FtjjDhAcPMQK6ud5bJoinsp1C70L3BXmjHdgKtu3SD/a04R",
+	"OmxlayylKGmZrpoYMeCsAONKOdvGJ4g4nakQ7PfSzJk8GdTDkI7HTDjwfTqL629HYI+UaKwBSZyPfeRE",
+	"RcyUzHzR5vKI/wGLpe+IquURX8guPMO3DCBkNosmuZ1abym+dsiMOCJSdAS2ucm3dkvxcIw9DgTPIcKR",
+	"a4hz7VrBirt2jThVDbxnLMq2JRBnGRm9ZtbYmE3AxMIB5yG7jEAuKcyQ7ss4YDnbCSGhYjOdjtht3QK5",
+	"gw+ZDAGHG15qV9TZv30XPTTcA/YFLkQ6QeP1+oWZpBaLbd9t/V5zZUfMXqqlbBP/G3exzVDqfv9v5o6v",
+	"bRYvTrHDkT8sdfBgCF0LUqcbqlph9sAwsu8kmOEm3y4pMFzbzp9mPGi4xXbvyK+ik1kC9jtbSlTEeYJM",
+	"wwJU5zuwsomrtQV4wkCORkamW6zyvFXrBo9bV2YsNzsCJ4SY6h6RIpoWp2J3DFLjqxGus1DSxUK5NtsP",
+	"NbEAeNQw+9p46jUO2BRawhv/BSrm4HTBfpNLa//0e0c/+PbR3/zfz37z7aO/+W9u6hCoy3vojfb1Vv00",
+	"lGwtz6fYLreXl8nhl/V2q9bb5QKsFfHV41bc2WDsggD81hP4t3vAprXSunVRG0EGd2LMwXy/dwA0sO7C",
+	"nhWSXBjPbgCNfaCbQBNSu1OdBt2zZJ/4zWZzC/U8NHdDRdkRufCUjK2zbA8IIFeFlwLP4nSOI3Mvs74v",
+	"Ztb3cuZaL+97hqUWZHzPsElGKZ41ptK4UJJZIKXp4Mei3zPKCF+sC1Mj9jIl/PRTwk9Er+zWPuBbiR6B",
+	"QsB6rc4Gf8CyIz2YhUcUs02TkHM2oKkTQqFBbyrXyajIaGSD9hQTGjMSDxgbe0QkUUQyKHR71He12RGY",
+	"7hnm7x9hFpHxJHzUk4csVthjE70gfBLr91mgM2UG3VzjROyVekguu53HqrxluA6GZ6OyXpQUdeslHP3y",
+	"Pz/77idf/Pa7zz/7u89/+8nRR79rrOELnEtWek3xd5mWfpmWfmJp6Scj55clpa/mQ2zRQPNDii7EcVRD",
+	"adpIxkcod43rgb3sMHIzkodMWQx2F9a6glEjNRPaaZK3c+Wm/z97X9/kxm3m+VVQ/EdSFYcaybLO5lT+",
+	"mNjWRlW2rJImcV0tXdMgGyTh6QaYBnooWnKVk1wuiRMnt5e628TxrjcXJ3tVm403W96NoiSXL6PRy7e4",
+	"wvMAaDSnmy/zqpH4jz0im90AGnhef8/vgVEz5NMsSDL3iWY3udMO4pxhG26F5DsKGbBpNyJAnKHu+WSs",
+	"vkWlQOHA1yL8bmO23IYMOIRxhyxlajpHZh18b0m5ow6+P+awzMRtTQrXLfLOEFsluvwNFZNmELlAaG2X",
+	"uS6O86CFrxeTOcbD558yC2Jo+0hivOPFrUoxK6CgS3LMknM2WbOUm3/s3s28E4LH9pi1pNKAI4HWTm1H",
+	"Ji0kSY2owLidOUuCcYin7deZQmaoLl27bmRdgEVyLpBRmvBGaDdhhKqOcEnqFomcxozAlwLFapQ0Ku0q",
+	"7wfXZaVgVwr2lKHyZhueVDBlUbWasV2uZpZ7AtSiCGD4QnmUB+b4D2lcbrCyMR3bcLlkz8cSxPbB4gZO",
+	"LvJ2ErtvjAjoCHZnlFAuQAxgkrUmwlFWr7f8pE7k5LnHzVKzfp1fTB1bKNYseDdnSbnmM47IrVx4uKsN",
+	"L87vNwT7x/zybPfactOYT+tslvCF3/35s7bx60y+29htlBaNQDwALMzZWvhwn/a06xkKTflFL8ljLgYk",
+	"ompb9i0GHWLt5xSAWnKRMKWIlkl8wfzG489YCWvXItfg3rSvWQFisiA6TRRjokU2S6iZ8nO6DOFUTv+4",
+	"oHlHANCNa8JErDagAAGTwNCY38HzfEAHfKRcxCxzKTbb7gGsUIzDA4SnOwmM1FZHbAaq0gwAhmo2heYp",
+	"a2POGqFbwj8/yG0HiHI/vzC/RywCHrFau6wjrOxBRes6MgX9AWWfyARaBQiojUBOebwpYuB8ijGANM0B",
+	"IN3KxVmCHy2XBbiViwIPdJodVcFXwlYdzqbKctEi11adVledVudrI9jMKGClYAdAMRxZUN8owot3s1zM",
+	"7D33thWXVfKoTfpc63J2lQvgb2RGUJvLz48Z21FNktL3ZGY/s6KySxUjjq7qQrMjEjlYS/gOS/hQSiyx",
+	"zIVWTQ+UJtB7Fp2WmNOBkErzXqU74hAWBxKKJ4qvMCOsK5fPxQpbcfzYigz2yLOKqZivkm/lImTKWezE",
+	"H0lSb/GxzYprZrlw8V5ljUVnK04BwFVzfxk4UUM5RuChM2itKRVYXsYgDgosoCgdeuMbe6xKfpSygqdm",
+	"WZ1RubMKVx6FqXATCiLQ0XAVFIfCBKy/ehymw0U7kDoLAgu3bE21C12aWdmKxhjTeEM+GBqfCcutMGpj",
+	"PTNHAVpm54KTWxnXuZWL2zimMx3XcdOYH9exLBgvBOL4kGGgUNcsbX2fVVW/i5rFep6Vp/RmxmLeCwgl",
+	"e8kugjALygXI77l0bcHwEnPoYUuh7lXmGkuaI/svW+XqgkdO28d0gkWIHVGQmECARMixpSQAcg4LqBbT",
+	"ARKuyHt5PGBxi7ythywbc8VcmM95GFAihmwcWHKvA7o1CJh1BEbMpkbbZX0UV8FwcSj4TFdvVqrDzRhW",
+	"JpLzUcbwWZh2yXJ2AWVZHxsDK+ipgqGmHehnaG5d1Ezb9ke7NsDmzJgNcuXyZVu6qaUkfTYGkuSuzAdD",
+	"ja/HjkyYoQCpR1C5jJKYZZnMXBbZc6L4WueMMSIo34WSS2DhH+HWcKlhGgTTtCRdRrUlIUiZHsoYyv3h",
+	"F4rcIxkVO4D+wP4wCTOz6k5mkPDg3e/hLivCnEhtY27JbeK6x6aJZZAGhQL7CKyh87PJQFoOEk3uXNwi",
+	"98x/Ue8kskgT4A3eZ5l0NxASWDW6+cRi0sg9Ynnd2mS9ZSkVHEkF3DZ4jwh6UTxhZrDYMgeYKvSY95it",
+	"qaG7LDNyfEBHRG/fuXin6Z7gK9pt8TyS2rjbbZE1c72bhRiUptERUUqZT/sBNQTtKpnkmuEWaJIoSxWL",
+	"LI2F9DT2cK36Zk4zFrtLJVTKJklw7M07DXZfcSJgc09VY7ZIRPNewcGBr88Wq/vyTnNLezu3BGOqYA8Z",
+	"Ix44AszbNNfFPN5A4LetZU4S8xk+WUEyM+pmnGXlNSjNywerq3ZTi1yHCJ8zU7D4VAoXHadJgm1SoXJ1",
+	"SJN+R1CScmFWGGuCU54kUHPvFm1OpOIbhZzep0SqWo2GQqvUcNQi4BvtV9ebjZTe4WmeNtqX1l+9Cg1P",
+	"7T89eyIXmg1YdszdR2GWwRRrnI9CWa1YAo/Ml/iaTGJX2RxqceQDYPFxBCJdY+s7a5qnTOZ6TbGeFLFq",
+	"tC+9sn6iZpKFJc5kJnQXOW5CggwZ6itGf0eEJko6ngMU3EFQIqwbMZPFcClwKVlGgZoMtBvYvsWo6Drs",
+	"Bwi35Ip0qUJAc5VsgC8X7kJsB/JV+FEN9yvNekO+y2KMywQdeaoe7y6uFkt9mijmxU9XyoRRUfXc14CT",
+	"BWS0VzyyD5Dv2q7P8I6Wfu6Zyvjj21rAMbRb5vnhrywOjJdX7qNacWQvmMdfeZvuIuGb58rBXDM14gB4",
+	"mCIMPkbkPCU6Y1imZj/c1uyOjpC1EOQAxfJnkASREaC81wZfAOrMgAapzJI5yjVBA35IRWwZbxypG9ul",
+	"SQ55le4EIQFNCHxCzj2y3xqd+Z7sbvM42ihRbZCUpV2WqSEfEa46IgMiDIscwMI2CIWDk2akFvKbkM1g",
+	"MVKLCHW8fk4anY/8Ancau3zUaUQXmsDgJCTRY4n1GUhu3RHXXRdIZGqiADcbwWYFuwqtPtsuGzHB4Lsg",
+	"UccoY4rpaN+lvqcl+BcKmMGJZQhiQvFu4qsCm55tBRESLG6XGbTOP/2Xn2GhmqWK6qJh3ddDn7lC2qvu",
+	"hACVFhAzZlKBgxKR84/+8unep//XfArcYxE5v/fXf3ryxSee2tETi+LTnv6fv8OLx6VvHv7lx/BNR0Sx",
+	"zFIqtLn3v//g8T/80lwu2Nj8+3//G1bYmY+kYNtG/Zgf3//w0W9/+ejDf74AdmyPCtJlhMXcbKGE77AC",
+	"bTEDVoAv9mx1GwcV1m7A22w0G10mjDOO47ZEJo7sK+Ay+eM/PProZ/Dk4Dg32o1RJne5cQ6u3yDnO42H",
+	"9z969B9/6DSapNN49B8/f/T7z+zfv//syQ9/0mlcIJs3Xsddsa2lpokn0nppHdrzILcKo0pvd/lgG640",
+	"q+pHsvfxjx/e//Tpv/zs0X9+/8mXfzR6TBuXdjABypWfPnzw4PGfvnz00edLlFHiazwlPhW7h1ZkKisy",
+	"laXJVLz8qVb2h6ZScYprOvFhP78od1mW0BGkSCtthtfQIRjKMVr7hUYHrWfUn+xbVN7l9UJpQnCPQw4k",
+	"laJFvi6QgM944pliNhCLOId+n2VM9IxaUx2h8h52HyhqqdokVMG00wAhdOPtLRJ83O00oipJb6cYeCIH",
+	"Fr07bILLOqRiMKS80WyAAmw0G1aBgfW1lNx4G4e3qXZYfOL136Uh1FZ3UJ3xO89WrGIZwXLGZYVMR5DN",
+	"n+cYVEkHLxlovCaN5eFlyQJuxLSsGGVsl7PxXFlRdmYd+zZa84oomXoWQsw4qBFWxgGXHsRhzR00D1xh",
+	"W2VJznuyChh2R8BVMOALLXLDhlS5IorussrOXXYSheF3YGFQNqN6XE/IV0hhQNXaSZfQTlL2Ri8tKzBu",
+	"4gxOU2DYIVQJjHeGSGGZMvqsQfFfHJlxm0EKIS35+vBGXOJP0V3s5nNS4qTZ8CKhTr7ctX8tRevmelJ4",
+	"+GYiBxsuq4Uod8v8n8qMuSrroEwb+rTyAoNvLKopgjfzlfFRA343kGUzuNsO6leuiNvOKHHbHEP+gLRt",
+	"0+b7DOK2fQehOPlcYEuvvsxS1ayy5bHIGtWx+bpPM8v448NybV9m4zi6E9mjCeRD+zLzufPisdgLaxdA",
+	"A0iZi7zh5uqCopZsYnQLG3OcUyTlMdLYYl0QsqNwTarLQwZMH/ywnRQKuj5CsFWIsBUQ+gRI5g7vb19Z",
+	"Igq/1Ha0u2QxmrkmwY+75k+bilJN6AyALAcys/TkruLLn0vgknanFSvvmPDnXJWOpvA5sY5wAsayMQSh",
+	"fWhybtlJsKlIdxKo2I2iJnuf3gV9W88nd/xq9FkhkwtioI+++Mnev/5q78Fv9n7xj09+91cMdC8dDD0d",
+	"QrmFJN2KT27FJ3d0fHJHINIXaXM+N5Racl8W4ZJ6o8jx+ULb6U4rQZtAayWUeKKgu+ukCV1ZMQHmWHEs",
+	"SxRw4TgZPhOicTJ8UfsfVkNm4VElLyxdFO4g11juQP7FiZgqs8+BpVepByYJNTZGRMJo35gN8P+xa+WH",
+	"xgUaK5DvVGTMIBjKRItEqdFxTAWdz/y5keMNEiEoILIpBuX6q3QEFKS7ZibGBkKjRpMJ09iyyWKoC4qA",
+	"Gwsm9cvjcPn9fSfPrkuthVMRVdOS2F8t05L6VfpK0JJ6Gkpkp3cETamPW2S8YaYuaoGV7+CR6fGYvXgM",
+	"IFsMUMKTEGqMsS8vOYxDIOTxCJCK2N4xSpREDmqlyY2AEieI4vVornx7LMA704wr1xgSd03cDnDWsk+o",
+	"gAj+ELpEFs0tvSuDOYsxhAaHNLZMczFCivwDIJ0B4gxBQc4bQ/GBGREURhi2qSWewhV4Uw7OOJWPn8d8",
+	"bB/C/gcvqgkgCROaZba4N2F9fcx2wMkeYwvYm8kJF8QYVEXvLxuGD1KJrkCjCEiGOQKwKGYawW/ZQS07",
+	"79fskK5BTnCxw4a/uC0zvcz1b9wZUREv84trnCWxahwHBHj+lVtS0+RERAq+uvlSpShVObNpkJPwr9/E",
+	"xNcULP3giY4FHOsjFkJmBrP5x27mWoVJEGGMJN9lIyVQ6tmdkCgwk1UEsVUKBhdWIHrQ9DRWukW+PsJe",
+	"ms319XVCjfXQYx1hJBVYGcYkE4ycv7y+fmED+W0d+Nl8ePkCWBPOonMZSufaIxQYBZ+19qCAz3GOcUW6",
+	"ma1do72dShQsGC2HFH6nCYbFxq6NdoPG4d4xL8rsrQVco6sNeD6FezceP/jrw/s/fPTvP3/6/37+6KNf",
+	"7/2Pj5cOvNplxADVKQVgS2OIa/2lMVUkloKBKDwBjrGvskEuNmz7UpAu78nuikJsBY+tjO2GDfYowQKT",
+	"ufqnK+PJGrBoNdqvvPTKK1fXXzlEnV855hvqpsWiwIjRrzNxv7Y/EV8yVykU3mFMCSsxtBH2gWNr3cii",
+	"HBGUAXIbYFV50STW36kjaMZsuTmyBShsUOygd45J1PY4nZ12/4YtQ5gZv9qyFSmeO9MOb2PKs/Zx8IC5",
+	"s64MztHnFxIppXfeZGKgh4321ZegDtj989KphKxwaepyYXm6MkEXiWrRwO81Ns1YZnp4BuzPkhOs6WAN",
+	"GsjPLtHFS2wDaJ6RmKtRQidEZjHLqj3XLTr4G7zxMW5o95BZ9OM49uemEFPTgZ1SsNfg/3UbyXw5rwTz",
+	"LVs5CXdG+gs6UC1yXRAqCLvTS3LFd5n9Pgjn9miWcVYQbEAckg42yCjXmouBjyxmbJTQHkCmWjVVb+5t",
+	"nq1e3jKRmXnSev+/XL3KIANiV8vlK7D0DCoydKAosDZx78FvGvBWOL6KxXHXbrlOp7zMv6xVfdmqvmzZ",
+	"+jIvxCpl2GGry0DgTRnChaK7eBf+78h354G5jfhLR3qC40XMGNq5dKAcUKwGbn1wgbbCW59NvPXsjX0w",
+	"tHVpO89AWqNuDnDWicyzJnGqxUIWGPLsI4jaaarKRtmH2L0nBGCepYOMLwMrssIvHz9++dDy/MqCxutS",
+	"+9BtD8eDPAe5nDE8MvAneDaqRTbtsbIwNmiMWJjDAV4ngB57o9hWIZvTCNri/JX1Vy394JgrdqEWYHwS",
+	"iuNZQRh7A/ryy1dfYt3G0vbvqSCKFxI9K0DxClB8ZIDiw8vYReDENbbz7PAQCLfuxG16EQM+uIkl0kUf",
+	"/zztsqyU63bdlbJsUhkXsIGkxWjaYBSOos2r/qoQrXMAGstgCc8YVdkWXQTKRAfPVWTsWGJimg5a5LpW",
+	"yF2F2DrfDQE3OsXYqLmppeKaEeM6U+Gt8pLs3b//8I//9vjzPz/+xf98/Ml/QwIsT6404H29nchdlhVH",
+	"7fH3f//0w289/vzPS+n1UwtpraJZq2jWQaJZJxnHUhfvajpYOH4FhkPIqW29kw2X2cyVK3h06c0Ikp1f",
+	"8ZyJBccq10T2+6VaTH9/yz3tawwgPQ696LFayD7DFgKN6aSep+BAUjJwfabscbrD9o286E9aZSG4nh9H",
+	"SmW6CtU9Y6G6UwjSmcOyuEWMOASjRkjP6FUFhAl10bpnOlBX5ygb62oVoTuJCN2zFptbMCwXEAr4CB2Q",
+	"/crdQr1Jn2dGxy+gXjXXxdjJqSKVXUTwOiIM4Y1lntj+J3gYq2J5ZLFQ3osQxZvyE/74JbKoPrz/4cP7",
+	"39v77nce/unXD+9/tJQTcFpxvRmSahXQWwX0jjKgdyqhPO8+XOzmyc7yXSgD0V0ZN9k0h49Bj6I8rDMo",
+	"bJzuhPC4GdYaQAjF+COI/CeK6RZ5rWwU0cTomomTx3gim0RmHRFLca6wmsJKA2iURDIGWsA2tjXPyoUt",
+	"jIRw5Q5jIwttQ8g9fMrujHg22SA8Vs6B8pPoCGA5zxAKbG6jSMqV4mIA/DQ8Bp4bYTsO2f4VUvRYlaYw",
+	"L+KsRYZ8icMo1wcrcbjUaC5y2eVSJcSjn/36yUff3vvFPz79zfeXUidfNZv95LWJeewtpozruFC5w0ox",
+	"PEchIuwkagwH6OMQQuqbrqjLRiaW8kUXEvozygKQ1G5mjSteUnBHaLnDLO9LswCZlFqJY6krTxl5H3Zz",
+	"lZeKD352HVUcX50FCN++qO7qoTzQgkox3Oj4QYXVU7Wz4eLQ36z0G9G8UparWScFv0LGBkAzB6UqVEHr",
+	"PvN/pCyyPW51RoVC1aaa+7vl+5v5bd5GDksKDTVppj33iovuaCfifT87xWvMAHQYD3pEzpzPCK+n0W48",
+	"/vzBkx99Z++7v937yf0lVDqs0+k4iQtIiefQVVx5f0daQ7iEOKzLHc1xAFFiVur+eW3D7SZ2cAoulKZJ",
+	"Qj1Rp4BGn9dkRlCEyayGwWLLPu5M08M4WTMXT4GTfW4gFcZD1/4FVu3T2m2n2jROuZiLr8ikTLFrqyeE",
+	"TUdUTM4FFAgIv3DMrFgwasxRZV1+6jpDRvjsiPQSylPHACukJl3WEZ4KqbRtN0i0w97nbscjTCMisXQE",
+	"h+axtmObYtnurL5dB9Xdp1m/ZC0bI5tu/Negj2QvNS6EsXO2jZ1j9rni9OLtoseM09+bvZSRN3W8rO4+",
+	"JZRHrfI+LNBjBdo4S6CNxbWvkGuJR/AcAs4xJRedPuYsW8M+MnP65OI1tk1uiK6EpBT3TJJGUg35YMiU",
+	"dnyR2Gy9RkNzlt22zz9OHeofM6ta107y+QElcmDVc6vrN5t5W/UalJfLvCvV5+uszwVTWIPNYtwAzdLL",
+	"R4gLecNslG6OcZyEKm07dHqozkZY0dtlxjFWbucgCYK5eUdMswADcZllOJPF3SH8DgxCRom2yHXsWGwM",
+	"pAhGGaEup76vaJtEtgkotHDtCN8KlFwkj/7y6d5HvzB//Px3Tz/8pNjjXQo8tH1HOZFZigh0uSP4JLLg",
+	"o/NRL9mNQv6GCw7ZlOZKE3aHK93qiOnGqzDQUt8nR5QIr7QJ7Kwa1sVmh+VYtMgN3+gFqp5jkgvNE98v",
+	"lkUky4WaYUj4w3KmjAnEgQJtBxeDwpjAZPDjf/3B4wf/DIaDm4tfbOxcxZLY/R67U8HyNNqNAcQzLW1J",
+	"4+V1PPMWdiqTuHjU0+/9Hcz5YHe+VLqz4kkJzPr0p/8J98Zvu1TxXjBH2J1IrbCsRDwlS6jYZCvY68qC",
+	"WtqCKlRbtWY7NP6VV6UuAnPp4l38Y7nOXNiyDxK8EOoACY0sLoJw3SKb7hrUdyj56RSyVYR6oIRwnQFr",
+	"PYRUX1WEn1GY6bxTckC8aelszOq/Zbdy2U+AyIhvelOdqjvMZj2pdN1MDbblT/sKYXoCCNMjUAdXFvWI",
+	"liO+gkEt1sAqVBGyxFrkj47RBeOhTFiLbMEnAXqohHHaYRNr9wPYm93RgQOw0RGASgKOJFw8hH4X3NIZ",
+	"I1wgTgDZxuZqoKZTQWTTOBjC3Lx4ZEcoTTPjogD7u0ehszFOrT4leSJ661lJSzp6JihuQy907/v/fe/3",
+	"324cwLI/nfzkgmJxBWddJTSPDs56FPJ/IVzrUm7BxZgrnfFu7jzRRSlPUfxilNXcvehCChcO6S4jmFli",
+	"wkV5ANmBtKjQD6hnfWgCXQMQA0rjuCMQGEuTZLryB2Eo2pFp13CcmgP+ejivYxYmpWfViBSc3gvXFQOa",
+	"ywdvcWQUOYeo0cLG/rFbPXMPibMRlkeDTxlXlaHq22h2uLaeVJNRrm1Hz/088sH2x7IdF34llfFn0F2Q",
+	"IHYHLGMdEeGJjMh5ILMMAtkpu9AkEeDBIzjSkceCR66LHVTGKvLNnOUsBjsQjammt7rqXX23lKcdwi2J",
+	"g2OnUN9C0nRPos41oZq4yN4LzKW+jNlwIpBkcy6mjt7ygYlltXOAqqzPcRYwmhIIUwTNs3yFupKZjoii",
+	"E1UU4W1AekawoIrP+Dhhm4yoRa5Z5g4sD+yInky7XBglfV2zVGGbPQrgUPw5g9Y2X+Hm26iuEdZWOMNj",
+	"xzo1qwlwhrwAzZxTrYWa6x0lAU6wCLfdplnuZ9cymS75k68bD3uR39ykE+xBoYcyXnZgxswVLGksuwoy",
+	"Y0v+5mYm47ynl33STr7ILzZToyM39ZuMKr3MD96SaukhLdhCKviJ6yJ1rDHDYKnnA/qCY/38YBLKssqL",
+	"/vDjWvEeXDQPoXCL9WQWY10foBSQEqToXRr2UjunSMp0xnvoeWV8MNQOdgehM/OwFrnh8vEFXmHSESUR",
+	"b+y1sDtSRM4rmWc9m/O5o1kmaEJ4fGEDavRsbwnXATySPcDExdtURzb65sC65xRJZI8mJKaTjihdLIXR",
+	"DR3xDugMVBbwS5j5OUUiCkcpKiCMxk2kcYxVkk2Cii3mCuzYqElGSW403ZCPRlwMojZ2VgLTakwnvpd+",
+	"R7A7tKdBAVBNzl+5fNk9bNt2mI3CSnWySRIufM5KKzJCkQOrZv92CxmpnTzaIJSondwXQdprsAaSK7LD",
+	"RgXe3d1/aspRLrjeHmW8xyKwwhWJvplTobmeRDh3M5Ri/hugfmWuSz/FLlX+xmaB7WjMuzG7G66D0k+6",
+	"A914za+LXrwqTx1kxD6eM+XMCgyGQeGmmbOZRkeAFUBJN4MKKDfmJlF5b2hmfal1+WWyM2h6/wN2/Axs",
+	"R3GEzhZS1KpAYxJgixNvP8KFeK6MVdFuvL62jvWdePLMb4ZyZCSXe7/wwBT/arzcWl+H+5WwqB80G3CO",
+	"YGHcujfal5sNtZOba96+tvb6res31y6tw0o4yrHP/7z302/t/ei7T3713UYz+OGlZqPYSaXnv9p6ter5",
+	"ZrmCA95oG0/q6tr65bVLV+DVgUGxnYJF0Wg3xqw3pHp7RI21hWazeevSrKBmYG3ByrUbex///cMHv314",
+	"/9Mnf/hi78HfLxFZDkyS0wGNBLu3QnWizF/BRlawkX1ZQrMxCA2tj5nGx6HRI6GlMsMfvdh1CcHZVgwE",
+	"go08MgL+5tu3twDdiFFharvFU0FkrsGDHAHLOktt0xxbRgD9cqyjiQFmbKfPhG4bHUNjG3vqiIyNZKYt",
+	"QQEYEkaF48/MdLRRbptEsZ4UMT6q6L9lHlZt9BgFl7F+rli8QZQ0/3S9oztiTBWQ7JgTTLqsL7NqugJI",
+	"Ch7G4z1NPVbolIPor/J1W2uXbBf7CkV1qVJR1euUl6t0So+qYTgOzRP0Qp3yCtTYS7V6dM5MLy84U3Pd",
+	"jMFPDfLdg2i1r55KwnTq+fWEDZv7T/izlfJYqZ9Z6scR0qyvL+4F17RuPIzK8eOqC4XGsTJjHeVZb0gV",
+	"U+T8iPK4SbTcNv5gk4BXiLkJb19esB0pRxQAIjGduJZt5SJ2aB4cQ/s2kkqhh01wop0XaG5JNRvIDH3M",
+	"7gSynrZ9SBbmN7vQxrdFbjGdZ8JmYKzXzjMix8I8Bwvu7O0Be9YR9gkcO+w4HxklWZM4JwEe6hxgwkUv",
+	"yWMWA8ol5rvcaCmaSvOVVnAWYcKjTBrVCYUN2McBnTjjS8JFqLQzO2j0ao3GFNJ9rzR0L8bFKxqrSODz",
+	"2GGTFokEs46toglT1oWN8KYsjlod8VVcZXMnWObiZj67DMNrFt55qXwDbozxaAh+b/gua7CBgzuh/cHi",
+	"pnWPdZbDCsc2RA4VGQXPQWr0OokABw9zAEAQ0DGBZ5xWKX3cs/x9NlvxV/DbaOnCHN3JbEr27qSxcFdj",
+	"szjQgsFHp/dnpDBnENPJBnnp6st4ItCsKapVFmjp2c9kWh0qNxZJdah8/2DgaTAWLc2+WODBgB473JNP",
+	"IjNwrD1LzXu+beXlWelZehIa7XaeooSYqbyq/KYFfSYb3a3SX3eDfzki6nrK2+LaAoZs5az5M2YJ32VG",
+	"2YDM1U4NGD8LOdQCWVxSZNW45cOE104MuDw7igI0IsUlK/jyCcCXjy4scWXJ5Mly7IvFPWYT6L4ms4yh",
+	"veWyL44015wxHPFGKZcS5GAcjCMIXvRkmnLdIlsSecv8fbu0t9MkilkGeLyz0fpRj4oeSxJmcwkZ6+ci",
+	"ZnHUJn3aQ6hOCe3mEyced22MkgTqXIFwF7/f9laWo+51tpzAwAdgfFzcxEoTnJGCJM09LCK9RwaSKbBX",
+	"JblnPl5bWyP2v+aftpCR3CPV5nezML6bxE/W/pbymNxb8CdN4tYGf2x/Re4t9zPnFdxb6Gp/jbm++qKO",
+	"QDoYBD2Z3UN6fl+RlCu7E2IiGIvNZxG+/m0kbIxsOgp2PoC2tuFC/3WYl3JkiB2xf9IIxrcDE2wXCpWN",
+	"aaz8S6IDysX+5/Vl1uVxzER0oUXeQsC92Zv2GZHZgEzh1rVZQC5I5LRSy163TXVUThPtCDkW9Zj5Q6mh",
+	"MweaL7IdbiP5FMi25+58eP+Hex//r0ef/uDJF18cKOVx85SDQwvo6hWmfoWpPzpM/REaJQtB6xcNYE07",
+	"ABdt3Ho2g4m7yOH0rPkwIXHOjGfc9AGOl9fXq8lKbrrnHOOBt8+ooykxB97N5IWDuyOAKFgB2+ancqP6",
+	"TfHuM2MrV6b4bhgLAEE5njIczDfkJbP71Fg53QnE0jYsIR6ugLFiw+Xwwc8Wicxtto2hY8OHHeGgOeYb",
+	"G56z9OYJUogAWSg8Hj6HACrC8HzYMMQVeWcY4FTuU2uEK23ub0wqi81ZGnK14ddF7rLMHFRrSBc8LPux",
+	"UfXgF3u2zhbTucVS5WXQyMvrddm2OGdhduylNUgR+pRel4qdbdjffcBeZ6zPzB1Yo924fuMba/ZXlxY3",
+	"keyqng4ixL3SFRpkxaJ+vNARK2R9pZCRRjIDeZnSmNVqnsXNo+M0jS7edcn9Oa37tmzjUTfdLu3tFDTS",
+	"BT5j4hzwVg3fyIGF7YpsZNY5PVH+kJF/h8tYVTOpQ6p28gwGEbcNIXaPGWCuMUOqbCrLmiTeEKjl/z/4",
+	"jjyhwPwMZRbY/auA/PEH5Odt/GcsEL9w/dHsqH10t9OwPkOn0SadwoS83Gl8sKC/sGEr10qehlnRTBcu",
+	"SZuIPEki29gV8X9G09RGNE9Amzwr0cxaU92uXWjaX17aTD+VKOZigm0VvVxFL48semn3VBObvGlm7XZ9",
+	"VAb7ccUybTJxZijTJRz3RTIXimJavNxxBjHxEbNimHYKL24IM3iHdRFMtxWe8QDmLRbnPVbUFRbVkWqE",
+	"JxANdAB99oPJY/WC9pbDOUXYHduDMaOaNYE3WkgNEFDZ14gjnHSEg37uK2t0BXTgtm6QhPVdvSIqlrFz",
+	"ZH2E1QzHJv7bNnhqOylhVtbFND0q1BX3EdnvN6cwosgfUoygRcLjquWAQSobkAeQRk5lxsxzaBBWbRIh",
+	"8RvcHFAvCZeYgbupA7SOepCuazjswAkWsSCk3qbb7qKoI4qU9wYCM60l5wPNAEpAUEWB1HB3VwwAlQWW",
+	"AkLRjMb1MVcUBWe0RsMsPZRSBHUVH4QNIbHQ7/E/ffno488WN8VwTU4nYGrfxypeuoqXHme8FARtj6YM",
+	"A4iBhKlTcKcbJ7VDuXgX/1g0SmoV2fwgKdmSDrxEoOUw3hnq6aEcAFYN/sXGdSHVA8rSFzBMeujIZ+aW",
+	"+qiNsQVinnZT2ZBneI4qw5oH1bAnFdWs1ziFI7CKaR5/THP2lj5zEU3cVuCZLCThi6nM7D3oAMTOmUGr",
+	"eEhj7G4jk9jzgTXdEZUATjXiu2mNaihXs6gIrANiQmcT6H0jJIn6mUyj1jwyL89jdTIAQ3zcLK99yJWW",
+	"2aT1Qp4grEO0GwJEspaBj7R0JczJeu/2jOyiLcClWMvyZE7TL7iiihl8yBLouuRK+yYhMUDTZuR4Zpzm",
+	"UQK1nuDXcmEGtAsUl8pXVFYfg2/4gd7Kk+M9AuVHzWoQBgvy3FBxFXsBJxbs4G/mNDHu7ruL9sOujAxd",
+	"y2RKhBwTKSzpI1g/ZSYuwpXfTxAbyhPWJlE3kb2dyLJFQF4AhO2Vy5ebRNAUgPT2aitujfUt8yQGYkXa",
+	"67GRZvEGicY0ExFJGBR+kRFV2IECkllKAt7eXMLFQEUuQIU1rS3yWpkgGRp1Aa7Ntv3Eje959ifI/2oP",
+	"wgaJgKqj6txd7A2ZmZ9mSeLKQocljuduxugO4RpqRiL3DiISsxSS35RA3ygYP7SYinxPMTohXTOHCYEv",
+	"iqibcTKaJKIaCZWZanXy9fWXejtsAn8w5ByDtbQ59i5TPDZ+SrsjInPcaE9vjyQXWrVGQynMTyIaxxlT",
+	"iinzD3uRiiDdpzUzy+9GXbT0Z3f01NhteXfGLC9Ik6TGOjWjhEcj8e7UvSjpA6em7wcHVdjR37yB6+7l",
+	"VlQfoiqf/7OFDjRfM7WtpeV6omLSaPqWY3IswOHe4cL800eZmo2UKUUHcA9mjuooYVQx2xpPEPfD94eN",
+	"duPJF3949KPv7f3ukydffvbky189fPDAiB5btvvwz996eP+Tp7/806NPf1B832woc+AhYtYwp2vx4Fj5",
+	"bZxOkGxqR6walK2oPhZUrJtxjJI51Kx1ivXQLFOVPdarVU09x9SWxWAwAm0jrbIAzRXSSw33dylAFYVU",
+	"hKiJhRw3C7KKGErjeEXrVxjSDTbeJ3qPSBIW3NKlVowyA4HuOzJqIwJtL0YRtmJEOxVkubu4Z16bvZar",
+	"bSH1tsgd05AVsMXDis6MX/7pyR++g/1cUEruffbjvfvfLotIsHZOQkYel9W8lXGaVAnKd4YS94mCjXBW",
+	"RdjZlkpbLEnQqqPQcQnOKhrLKaOiTj7N5G+g8Zo09ouXX/PcBHON5imTuV5D4jjVaF9drxVbd4tPts0n",
+	"82Ly7xgx6Mq6SSLFwFiF1rOoEkJ4o8Nafyu48jMDV15Q7R4AtVxWtLNi93CyfOSea+etNI1iHQ9l2izc",
+	"VVdEDv4wusbg0wTysiLef+gNe0Jx//lG9JZ14FfR/+OP/h+dSXpl4aDQQbKUdrvMBiq/xbJBaLP6Tj2w",
+	"m0iE5ltE+jRRjKgcWm9XHyh4wsnpgGcFZGwNXPumj8hZPxVs8eJiZoUvXuGLjwxffITydCFyhMVc/Sqb",
+	"OfD/j0AgLxNC2Nx67WvzYgg2ZA+RBACPYjc0WNQilACf2mAC2RSEpSM9gYd1BFU7itCuuUxPn/TKoK9Z",
+	"jiMLPJxdUXkWXfZjk3fPj39vAdTgUxzCzzdi6Rh8fTNs1svR2Pjbu40uoxnLNnM9bLT/9l0jYRTLdqv5",
+	"XIFIFL9uNBt5ljTajYsgleyspn9wk8mRTQ9iboQzoB+dYhxVFT3NvlYiHS5nvzNGe0OM/bs7YcqLYF6s",
+	"4nbvDGUKCU6a7AAlrQ57Ee27Ud2IgtArgyZxDlIe3CJjCUXkQdUwqCYjXBX0N2M5FlZ4Vg4I+Mkq7vSa",
+	"799vcTGCkYSKQU4H1om13L+8N5xaPrMTdfAIzN9VPeQtKdhkGn8AUJvg5yWwRc2U64lVnDfOhK0NCu7s",
+	"y4Jq7lqC5fnVR0xV/UCUpdx1D7HM1BW/eJN2WQIMgX72gK1A7uVwCcz23//723SXxUXHUuXmCn0XEKOR",
+	"BndRbFA33bfNUrGYJGzXjAhz4eUGqkNqe231m0BOjw1ew0Hy6pf8zn54yVhmeoiD5UlCYhmOsiezyh15",
+	"jScAKgmu5elIZtVLCx0WZRa+uvdkt+pSgIXpIQIOqHYGStMzaAe3YLs1C4g4MJa4rPVE5kBLrWU4dRFP",
+	"9XwLzoj5bZ1UsDyFiCQGIp0i3Q8rWvBRBpCeHcZGsAeIChfYaYbqSdgcs+uGG8AjmGLFo+wm69Ek4WIQ",
+	"7gLQElUTYTTRQzQdOXQF6zGlNogcMWDIhO1mDL7Sjs12eY81Pnj3g/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

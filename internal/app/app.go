@@ -99,7 +99,8 @@ func New(p Parts) (*App, error) {
 		Fields:        fields,
 		Quality:       good,
 	}
-	db.BeforeCommit(engine.Settle)
+	// Scores first: rules read them.
+	db.BeforeCommit(s.Scores.Settle, engine.Settle)
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})
 	if err != nil {

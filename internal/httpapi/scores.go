@@ -2,17 +2,22 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 )
 
 type scores struct {
 	lister
 	svc *score.Service
+	db  *postgres.DB
+	now func() time.Time
 }
 
 func (h scores) ListScoreModels(ctx context.Context, _ apigen.ListScoreModelsRequestObject) (apigen.ListScoreModelsResponseObject, error) {
@@ -20,11 +25,15 @@ func (h scores) ListScoreModels(ctx context.Context, _ apigen.ListScoreModelsReq
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ListScoreModels200JSONResponse{Items: each(all, scoreModelToAPI)}, nil
+	items, err := eachOr(all, scoreModelToAPI)
+	return apigen.ListScoreModels200JSONResponse{Items: items}, err
 }
 
 func (h scores) CreateScoreModel(ctx context.Context, req apigen.CreateScoreModelRequestObject) (apigen.CreateScoreModelResponseObject, error) {
 	b := req.Body
+	if err := h.mayKeep(ctx, b.Params); err != nil {
+		return nil, err
+	}
 	c := score.Creation{Key: b.Key, Name: or(b.Name, ""), Kind: score.Kind(b.Kind), Params: scoreParamsFromAPI(or(b.Params, apigen.ScoreParams{}))}
 	if b.Clock != nil {
 		c.Clock = scoreClockFromAPI(*b.Clock)
@@ -33,7 +42,11 @@ func (h scores) CreateScoreModel(ctx context.Context, req apigen.CreateScoreMode
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateScoreModel201JSONResponse{Body: scoreModelToAPI(m), Headers: apigen.CreateScoreModel201ResponseHeaders{
+	body, err := scoreModelToAPI(m)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateScoreModel201JSONResponse{Body: body, Headers: apigen.CreateScoreModel201ResponseHeaders{
 		ETag: etag(m.Version), Location: ptr("/v1/score-models/" + m.Key)}}, nil
 }
 
@@ -42,7 +55,11 @@ func (h scores) GetScoreModel(ctx context.Context, req apigen.GetScoreModelReque
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetScoreModel200JSONResponse{Body: scoreModelToAPI(m), Headers: apigen.GetScoreModel200ResponseHeaders{ETag: etag(m.Version)}}, nil
+	body, err := scoreModelToAPI(m)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetScoreModel200JSONResponse{Body: body, Headers: apigen.GetScoreModel200ResponseHeaders{ETag: etag(m.Version)}}, nil
 }
 
 func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelRequestObject) (apigen.PatchScoreModelResponseObject, error) {
@@ -50,7 +67,13 @@ func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelR
 	if err != nil {
 		return nil, err
 	}
-	change := score.Change{Name: req.Body.Name, Params: scoreParamsPatchFromAPI(or(req.Body.Params, apigen.ScoreParamsPatch{}))}
+	patched := or(req.Body.Params, apigen.ScoreParamsPatch{})
+	if rules, err := patched.Rules.Get(); err == nil {
+		if err := h.mayKeep(ctx, &apigen.ScoreParams{Rules: &rules}); err != nil {
+			return nil, err
+		}
+	}
+	change := score.Change{Name: req.Body.Name, Params: scoreParamsPatchFromAPI(patched)}
 	if req.Body.Clock != nil {
 		change.Clock = ptr(scoreClockFromAPI(*req.Body.Clock))
 	}
@@ -58,7 +81,11 @@ func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelR
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchScoreModel200JSONResponse{Body: scoreModelToAPI(m), Headers: apigen.PatchScoreModel200ResponseHeaders{ETag: etag(m.Version)}}, nil
+	body, err := scoreModelToAPI(m)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchScoreModel200JSONResponse{Body: body, Headers: apigen.PatchScoreModel200ResponseHeaders{ETag: etag(m.Version)}}, nil
 }
 
 func (h scores) DeleteScoreModel(ctx context.Context, req apigen.DeleteScoreModelRequestObject) (apigen.DeleteScoreModelResponseObject, error) {
@@ -83,13 +110,17 @@ func (h scores) ListScoreRuns(ctx context.Context, req apigen.ListScoreRunsReque
 		return nil, err
 	}
 	next, err := h.next(ctx, p.Next, scope...)
-	return apigen.ListScoreRuns200JSONResponse{NextCursor: next, HasMore: next != nil,
-		Items: each(p.Items, func(r score.Run) apigen.ScoreRun { return scoreRunToAPI(ctx, r) })}, err
+	if err != nil {
+		return nil, err
+	}
+	items, err := eachOr(p.Items, func(r score.Run) (apigen.ScoreRun, error) { return scoreRunToAPI(ctx, r) })
+	return apigen.ListScoreRuns200JSONResponse{NextCursor: next, HasMore: next != nil, Items: items}, err
 }
 
 func (h scores) CreateScoreRun(ctx context.Context, req apigen.CreateScoreRunRequestObject) (apigen.CreateScoreRunResponseObject, error) {
 	b := or(req.Body, apigen.ScoreRunCreate{})
-	j, err := h.svc.Start(ctx, callOf(ctx), req.ModelKey, score.Request{AsOf: dayOrNil(b.AsOf), Activate: or(b.Activate, false)})
+	j, err := h.svc.Start(ctx, callOf(ctx), req.ModelKey, score.Request{AsOf: dayOrNil(b.AsOf), Activate: or(b.Activate, false),
+		Keep: !or(b.Recalibrate, true)})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +133,11 @@ func (h scores) GetScoreRun(ctx context.Context, req apigen.GetScoreRunRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetScoreRun200JSONResponse{Body: scoreRunToAPI(ctx, r), Headers: apigen.GetScoreRun200ResponseHeaders{ETag: etag(r.Version)}}, nil
+	body, err := scoreRunToAPI(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetScoreRun200JSONResponse{Body: body, Headers: apigen.GetScoreRun200ResponseHeaders{ETag: etag(r.Version)}}, nil
 }
 
 func (h scores) ListRunScores(ctx context.Context, req apigen.ListRunScoresRequestObject) (apigen.ListRunScoresResponseObject, error) {
@@ -127,7 +162,11 @@ func (h scores) ActivateScoreRun(ctx context.Context, req apigen.ActivateScoreRu
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ActivateScoreRun200JSONResponse{Body: scoreRunToAPI(ctx, r), Headers: apigen.ActivateScoreRun200ResponseHeaders{ETag: etag(r.Version)}}, nil
+	body, err := scoreRunToAPI(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.ActivateScoreRun200JSONResponse{Body: body, Headers: apigen.ActivateScoreRun200ResponseHeaders{ETag: etag(r.Version)}}, nil
 }
 
 func (h scores) ListCustomerScores(ctx context.Context, req apigen.ListCustomerScoresRequestObject) (apigen.ListCustomerScoresResponseObject, error) {
@@ -138,10 +177,112 @@ func (h scores) ListCustomerScores(ctx context.Context, req apigen.ListCustomerS
 	return apigen.ListCustomerScores200JSONResponse{Items: each(all, func(s score.Score) apigen.Score { return scoreToAPI(ctx, s) })}, nil
 }
 
-func scoreModelToAPI(m score.Model) apigen.ScoreModel {
+func (h scores) GetCustomerScore(ctx context.Context, req apigen.GetCustomerScoreRequestObject) (apigen.GetCustomerScoreResponseObject, error) {
+	s, err := h.svc.OneOfCustomer(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetCustomerScore200JSONResponse(scoreToAPI(ctx, s)), nil
+}
+
+func (h scores) ListCustomerScoreHistory(ctx context.Context, req apigen.ListCustomerScoreHistoryRequestObject) (apigen.ListCustomerScoreHistoryResponseObject, error) {
+	scope := []string{"score_history", req.CustomerID.String(), req.ModelKey}
+	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.svc.History(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey, page)
+	if err != nil {
+		return nil, err
+	}
+	next, err := h.next(ctx, p.Next, scope...)
+	return apigen.ListCustomerScoreHistory200JSONResponse{NextCursor: next, HasMore: next != nil,
+		Items: each(p.Items, func(s score.Score) apigen.Score { return scoreToAPI(ctx, s) })}, err
+}
+
+func (h scores) WhatIfCustomerScore(ctx context.Context, req apigen.WhatIfCustomerScoreRequestObject) (apigen.WhatIfCustomerScoreResponseObject, error) {
+	w := score.WhatIf{Until: dayOrNil(req.Body.Until), Inputs: or(req.Body.Inputs, nil)}
+	for _, p := range or(req.Body.Purchases, nil) {
+		w.Purchases = append(w.Purchases, score.Purchase{Amount: p.Amount, On: dayOrNil(p.On)})
+	}
+	is, then, err := h.svc.WhatIf(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey, w)
+	if err != nil {
+		return nil, err
+	}
+	out := apigen.WhatIfCustomerScore200JSONResponse{Then: apigen.ScoreThen{Value: then.Value, Unit: then.Unit, Band: then.Band, Label: set(then.Label),
+		AsOf: dayToAPI(then.AsOf), Inputs: then.Inputs, Explanation: scoreExplanationToAPI(ctx, then.Explanation)}}
+	if is != nil {
+		out.Now = ptr(scoreToAPI(ctx, *is))
+	}
+	return out, nil
+}
+
+func (h scores) ListScoreModelRevisions(ctx context.Context, req apigen.ListScoreModelRevisionsRequestObject) (apigen.ListScoreModelRevisionsResponseObject, error) {
+	m, all, err := h.svc.Revisions(ctx, callOf(ctx).Tenant, req.ModelKey)
+	if err != nil {
+		return nil, err
+	}
+	items, err := eachOr(all, func(r score.Revision) (apigen.ScoreModelRevision, error) {
+		params, err := scoreParamsToAPI(m.Kind, r.Params)
+		return apigen.ScoreModelRevision{ModelVersion: r.Revision, Params: params, Actor: r.Actor, CreatedAt: r.CreatedAt}, err
+	})
+	return apigen.ListScoreModelRevisions200JSONResponse{Items: items}, err
+}
+
+func (h scores) ListScoreModelDependents(ctx context.Context, req apigen.ListScoreModelDependentsRequestObject) (apigen.ListScoreModelDependentsResponseObject, error) {
+	all, err := h.svc.Dependents(ctx, callOf(ctx).Tenant, req.ModelKey)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.ListScoreModelDependents200JSONResponse{Items: each(all, func(r condition.Reader) apigen.Dependent {
+		return apigen.Dependent{Type: r.Type, Key: r.Key, Name: r.Name}
+	})}, nil
+}
+
+func (h scores) RetireScoreModel(ctx context.Context, req apigen.RetireScoreModelRequestObject) (apigen.RetireScoreModelResponseObject, error) {
+	m, err := h.svc.Retire(ctx, callOf(ctx), req.ModelKey)
+	if err != nil {
+		return nil, err
+	}
+	body, err := scoreModelToAPI(m)
+	return apigen.RetireScoreModel200JSONResponse{Body: body, Headers: apigen.RetireScoreModel200ResponseHeaders{ETag: etag(m.Version)}}, err
+}
+
+func (h scores) ActivateScoreModel(ctx context.Context, req apigen.ActivateScoreModelRequestObject) (apigen.ActivateScoreModelResponseObject, error) {
+	m, err := h.svc.ActivateModel(ctx, callOf(ctx), req.ModelKey)
+	if err != nil {
+		return nil, err
+	}
+	body, err := scoreModelToAPI(m)
+	return apigen.ActivateScoreModel200JSONResponse{Body: body, Headers: apigen.ActivateScoreModel200ResponseHeaders{ETag: etag(m.Version)}}, err
+}
+
+// mayKeep refuses rules about personal fields to callers who may not read those.
+func (h scores) mayKeep(ctx context.Context, p *apigen.ScoreParams) error {
+	if p == nil || p.Rules == nil {
+		return nil
+	}
+	return mayKeep(ctx, h.db, h.now(), each(*p.Rules, func(r apigen.ScoreRule) json.RawMessage { return r.Condition }))
+}
+
+// eachOr is each for what can fail.
+func eachOr[A, B any](in []A, f func(A) (B, error)) ([]B, error) {
+	var failed error
+	out := each(in, func(a A) B {
+		b, err := f(a)
+		if err != nil {
+			failed = err
+		}
+		return b
+	})
+	return out, failed
+}
+
+func scoreModelToAPI(m score.Model) (apigen.ScoreModel, error) {
+	params, err := scoreParamsToAPI(m.Kind, m.Params)
 	return apigen.ScoreModel{Key: m.Key, Version: m.Version, ModelVersion: m.Revision, Name: m.Name, Kind: apigen.ScoreKind(m.Kind),
-		Params: scoreParamsToAPI(m.Kind, m.Params), Clock: scoreClockToAPI(m.Clock), CurrentRunID: m.CurrentRun,
-		CreatedAt: m.CreatedAt.UTC(), UpdatedAt: m.UpdatedAt.UTC()}
+		Params: params, Clock: scoreClockToAPI(m.Clock), CurrentRunID: m.CurrentRun, RetiredAt: utc(m.RetiredAt),
+		CreatedAt: m.CreatedAt.UTC(), UpdatedAt: m.UpdatedAt.UTC()}, err
 }
 
 func scoreClockToAPI(c score.Clock) apigen.ScoreClock {
@@ -155,51 +296,18 @@ func scoreClockFromAPI(c apigen.ScoreClock) score.ClockSetting {
 	return score.ClockSetting{Fixed: c.Mode == apigen.ScoreClockModeFixed, Day: dayOrNil(c.Day)}
 }
 
-// scoreParamsToAPI shows every parameter of the kind, but for a window that is all history.
-func scoreParamsToAPI(kind score.Kind, p score.Params) apigen.ScoreParams {
-	out := apigen.ScoreParams{WindowDays: set(p.WindowDays), HorizonMonths: set(p.HorizonMonths), HorizonDays: set(p.HorizonDays),
-		Family: set(apigen.ScoreParamsFamily(p.Family)), ClvModel: set(p.CLVModel), ChurnModel: set(p.ChurnModel)}
-	if kind == score.RFM {
-		out.Weights = &apigen.RFMWeights{R: p.Weights.R, F: p.Weights.F, M: p.Weights.M}
-	}
-	if kind == score.CLV {
-		out.DiscountRateMonthly = &p.DiscountRate
-	}
-	return out
-}
-
-func scoreParamsFromAPI(p apigen.ScoreParams) score.ParamsChange {
-	return score.ParamsChange{WindowDays: given(p.WindowDays, same[int]), Weights: given(p.Weights, weightsFromAPI),
-		Family:        given(p.Family, func(f apigen.ScoreParamsFamily) string { return string(f) }),
-		HorizonMonths: given(p.HorizonMonths, same[int]), DiscountRate: given(p.DiscountRateMonthly, same[float64]),
-		HorizonDays: given(p.HorizonDays, same[int]), CLVModel: given(p.ClvModel, same[string]), ChurnModel: given(p.ChurnModel, same[string])}
-}
-
-func scoreParamsPatchFromAPI(p apigen.ScoreParamsPatch) score.ParamsChange {
-	return score.ParamsChange{WindowDays: field(p.WindowDays, same[int]), Weights: field(p.Weights, weightsFromAPI),
-		Family:        given(p.Family, func(f apigen.ScoreParamsPatchFamily) string { return string(f) }),
-		HorizonMonths: field(p.HorizonMonths, same[int]), DiscountRate: field(p.DiscountRateMonthly, same[float64]),
-		HorizonDays: field(p.HorizonDays, same[int]), CLVModel: field(p.ClvModel, same[string]), ChurnModel: field(p.ChurnModel, same[string])}
-}
-
-// given is a member that can be absent but not null.
-func given[A, B any](p *A, f func(A) B) patch.Field[B] {
-	if p == nil {
-		return patch.Field[B]{}
-	}
-	return patch.Set(f(*p))
-}
-
-func weightsFromAPI(w apigen.RFMWeights) score.Weights { return score.Weights{R: w.R, F: w.F, M: w.M} }
-
-func scoreRunToAPI(ctx context.Context, r score.Run) apigen.ScoreRun {
+func scoreRunToAPI(ctx context.Context, r score.Run) (apigen.ScoreRun, error) {
+	params, err := scoreParamsToAPI(r.Kind, r.Params)
 	out := apigen.ScoreRun{ID: r.ID, Version: r.Version, ModelKey: r.ModelKey, ModelVersion: r.Revision, Kind: apigen.ScoreKind(r.Kind),
-		Params: scoreParamsToAPI(r.Kind, r.Params), AsOf: dayToAPI(r.AsOf), Status: apigen.JobStatus(r.Status), Current: r.Current,
+		Params: params, AsOf: dayToAPI(r.AsOf), CalibratedBy: r.CalibratedBy, Status: apigen.JobStatus(r.Status), Current: r.Current,
 		Kept: r.Kept, JobID: r.JobID, Customers: r.Customers, Scored: r.Scored, CreatedAt: r.CreatedAt.UTC(), FinishedAt: utc(r.FinishedAt)}
 	if r.Calibration != nil {
 		out.Calibration = ptr(calibrationToAPI(ctx, *r.Calibration))
 	}
-	return out
+	if r.CalibratedOn != nil {
+		out.CalibratedOn = ptr(dayToAPI(*r.CalibratedOn))
+	}
+	return out, err
 }
 
 func calibrationToAPI(ctx context.Context, c score.Calibration) apigen.Calibration {
@@ -215,11 +323,6 @@ func calibrationToAPI(ctx context.Context, c score.Calibration) apigen.Calibrati
 		out.Values = &apigen.ValueFit{Family: v.Family, Parameters: v.Parameters, LogLikelihood: v.LogLikelihood, Customers: v.Customers,
 			LeftOut: v.LeftOut, Converged: v.Converged}
 	}
-	if len(c.Parts) > 0 {
-		out.Parts = ptr(each(c.Parts, func(p score.Part) apigen.ScorePart {
-			return apigen.ScorePart{Key: p.Key, RunID: p.RunID, AsOf: dayToAPI(p.AsOf)}
-		}))
-	}
 	out.MeanSpend = set(c.MeanSpend)
 	if len(c.Quantiles) > 0 {
 		out.Quantiles = &c.Quantiles
@@ -233,13 +336,27 @@ func scoreSummaryToAPI(s score.Summary) apigen.ScoreSummary {
 }
 
 func scoreToAPI(ctx context.Context, s score.Score) apigen.Score {
-	return apigen.Score{Key: s.Key, Kind: apigen.ScoreKind(s.Kind), Value: s.Value, Unit: s.Unit, Band: s.Band, Label: set(s.Label),
-		AsOf: dayToAPI(s.AsOf), ModelVersion: s.Revision, RunID: s.RunID, Inputs: s.Inputs,
-		Explanation: apigen.ScoreExplanation{Text: preferred(ctx, s.Explanation.Text), Factors: each(s.Explanation.Factors, scoreFactorToAPI)}}
+	out := apigen.Score{Key: s.Key, Kind: apigen.ScoreKind(s.Kind), Value: s.Value, Unit: s.Unit, Band: s.Band, Label: set(s.Label),
+		AsOf: dayToAPI(s.AsOf), ModelVersion: s.Revision, RunID: s.RunID, CalibrationID: s.CalibratedBy, ScoredAt: s.ScoredAt,
+		Inputs: s.Inputs, Explanation: scoreExplanationToAPI(ctx, s.Explanation)}
+	if h := s.Habits; h != nil {
+		out.Habits = &apigen.CustomerHabits{PurchaseCycleDays: h.PurchaseCycleDays, PreferredHour: h.PreferredHour,
+			PreferredWeekday: h.PreferredWeekday, PreferredCategory: set(h.PreferredCategory)}
+		if h.SpendingPower != nil {
+			out.Habits.SpendingPower = ptr(moneyToAPI(*h.SpendingPower))
+		}
+	}
+	return out
+}
+
+func scoreExplanationToAPI(ctx context.Context, e score.Explanation) apigen.ScoreExplanation {
+	return apigen.ScoreExplanation{Text: preferred(ctx, e.Text), Factors: each(e.Factors, scoreFactorToAPI)}
 }
 
 func scoreFactorToAPI(f score.Factor) apigen.ScoreFactor {
-	out := apigen.ScoreFactor{Name: f.Name, Value: nullable.NewNullNullable[float64](), Band: f.Band, Weight: f.Weight, Contribution: f.Contribution}
+	out := apigen.ScoreFactor{Name: f.Name, Value: nullable.NewNullNullable[float64](), Band: f.Band, Weight: f.Weight, Normalized: f.Normalised,
+		Min: f.Min, Max: f.Max, Condition: set(f.Condition), Holds: f.Holds, AgeDays: f.AgeDays, Group: set(f.Group), Points: f.Points,
+		Contribution: f.Contribution}
 	if f.Value != nil {
 		out.Value = nullable.NewNullableWithValue(*f.Value)
 	}

@@ -101,12 +101,11 @@ func TestScores(t *testing.T) {
 		c.OK(t, "GET", "/v1/customers?sort=-value_at_risk&filter=value_at_risk%20%3E%3D%200", nil, &list)
 		require.Empty(t, list.Items, "the field is known before there is a score")
 		c.Refused(t, 409, "no_model_to_predict_with", "GET", predictions, nil)
-		for _, kind := range []string{"value_at_risk", "clv", "churn"} {
+		for _, kind := range []string{"clv", "churn", "value_at_risk"} {
 			c.OK(t, "POST", "/v1/score-models", object{"key": kind, "kind": kind, "clock": object{"mode": "fixed", "day": "2026-06-30"}}, nil)
-			if kind == "value_at_risk" {
-				c.Refused(t, 409, "score_parts_missing", "POST", "/v1/score-models/value_at_risk/runs", object{})
-				continue
-			}
+		}
+		c.Refused(t, 409, "score_parts_missing", "POST", "/v1/score-models/value_at_risk/runs", object{})
+		for _, kind := range []string{"clv", "churn"} {
 			require.Equal(t, "succeeded", run(t, c, kind, nil)["status"])
 		}
 		value := func(o object, key string) float64 {
@@ -167,7 +166,7 @@ func TestScores(t *testing.T) {
 		require.Equal(t, "/params/window_days", p.Errors[0].Pointer)
 		var m object
 		c.OK(t, "PATCH", "/v1/score-models/m", object{"params": object{"discount_rate_monthly": 0.02, "horizon_months": nil}}, &m, "If-Match", `"1"`)
-		require.Equal(t, object{"family": "bg_nbd", "horizon_months": 12.0, "discount_rate_monthly": 0.02}, m["params"])
+		require.Equal(t, object{"family": "bg_nbd", "horizon_months": 12.0, "discount_rate_monthly": 0.02, "recalibrate_days": 7.0}, m["params"])
 		require.InDelta(t, 2, m["model_version"], 0)
 		c.Refused(t, 412, "version_mismatch", "DELETE", "/v1/score-models/m", nil, "If-Match", `"1"`)
 		c.OK(t, "DELETE", "/v1/score-models/m", nil, nil, "If-Match", `"2"`)

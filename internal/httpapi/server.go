@@ -154,7 +154,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		products:         products{lists, s.Products},
 		tags:             tags{lists, s.Tags},
 		tiers:            tiers{lists, s.Tiers, s.DB, cfg.Now},
-		scores:           scores{lists, s.Scores},
+		scores:           scores{lists, s.Scores, s.DB, cfg.Now},
 		predictions:      predictions{s.Scores},
 		imports:          imports{lists, s.Imports},
 		jobHandlers:      jobHandlers{lists, s.Jobs},

@@ -64,6 +64,7 @@ var changes = map[string][]string{
 	"contact":                {condition.Record, condition.Metrics},
 	"note":                   {},
 	"relation":               {},
+	"customer.scored":        {condition.Scores},
 	"customer.classified":    {},
 	"customers.classified":   {},
 	"customer.data_reviewed": {},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -16,10 +18,20 @@ type Calibration struct {
 	Currency    string
 	Purchases   *PurchaseFit         // clv and churn
 	Values      *ValueFit            // clv, unless too few spent anything on a repeat purchase
-	MeanSpend   float64              // clv: of a purchase day over everyone; see predictor.mean
-	Parts       []Part               // value_at_risk: the scores of clv and churn that it is made of
-	Quantiles   map[string][]float64 // the 20, 40, 60 and 80 % quantiles (type 7) per measure; empty without a score
+	Quantiles   map[string][]float64 // limits of bands, labels and scales (quantiles of type 7) per measure; empty without a score
+	MeanSpend   float64              // of a purchase day over all customers, with Purchases where money is predicted
 	Diagnostics []Diagnostic
+}
+
+// copied is the calibration with limits and diagnostics that can be changed without changing c's.
+func (c *Calibration) copied() *Calibration {
+	own := *c
+	own.Quantiles = maps.Clone(c.Quantiles)
+	if own.Quantiles == nil {
+		own.Quantiles = map[string][]float64{}
+	}
+	own.Diagnostics = slices.Clone(c.Diagnostics)
+	return &own
 }
 
 // PurchaseFit is the fitted model of purchases.
@@ -126,7 +138,7 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 		Customers: int64(report.Customers), RepeatCustomers: int64(report.RepeatBuyers), RepeatPurchases: repeats,
 		Converged: report.Converged}
 	cal.diagnose("purchase_model", fault.T("purchase model", "购买模型"), report)
-	if kind != CLV {
+	if !kind.worth() {
 		return p, cal, nil
 	}
 	p.mean = float64(spend) / scale / float64(days)
@@ -186,7 +198,7 @@ func (p predictor) rate(ctx context.Context, facts []fact) ([]rate, error) {
 		histories[i] = f.history()
 	}
 	ask := btyd.Ask{Horizon: float64(p.params.HorizonDays) / btyd.Week}
-	if p.kind == CLV {
+	if p.kind.worth() {
 		ask = btyd.Ask{Horizon: float64(p.params.HorizonMonths) * btyd.WeeksPerMonth,
 			Plan: btyd.Months(p.params.HorizonMonths, p.params.DiscountRate)}
 	}
@@ -196,7 +208,7 @@ func (p predictor) rate(ctx context.Context, facts []fact) ([]rate, error) {
 	}
 	rates := make([]rate, len(facts))
 	for i, f := range facts {
-		if p.kind == CLV {
+		if p.kind.worth() {
 			rates[i] = p.clv(f, predictions[i])
 		} else {
 			rates[i] = churn(f, predictions[i])
@@ -227,6 +239,18 @@ func (p predictor) clv(f fact, by btyd.Prediction) rate {
 	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: f.meanRepeat(p.scale), inExpected: by.Expected,
 		inDiscounted: by.Discounted, inValue: p.expectedValue(f), inCLVAlive: by.PAlive}
 	return rate{clvValue(in, p.scale), in}
+}
+
+// expectedValue is what a purchase to come of the customer is worth, in major units.
+func (p predictor) expectedValue(f fact) float64 {
+	switch {
+	case p.value == nil:
+		return float64(f.spend) / p.scale / float64(f.x+1)
+	case f.x == 0:
+		return p.value.Expected(0, p.mean)
+	default:
+		return p.value.Expected(float64(f.x), f.meanRepeat(p.scale))
+	}
 }
 
 // clvValue is the discounted value of the expected purchases, as the lifetimes package has it, rounded to the

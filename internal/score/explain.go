@@ -11,47 +11,67 @@ import (
 
 // unit of a kind's values.
 func unit(kind Kind, currency string) string {
-	switch kind {
-	case RFM:
-		return "points"
-	case CLV, AtRisk:
+	switch {
+	case kind.worth() || kind == AtRisk:
 		return currency
-	default:
+	case kind == Churn:
 		return "probability"
 	}
+	return "points"
 }
 
 // scaleOf is how many minor units make a major one.
 func scaleOf(currency string) float64 { return math.Pow10(money.Digits(currency)) }
 
-// explain derives what was known of a customer, and why the score is what it is, from the inputs stored with it. The
-// factors reproduce the value exactly: for rfm its contributions add up to it, for clv it is the rounded product of
-// expected_value and discounted_purchases, for churn it is 1 - p_purchase rounded, for value_at_risk the rounded product
-// of clv and churn.
-func explain(kind Kind, p Params, currency, label string, in []float64) (map[string]float64, Explanation, error) {
-	want := map[Kind]int{RFM: inM + 1, CLV: inCLVAlive + 1, Churn: inIfAlive + 1, AtRisk: inPartChurn + 1}[kind]
-	if len(in) != want {
-		return nil, Explanation{}, fmt.Errorf("a score of kind %s has %d inputs instead of %d", kind, len(in), want)
-	}
+// inputsOf is how many inputs a score of these parameters keeps.
+func inputsOf(kind Kind, p Params) int {
 	switch kind {
 	case RFM:
-		known, e := explainRFM(p, currency, label, in)
-		return known, e, nil
-	case AtRisk:
-		known, e := explainRisk(p, currency, in)
-		return known, e, nil
+		return inM + 1
 	case CLV:
-		known, e := explainCLV(p, currency, in)
-		return known, e, nil
-	default:
-		known, e := explainChurn(p, in)
-		return known, e, nil
+		return inCLVAlive + 1
+	case Churn:
+		return inIfAlive + 1
+	case Potential:
+		return inSoFar + 1
+	case Rules:
+		return 2 * len(p.Rules)
 	}
+	return 2 * len(p.Parts)
+}
+
+// explain derives what was known of a customer, and why the score is what it is, from the inputs stored with it, the
+// parameters and the calibration. The factors reproduce the value exactly: for rfm, rules and composite the contributions
+// add up to it, for clv and potential it is the rounded product of expected_value and discounted_purchases, for churn it is
+// 1 - p_purchase rounded, for value_at_risk the rounded product of clv and churn.
+func explain(kind Kind, p Params, cal *Calibration, label string, in []float64) (map[string]float64, Explanation, error) {
+	if len(in) != inputsOf(kind, p) {
+		return nil, Explanation{}, fmt.Errorf("a score of kind %s has %d inputs instead of %d", kind, len(in), inputsOf(kind, p))
+	}
+	var known map[string]float64
+	var e Explanation
+	switch kind {
+	case RFM:
+		known, e = explainRFM(p, cal.Currency, label, in)
+	case CLV:
+		known, e = explainCLV(p, cal.Currency, in)
+	case Churn:
+		known, e = explainChurn(p, in)
+	case Potential:
+		known, e = explainPotential(p, cal.Currency, label, in)
+	case Rules:
+		known, e = explainRules(p, in)
+	case AtRisk:
+		known, e = explainRisk(p, cal.Currency, in)
+	default:
+		known, e = explainComposite(p, cal, in)
+	}
+	return known, e, nil
 }
 
 func explainRFM(p Params, currency, label string, in []float64) (map[string]float64, Explanation) {
 	r, f, m := int(in[inR]), int(in[inF]), int(in[inM])
-	_, parts := composite(p.Weights, r, f, m)
+	_, parts := rfmParts(p, in)
 	factor := func(name string, value float64, band int, weight float64, part int) Factor {
 		c := float64(part) / 100
 		return Factor{Name: name, Value: &value, Band: &band, Weight: &weight, Contribution: &c}

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 const jobKind = "score_run"
@@ -41,21 +44,13 @@ func (s *Service) Work(ctx context.Context, run *jobs.Run) error {
 	return s.tidy(ctx, run, r)
 }
 
-// compute calibrates the model and scores everyone.
+// compute calibrates the model, unless the run takes over a calibration, and scores everyone.
 func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 	t := run.Call.Tenant
-	scale := scaleOf(t.Currency)
-	cal := Calibration{Currency: t.Currency, Diagnostics: []Diagnostic{}}
-	var by predictor
-	if r.Kind == CLV || r.Kind == Churn {
-		all, err := groups(ctx, s.db, t.ID, r.AsOf, r.Kind == CLV)
-		if err != nil {
-			return err
-		}
-		if err := run.Step(ctx, s.db, 0.2, map[string]int64{}); err != nil {
-			return err
-		}
-		if by, cal, err = fit(ctx, r.Kind, r.Params, t.Currency, scale, all); err != nil {
+	learned := r.Calibration
+	if r.recalibrate {
+		var err error
+		if learned, err = s.learn(ctx, t, r); err != nil {
 			return err
 		}
 	}
@@ -63,16 +58,41 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 		return err
 	}
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
-		r, cal := r, cal
-		err := s.stage(ctx, tx, t.ID, r, by, &cal)
+		r, cal := r, learned.copied()
+		made, err := madeOf(ctx, tx, t.ID, r)
 		if err != nil {
 			return err
 		}
-		if r.Customers, err = counted(ctx, tx, t.ID); err != nil {
+		if err := s.gather(ctx, tx, t, r, cal); err != nil {
 			return err
 		}
-		// The model is locked before the partition is made and until the end: whoever deletes it either has done so, or
-		// finds the partition.
+		if r.recalibrate {
+			if err := measure(ctx, tx, r.Kind, r.Params, scaleOf(t.Currency), cal.Quantiles); err != nil {
+				return err
+			}
+		}
+		by, err := newScorer(r.Kind, r.Params, cal)
+		if err != nil {
+			return err
+		}
+		if err := stage(ctx, tx, by); err != nil {
+			return err
+		}
+		if r.recalibrate {
+			if err := measureValues(ctx, tx, r.Kind, r.Params, cal.Quantiles); err != nil {
+				return err
+			}
+		}
+		if r.Customers, err = present(ctx, tx, t.ID); err != nil {
+			return err
+		}
+		if r.Scored, err = load(ctx, tx, t.ID, r, cal, s.now()); err != nil {
+			return err
+		}
+		// Who wrote while the run was under way has committed, and who writes now waits for its end.
+		if err := alone(ctx, tx, t.ID); err != nil {
+			return err
+		}
 		m, err := lockModel(ctx, tx, t.ID, r.ModelKey)
 		if err != nil {
 			return err
@@ -80,38 +100,110 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 		if m.ID != r.model { // another one by now
 			return ErrNotFound
 		}
-		if r.Scored, err = load(ctx, tx, t.ID, r.no, cal.Quantiles["value"]); err != nil {
+		stale, err := s.outdated(ctx, tx, run.Call, m, &r, made)
+		if err != nil {
 			return err
 		}
-		r.Calibration = &cal
+		r.Calibration = cal
+		if err := s.catchUp(ctx, tx, t, r); err != nil {
+			return err
+		}
 		if err := s.succeed(ctx, tx, run, m, r); err != nil {
 			return err
+		}
+		if stale {
+			if err := s.again(ctx, tx, run.Call, m); err != nil {
+				return err
+			}
 		}
 		// Last, because it locks the job: it tells whether this attempt may still write.
 		return run.Step(ctx, tx, 1, map[string]int64{"customers": r.Customers, "scored": r.Scored})
 	})
 }
 
-// stage scores everyone as the run's kind says, and completes cal.
-func (s *Service) stage(ctx context.Context, tx postgres.Tx, tenantID int32, r Run, by predictor, cal *Calibration) error {
-	if r.Kind == AtRisk {
-		return stageAtRisk(ctx, tx, tenantID, r, cal)
+// learn is a calibration of its own, without the limits that the gathered customers give.
+func (s *Service) learn(ctx context.Context, t tenant.Tenant, r Run) (*Calibration, error) {
+	cal := Calibration{Currency: t.Currency, Quantiles: map[string][]float64{}, Diagnostics: []Diagnostic{}}
+	if !r.Kind.predicts() {
+		return &cal, nil
 	}
-	err := gather(ctx, tx, tenantID, r.AsOf, r.Params.WindowDays)
+	if r.Params.CLVModel != "" {
+		other, err := s.borrowed(ctx, t, r)
+		if err != nil || other != nil {
+			return other, err
+		}
+	}
+	all, err := groups(ctx, s.db, t.ID, r.AsOf, r.Live, r.Kind.worth())
 	if err != nil {
+		return nil, err
+	}
+	_, cal, err = fit(ctx, r.Kind, r.Params, t.Currency, scaleOf(t.Currency), all)
+	return &cal, err
+}
+
+// borrowed is the fit of the clv model that a potential model names, unless the model has none, or one that knows more than
+// was known on the run's day.
+func (s *Service) borrowed(ctx context.Context, t tenant.Tenant, r Run) (*Calibration, error) {
+	of, err := oneModel(ctx, s.db, t.ID, r.Params.CLVModel)
+	if err != nil || of.CurrentRun == nil {
+		if errors.Is(err, ErrNotFound) {
+			err = nil
+		}
+		return nil, err
+	}
+	current, err := oneRun(ctx, s.db, t.ID, of.Key, *of.CurrentRun)
+	if err != nil {
+		return nil, err
+	}
+	cal := current.Calibration
+	if cal == nil || cal.Purchases == nil || cal.Currency != t.Currency || cal.Purchases.Family != r.Params.Family ||
+		current.CalibratedOn == nil || current.CalibratedOn.After(r.AsOf.Time) {
+		return nil, nil //nolint:nilnil // there is none to borrow
+	}
+	cal.Quantiles = map[string][]float64{}
+	return cal, nil
+}
+
+// gather puts what is known of everyone into the temporary table that scores are computed from.
+func (s *Service) gather(ctx context.Context, tx postgres.Tx, t tenant.Tenant, r Run, cal *Calibration) error {
+	if err := makeRoom(ctx, tx); err != nil {
 		return err
 	}
-	if r.Kind == RFM {
-		cal.Quantiles, err = stageRFM(ctx, tx, r.Params.Weights, scaleOf(cal.Currency))
-	} else {
-		cal.Quantiles, err = stagePredictions(ctx, tx, by)
+	switch r.Kind {
+	case Rules:
+		at := s.now()
+		if !t.Today(at).Equal(r.AsOf.Time) { // midnight has come since the run was asked for
+			at = tenant.Day{Time: r.AsOf.AddDate(0, 0, 1)}.Start(t.Zone).Add(-time.Microsecond)
+		}
+		l, err := condition.For(ctx, tx, t, at)
+		if err != nil {
+			return err
+		}
+		given, err := givenRules(l, r.Params.Rules, r.AsOf)
+		if err != nil {
+			return err
+		}
+		return gatherRules(ctx, tx, t.ID, given)
+	case Composite, AtRisk:
+		runs, err := partRuns(ctx, tx, t.ID, r)
+		if err != nil {
+			return err
+		}
+		for i, no := range runs {
+			if no == 0 {
+				key := r.Params.Parts[i].Score
+				cal.Diagnostics = append(cal.Diagnostics, Diagnostic{"part_without_scores", fault.T(
+					"no run of "+key+" has scores for that day", "评分 "+key+" 没有该日的运行结果")})
+			}
+		}
+		return gatherParts(ctx, tx, t.ID, runs)
 	}
-	return err
+	return gatherFacts(ctx, tx, t.ID, r.AsOf, r.Live, r.Params.WindowDays)
 }
 
 // succeed ends the run, whose scores are loaded, and puts it into force where it is to be.
 func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m Model, r Run) error {
-	if r.Scored == 0 {
+	if r.Scored == 0 && r.Kind.buyers() && r.recalibrate {
 		r.Calibration.Diagnostics = append(r.Calibration.Diagnostics, Diagnostic{"no_purchases",
 			fault.T("nobody had bought anything up to the run's day", "截至运行日没有任何客户购买过")})
 	}

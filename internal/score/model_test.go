@@ -34,9 +34,9 @@ func TestModels(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for kind, want := range map[score.Kind]score.Params{
-			score.RFM:   {Weights: score.Weights{R: 1, F: 1, M: 1}},
-			score.CLV:   {Family: "mbg_nbd", HorizonMonths: 12, DiscountRate: 0.01},
-			score.Churn: {Family: "bg_nbd", HorizonDays: 90},
+			score.RFM:   {Weights: score.Weights{R: 1, F: 1, M: 1}, Bands: 5, RecalibrateDays: 7},
+			score.CLV:   {Family: "mbg_nbd", HorizonMonths: 12, DiscountRate: 0.01, RecalibrateDays: 7},
+			score.Churn: {Family: "bg_nbd", HorizonDays: 90, RecalibrateDays: 7},
 		} {
 			made, err := b.svc.Create(b.ctx, b.call, score.Creation{Key: string(kind), Kind: kind})
 			require.NoError(t, err)
@@ -94,7 +94,7 @@ func TestModels(t *testing.T) {
 		m = change(nil, score.Change{Params: score.ParamsChange{HorizonMonths: patch.Field[int]{Given: true}}})
 		require.EqualValues(t, 3, m.Version)
 		require.Equal(t, 2, m.Revision)
-		require.Equal(t, score.Params{Family: "mbg_nbd", HorizonMonths: 12}, m.Params, "the rate of 0 is kept")
+		require.Equal(t, score.Params{Family: "mbg_nbd", HorizonMonths: 12, RecalibrateDays: 7}, m.Params, "the rate of 0 is kept")
 		m = change(nil, score.Change{Clock: &score.ClockSetting{}})
 		require.Nil(t, m.Clock.Fixed)
 		require.Equal(t, 2, m.Revision)

@@ -28,7 +28,7 @@ type Prediction struct {
 	// AsOf is the day that is looked ahead from: today where the run in force was one of its own day and the model's
 	// clock is live, the run's day otherwise.
 	AsOf        tenant.Day
-	Calibrated  tenant.Day // the run's day
+	Calibrated  tenant.Day // the day of the run that learned the calibration
 	HorizonDays int
 	Outlook     *Outlook // nil for who has not bought up to AsOf
 }
@@ -65,14 +65,14 @@ func (s *Service) Predict(ctx context.Context, t tenant.Tenant, id uuid.UUID, ke
 	if err != nil {
 		return Prediction{}, err
 	}
-	by, err := restored(m.kind, m.params, m.calibration)
+	by, err := restore(m.kind, m.params, &m.calibration)
 	if err != nil {
 		return Prediction{}, err
 	}
 	p := Prediction{CustomerID: c.ID, Model: m.key, Kind: m.kind, RunID: m.run, Family: by.model.Family(), AsOf: m.asOf,
-		Calibrated: m.asOf, HorizonDays: days}
-	if today := t.Today(s.now()); m.live && m.asOf.Equal(tenant.DayOf(m.started, t.Zone).Time) && today.After(m.asOf.Time) {
-		p.AsOf = today
+		Calibrated: m.calibrated, HorizonDays: days}
+	if m.live {
+		p.AsOf = t.Today(s.now())
 	}
 	f, bought, err := factOf(ctx, s.db, t.ID, c.ID, p.AsOf)
 	if err != nil || !bought {

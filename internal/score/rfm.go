@@ -1,18 +1,14 @@
 package score
 
-import (
-	"math"
-
-	"github.com/kezi-io/kezi/internal/fault"
-)
+import "github.com/kezi-io/kezi/internal/fault"
 
 // An rfm score looks at the last purchase day (all history), and at the purchase days and the spend within the window.
-// Each is put into a band: 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7, over everyone who has ever
+// Each is put into one of n bands: 1 + the number of the 1/n, 2/n, ... quantiles (type 7, over everyone who has ever
 // bought) that are strictly below the value. Recency is counted in days since, so it is reversed: r is 1 + the number
 // of quantiles strictly above. Who bought nothing within the window has f and m 1.
 //
-// The value is the composite: the weighted mean of the three bands, rounded to two decimals. The band is the composite
-// rounded to a whole number.
+// The value is the composite: the weighted mean of the three bands, rounded to two decimals. The score's band is the
+// composite on the scale from 1 to 5, rounded to a whole number.
 
 // Places of the inputs of rfm.
 const (
@@ -23,16 +19,6 @@ const (
 	inF
 	inM
 )
-
-// composite is the weighted mean of the bands in hundredths, and the contribution of each: the rounded running sums'
-// differences, so that they add up to it exactly and none is off by more than a hundredth.
-func composite(w Weights, r, f, m int) (total int, parts [3]int) {
-	hundredths := func(weighted float64) int { return int(math.Round(100 * weighted / w.sum())) }
-	upToR := hundredths(w.R * float64(r))
-	upToF := hundredths(w.R*float64(r) + w.F*float64(f))
-	total = hundredths(w.R*float64(r) + w.F*float64(f) + w.M*float64(m))
-	return total, [3]int{upToR, upToF - upToR, total - upToF}
-}
 
 // segments names every pair of r (rows, 1 to 5) and the rounded mean of f and m (columns, 1 to 5; halves up):
 //
@@ -50,8 +36,11 @@ var segments = [5][5]string{
 	{"new", "potential_loyal", "potential_loyal", "champions", "champions"},
 }
 
-// Segment is the named segment of a customer with these bands.
+// Segment is the named segment of a customer with these bands of 5.
 func Segment(r, f, m int) string { return segments[r-1][(f+m+1)/2-1] }
+
+// Fifth is band b of n on the scale from 1 to 5, halves up: what segments are named by.
+func Fifth(b, n int) int { return 1 + (8*(b-1)+n-1)/(2*(n-1)) }
 
 // segmentNames are the segments for people.
 var segmentNames = map[string]fault.Text{
@@ -68,24 +57,25 @@ var segmentNames = map[string]fault.Text{
 	"lost":            fault.T("lost", "已流失"),
 }
 
-// cell is what a combination of bands amounts to.
-type cell struct {
-	r, f, m int
-	value   float64
-	band    int
-	label   string
-}
-
-// cells are all 125 of them.
-func cells(w Weights) []cell {
-	var all []cell
-	for r := 1; r <= 5; r++ {
-		for f := 1; f <= 5; f++ {
-			for m := 1; m <= 5; m++ {
-				total, _ := composite(w, r, f, m)
-				all = append(all, cell{r, f, m, float64(total) / 100, (total + 50) / 100, Segment(r, f, m)})
-			}
+// rfm scores a buyer by the limits of the calibration.
+func (s scorer) rfm(c subject) rated {
+	q := s.cal.Quantiles
+	recency, days, spend := float64(c.t-c.tx), float64(c.windowDays), float64(c.windowSpend)/s.scale
+	r := 1
+	for _, l := range q["recency_days"] {
+		if l > recency {
+			r++
 		}
 	}
-	return all
+	in := []float64{inRecency: recency, inDays: days, inSpend: spend, inR: float64(r),
+		inF: float64(bandOf(q["purchase_days"], days)), inM: float64(bandOf(q["spend"], spend))}
+	total, _ := rfmParts(s.params, in)
+	n := s.params.Bands
+	label := Segment(Fifth(r, n), Fifth(int(in[inF]), n), Fifth(int(in[inM]), n))
+	return rated{ok: true, value: float64(total) / 100, band: 1 + ((total-100)*4+50*(n-1))/(100*(n-1)), label: label, inputs: in}
+}
+
+// rfmParts is the composite in hundredths and what each of the three contributes to it.
+func rfmParts(p Params, in []float64) (total int, parts []int) {
+	return weighted([]float64{p.Weights.R, p.Weights.F, p.Weights.M}, in[inR:inM+1])
 }

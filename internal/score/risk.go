@@ -4,136 +4,145 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"time"
-
-	"github.com/google/uuid"
+	"slices"
 
 	"github.com/kezi-io/kezi/internal/fault"
-	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// AtRisk is the value that may be lost: a clv score times a churn score, of customers who have both. It has no
-// calibration of its own and no facts: it joins the scores in force of two other models, the parts, and follows them
-// whenever one of them changes. The product is a score like others so that it is filtered, sorted, listed and explained
-// as they are, from an index and not from a join over everybody.
-const AtRisk Kind = "value_at_risk"
+// Value at risk is the value that may be lost: a customer's clv score times the churn score, rounded to the currency's
+// minor unit; customers who lack one of them have none. It is a score of its own, so that it is filtered, sorted, listed
+// and explained as others are: by an index, and not by a join over everybody.
+//
+// It has the inputs of a composite of two parts: whether there is a score, and its value.
 
-// ErrNoParts ends a run of value at risk, or refuses to start one.
-var ErrNoParts = fault.New(fault.Conflict, "score_parts_missing",
-	"value at risk needs the scores of a clv model and of a churn model: run both first",
-	"风险价值需要一个 clv 模型和一个 churn 模型的评分：请先运行这两个模型")
-
-// Part is the scores that a run is computed from.
-type Part struct {
-	Key   string
-	RunID uuid.UUID
-	AsOf  tenant.Day
-	no    int64
-}
-
-// Places of the inputs of value_at_risk.
+// Places of its two parts.
 const (
 	inPartCLV = iota
 	inPartChurn
 )
 
-// riskValue is rounded to the currency's minor unit, halves up: scale of them make a major one. stageRisk computes the
-// very same in SQL.
+// ErrNoParts says that a run of value at risk would score nobody.
+var ErrNoParts = fault.New(fault.Conflict, "score_parts_missing",
+	"value at risk needs the scores of its clv model and of its churn model for that day: run both first",
+	"风险价值需要其 clv 模型和 churn 模型在该日的评分：请先运行这两个模型")
+
+func (s scorer) atRisk(c subject) rated {
+	has := c.given[2*inPartCLV] != 0 && c.given[2*inPartChurn] != 0
+	return rated{ok: has, value: riskValue(c.given, s.scale), inputs: c.given}
+}
+
 func riskValue(in []float64, scale float64) float64 {
-	return math.Floor(in[inPartCLV]*in[inPartChurn]*scale+0.5) / scale
+	return math.Round(in[2*inPartCLV+1]*in[2*inPartChurn+1]*scale) / scale
 }
 
 func explainRisk(p Params, currency string, in []float64) (map[string]float64, Explanation) {
+	clv, churn := &in[2*inPartCLV+1], &in[2*inPartChurn+1]
+	byCLV, byChurn := p.Parts[inPartCLV].Score, p.Parts[inPartChurn].Score
 	digits := money.Digits(currency)
 	value := riskValue(in, scaleOf(currency))
-	return map[string]float64{"clv": in[inPartCLV], "churn": in[inPartChurn]}, Explanation{
+	return map[string]float64{byCLV: *clv, byChurn: *churn}, Explanation{
 		Text: fault.T(
 			fmt.Sprintf("Value to come by %s: %.*f %s; chance of no purchase by %s: %.1f %%; at risk: %.*f %s.",
-				p.CLVModel, digits, in[inPartCLV], currency, p.ChurnModel, 100*in[inPartChurn], digits, value, currency),
+				byCLV, digits, *clv, currency, byChurn, 100**churn, digits, value, currency),
 			fmt.Sprintf("模型 %s 预计的未来价值为 %.*f %s，模型 %s 给出的不购买概率为 %.1f%%，面临流失的价值为 %.*f %s。",
-				p.CLVModel, digits, in[inPartCLV], currency, p.ChurnModel, 100*in[inPartChurn], digits, value, currency)),
-		Factors: []Factor{{Name: "clv", Value: &in[inPartCLV]}, {Name: "churn", Value: &in[inPartChurn]}},
+				byCLV, digits, *clv, currency, byChurn, 100**churn, digits, value, currency)),
+		Factors: []Factor{{Name: "clv", Value: clv}, {Name: "churn", Value: churn}},
 	}
 }
 
-// startRisk fills in what a run of a value_at_risk model is made of: the keys of its parts, and the day where none was
-// asked for, which is that of the newer part. It comes into force unless another day was asked for.
-func (s *Service) startRisk(ctx context.Context, tx postgres.Tx, call tenant.Call, r Request, run *Run) error {
-	clv, churn, err := parts(ctx, tx, call.Tenant.ID, &run.Params, run.AsOf)
-	if err != nil || r.AsOf != nil {
-		return err
+// riskParts are the kinds of the parts and the parameters that name them.
+var riskParts = []struct {
+	kind  Kind
+	param string
+}{inPartCLV: {CLV, "clv_model"}, inPartChurn: {Churn, "churn_model"}}
+
+// completeRisk puts the first model of its kind by key in the place of a part that is not named.
+func (p *Params) completeRisk(all []Model) {
+	p.Parts = slices.Clone(p.Parts)
+	for i, part := range riskParts {
+		at := slices.IndexFunc(all, func(m Model) bool { return m.Kind == part.kind && m.RetiredAt == nil })
+		if p.Parts[i].Score == "" && at >= 0 {
+			p.Parts[i].Score = all[at].Key
+		}
 	}
-	run.AsOf, run.activate = clv.AsOf, true
-	if churn.AsOf.After(clv.AsOf.Time) {
-		run.AsOf = churn.AsOf
-	}
-	return nil
 }
 
-// follow starts a run of every value_at_risk model that m, which is locked and has just got other scores in force, is a
-// part of. One that waits for its turn already will read them too: it waits for m's lock. Two parts that come into force
-// at once follow one after the other, so that the second sees the first.
+func (p Params) checkRisk(of map[string]Model, keys []string, v *fault.Validator) {
+	for i, part := range riskParts {
+		m, ok := of[p.Parts[i].Score]
+		v.Check(ok || p.Parts[i].Score == "", "/params/"+part.param, "score_model_unknown",
+			fault.T("there is no score model with this key", "没有此键的评分模型"), keys...)
+		v.Check(p.Parts[i].Score != "", "/params/"+part.param, "required",
+			fault.T("there is no model of kind "+string(part.kind)+" yet", "还没有 "+string(part.kind)+" 类型的模型"))
+		v.Check(!ok || m.Kind == part.kind, "/params/"+part.param, "not_of_kind",
+			fault.T("this model is not of kind "+string(part.kind), "该模型不是 "+string(part.kind)+" 类型"))
+	}
+}
+
+// follow starts a run of every value_at_risk model that m is a part of and whose parts all have scores, now that m has
+// others in force. The caller is alone.
 func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model) error {
-	if m.Kind != CLV && m.Kind != Churn {
-		return nil
-	}
-	dependents, err := risks(ctx, tx, call.Tenant.ID)
+	all, err := models(ctx, tx, call.Tenant.ID)
 	if err != nil {
 		return err
 	}
-	for _, d := range dependents {
-		now := s.now()
-		run := newRun(d, d.Clock.Day(call.Tenant, now), now)
-		if err := s.startRisk(ctx, tx, call, Request{}, &run); fault.Of(err) != nil {
-			continue // its parts are not there yet
-		} else if err != nil {
-			return err
-		}
-		if run.Params.CLVModel != m.Key && run.Params.ChurnModel != m.Key {
-			continue
-		}
-		waits, err := waiting(ctx, tx, call.Tenant.ID, run)
-		if err != nil {
-			return err
-		}
-		if waits {
-			continue
-		}
-		if _, err := s.enqueue(ctx, tx, call, run); err != nil {
-			return err
+	for _, d := range all {
+		if d.Kind == AtRisk && d.RetiredAt == nil && slices.ContainsFunc(d.Params.Parts, func(p Part) bool { return p.Score == m.Key }) {
+			if err := s.again(ctx, tx, call, d); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// stageAtRisk scores everyone who has both parts.
-func stageAtRisk(ctx context.Context, tx postgres.Tx, tenantID int32, r Run, cal *Calibration) error {
-	if err := holdParts(ctx, tx, tenantID); err != nil {
-		return err
-	}
-	clv, churn, err := parts(ctx, tx, tenantID, &r.Params, r.AsOf)
+// again starts a run of a value_at_risk model whose parts have scores, unless one waits for its turn.
+func (s *Service) again(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model) error {
+	run, err := s.planned(call.Tenant, m, Request{})
 	if err != nil {
 		return err
 	}
-	cal.Parts = []Part{clv, churn}
-	cal.Quantiles, err = stageRisk(ctx, tx, tenantID, clv, churn, scaleOf(cal.Currency))
+	switch err := hasParts(ctx, tx, call.Tenant.ID, run); {
+	case fault.Of(err) != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	waits, err := waiting(ctx, tx, call.Tenant.ID, run)
+	if err != nil || waits {
+		return err
+	}
+	_, err = s.enqueue(ctx, tx, call, run)
 	return err
 }
 
-// newRun is a run of the model as it stands.
-func newRun(m Model, asOf tenant.Day, at time.Time) Run {
-	return Run{ID: uuid.Must(uuid.NewV7()), Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: at, model: m.ID}
+// hasParts fails with ErrNoParts when a part of a run has no scores.
+func hasParts(ctx context.Context, q postgres.Querier, tenantID int32, r Run) error {
+	runs, err := partRuns(ctx, q, tenantID, r)
+	if err == nil && slices.Contains(runs, 0) {
+		err = ErrNoParts
+	}
+	return err
 }
 
-// enqueue stores a run with its job.
-func (s *Service) enqueue(ctx context.Context, tx postgres.Tx, call tenant.Call, run Run) (jobs.Job, error) {
-	job, err := s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()})
-	if err != nil {
-		return jobs.Job{}, err
+// madeOf are the runs that value at risk is made of; nil for other kinds.
+func madeOf(ctx context.Context, q postgres.Querier, tenantID int32, r Run) ([]int64, error) {
+	if r.Kind != AtRisk {
+		return nil, nil
 	}
-	run.JobID = job.ID
-	return job, insertRun(ctx, tx, call.Tenant.ID, run)
+	return partRuns(ctx, q, tenantID, r)
+}
+
+// outdated reports whether a run of value at risk that was to come into force was made of scores that no longer are: it
+// does not come into force then, and the caller, who is alone, starts another.
+func (s *Service) outdated(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r *Run, made []int64) (bool, error) {
+	now, err := madeOf(ctx, tx, call.Tenant.ID, *r)
+	if err != nil || slices.Equal(now, made) || !r.activate || m.RetiredAt != nil {
+		return false, err
+	}
+	r.activate = false
+	return true, nil
 }

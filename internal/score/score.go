@@ -22,6 +22,13 @@ var (
 		"a run of this model is still in progress", "该模型已有一次运行正在进行")
 	ErrRunNotSucceeded = fault.New(fault.Conflict, "score_run_not_succeeded",
 		"only a run that has succeeded can be put into force", "只有成功的运行才能生效")
+	ErrRetired = fault.New(fault.Conflict, "score_model_retired",
+		"the model is retired: activate it first", "该模型已停用；请先启用")
+	ErrCycle         = fault.New(fault.Conflict, "score_cycle", "the model would depend on itself", "该模型会循环依赖自身")
+	ErrScoreNotFound = fault.New(fault.NotFound, "score_not_found",
+		"the customer has no score of this model", "该客户没有该模型的评分")
+	ErrNotRun = fault.New(fault.Conflict, "score_model_not_run",
+		"the model has no run in force yet", "该模型还没有生效的运行")
 	ErrRunDropped = fault.New(fault.Conflict, "score_run_dropped",
 		"the scores of this run gave way to newer ones and are no longer kept", "该次运行的评分已被较新的结果取代，不再保留")
 
@@ -39,10 +46,29 @@ type Kind string
 
 // The kinds.
 const (
-	RFM   Kind = "rfm"   // bands of recency, frequency and monetary value
-	CLV   Kind = "clv"   // discounted value of the purchases to come
-	Churn Kind = "churn" // chance of no purchase within the horizon
+	RFM       Kind = "rfm"           // bands of recency, frequency and monetary value
+	CLV       Kind = "clv"           // discounted value of the purchases to come
+	Churn     Kind = "churn"         // chance of no purchase within the horizon
+	Potential Kind = "potential"     // the value to come beside the value so far
+	Rules     Kind = "rules"         // points for conditions that hold
+	Composite Kind = "composite"     // other scores, weighted
+	AtRisk    Kind = "value_at_risk" // a clv score times a churn score
 )
+
+// Kinds are all of them.
+var Kinds = []Kind{RFM, CLV, Churn, Potential, Rules, Composite, AtRisk}
+
+// predicts reports whether a model of the kind is fitted to histories of purchases.
+func (k Kind) predicts() bool { return k == CLV || k == Churn || k == Potential }
+
+// worth reports whether it predicts money.
+func (k Kind) worth() bool { return k == CLV || k == Potential }
+
+// buyers reports whether only who has bought has a score.
+func (k Kind) buyers() bool { return k == RFM || k.predicts() }
+
+// joins reports whether it is made of other models' scores, its parts.
+func (k Kind) joins() bool { return k == Composite || k == AtRisk }
 
 // Model says how customers are scored.
 type Model struct {
@@ -55,6 +81,7 @@ type Model struct {
 	Params     Params
 	Clock      Clock
 	CurrentRun *uuid.UUID // the run in force; nil before the first
+	RetiredAt  *time.Time // nil while active; a retired model's scores stay as they are
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
@@ -108,6 +135,8 @@ type Change struct {
 type Request struct {
 	AsOf     *tenant.Day // the clock's day unless told
 	Activate bool        // put the run into force whatever its day
+	// Keep takes over the calibration in force, if there is one by the same parameters, instead of learning a new one.
+	Keep bool
 }
 
 // Run is one calibration of a model and the scores of everyone by it. It keeps the kind, parameters and revision that
@@ -130,9 +159,14 @@ type Run struct {
 	CreatedAt   time.Time
 	FinishedAt  *time.Time
 
-	no       int64 // names the partition of table scores
-	model    uuid.UUID
-	activate bool // comes into force when it succeeds
+	CalibratedBy *uuid.UUID  // the run that learned the calibration: this one, or an earlier one
+	CalibratedOn *tenant.Day // the day of that run
+	Live         bool        // of the day on which it was asked for, under a live clock: customers' own writes move its scores on
+
+	no          int64 // names the partition of table scores
+	model       uuid.UUID
+	activate    bool // comes into force when it succeeds
+	recalibrate bool
 }
 
 // keep is how many succeeded runs of a model keep their scores, besides the one in force: enough to go back to, and
@@ -158,13 +192,16 @@ type Summary struct {
 	AsOf  tenant.Day
 }
 
-// Score is a score in force with why it is what it is.
+// Score is a score, in force or past, with why it is what it is.
 type Score struct {
 	Summary
-	Revision    int // of the model, when the run was asked for
-	RunID       uuid.UUID
-	Inputs      map[string]float64 // what was known of the customer on that day
-	Explanation Explanation
+	Revision     int // of the model, when the run was asked for
+	RunID        uuid.UUID
+	CalibratedBy uuid.UUID // the run that learned the calibration
+	ScoredAt     time.Time
+	Inputs       map[string]float64 // what was known of the customer on that day
+	Explanation  Explanation
+	Habits       *Habits // beside an rfm score in force, when asked for alone
 }
 
 // Explanation reproduces a score's value exactly from its factors: see explain.
@@ -173,11 +210,19 @@ type Explanation struct {
 	Factors []Factor
 }
 
-// Factor is one part of a score. Band, Weight and Contribution are of rfm alone.
+// Factor is one part of a score.
 type Factor struct {
 	Name         string
 	Value        *float64 // nil where the model has no say in it
-	Band         *int
-	Weight       *float64
-	Contribution *float64
+	Band         *int     // rfm
+	Weight       *float64 // rfm and composite
+	Normalised   *float64 // composite: the value from 0 to 100
+	Min          *float64 // composite: the value that counts 0
+	Max          *float64 // composite: the value that counts 100
+	Condition    string   // rules: in text form
+	Holds        *bool    // rules
+	AgeDays      *float64 // rules with a half-life: of the newest fact that counts
+	Group        string   // rules
+	Points       *float64 // rules: before the bounds of the group and of all
+	Contribution *float64 // rfm, rules and composite
 }

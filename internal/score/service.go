@@ -13,7 +13,6 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
@@ -27,11 +26,13 @@ type Service struct {
 	jobs      *jobs.Service
 	customers *customer.Service
 	now       func() time.Time
+	programs  programs
 }
 
 // NewService works on db, and does the jobs of runs.
 func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Service {
-	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), now: now}
+	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), now: now,
+		programs: programs{of: map[int32]*program{}}}
 	work.Handle(jobKind, s.Work)
 	return s
 }
@@ -54,27 +55,46 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Mod
 	if c.Name == "" {
 		m.Name = c.Key
 	}
-	var v fault.Validator
-	c.Params.apply(m.Kind, &m.Params, &v)
-	m.Clock = c.Clock.clock(&v)
-	m.check(&v)
-	v.Check(m.Key != string(AtRisk) || m.Kind == AtRisk, "/key", "reserved",
-		fault.T("this key is for a model of kind value_at_risk", "该 key 保留给 value_at_risk 类型的模型"))
-	if err := v.Err(); err != nil {
-		return Model{}, err
-	}
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := insertModel(ctx, tx, call.Tenant.ID, m); err != nil {
+		m := &m
+		var v fault.Validator
+		if err := c.Params.apply(m.Kind, &m.Params, &v); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, call, m, "score_model.created", nil)
+		m.Clock = c.Clock.clock(&v)
+		if err := s.validate(ctx, tx, call.Tenant, m, &v); err != nil {
+			return err
+		}
+		if err := insertModel(ctx, tx, call.Tenant.ID, *m); err != nil {
+			return err
+		}
+		if err := insertRevision(ctx, tx, call, *m); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, call, *m, "score_model.created", nil)
 	})
 	return m, err
 }
 
+// validate fails with everything that is wrong with a model, v's findings included.
+func (s *Service) validate(ctx context.Context, tx postgres.Tx, t tenant.Tenant, m *Model, v *fault.Validator) error {
+	if m.Kind != Rules && !m.Kind.joins() {
+		m.check(v)
+	}
+	if err := s.checkReads(ctx, tx, t, m, v); err != nil {
+		return err
+	}
+	return v.Err()
+}
+
 // check is what a model must fulfil beyond the contract's types and lengths.
 func (m Model) check(v *fault.Validator) {
+	v.Check(m.Key != string(AtRisk) || m.Kind == AtRisk, "/key", "reserved",
+		fault.T("this key is for a model of kind value_at_risk", "该 key 保留给 value_at_risk 类型的模型"))
 	v.Check(m.Name != "", "/name", "required", fault.T("a score model needs a name", "评分模型必须有名称"))
+	v.Check(m.Kind != Rules || m.Clock.Fixed == nil, "/clock/mode", "not_of_kind", fault.T(
+		"rules are about customers as they are: a past day can't be judged by them", "rules 类型评估客户的当前状态，不能固定为过去的日期"))
+	m.Params.check(m.Kind, v)
 }
 
 // Update merges change into the model; changed parameters raise its revision. A change without effect keeps the
@@ -94,21 +114,28 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, key string, expe
 		if change.Name != nil {
 			m.Name = strings.TrimSpace(*change.Name)
 		}
-		change.Params.apply(m.Kind, &m.Params, &v)
+		if err := change.Params.apply(m.Kind, &m.Params, &v); err != nil {
+			return err
+		}
 		if change.Clock != nil {
 			m.Clock = change.Clock.clock(&v)
 		}
-		m.check(&v)
-		if err := v.Err(); err != nil {
+		if err := s.validate(ctx, tx, call.Tenant, &m, &v); err != nil {
+			return err
+		}
+		unchanged, err := before.Params.same(m.Kind, m.Params)
+		if err != nil {
 			return err
 		}
 		previous := map[string]any{}
 		if m.Name != before.Name {
 			previous["name"] = before.Name
 		}
-		if m.Params != before.Params {
+		if !unchanged {
 			m.Revision++
-			previous["params"] = document(m.Kind, before.Params)
+			if previous["params"], err = document(m.Kind, before.Params); err != nil {
+				return err
+			}
 			previous["model_version"] = before.Revision
 		}
 		if clockDocument(m.Clock) != clockDocument(before.Clock) {
@@ -121,6 +148,11 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, key string, expe
 		m.UpdatedAt = s.now()
 		if err := updateModel(ctx, tx, call.Tenant.ID, m); err != nil {
 			return err
+		}
+		if !unchanged {
+			if err := insertRevision(ctx, tx, call, m); err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, tx, call, m, "score_model.updated", previous)
 	})
@@ -151,15 +183,13 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 		if err := expected.Check(m.Version); err != nil {
 			return err
 		}
-		readers, err := condition.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool {
-			return slices.Contains(condition.LeafReads(l), "scores."+key)
-		})
+		readers, err := dependents(ctx, tx, call.Tenant.ID, key)
 		if err != nil {
 			return err
 		}
 		if len(readers) > 0 {
 			names := condition.Names(readers)
-			detail := fault.T("read by the conditions of "+names, "正被以下条件使用："+names)
+			detail := fault.T("read by "+names, "正被以下对象使用："+names)
 			return ErrInUse.Because(detail.En, detail.Zh).AtParameter("model_key", "in_use", detail, strings.Split(names, ", ")...)
 		}
 		if err := deleteModel(ctx, tx, call.Tenant.ID, m, s.now()); err != nil {
@@ -174,26 +204,21 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
 }
 
-// Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRunInProgress,
-// ErrNoParts, or fault.ErrInvalid for a day that has not come yet.
+// Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRetired,
+// ErrRunInProgress, ErrNoParts, or fault.ErrInvalid for a day that has not come yet.
 func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Request) (jobs.Job, error) {
 	var job jobs.Job
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		// Whoever re-scores customers while the run is under way knows of it.
+		if err := alone(ctx, tx, call.Tenant.ID); err != nil {
+			return err
+		}
 		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
 		if err != nil {
 			return err
 		}
-		now := s.now()
-		clock := m.Clock.Day(call.Tenant, now)
-		asOf := clock
-		if r.AsOf != nil {
-			asOf = *r.AsOf
-		}
-		var v fault.Validator
-		v.Check(asOf.Plausible(), "/as_of", "out_of_range", tenant.Implausible)
-		v.Check(!asOf.After(call.Tenant.Today(now).Time), "/as_of", "in_future",
-			fault.T("the facts of that day are not known yet: at most today in the tenant's time zone", "该日尚未到来：最晚为租户时区的今天"))
-		if err := v.Err(); err != nil {
+		run, err := s.planned(call.Tenant, m, r)
+		if err != nil {
 			return err
 		}
 		busy, err := inProgress(ctx, tx, call.Tenant.ID, m.ID)
@@ -203,10 +228,20 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 		if busy {
 			return ErrRunInProgress
 		}
-		run := newRun(m, asOf, now)
-		run.activate = r.Activate || asOf.Equal(clock.Time)
+		if r.Keep {
+			if err := keepCalibration(ctx, tx, call.Tenant, m, &run); err != nil {
+				return err
+			}
+		}
+		if m.Kind == Potential && m.Params.CLVModel != "" {
+			of, err := oneModel(ctx, tx, call.Tenant.ID, m.Params.CLVModel)
+			if err != nil {
+				return err
+			}
+			run.Params.Family, run.Params.HorizonMonths, run.Params.DiscountRate = of.Params.Family, of.Params.HorizonMonths, of.Params.DiscountRate
+		}
 		if m.Kind == AtRisk {
-			if err := s.startRisk(ctx, tx, call, r, &run); err != nil {
+			if err := hasParts(ctx, tx, call.Tenant.ID, run); err != nil {
 				return err
 			}
 		}
@@ -214,6 +249,57 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 		return err
 	})
 	return job, err
+}
+
+// enqueue stores a run with its job.
+func (s *Service) enqueue(ctx context.Context, tx postgres.Tx, call tenant.Call, run Run) (jobs.Job, error) {
+	job, err := s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()})
+	if err != nil {
+		return jobs.Job{}, err
+	}
+	run.JobID = job.ID
+	return job, insertRun(ctx, tx, call.Tenant.ID, run)
+}
+
+// planned is the run that a request asks for.
+func (s *Service) planned(t tenant.Tenant, m Model, r Request) (Run, error) {
+	now := s.now()
+	today := t.Today(now)
+	clock := m.Clock.Day(t, now)
+	asOf := clock
+	if r.AsOf != nil {
+		asOf = *r.AsOf
+	}
+	var v fault.Validator
+	v.Check(asOf.Plausible(), "/as_of", "out_of_range", tenant.Implausible)
+	v.Check(!asOf.After(today.Time), "/as_of", "in_future",
+		fault.T("the facts of that day are not known yet: at most today in the tenant's time zone", "该日尚未到来：最晚为租户时区的今天"))
+	v.Check(m.Kind != Rules || asOf.Equal(today.Time) || asOf.After(today.Time), "/as_of", "not_of_kind", fault.T(
+		"rules are about customers as they are: a past day can't be judged by them", "rules 类型评估客户的当前状态，不能回溯到过去的日期"))
+	if err := v.Err(); err != nil {
+		return Run{}, err
+	}
+	if m.RetiredAt != nil {
+		return Run{}, ErrRetired
+	}
+	return Run{ID: uuid.Must(uuid.NewV7()), Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: now,
+		Live: m.Clock.Fixed == nil && asOf.Equal(today.Time), recalibrate: true, model: m.ID, activate: r.Activate || asOf.Equal(clock.Time)}, nil
+}
+
+// keepCalibration has the run take over the calibration in force, if it was learned by the model's parameters of now.
+func keepCalibration(ctx context.Context, tx postgres.Tx, t tenant.Tenant, m Model, run *Run) error {
+	if m.CurrentRun == nil {
+		return nil
+	}
+	current, err := oneRun(ctx, tx, t.ID, m.Key, *m.CurrentRun)
+	if err != nil {
+		return err
+	}
+	if current.Revision == m.Revision && current.Calibration != nil && current.CalibratedBy != nil && current.Calibration.Currency == t.Currency {
+		run.Params = current.Params
+		run.Calibration, run.CalibratedBy, run.CalibratedOn, run.recalibrate = current.Calibration, current.CalibratedBy, current.CalibratedOn, false
+	}
+	return nil
 }
 
 // Run is one run of the model, or ErrRunNotFound.
@@ -247,6 +333,9 @@ func (s *Service) Scores(ctx context.Context, t tenant.Tenant, key string, id uu
 func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id uuid.UUID) (Run, error) {
 	var r Run
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := alone(ctx, tx, call.Tenant.ID); err != nil {
+			return err
+		}
 		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
 		if err != nil {
 			return err
@@ -292,5 +381,44 @@ func (s *Service) OfCustomer(ctx context.Context, t tenant.Tenant, id uuid.UUID)
 	if err != nil {
 		return nil, err
 	}
-	return explained(ctx, s.db, t.ID, c.ID)
+	return explained(ctx, s.db, t.ID, c.ID, "")
+}
+
+// OneOfCustomer is the customer's score in force of one model, explained; with an rfm score come the customer's habits.
+// Fails with customer.ErrNotFound, ErrNotFound, or ErrScoreNotFound.
+func (s *Service) OneOfCustomer(ctx context.Context, t tenant.Tenant, id uuid.UUID, key string) (Score, error) {
+	c, err := s.customers.Get(ctx, t, id)
+	if err != nil {
+		return Score{}, err
+	}
+	all, err := explained(ctx, s.db, t.ID, c.ID, key)
+	if err != nil {
+		return Score{}, err
+	}
+	if len(all) == 0 {
+		if _, err := oneModel(ctx, s.db, t.ID, key); err != nil {
+			return Score{}, err
+		}
+		return Score{}, ErrScoreNotFound
+	}
+	if all[0].Kind == RFM {
+		if all[0].Habits, err = habitsOf(ctx, s.db, t, c.ID); err != nil {
+			return Score{}, err
+		}
+	}
+	return all[0], nil
+}
+
+// History is a page of what the customer's score of a model was, newest first, each explained. Fails with
+// customer.ErrNotFound or ErrNotFound.
+func (s *Service) History(ctx context.Context, t tenant.Tenant, id uuid.UUID, key string, req page.Request) (page.Of[Score], error) {
+	c, err := s.customers.Get(ctx, t, id)
+	if err != nil {
+		return page.Of[Score]{}, err
+	}
+	m, err := oneModel(ctx, s.db, t.ID, key)
+	if err != nil {
+		return page.Of[Score]{}, err
+	}
+	return history(ctx, s.db, t.ID, c.ID, m, req)
 }

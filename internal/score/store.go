@@ -26,78 +26,26 @@ type modelRow struct {
 	Params       json.RawMessage
 	ClockDay     *time.Time
 	CurrentRunID *uuid.UUID
+	RetiredAt    *time.Time
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
 
 const modelSelect = `SELECT m.id, m.key, m.version, m.revision, m.name, m.kind, m.params, m.clock_day, r.id AS current_run_id,
-		m.created_at, m.updated_at
+		m.retired_at, m.created_at, m.updated_at
 	FROM score_models m LEFT JOIN score_runs r ON r.tenant_id = m.tenant_id AND r.run_no = m.current_run
 	WHERE m.tenant_id = ?`
 
 func (r modelRow) model() (Model, error) {
 	m := Model{ID: r.ID, Key: r.Key, Version: r.Version, Revision: r.Revision, Name: r.Name, Kind: Kind(r.Kind),
 		CurrentRun: r.CurrentRunID, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+	m.RetiredAt = inUTC(r.RetiredAt)
 	if r.ClockDay != nil {
 		m.Clock.Fixed = &tenant.Day{Time: *r.ClockDay}
 	}
 	var err error
-	m.Params, err = readParams(r.Params)
+	m.Params, err = readParams(m.Kind, r.Params)
 	return m, err
-}
-
-// paramsDoc is Params as column params and events keep them: the contract's names.
-type paramsDoc struct {
-	WindowDays    int         `json:"window_days,omitempty"`
-	Weights       *weightsDoc `json:"weights,omitempty"`
-	Family        string      `json:"family,omitempty"`
-	HorizonMonths int         `json:"horizon_months,omitempty"`
-	DiscountRate  *float64    `json:"discount_rate_monthly,omitempty"`
-	HorizonDays   int         `json:"horizon_days,omitempty"`
-	CLVModel      string      `json:"clv_model,omitempty"`
-	ChurnModel    string      `json:"churn_model,omitempty"`
-}
-
-type weightsDoc struct {
-	R float64 `json:"r"`
-	F float64 `json:"f"`
-	M float64 `json:"m"`
-}
-
-func document(kind Kind, p Params) paramsDoc {
-	d := paramsDoc{WindowDays: p.WindowDays, Family: p.Family, HorizonMonths: p.HorizonMonths, HorizonDays: p.HorizonDays,
-		CLVModel: p.CLVModel, ChurnModel: p.ChurnModel}
-	if kind == RFM {
-		d.Weights = (*weightsDoc)(&p.Weights)
-	}
-	if kind == CLV {
-		d.DiscountRate = &p.DiscountRate
-	}
-	return d
-}
-
-func readParams(raw []byte) (Params, error) {
-	var d paramsDoc
-	if err := json.Unmarshal(raw, &d); err != nil {
-		return Params{}, fmt.Errorf("read the parameters of a score model: %w", err)
-	}
-	p := Params{WindowDays: d.WindowDays, Family: d.Family, HorizonMonths: d.HorizonMonths, HorizonDays: d.HorizonDays,
-		CLVModel: d.CLVModel, ChurnModel: d.ChurnModel}
-	if d.Weights != nil {
-		p.Weights = Weights(*d.Weights)
-	}
-	if d.DiscountRate != nil {
-		p.DiscountRate = *d.DiscountRate
-	}
-	return p, nil
-}
-
-func writeParams(kind Kind, p Params) (json.RawMessage, error) {
-	raw, err := json.Marshal(document(kind, p))
-	if err != nil {
-		return nil, fmt.Errorf("write the parameters of a score model: %w", err)
-	}
-	return raw, nil
 }
 
 func insertModel(ctx context.Context, q postgres.Querier, tenantID int32, m Model) error {
@@ -123,8 +71,8 @@ func updateModel(ctx context.Context, q postgres.Querier, tenantID int32, m Mode
 		return err
 	}
 	tag, err := q.Exec(ctx, `UPDATE score_models SET version = $3, revision = $4, name = $5, params = $6, clock_day = $7,
-			updated_at = $8 WHERE tenant_id = $1 AND id = $2 AND version = $3 - 1`,
-		tenantID, m.ID, m.Version, m.Revision, m.Name, params, day(m.Clock.Fixed), m.UpdatedAt)
+			updated_at = $8, retired_at = $9 WHERE tenant_id = $1 AND id = $2 AND version = $3 - 1`,
+		tenantID, m.ID, m.Version, m.Revision, m.Name, params, day(m.Clock.Fixed), m.UpdatedAt, m.RetiredAt)
 	switch {
 	case err != nil:
 		return fmt.Errorf("update score model %s: %w", m.Key, err)
@@ -176,7 +124,9 @@ func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, n
 	if err := dropScores(ctx, tx, tenantID, m.ID, 0, now); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2)
+	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2),
+		revisions AS (DELETE FROM score_model_revisions WHERE tenant_id = $1 AND model_id = $2),
+		history AS (DELETE FROM score_history WHERE tenant_id = $1 AND model_id = $2)
 		DELETE FROM score_models WHERE tenant_id = $1 AND id = $2`, tenantID, m.ID)
 	if err != nil {
 		return fmt.Errorf("delete score model %s: %w", m.Key, err)
@@ -205,6 +155,11 @@ type runRow struct {
 	Scored      int64
 	CreatedAt   time.Time
 	FinishedAt  *time.Time
+
+	CalibratedBy *uuid.UUID
+	CalibratedOn *time.Time
+	Recalibrate  bool
+	Live         bool
 }
 
 // runSelect shows a run that has not ended by its own as its job stands, so that one whose job was cancelled, or broke,
@@ -213,7 +168,7 @@ const runSelect = `SELECT r.id, r.run_no, r.model_id, m.key AS model_key, r.revi
 		CASE r.status WHEN 'queued' THEN coalesce(j.status, 'failed') ELSE r.status END AS status,
 		m.current_run IS NOT DISTINCT FROM r.run_no AS current, r.status = 'succeeded' AND r.dropped_at IS NULL AS kept,
 		r.job_id, r.version + coalesce(j.version, 0) AS version, r.calibration, r.customers, r.scored, r.created_at,
-		coalesce(r.finished_at, j.finished_at) AS finished_at
+		coalesce(r.finished_at, j.finished_at) AS finished_at, r.calibrated_by, r.calibrated_on, r.recalibrate, r.live
 	FROM score_runs r JOIN score_models m ON m.tenant_id = r.tenant_id AND m.id = r.model_id
 	LEFT JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
 	WHERE r.tenant_id = ?`
@@ -221,13 +176,13 @@ const runSelect = `SELECT r.id, r.run_no, r.model_id, m.key AS model_key, r.revi
 func (r runRow) run() (Run, error) {
 	run := Run{ID: r.ID, ModelKey: r.ModelKey, Revision: r.Revision, Kind: Kind(r.Kind), AsOf: tenant.Day{Time: r.AsOf},
 		Status: jobs.Status(r.Status), Current: r.Current, Kept: r.Kept, JobID: r.JobID, Version: r.Version,
-		Customers: r.Customers, Scored: r.Scored, CreatedAt: r.CreatedAt.UTC(), no: r.RunNo, model: r.ModelID, activate: r.Activate}
-	if r.FinishedAt != nil {
-		at := r.FinishedAt.UTC()
-		run.FinishedAt = &at
+		Customers: r.Customers, Scored: r.Scored, CreatedAt: r.CreatedAt.UTC(), no: r.RunNo, model: r.ModelID, activate: r.Activate,
+		FinishedAt: inUTC(r.FinishedAt), CalibratedBy: r.CalibratedBy, Live: r.Live, recalibrate: r.Recalibrate}
+	if r.CalibratedOn != nil {
+		run.CalibratedOn = &tenant.Day{Time: *r.CalibratedOn}
 	}
 	var err error
-	if run.Params, err = readParams(r.Params); err != nil {
+	if run.Params, err = readParams(run.Kind, r.Params); err != nil {
 		return Run{}, err
 	}
 	if len(r.Calibration) > 0 {
@@ -253,9 +208,17 @@ func insertRun(ctx context.Context, q postgres.Querier, tenantID int32, r Run) e
 	if err != nil {
 		return err
 	}
+	var cal json.RawMessage
+	if r.Calibration != nil {
+		if cal, err = writeCalibration(*r.Calibration); err != nil {
+			return err
+		}
+	}
 	_, err = q.Exec(ctx, `INSERT INTO score_runs (tenant_id, id, model_id, revision, kind, params, as_of, activate, status, job_id,
-			version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, 1, $10)`,
-		tenantID, r.ID, r.model, r.Revision, string(r.Kind), params, r.AsOf.Time, r.activate, r.JobID, r.CreatedAt)
+			version, created_at, calibration, calibrated_by, calibrated_on, recalibrate, live)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, 1, $10, $11, $12, $13, $14, $15)`,
+		tenantID, r.ID, r.model, r.Revision, string(r.Kind), params, r.AsOf.Time, r.activate, r.JobID, r.CreatedAt, cal,
+		r.CalibratedBy, day(r.CalibratedOn), r.recalibrate, r.Live)
 	if err != nil {
 		return fmt.Errorf("insert score run %s: %w", r.ID, err)
 	}
@@ -307,7 +270,8 @@ func succeed(ctx context.Context, q postgres.Querier, tenantID int32, r Run, now
 		return err
 	}
 	_, err = q.Exec(ctx, `UPDATE score_runs SET status = 'succeeded', version = version + 1, calibration = $3, customers = $4,
-			scored = $5, finished_at = $6 WHERE tenant_id = $1 AND id = $2`, tenantID, r.ID, cal, r.Customers, r.Scored, now)
+			scored = $5, finished_at = $6, calibrated_by = coalesce(calibrated_by, id), calibrated_on = coalesce(calibrated_on, as_of)
+		WHERE tenant_id = $1 AND id = $2`, tenantID, r.ID, cal, r.Customers, r.Scored, now)
 	if err != nil {
 		return fmt.Errorf("end score run %s: %w", r.ID, err)
 	}
@@ -327,7 +291,8 @@ func fail(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID,
 // setCurrent makes the run the one in force. The model must be locked.
 func setCurrent(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, runNo int64, now time.Time) error {
 	// Both runs show whether they are in force, so both get a new version.
-	_, err := q.Exec(ctx, `WITH runs AS (UPDATE score_runs SET version = version + 1 WHERE tenant_id = $1 AND run_no IN
+	_, err := q.Exec(ctx, `WITH runs AS (UPDATE score_runs SET version = version + 1,
+			in_force_at = CASE WHEN run_no = $3 THEN $4 ELSE in_force_at END WHERE tenant_id = $1 AND run_no IN
 			($3, (SELECT current_run FROM score_models WHERE tenant_id = $1 AND id = $2)))
 		UPDATE score_models SET current_run = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
 		tenantID, model, runNo, now)
@@ -337,10 +302,100 @@ func setCurrent(ctx context.Context, q postgres.Querier, tenantID int32, model u
 	return nil
 }
 
+func inUTC(at *time.Time) *time.Time {
+	if at == nil {
+		return nil
+	}
+	utc := at.UTC()
+	return &utc
+}
+
 // day is a nullable date column.
 func day(d *tenant.Day) *time.Time {
 	if d == nil {
 		return nil
 	}
 	return &d.Time
+}
+
+func insertRevision(ctx context.Context, q postgres.Querier, call tenant.Call, m Model) error {
+	params, err := writeParams(m.Kind, m.Params)
+	if err != nil {
+		return err
+	}
+	_, err = q.Exec(ctx, `INSERT INTO score_model_revisions (tenant_id, model_id, revision, params, actor, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`, call.Tenant.ID, m.ID, m.Revision, params, call.Actor, m.UpdatedAt)
+	if err != nil {
+		return fmt.Errorf("insert revision %d of score model %s: %w", m.Revision, m.Key, err)
+	}
+	return nil
+}
+
+func revisions(ctx context.Context, q postgres.Querier, tenantID int32, m Model) ([]Revision, error) {
+	rows, err := q.Query(ctx, `SELECT revision, params, actor, created_at FROM score_model_revisions
+		WHERE tenant_id = $1 AND model_id = $2 ORDER BY revision DESC`, tenantID, m.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the revisions of score model %s: %w", m.Key, err)
+	}
+	defer rows.Close()
+	all := []Revision{}
+	for rows.Next() {
+		var r Revision
+		var params []byte
+		if err := rows.Scan(&r.Revision, &params, &r.Actor, &r.CreatedAt); err != nil {
+			return nil, fmt.Errorf("read the revisions of score model %s: %w", m.Key, err)
+		}
+		if r.Params, err = readParams(m.Kind, params); err != nil {
+			return nil, err
+		}
+		r.CreatedAt = r.CreatedAt.UTC()
+		all = append(all, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the revisions of score model %s: %w", m.Key, err)
+	}
+	return all, nil
+}
+
+// lockClass is the first key of the advisory lock that kezi_scoring shares; the second one is the tenant's id.
+const lockClass = 1803252337
+
+// alone waits for those who re-score customers and makes the caller the only one who changes what scores are computed by
+// until its transaction ends. It is taken before any lock on a model.
+func alone(ctx context.Context, tx postgres.Tx, tenantID int32) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockClass, tenantID); err != nil {
+		return fmt.Errorf("wait for those who re-score customers: %w", err)
+	}
+	return nil
+}
+
+// partRuns are the numbers of the runs that a composite's run takes its parts from; 0 where there is none. For the clock's
+// day it is the run in force, whatever its day, since customers' writes have moved its scores on; for another the newest
+// one of that very day.
+func partRuns(ctx context.Context, q postgres.Querier, tenantID int32, r Run) ([]int64, error) {
+	keys := make([]string, len(r.Params.Parts))
+	for i, p := range r.Params.Parts {
+		keys[i] = p.Score
+	}
+	var runs []int64
+	err := q.QueryRow(ctx, `SELECT array_agg(coalesce(CASE WHEN $4 THEN m.current_run ELSE (SELECT max(r.run_no) FROM score_runs r
+				WHERE r.tenant_id = m.tenant_id AND r.model_id = m.id AND r.as_of = $3 AND r.status = 'succeeded' AND r.dropped_at IS NULL) END, 0) ORDER BY k.n)
+		FROM unnest($2::text[]) WITH ORDINALITY k (key, n) LEFT JOIN score_models m ON m.tenant_id = $1 AND m.key = k.key`,
+		tenantID, keys, r.AsOf.Time, r.Live).Scan(&runs)
+	if err != nil {
+		return nil, fmt.Errorf("look for the runs of a composite's parts: %w", err)
+	}
+	return runs, nil
+}
+
+// waiting reports whether a run of the model as of that day or a later one has not begun yet.
+func waiting(ctx context.Context, q postgres.Querier, tenantID int32, run Run) (bool, error) {
+	var yes bool
+	err := q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM score_runs r JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
+		WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.as_of >= $3 AND r.status = 'queued' AND j.status = 'queued')`,
+		tenantID, run.model, run.AsOf.Time).Scan(&yes)
+	if err != nil {
+		return false, fmt.Errorf("look for waiting runs: %w", err)
+	}
+	return yes, nil
 }

@@ -7,51 +7,63 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// force is a run in force and what its scores share.
+// force is a run and what its scores share.
 type force struct {
-	summary  Summary // without what is the customer's own
-	currency string
-	revision int
-	run      uuid.UUID
-	params   Params
+	summary      Summary // without what is the customer's own
+	model        uuid.UUID
+	revision     int
+	run          uuid.UUID
+	params       Params
+	calibration  *Calibration
+	calibratedBy uuid.UUID
 }
 
-// inForce are the tenant's runs in force by their number, and the numbers in order of model keys. Scores are read by
-// these numbers in a second statement and not in a join: given as values, they let the database plan for the few
-// partitions that they name instead of for all there are.
-func inForce(ctx context.Context, q postgres.Querier, tenantID int32) (map[int64]force, []int64, error) {
-	rows, err := q.Query(ctx, `SELECT r.run_no, m.key, r.kind, r.as_of, r.calibration->'units'->>'money', r.revision, r.id, r.params
-		FROM score_models m JOIN score_runs r ON r.tenant_id = m.tenant_id AND r.run_no = m.current_run
-		WHERE m.tenant_id = $1 ORDER BY m.key`, tenantID)
+// forceSelect reads runs r of models m. Scores are read by the runs' numbers in a second statement and not in a join: given
+// as values, they let the database plan for the few partitions that they name instead of for all there are.
+const forceSelect = `SELECT r.run_no, m.key, r.kind, r.revision, r.id, r.params, r.calibration, coalesce(r.calibrated_by, r.id), m.id
+	FROM score_models m JOIN score_runs r ON r.tenant_id = m.tenant_id`
+
+// forces are runs by their number, and the numbers in the order read.
+func forces(ctx context.Context, q postgres.Querier, sql string, args ...any) (map[int64]force, []int64, error) {
+	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the runs in force: %w", err)
+		return nil, nil, fmt.Errorf("read runs: %w", err)
 	}
 	defer rows.Close()
 	all, numbers := map[int64]force{}, []int64{}
 	for rows.Next() {
 		var f force
 		var no int64
-		var asOf time.Time
-		var params []byte
-		if err := rows.Scan(&no, &f.summary.Key, &f.summary.Kind, &asOf, &f.currency, &f.revision, &f.run, &params); err != nil {
-			return nil, nil, fmt.Errorf("read the runs in force: %w", err)
+		var params, calibration []byte
+		if err := rows.Scan(&no, &f.summary.Key, &f.summary.Kind, &f.revision, &f.run, &params, &calibration, &f.calibratedBy, &f.model); err != nil {
+			return nil, nil, fmt.Errorf("read runs: %w", err)
 		}
-		if f.params, err = readParams(params); err != nil {
+		if f.params, err = readParams(f.summary.Kind, params); err != nil {
 			return nil, nil, err
 		}
-		f.summary.AsOf, f.summary.Unit = tenant.Day{Time: asOf}, unit(f.summary.Kind, f.currency)
+		if f.calibration, err = readCalibration(calibration); err != nil {
+			return nil, nil, err
+		}
+		f.summary.Unit = unit(f.summary.Kind, f.calibration.Currency)
 		all[no], numbers = f, append(numbers, no)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, nil, fmt.Errorf("read the runs in force: %w", err)
+		return nil, nil, fmt.Errorf("read runs: %w", err)
 	}
 	return all, numbers, nil
+}
+
+// inForce are the tenant's runs in force, in order of model keys; of one model unless key is empty.
+func inForce(ctx context.Context, q postgres.Querier, tenantID int32, key string) (map[int64]force, []int64, error) {
+	return forces(ctx, q, forceSelect+` AND r.run_no = m.current_run WHERE m.tenant_id = $1 AND ($2 = '' OR m.key = $2) ORDER BY m.key`,
+		tenantID, key)
 }
 
 // Summaries are the scores in force of many customers by model key, read in two statements whatever their number. A
@@ -61,11 +73,28 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 	if len(customers) == 0 {
 		return all, nil
 	}
-	runs, numbers, err := inForce(ctx, q, tenantID)
-	if err != nil || len(runs) == 0 {
-		return all, err
+	rows, err := q.Query(ctx, `SELECT r.run_no, m.key, r.kind, r.calibration->'units'->>'money'
+		FROM score_models m JOIN score_runs r ON r.tenant_id = m.tenant_id AND r.run_no = m.current_run
+		WHERE m.tenant_id = $1 ORDER BY m.key`, tenantID)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs in force: %w", err)
 	}
-	rows, err := q.Query(ctx, `SELECT run_no, customer_id, value, band, label FROM scores
+	runs, numbers := map[int64]Summary{}, []int64{}
+	var s Summary
+	var no int64
+	var currency string
+	_, err = pgx.ForEachRow(rows, []any{&no, &s.Key, &s.Kind, &currency}, func() error {
+		s.Unit = unit(s.Kind, currency)
+		runs[no], numbers = s, append(numbers, no)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the runs in force: %w", err)
+	}
+	if len(runs) == 0 {
+		return all, nil
+	}
+	rows, err = q.Query(ctx, `SELECT run_no, customer_id, value, band, label, as_of FROM scores
 		WHERE tenant_id = $1 AND run_no = ANY($2) AND customer_id = ANY($3)
 		ORDER BY array_position($2::bigint[], run_no)`, tenantID, numbers, customers)
 	if err != nil {
@@ -73,15 +102,13 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var no int64
 		var id uuid.UUID
 		var own Summary
-		if err := rows.Scan(&no, &id, &own.Value, &own.Band, &own.Label); err != nil {
+		if err := rows.Scan(&no, &id, &own.Value, &own.Band, &own.Label, &own.AsOf.Time); err != nil {
 			return nil, fmt.Errorf("read scores: %w", err)
 		}
-		s := runs[no].summary
-		s.Value, s.Band, s.Label = own.Value, own.Band, own.Label
-		all[id] = append(all[id], s)
+		own.Key, own.Kind, own.Unit = runs[no].Key, runs[no].Kind, runs[no].Unit
+		all[id] = append(all[id], own)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read scores: %w", err)
@@ -89,39 +116,113 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 	return all, nil
 }
 
-// explained are the scores in force of one customer by model key.
-func explained(ctx context.Context, q postgres.Querier, tenantID int32, customer uuid.UUID) ([]Score, error) {
+// kept is a score as the database keeps it.
+type kept struct {
+	no       int64
+	value    float64
+	band     int
+	label    string
+	inputs   []float64
+	asOf     tenant.Day
+	scoredAt time.Time
+}
+
+// of is the score that k is of a run.
+func (k kept) of(f force) (Score, error) {
+	s := Score{Summary: f.summary, Revision: f.revision, RunID: f.run, CalibratedBy: f.calibratedBy, ScoredAt: k.scoredAt.UTC()}
+	s.Value, s.Band, s.Label, s.AsOf = k.value, k.band, k.label, k.asOf
+	var err error
+	if s.Inputs, s.Explanation, err = explain(s.Kind, f.params, f.calibration, k.label, k.inputs); err != nil {
+		return Score{}, fmt.Errorf("explain a score of %s: %w", s.Key, err)
+	}
+	return s, nil
+}
+
+func scanKept(rows pgx.Rows) ([]kept, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (kept, error) {
+		var k kept
+		return k, row.Scan(&k.no, &k.value, &k.band, &k.label, &k.inputs, &k.asOf.Time, &k.scoredAt)
+	})
+}
+
+// explained are the scores in force of one customer by model key; of one model unless key is empty.
+func explained(ctx context.Context, q postgres.Querier, tenantID int32, customer uuid.UUID, key string) ([]Score, error) {
 	all := []Score{}
-	runs, numbers, err := inForce(ctx, q, tenantID)
+	runs, numbers, err := inForce(ctx, q, tenantID, key)
 	if err != nil || len(runs) == 0 {
 		return all, err
 	}
-	rows, err := q.Query(ctx, `SELECT run_no, value, band, label, inputs FROM scores
+	rows, err := q.Query(ctx, `SELECT run_no, value, band, label, inputs, as_of, scored_at FROM scores
 		WHERE tenant_id = $1 AND run_no = ANY($2) AND customer_id = $3
 		ORDER BY array_position($2::bigint[], run_no)`, tenantID, numbers, customer)
 	if err != nil {
 		return nil, fmt.Errorf("read the scores of customer %s: %w", customer, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var no int64
-		var own Summary
-		var inputs []float64
-		if err := rows.Scan(&no, &own.Value, &own.Band, &own.Label, &inputs); err != nil {
-			return nil, fmt.Errorf("read scores: %w", err)
-		}
-		of := runs[no]
-		s := Score{Summary: of.summary, Revision: of.revision, RunID: of.run}
-		s.Value, s.Band, s.Label = own.Value, own.Band, own.Label
-		if s.Inputs, s.Explanation, err = explain(s.Kind, of.params, of.currency, s.Label, inputs); err != nil {
-			return nil, fmt.Errorf("explain score %s of customer %s: %w", s.Key, customer, err)
+	found, err := scanKept(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the scores of customer %s: %w", customer, err)
+	}
+	for _, k := range found {
+		s, err := k.of(runs[k.no])
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, s)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read scores: %w", err)
-	}
 	return all, nil
+}
+
+// history is a page of what one customer's score of a model was, newest first: what is archived, and what the partitions
+// of runs that were in force keep. Of scores in a row with equal value, band and label the earliest is told.
+func history(ctx context.Context, q postgres.Querier, tenantID int32, customer uuid.UUID, m Model, req page.Request) (page.Of[Score], error) {
+	var keptRuns []int64
+	err := q.QueryRow(ctx, `SELECT coalesce(array_agg(run_no), '{}') FROM score_runs
+		WHERE tenant_id = $1 AND model_id = $2 AND in_force_at IS NOT NULL AND dropped_at IS NULL`, tenantID, m.ID).Scan(&keptRuns)
+	if err != nil {
+		return page.Of[Score]{}, fmt.Errorf("read the runs of score model %s: %w", m.Key, err)
+	}
+	var before *time.Time
+	if req.After != nil {
+		at, err := time.Parse(time.RFC3339Nano, req.After[0])
+		if err != nil {
+			return page.Of[Score]{}, page.ErrCursor
+		}
+		before = &at
+	}
+	rows, err := q.Query(ctx, `SELECT run_no, value, band, label, inputs, as_of, scored_at FROM (
+			SELECT a.*, lag((value, band, label)) OVER w IS DISTINCT FROM (value, band, label) AS changed FROM (
+				SELECT run_no, value, band, label, inputs, as_of, scored_at FROM score_history
+					WHERE tenant_id = $1 AND customer_id = $2 AND model_id = $3
+				UNION ALL
+				SELECT run_no, value, band, label, inputs, as_of, scored_at FROM scores
+					WHERE tenant_id = $1 AND run_no = ANY($4) AND customer_id = $2) a
+			WINDOW w AS (ORDER BY scored_at, run_no)) h
+		WHERE changed AND ($5::timestamptz IS NULL OR scored_at < $5) ORDER BY scored_at DESC, run_no DESC LIMIT $6`,
+		tenantID, customer, m.ID, keptRuns, before, req.Limit+1)
+	if err != nil {
+		return page.Of[Score]{}, fmt.Errorf("read the history of score %s: %w", m.Key, err)
+	}
+	found, err := scanKept(rows)
+	if err != nil {
+		return page.Of[Score]{}, fmt.Errorf("read the history of score %s: %w", m.Key, err)
+	}
+	numbers := make([]int64, len(found))
+	for i, k := range found {
+		numbers[i] = k.no
+	}
+	runs, _, err := forces(ctx, q, forceSelect+` AND r.model_id = m.id WHERE m.tenant_id = $1 AND m.id = $2 AND r.run_no = ANY($3)`,
+		tenantID, m.ID, numbers)
+	if err != nil {
+		return page.Of[Score]{}, err
+	}
+	all := make([]Score, len(found))
+	for i, k := range found {
+		if all[i], err = k.of(runs[k.no]); err != nil {
+			return page.Of[Score]{}, err
+		}
+	}
+	return page.Cut(all, req.Limit, func(s Score) page.Key { return page.Key{s.ScoredAt.Format(time.RFC3339Nano)} },
+		func(s Score) Score { return s }), nil
 }
 
 // scored is a page of a run's scores, the highest value first.

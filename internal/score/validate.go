@@ -91,7 +91,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.Tenant, key string, id 
 	if err != nil {
 		return Validation{}, err
 	}
-	if r.Status != jobs.Succeeded || (r.Kind != CLV && r.Kind != Churn) || r.Calibration.Purchases == nil {
+	if r.Status != jobs.Succeeded || r.Calibration == nil || r.Calibration.Purchases == nil {
 		return Validation{}, ErrNotValidated
 	}
 	v := Validation{Run: r, Family: r.Calibration.Purchases.Family, Calibrated: r.AsOf, Until: tenant.Day{Time: r.AsOf.AddDate(0, 0, days)}}
@@ -103,7 +103,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.Tenant, key string, id 
 	if v.Until.After(last.Time) {
 		v.Refitted = true
 		v.Calibrated, v.Until = tenant.Day{Time: r.AsOf.AddDate(0, 0, -days)}, r.AsOf
-		all, err := groups(ctx, s.db, t.ID, v.Calibrated, r.Kind == CLV)
+		all, err := groups(ctx, s.db, t.ID, v.Calibrated, false, r.Kind.worth())
 		if err != nil {
 			return Validation{}, err
 		}
@@ -112,11 +112,11 @@ func (s *Service) Validate(ctx context.Context, t tenant.Tenant, key string, id 
 		if by, _, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all); err != nil {
 			return Validation{}, err
 		}
-	} else if by, err = restored(r.Kind, r.Params, *r.Calibration); err != nil {
+	} else if by, err = restore(r.Kind, r.Params, r.Calibration); err != nil {
 		return Validation{}, err
 	}
 	j := newJudge(by, days)
-	if err := outcomes(ctx, s.db, t.ID, v.Calibrated, v.Until, r.Kind == CLV, j.add); err != nil {
+	if err := outcomes(ctx, s.db, t.ID, v.Calibrated, v.Until, r.Kind.worth(), j.add); err != nil {
 		return Validation{}, err
 	}
 	j.conclude(&v)
@@ -218,7 +218,7 @@ func (j *judge) one(o outcome, h btyd.History, p btyd.Prediction) {
 	f.Actual += n * actual
 	f.PredNone += n * p.PNoPurchase
 	f.ActualNone += n * gone
-	if j.by.kind == CLV {
+	if j.by.kind.worth() {
 		spent := float64(o.aheadSpend) / j.by.scale
 		own := float64(o.spend) / j.by.scale / float64(o.x+1)
 		j.value += n * spent
@@ -241,7 +241,7 @@ func (j *judge) conclude(v *Validation) {
 		return e
 	}
 	v.Purchases = errors(j.errors, j.ahead, Methods()...)
-	if j.by.kind == CLV {
+	if j.by.kind.worth() {
 		e := errors(j.spend, j.value, ByModel, ByRate, ByZero)
 		v.Spend = &e
 	}

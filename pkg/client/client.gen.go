@@ -1361,7 +1361,10 @@ func (e ScoreClockMode) Valid() bool {
 const (
 	ScoreKindChurn       ScoreKind = "churn"
 	ScoreKindClv         ScoreKind = "clv"
+	ScoreKindComposite   ScoreKind = "composite"
+	ScoreKindPotential   ScoreKind = "potential"
 	ScoreKindRfm         ScoreKind = "rfm"
+	ScoreKindRules       ScoreKind = "rules"
 	ScoreKindValueAtRisk ScoreKind = "value_at_risk"
 )
 
@@ -1372,7 +1375,13 @@ func (e ScoreKind) Valid() bool {
 		return true
 	case ScoreKindClv:
 		return true
+	case ScoreKindComposite:
+		return true
+	case ScoreKindPotential:
+		return true
 	case ScoreKindRfm:
+		return true
+	case ScoreKindRules:
 		return true
 	case ScoreKindValueAtRisk:
 		return true
@@ -1402,6 +1411,27 @@ func (e ScoreParamsFamily) Valid() bool {
 	}
 }
 
+// Defines values for ScoreParamsMissing.
+const (
+	ScoreParamsMissingNoScore ScoreParamsMissing = "no_score"
+	ScoreParamsMissingSkip    ScoreParamsMissing = "skip"
+	ScoreParamsMissingZero    ScoreParamsMissing = "zero"
+)
+
+// Valid indicates whether the value is a known member of the ScoreParamsMissing enum.
+func (e ScoreParamsMissing) Valid() bool {
+	switch e {
+	case ScoreParamsMissingNoScore:
+		return true
+	case ScoreParamsMissingSkip:
+		return true
+	case ScoreParamsMissingZero:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScoreParamsPatchFamily.
 const (
 	ScoreParamsPatchFamilyBgNbd     ScoreParamsPatchFamily = "bg_nbd"
@@ -1417,6 +1447,27 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 	case ScoreParamsPatchFamilyMbgNbd:
 		return true
 	case ScoreParamsPatchFamilyParetoNbd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScoreParamsPatchMissing.
+const (
+	ScoreParamsPatchMissingNoScore ScoreParamsPatchMissing = "no_score"
+	ScoreParamsPatchMissingSkip    ScoreParamsPatchMissing = "skip"
+	ScoreParamsPatchMissingZero    ScoreParamsPatchMissing = "zero"
+)
+
+// Valid indicates whether the value is a known member of the ScoreParamsPatchMissing enum.
+func (e ScoreParamsPatchMissing) Valid() bool {
+	switch e {
+	case ScoreParamsPatchMissingNoScore:
+		return true
+	case ScoreParamsPatchMissingSkip:
+		return true
+	case ScoreParamsPatchMissingZero:
 		return true
 	default:
 		return false
@@ -2092,13 +2143,10 @@ type Calibration struct {
 	Diagnostics []Diagnostic `json:"diagnostics"`
 
 	// MeanSpend Of a purchase day over everyone, for clv: what stands in where the value model has no finite mean.
-	MeanSpend *float64 `json:"mean_spend,omitempty"`
-
-	// Parts The scores that a value_at_risk run joined.
-	Parts     *[]ScorePart `json:"parts,omitempty"`
+	MeanSpend *float64     `json:"mean_spend,omitempty"`
 	Purchases *PurchaseFit `json:"purchases,omitempty"`
 
-	// Quantiles Limits of the bands, the 20, 40, 60 and 80 % quantiles (type 7), per measure.
+	// Quantiles Limits of bands, labels and scales: quantiles (type 7) per measure. value, and the measures of rfm: where bands begin. value_so_far, value_to_come: of the labels of potential. part.<key>: what counts 0 and 100 in a composite.
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
 	Units     CalibrationUnits      `json:"units"`
 	Values    *ValueFit             `json:"values,omitempty"`
@@ -2677,6 +2725,25 @@ type CustomerFacetValue struct {
 // CustomerField defines model for CustomerField.
 type CustomerField string
 
+// CustomerHabits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
+type CustomerHabits struct {
+	PreferredCategory *string `json:"preferred_category,omitempty"`
+
+	// PreferredHour Local.
+	PreferredHour *int `json:"preferred_hour,omitempty"`
+
+	// PreferredWeekday 1 for Monday, local.
+	PreferredWeekday *int `json:"preferred_weekday,omitempty"`
+
+	// PurchaseCycleDays Average days between purchase days.
+	PurchaseCycleDays *float64 `json:"purchase_cycle_days,omitempty"`
+
+	// SpendingPower An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	SpendingPower *Money `json:"spending_power,omitempty"`
+}
+
 // CustomerKind defines model for CustomerKind.
 type CustomerKind string
 
@@ -2970,6 +3037,20 @@ type DeliveryPatch struct {
 
 // DeliveryState What the order's status and the moments of its delivery say together.
 type DeliveryState string
+
+// Dependent defines model for Dependent.
+type Dependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type segment, tier_scheme, score_model and the like.
+	Type string `json:"type"`
+}
+
+// DependentList defines model for DependentList.
+type DependentList struct {
+	Items []Dependent `json:"items"`
+}
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -4463,19 +4544,28 @@ type SalesSummary struct {
 
 // Score defines model for Score.
 type Score struct {
-	AsOf        openapi_types.Date `json:"as_of"`
-	Band        int                `json:"band"`
-	Explanation ScoreExplanation   `json:"explanation"`
+	AsOf openapi_types.Date `json:"as_of"`
+	Band int                `json:"band"`
 
-	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); value_at_risk: clv and churn, the scores that it joins; clv and churn: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, for clv where x > 0, mean_repeat_spend.
+	// CalibrationID The run that learned the calibration, which /v1/score-models/{model_key}/runs/{run_id} shows.
+	CalibrationID openapi_types.UUID `json:"calibration_id"`
+	Explanation   ScoreExplanation   `json:"explanation"`
+
+	// Habits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
+	Habits *CustomerHabits `json:"habits,omitempty"`
+
+	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv, churn and potential: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, but for churn, where x > 0 mean_repeat_spend, for potential value_so_far; rules: by the name of each rule whether it holds (1 or 0) and, with a half-life, <name>.age_days; composite: the value of each part that there is; value_at_risk: clv and churn.
 	Inputs map[string]float64 `json:"inputs"`
 	Key    string             `json:"key"`
 	Kind   ScoreKind          `json:"kind"`
 
-	// Label The named segment, for rfm.
+	// Label The named segment of rfm; high_value, potential or ordinary for potential.
 	Label        *string            `json:"label,omitempty"`
 	ModelVersion int                `json:"model_version"`
 	RunID        openapi_types.UUID `json:"run_id"`
+
+	// ScoredAt Since when the score has this value.
+	ScoredAt time.Time `json:"scored_at"`
 
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
@@ -4499,6 +4589,9 @@ type ScoreExplanation struct {
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
 	// value_at_risk: value = clv * churn, rounded to the currency's minor unit.
 	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
+	// potential: as clv, with value_so_far and growth_ratio = value / value_so_far to four decimals (null without a value so far).
+	// rules: each rule with its condition, whether it holds, its points and its contribution, which add up to the value.
+	// composite: each part with its value, normalized, weight, min, max and contribution, which add up to the value.
 	// p_alive is null where the family has no say in it (bg_nbd takes 1 for a customer without a repeat purchase).
 	Factors []ScoreFactor `json:"factors"`
 
@@ -4508,11 +4601,30 @@ type ScoreExplanation struct {
 
 // ScoreFactor defines model for ScoreFactor.
 type ScoreFactor struct {
-	Band         *int                       `json:"band,omitempty"`
-	Contribution *float64                   `json:"contribution,omitempty"`
-	Name         string                     `json:"name"`
-	Value        nullable.Nullable[float64] `json:"value"`
-	Weight       *float64                   `json:"weight,omitempty"`
+	// AgeDays Of the newest fact that the condition counts, for a rule with a half-life.
+	AgeDays *float64 `json:"age_days,omitempty"`
+	Band    *int     `json:"band,omitempty"`
+
+	// Condition The rule's condition in text form.
+	Condition    *string  `json:"condition,omitempty"`
+	Contribution *float64 `json:"contribution,omitempty"`
+	Group        *string  `json:"group,omitempty"`
+	Holds        *bool    `json:"holds,omitempty"`
+
+	// Max The value that counts 100.
+	Max *float64 `json:"max,omitempty"`
+
+	// Min The value that counts 0.
+	Min  *float64 `json:"min,omitempty"`
+	Name string   `json:"name"`
+
+	// Normalized The value on the scale from 0 to 100.
+	Normalized *float64 `json:"normalized,omitempty"`
+
+	// Points Before the bounds of the group and of all.
+	Points *float64                   `json:"points,omitempty"`
+	Value  nullable.Nullable[float64] `json:"value"`
+	Weight *float64                   `json:"weight,omitempty"`
 }
 
 // ScoreKind defines model for ScoreKind.
@@ -4523,7 +4635,7 @@ type ScoreList struct {
 	Items []Score `json:"items"`
 }
 
-// ScoreModel Example: {"clock":{"mode":"live"},"created_at":"2026-01-01T00:00:00Z","current_run_id":"01890a5d-ac96-774b-bcce-b302099ad001","key":"clv","kind":"clv","model_version":1,"name":"客户终身价值","params":{"discount_rate_monthly":0.01,"family":"mbg_nbd","horizon_months":12},"updated_at":"2026-01-01T00:00:00Z","version":2}
+// ScoreModel Example: {"clock":{"mode":"live"},"created_at":"2026-01-01T00:00:00Z","current_run_id":"01890a5d-ac96-774b-bcce-b302099ad001","key":"clv","kind":"clv","model_version":1,"name":"客户终身价值","params":{"discount_rate_monthly":0.01,"family":"mbg_nbd","horizon_months":12,"recalibrate_days":7},"updated_at":"2026-01-01T00:00:00Z","version":2}
 type ScoreModel struct {
 	// Clock Which day the scores in force are of.
 	Clock     ScoreClock `json:"clock"`
@@ -4539,9 +4651,12 @@ type ScoreModel struct {
 	Name         string `json:"name"`
 
 	// Params See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
-	Params    ScoreParams `json:"params"`
-	UpdatedAt time.Time   `json:"updated_at"`
-	Version   int64       `json:"version"`
+	Params ScoreParams `json:"params"`
+
+	// RetiredAt Absent while the model is active.
+	RetiredAt *time.Time `json:"retired_at,omitempty"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	Version   int64      `json:"version"`
 }
 
 // ScoreModelCreate defines model for ScoreModelCreate.
@@ -4571,48 +4686,165 @@ type ScoreModelPatch struct {
 	Params *ScoreParamsPatch `json:"params,omitempty"`
 }
 
+// ScoreModelRevision defines model for ScoreModelRevision.
+type ScoreModelRevision struct {
+	// Actor Who set these parameters.
+	Actor        string    `json:"actor"`
+	CreatedAt    time.Time `json:"created_at"`
+	ModelVersion int       `json:"model_version"`
+
+	// Params See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
+	Params ScoreParams `json:"params"`
+}
+
+// ScoreModelRevisionList defines model for ScoreModelRevisionList.
+type ScoreModelRevisionList struct {
+	Items []ScoreModelRevision `json:"items"`
+}
+
+// ScorePage defines model for ScorePage.
+type ScorePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool    `json:"has_more"`
+	Items   []Score `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
 // ScoreParams See the kinds' table at `POST /v1/score-models`; only those of the model's kind are accepted.
 type ScoreParams struct {
-	ChurnModel          *string            `json:"churn_model,omitempty"`
-	ClvModel            *string            `json:"clv_model,omitempty"`
-	DiscountRateMonthly *float64           `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsFamily `json:"family,omitempty"`
-	HorizonDays         *int               `json:"horizon_days,omitempty"`
-	HorizonMonths       *int               `json:"horizon_months,omitempty"`
-	Weights             *RFMWeights        `json:"weights,omitempty"`
-	WindowDays          *int               `json:"window_days,omitempty"`
+	Bands *int `json:"bands,omitempty"`
+
+	// ChurnModel Key of a model of kind churn.
+	ChurnModel *string `json:"churn_model,omitempty"`
+
+	// ClvModel Key of a model of kind clv.
+	ClvModel            *string             `json:"clv_model,omitempty"`
+	DiscountRateMonthly *float64            `json:"discount_rate_monthly,omitempty"`
+	Family              *ScoreParamsFamily  `json:"family,omitempty"`
+	Groups              *[]ScoreRuleGroup   `json:"groups,omitempty"`
+	HighValueShare      *float64            `json:"high_value_share,omitempty"`
+	HorizonDays         *int                `json:"horizon_days,omitempty"`
+	HorizonMonths       *int                `json:"horizon_months,omitempty"`
+	MaxPoints           *float64            `json:"max_points,omitempty"`
+	MinPoints           *float64            `json:"min_points,omitempty"`
+	Missing             *ScoreParamsMissing `json:"missing,omitempty"`
+	Parts               *[]ScorePart        `json:"parts,omitempty"`
+	PotentialShare      *float64            `json:"potential_share,omitempty"`
+	RecalibrateDays     *int                `json:"recalibrate_days,omitempty"`
+	Rules               *[]ScoreRule        `json:"rules,omitempty"`
+	Weights             *RFMWeights         `json:"weights,omitempty"`
+	WindowDays          *int                `json:"window_days,omitempty"`
 }
 
 // ScoreParamsFamily defines model for ScoreParams.Family.
 type ScoreParamsFamily string
 
+// ScoreParamsMissing defines model for ScoreParams.Missing.
+type ScoreParamsMissing string
+
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
-	ChurnModel          nullable.Nullable[string]     `json:"churn_model,omitempty"`
-	ClvModel            nullable.Nullable[string]     `json:"clv_model,omitempty"`
-	DiscountRateMonthly nullable.Nullable[float64]    `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsPatchFamily       `json:"family,omitempty"`
-	HorizonDays         nullable.Nullable[int]        `json:"horizon_days,omitempty"`
-	HorizonMonths       nullable.Nullable[int]        `json:"horizon_months,omitempty"`
-	Weights             nullable.Nullable[RFMWeights] `json:"weights,omitempty"`
-	WindowDays          nullable.Nullable[int]        `json:"window_days,omitempty"`
+	Bands               nullable.Nullable[int]              `json:"bands,omitempty"`
+	ChurnModel          nullable.Nullable[string]           `json:"churn_model,omitempty"`
+	ClvModel            nullable.Nullable[string]           `json:"clv_model,omitempty"`
+	DiscountRateMonthly nullable.Nullable[float64]          `json:"discount_rate_monthly,omitempty"`
+	Family              *ScoreParamsPatchFamily             `json:"family,omitempty"`
+	Groups              nullable.Nullable[[]ScoreRuleGroup] `json:"groups,omitempty"`
+	HighValueShare      nullable.Nullable[float64]          `json:"high_value_share,omitempty"`
+	HorizonDays         nullable.Nullable[int]              `json:"horizon_days,omitempty"`
+	HorizonMonths       nullable.Nullable[int]              `json:"horizon_months,omitempty"`
+	MaxPoints           nullable.Nullable[float64]          `json:"max_points,omitempty"`
+	MinPoints           nullable.Nullable[float64]          `json:"min_points,omitempty"`
+	Missing             *ScoreParamsPatchMissing            `json:"missing,omitempty"`
+	Parts               nullable.Nullable[[]ScorePart]      `json:"parts,omitempty"`
+	PotentialShare      nullable.Nullable[float64]          `json:"potential_share,omitempty"`
+	RecalibrateDays     nullable.Nullable[int]              `json:"recalibrate_days,omitempty"`
+	Rules               nullable.Nullable[[]ScoreRule]      `json:"rules,omitempty"`
+	Weights             nullable.Nullable[RFMWeights]       `json:"weights,omitempty"`
+	WindowDays          nullable.Nullable[int]              `json:"window_days,omitempty"`
 }
 
 // ScoreParamsPatchFamily defines model for ScoreParamsPatch.Family.
 type ScoreParamsPatchFamily string
 
+// ScoreParamsPatchMissing defines model for ScoreParamsPatch.Missing.
+type ScoreParamsPatchMissing string
+
 // ScorePart defines model for ScorePart.
 type ScorePart struct {
-	AsOf  openapi_types.Date `json:"as_of"`
-	Key   string             `json:"key"`
-	RunID openapi_types.UUID `json:"run_id"`
+	// Inverted Lower values are better, as for churn.
+	Inverted *bool `json:"inverted,omitempty"`
+
+	// Max The value that counts 100.
+	Max *float64 `json:"max,omitempty"`
+
+	// Min The value that counts 0.
+	Min *float64 `json:"min,omitempty"`
+
+	// Score Key of another model.
+	Score string `json:"score"`
+
+	// Weight 1 unless told.
+	Weight *float64 `json:"weight,omitempty"`
+}
+
+// ScoreRule defines model for ScoreRule.
+type ScoreRule struct {
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition Condition `json:"condition"`
+
+	// Group Key of one of the groups.
+	Group *string `json:"group,omitempty"`
+
+	// HalfLifeDays Points halve with every so many days since the newest fact that the condition counts; absent for no decay.
+	HalfLifeDays *int `json:"half_life_days,omitempty"`
+
+	// Name Of its own among the rules; names the rule in explanations.
+	Name string `json:"name"`
+
+	// Points At most two decimals; negative ones count against the customer.
+	Points float64 `json:"points"`
+}
+
+// ScoreRuleGroup defines model for ScoreRuleGroup.
+type ScoreRuleGroup struct {
+	Key string   `json:"key"`
+	Max *float64 `json:"max,omitempty"`
+	Min *float64 `json:"min,omitempty"`
 }
 
 // ScoreRun defines model for ScoreRun.
 type ScoreRun struct {
-	AsOf        openapi_types.Date `json:"as_of"`
-	Calibration *Calibration       `json:"calibration,omitempty"`
-	CreatedAt   time.Time          `json:"created_at"`
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// CalibratedBy The run that learned the calibration.
+	CalibratedBy *openapi_types.UUID `json:"calibrated_by,omitempty"`
+
+	// CalibratedOn The day of that run.
+	CalibratedOn *openapi_types.Date `json:"calibrated_on,omitempty"`
+	Calibration  *Calibration        `json:"calibration,omitempty"`
+	CreatedAt    time.Time           `json:"created_at"`
 
 	// Current Whether its scores are in force.
 	Current bool `json:"current"`
@@ -4645,6 +4877,9 @@ type ScoreRunCreate struct {
 
 	// AsOf The clock's day unless told; not in the future.
 	AsOf *openapi_types.Date `json:"as_of,omitempty"`
+
+	// Recalibrate false scores by the calibration in force, if it was learned by the model's parameters as they are.
+	Recalibrate *bool `json:"recalibrate,omitempty"`
 }
 
 // ScoreRunPage defines model for ScoreRunPage.
@@ -4667,17 +4902,28 @@ type ScoreRunPage struct {
 type ScoreSummary struct {
 	AsOf openapi_types.Date `json:"as_of"`
 
-	// Band 5 is the best fifth for rfm and clv, and the likeliest to leave for churn.
+	// Band 5 is the best fifth, and for churn the likeliest to leave.
 	Band int       `json:"band"`
 	Key  string    `json:"key"`
 	Kind ScoreKind `json:"kind"`
 
-	// Label The named segment, for rfm.
+	// Label The named segment of rfm; high_value, potential or ordinary for potential.
 	Label *string `json:"label,omitempty"`
 
 	// Unit points, probability, or the currency of money.
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
+}
+
+// ScoreThen defines model for ScoreThen.
+type ScoreThen struct {
+	AsOf        openapi_types.Date `json:"as_of"`
+	Band        int                `json:"band"`
+	Explanation ScoreExplanation   `json:"explanation"`
+	Inputs      map[string]float64 `json:"inputs"`
+	Label       *string            `json:"label,omitempty"`
+	Unit        string             `json:"unit"`
+	Value       float64            `json:"value"`
 }
 
 // ScoreValidation defines model for ScoreValidation.
@@ -4708,6 +4954,31 @@ type ScoreValidation struct {
 
 	// Spend Of clv models, in major units of the base currency.
 	Spend *ValidationErrors `json:"spend,omitempty"`
+}
+
+// ScoreWhatIf defines model for ScoreWhatIf.
+type ScoreWhatIf struct {
+	// Inputs Replaces single inputs.
+	Inputs    *map[string]float64    `json:"inputs,omitempty"`
+	Purchases *[]ScoreWhatIfPurchase `json:"purchases,omitempty"`
+
+	// Until The day to look at, not before the day that the scores in force are of.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// ScoreWhatIfPurchase defines model for ScoreWhatIfPurchase.
+type ScoreWhatIfPurchase struct {
+	// Amount In the tenant's base currency.
+	Amount string `json:"amount"`
+
+	// On From the day that the scores in force are of, which it is unless told, to until.
+	On *openapi_types.Date `json:"on,omitempty"`
+}
+
+// ScoreWhatIfResult defines model for ScoreWhatIfResult.
+type ScoreWhatIfResult struct {
+	Now  *Score    `json:"now,omitempty"`
+	Then ScoreThen `json:"then"`
 }
 
 // Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -6623,6 +6894,15 @@ type PatchRelationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerScoreHistoryParams defines parameters for ListCustomerScoreHistory.
+type ListCustomerScoreHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListCustomerSegmentLogParams defines parameters for ListCustomerSegmentLog.
 type ListCustomerSegmentLogParams struct {
 	// Limit Items per page.
@@ -6990,6 +7270,24 @@ type PatchScoreModelParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ActivateScoreModelParams defines parameters for ActivateScoreModel.
+type ActivateScoreModelParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RetireScoreModelParams defines parameters for RetireScoreModel.
+type RetireScoreModelParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -7578,6 +7876,9 @@ type CreateRelationJSONRequestBody = RelationCreate
 
 // PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
 type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
+
+// WhatIfCustomerScoreJSONRequestBody defines body for WhatIfCustomerScore for application/json ContentType.
+type WhatIfCustomerScoreJSONRequestBody = ScoreWhatIf
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -8445,6 +8746,47 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScores(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCustomerScore Read one of a customer's scores, explained
+	//
+	// The score in force, with the inputs it was computed from and an explanation that reproduces the value exactly. With an rfm score
+	// come the customer's habits. 404 also for a customer without a score of this model.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key} (the `GetCustomerScore` operationId).
+	GetCustomerScore(ctx context.Context, customerID CustomerID, modelKey ModelKey, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerScoreHistory List what a customer's score was
+	//
+	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
+	// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
+	// after a year the last of each month.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
+	ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WhatIfCustomerScoreWithBody What would the score be
+	//
+	// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+	// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+	// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+	// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+	WhatIfCustomerScoreWithBody(ctx context.Context, customerID CustomerID, modelKey ModelKey, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WhatIfCustomerScore What would the score be
+	//
+	// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+	// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+	// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+	// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+	WhatIfCustomerScore(ctx context.Context, customerID CustomerID, modelKey ModelKey, body WhatIfCustomerScoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerSegmentLog List what segments a customer entered and left
 	//
 	// Newest first, with the cause and the comparison that decided.
@@ -9004,17 +9346,21 @@ type ClientInterface interface {
 	//
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
-	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 	//
-	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+	// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+	// many days old, by one learned anew.
 	//
-	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+	// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+	// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+	// 1 + 4 (b - 1) / (n - 1), halves up:
 	//
 	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 	// | --- | --- | --- | --- | --- | --- |
@@ -9024,8 +9370,28 @@ type ClientInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-	// whenever they should move on; with `fixed`, a run as of that day.
+	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+	// horizon and the discount rate are those of that model.
+	//
+	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+	// has a score; it is of today, so the clock is live and there are no backtests.
+	//
+	// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+	// itself is refused with the way from it to itself.
+	//
+	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+	// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+	//
+	// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+	// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+	// With `fixed`, only a run as of that day does.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9039,17 +9405,21 @@ type ClientInterface interface {
 	//
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
-	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 	//
-	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+	// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+	// many days old, by one learned anew.
 	//
-	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+	// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+	// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+	// 1 + 4 (b - 1) / (n - 1), halves up:
 	//
 	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 	// | --- | --- | --- | --- | --- | --- |
@@ -9059,8 +9429,28 @@ type ClientInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-	// whenever they should move on; with `fixed`, a run as of that day.
+	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+	// horizon and the discount rate are those of that model.
+	//
+	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+	// has a score; it is of today, so the clock is live and there are no backtests.
+	//
+	// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+	// itself is refused with the way from it to itself.
+	//
+	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+	// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+	//
+	// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+	// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+	// With `fixed`, only a run as of that day does.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9069,7 +9459,8 @@ type ClientInterface interface {
 
 	// DeleteScoreModel Delete a score model
 	//
-	// Deletes the model with its runs and scores; a run in progress fails. 409 while a tier scheme's condition reads it.
+	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// conditions or other models read it.
 	//
 	// Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
 	DeleteScoreModel(ctx context.Context, modelKey ModelKey, params *DeleteScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -9100,6 +9491,36 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/score-models/{model_key} (the `PatchScoreModel` operationId).
 	PatchScoreModelWithApplicationMergePatchPlusJSONBody(ctx context.Context, modelKey ModelKey, params *PatchScoreModelParams, body PatchScoreModelApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateScoreModel Activate a retired score model
+	//
+	// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+	//
+	// Corresponds with POST /v1/score-models/{model_key}/activate (the `ActivateScoreModel` operationId).
+	ActivateScoreModel(ctx context.Context, modelKey ModelKey, params *ActivateScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListScoreModelDependents List what reads a model's score
+	//
+	// Segments and tier schemes whose conditions read the score, and models that are made of it. While there are any, the model can't be deleted.
+	//
+	// Corresponds with GET /v1/score-models/{model_key}/dependents (the `ListScoreModelDependents` operationId).
+	ListScoreModelDependents(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetireScoreModel Retire a score model
+	//
+	// The model stands still: it has no more runs, and neither customers' writes nor nights change its scores, which stay readable as
+	// they are. `activate` makes it move again.
+	//
+	// Corresponds with POST /v1/score-models/{model_key}/retire (the `RetireScoreModel` operationId).
+	RetireScoreModel(ctx context.Context, modelKey ModelKey, params *RetireScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListScoreModelRevisions List a model's revisions
+	//
+	// The parameters that the model has had, newest first; `model_version` is the one that scores and runs name. Old scores stay
+	// explainable by theirs.
+	//
+	// Corresponds with GET /v1/score-models/{model_key}/revisions (the `ListScoreModelRevisions` operationId).
+	ListScoreModelRevisions(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListScoreRuns List a model's runs
 	//
@@ -11344,6 +11765,87 @@ func (c *Client) ListCustomerScores(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// GetCustomerScore Read one of a customer's scores, explained
+//
+// The score in force, with the inputs it was computed from and an explanation that reproduces the value exactly. With an rfm score
+// come the customer's habits. 404 also for a customer without a score of this model.
+//
+// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key} (the `GetCustomerScore` operationId).
+func (c *Client) GetCustomerScore(ctx context.Context, customerID CustomerID, modelKey ModelKey, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerScoreRequest(c.Server, customerID, modelKey)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerScoreHistory List what a customer's score was
+//
+// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
+// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
+// after a year the last of each month.
+//
+// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
+func (c *Client) ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerScoreHistoryRequest(c.Server, customerID, modelKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WhatIfCustomerScoreWithBody What would the score be
+//
+// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+func (c *Client) WhatIfCustomerScoreWithBody(ctx context.Context, customerID CustomerID, modelKey ModelKey, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhatIfCustomerScoreRequestWithBody(c.Server, customerID, modelKey, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WhatIfCustomerScore What would the score be
+//
+// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+func (c *Client) WhatIfCustomerScore(ctx context.Context, customerID CustomerID, modelKey ModelKey, body WhatIfCustomerScoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhatIfCustomerScoreRequest(c.Server, customerID, modelKey, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerSegmentLog List what segments a customer entered and left
 //
 // Newest first, with the cause and the comparison that decided.
@@ -12443,17 +12945,21 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 //
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
-// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 //
-// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+// many days old, by one learned anew.
 //
-// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+// 1 + 4 (b - 1) / (n - 1), halves up:
 //
 // | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 // | --- | --- | --- | --- | --- | --- |
@@ -12463,8 +12969,28 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-// whenever they should move on; with `fixed`, a run as of that day.
+// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+// horizon and the discount rate are those of that model.
+//
+// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+// has a score; it is of today, so the clock is live and there are no backtests.
+//
+// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+// itself is refused with the way from it to itself.
+//
+// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+//
+// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+// With `fixed`, only a run as of that day does.
 //
 // Takes any type of body and a specified content type.
 //
@@ -12488,17 +13014,21 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 //
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
-// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 //
-// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+// many days old, by one learned anew.
 //
-// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+// 1 + 4 (b - 1) / (n - 1), halves up:
 //
 // | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 // | --- | --- | --- | --- | --- | --- |
@@ -12508,8 +13038,28 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-// whenever they should move on; with `fixed`, a run as of that day.
+// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+// horizon and the discount rate are those of that model.
+//
+// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+// has a score; it is of today, so the clock is live and there are no backtests.
+//
+// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+// itself is refused with the way from it to itself.
+//
+// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+//
+// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+// With `fixed`, only a run as of that day does.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -12528,7 +13078,8 @@ func (c *Client) CreateScoreModel(ctx context.Context, params *CreateScoreModelP
 
 // DeleteScoreModel Delete a score model
 //
-// Deletes the model with its runs and scores; a run in progress fails. 409 while a tier scheme's condition reads it.
+// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// conditions or other models read it.
 //
 // Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
 func (c *Client) DeleteScoreModel(ctx context.Context, modelKey ModelKey, params *DeleteScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12590,6 +13141,76 @@ func (c *Client) PatchScoreModelWithBody(ctx context.Context, modelKey ModelKey,
 // Corresponds with PATCH /v1/score-models/{model_key} (the `PatchScoreModel` operationId).
 func (c *Client) PatchScoreModelWithApplicationMergePatchPlusJSONBody(ctx context.Context, modelKey ModelKey, params *PatchScoreModelParams, body PatchScoreModelApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchScoreModelRequestWithApplicationMergePatchPlusJSONBody(c.Server, modelKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateScoreModel Activate a retired score model
+//
+// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+//
+// Corresponds with POST /v1/score-models/{model_key}/activate (the `ActivateScoreModel` operationId).
+func (c *Client) ActivateScoreModel(ctx context.Context, modelKey ModelKey, params *ActivateScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateScoreModelRequest(c.Server, modelKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListScoreModelDependents List what reads a model's score
+//
+// Segments and tier schemes whose conditions read the score, and models that are made of it. While there are any, the model can't be deleted.
+//
+// Corresponds with GET /v1/score-models/{model_key}/dependents (the `ListScoreModelDependents` operationId).
+func (c *Client) ListScoreModelDependents(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListScoreModelDependentsRequest(c.Server, modelKey)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetireScoreModel Retire a score model
+//
+// The model stands still: it has no more runs, and neither customers' writes nor nights change its scores, which stay readable as
+// they are. `activate` makes it move again.
+//
+// Corresponds with POST /v1/score-models/{model_key}/retire (the `RetireScoreModel` operationId).
+func (c *Client) RetireScoreModel(ctx context.Context, modelKey ModelKey, params *RetireScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetireScoreModelRequest(c.Server, modelKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListScoreModelRevisions List a model's revisions
+//
+// The parameters that the model has had, newest first; `model_version` is the one that scores and runs name. Old scores stay
+// explainable by theirs.
+//
+// Corresponds with GET /v1/score-models/{model_key}/revisions (the `ListScoreModelRevisions` operationId).
+func (c *Client) ListScoreModelRevisions(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListScoreModelRevisionsRequest(c.Server, modelKey)
 	if err != nil {
 		return nil, err
 	}
@@ -18339,6 +18960,181 @@ func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.R
 	return req, nil
 }
 
+// NewGetCustomerScoreRequest constructs an http.Request for the GetCustomerScore method
+func NewGetCustomerScoreRequest(server string, customerID CustomerID, modelKey ModelKey) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/scores/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCustomerScoreHistoryRequest constructs an http.Request for the ListCustomerScoreHistory method
+func NewListCustomerScoreHistoryRequest(server string, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/scores/%s/history", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWhatIfCustomerScoreRequest calls the generic WhatIfCustomerScore builder with application/json body
+func NewWhatIfCustomerScoreRequest(server string, customerID CustomerID, modelKey ModelKey, body WhatIfCustomerScoreJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewWhatIfCustomerScoreRequestWithBody(server, customerID, modelKey, "application/json", bodyReader)
+}
+
+// NewWhatIfCustomerScoreRequestWithBody constructs an http.Request for the WhatIfCustomerScore method, with any body, and a specified content type
+func NewWhatIfCustomerScoreRequestWithBody(server string, customerID CustomerID, modelKey ModelKey, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/scores/%s/what-if", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListCustomerSegmentLogRequest constructs an http.Request for the ListCustomerSegmentLog method
 func NewListCustomerSegmentLogRequest(server string, customerID CustomerID, params *ListCustomerSegmentLogParams) (*http.Request, error) {
 	var err error
@@ -21558,6 +22354,226 @@ func NewPatchScoreModelRequestWithBody(server string, modelKey ModelKey, params 
 			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewActivateScoreModelRequest constructs an http.Request for the ActivateScoreModel method
+func NewActivateScoreModelRequest(server string, modelKey ModelKey, params *ActivateScoreModelParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/score-models/%s/activate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListScoreModelDependentsRequest constructs an http.Request for the ListScoreModelDependents method
+func NewListScoreModelDependentsRequest(server string, modelKey ModelKey) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/score-models/%s/dependents", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRetireScoreModelRequest constructs an http.Request for the RetireScoreModel method
+func NewRetireScoreModelRequest(server string, modelKey ModelKey, params *RetireScoreModelParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/score-models/%s/retire", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListScoreModelRevisionsRequest constructs an http.Request for the ListScoreModelRevisions method
+func NewListScoreModelRevisionsRequest(server string, modelKey ModelKey) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model_key", modelKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/score-models/%s/revisions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -26977,6 +27993,51 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScoresWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerScoresResponse, error)
 
+	// GetCustomerScoreWithResponse Read one of a customer's scores, explained
+	//
+	// The score in force, with the inputs it was computed from and an explanation that reproduces the value exactly. With an rfm score
+	// come the customer's habits. 404 also for a customer without a score of this model.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key} (the `GetCustomerScore` operationId).
+	GetCustomerScoreWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, reqEditors ...RequestEditorFn) (*GetCustomerScoreResponse, error)
+
+	// ListCustomerScoreHistoryWithResponse List what a customer's score was
+	//
+	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
+	// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
+	// after a year the last of each month.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
+	ListCustomerScoreHistoryWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*ListCustomerScoreHistoryResponse, error)
+
+	// WhatIfCustomerScoreWithBodyWithResponse What would the score be
+	//
+	// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+	// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+	// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+	// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+	WhatIfCustomerScoreWithBodyWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhatIfCustomerScoreResponse, error)
+
+	// WhatIfCustomerScoreWithResponse What would the score be
+	//
+	// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+	// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+	// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+	// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+	WhatIfCustomerScoreWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, body WhatIfCustomerScoreJSONRequestBody, reqEditors ...RequestEditorFn) (*WhatIfCustomerScoreResponse, error)
+
 	// ListCustomerSegmentLogWithResponse List what segments a customer entered and left
 	//
 	// Newest first, with the cause and the comparison that decided.
@@ -27598,17 +28659,21 @@ type ClientWithResponsesInterface interface {
 	//
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
-	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 	//
-	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+	// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+	// many days old, by one learned anew.
 	//
-	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+	// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+	// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+	// 1 + 4 (b - 1) / (n - 1), halves up:
 	//
 	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 	// | --- | --- | --- | --- | --- | --- |
@@ -27618,8 +28683,28 @@ type ClientWithResponsesInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-	// whenever they should move on; with `fixed`, a run as of that day.
+	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+	// horizon and the discount rate are those of that model.
+	//
+	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+	// has a score; it is of today, so the clock is live and there are no backtests.
+	//
+	// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+	// itself is refused with the way from it to itself.
+	//
+	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+	// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+	//
+	// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+	// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+	// With `fixed`, only a run as of that day does.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -27633,17 +28718,21 @@ type ClientWithResponsesInterface interface {
 	//
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
-	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+	// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 	//
-	// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-	// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-	// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+	// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+	// many days old, by one learned anew.
 	//
-	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+	// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+	// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+	// 1 + 4 (b - 1) / (n - 1), halves up:
 	//
 	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 	// | --- | --- | --- | --- | --- | --- |
@@ -27653,8 +28742,28 @@ type ClientWithResponsesInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-	// whenever they should move on; with `fixed`, a run as of that day.
+	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+	// horizon and the discount rate are those of that model.
+	//
+	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+	// has a score; it is of today, so the clock is live and there are no backtests.
+	//
+	// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+	// itself is refused with the way from it to itself.
+	//
+	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+	// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+	//
+	// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+	// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+	// With `fixed`, only a run as of that day does.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -27663,7 +28772,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteScoreModelWithResponse Delete a score model
 	//
-	// Deletes the model with its runs and scores; a run in progress fails. 409 while a tier scheme's condition reads it.
+	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// conditions or other models read it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -27698,6 +28808,44 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/score-models/{model_key} (the `PatchScoreModel` operationId).
 	PatchScoreModelWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, modelKey ModelKey, params *PatchScoreModelParams, body PatchScoreModelApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchScoreModelResponse, error)
+
+	// ActivateScoreModelWithResponse Activate a retired score model
+	//
+	// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/score-models/{model_key}/activate (the `ActivateScoreModel` operationId).
+	ActivateScoreModelWithResponse(ctx context.Context, modelKey ModelKey, params *ActivateScoreModelParams, reqEditors ...RequestEditorFn) (*ActivateScoreModelResponse, error)
+
+	// ListScoreModelDependentsWithResponse List what reads a model's score
+	//
+	// Segments and tier schemes whose conditions read the score, and models that are made of it. While there are any, the model can't be deleted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/score-models/{model_key}/dependents (the `ListScoreModelDependents` operationId).
+	ListScoreModelDependentsWithResponse(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*ListScoreModelDependentsResponse, error)
+
+	// RetireScoreModelWithResponse Retire a score model
+	//
+	// The model stands still: it has no more runs, and neither customers' writes nor nights change its scores, which stay readable as
+	// they are. `activate` makes it move again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/score-models/{model_key}/retire (the `RetireScoreModel` operationId).
+	RetireScoreModelWithResponse(ctx context.Context, modelKey ModelKey, params *RetireScoreModelParams, reqEditors ...RequestEditorFn) (*RetireScoreModelResponse, error)
+
+	// ListScoreModelRevisionsWithResponse List a model's revisions
+	//
+	// The parameters that the model has had, newest first; `model_version` is the one that scores and runs name. Old scores stay
+	// explainable by theirs.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/score-models/{model_key}/revisions (the `ListScoreModelRevisions` operationId).
+	ListScoreModelRevisionsWithResponse(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*ListScoreModelRevisionsResponse, error)
 
 	// ListScoreRunsWithResponse List a model's runs
 	//
@@ -33519,6 +34667,290 @@ func (r ListCustomerScoresResponse) ContentType() string {
 	return ""
 }
 
+// GetCustomerScoreResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerScore
+type GetCustomerScoreResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetCustomerScoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Score
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCustomerScoreResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerScoreResponse) GetJSON200() *Score {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCustomerScoreResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCustomerScoreResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCustomerScoreResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCustomerScoreResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCustomerScoreResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerScoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerScoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerScoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerScoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerScoreHistoryResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerScoreHistory
+type ListCustomerScoreHistoryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerScoreHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScorePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerScoreHistoryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerScoreHistoryResponse) GetJSON200() *ScorePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerScoreHistoryResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerScoreHistoryResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerScoreHistoryResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerScoreHistoryResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerScoreHistoryResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerScoreHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerScoreHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerScoreHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerScoreHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WhatIfCustomerScoreResponse401Headers the declared response headers of an HTTP 401 response for WhatIfCustomerScore
+type WhatIfCustomerScoreResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type WhatIfCustomerScoreResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScoreWhatIfResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *WhatIfCustomerScoreResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WhatIfCustomerScoreResponse) GetJSON200() *ScoreWhatIfResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r WhatIfCustomerScoreResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r WhatIfCustomerScoreResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WhatIfCustomerScoreResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WhatIfCustomerScoreResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WhatIfCustomerScoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerSegmentLogResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerSegmentLog
 type ListCustomerSegmentLogResponse401Headers struct {
 	WWWAuthenticate *string
@@ -37979,6 +39411,380 @@ func (r PatchScoreModelResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PatchScoreModelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ActivateScoreModelResponse200Headers the declared response headers of an HTTP 200 response for ActivateScoreModel
+type ActivateScoreModelResponse200Headers struct {
+	ETag *string
+}
+
+// ActivateScoreModelResponse401Headers the declared response headers of an HTTP 401 response for ActivateScoreModel
+type ActivateScoreModelResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ActivateScoreModelResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScoreModel
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ActivateScoreModelResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ActivateScoreModelResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ActivateScoreModelResponse) GetJSON200() *ScoreModel {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ActivateScoreModelResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ActivateScoreModelResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ActivateScoreModelResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ActivateScoreModelResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ActivateScoreModelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListScoreModelDependentsResponse401Headers the declared response headers of an HTTP 401 response for ListScoreModelDependents
+type ListScoreModelDependentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListScoreModelDependentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DependentList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListScoreModelDependentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListScoreModelDependentsResponse) GetJSON200() *DependentList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListScoreModelDependentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListScoreModelDependentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListScoreModelDependentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListScoreModelDependentsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListScoreModelDependentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListScoreModelDependentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListScoreModelDependentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListScoreModelDependentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListScoreModelDependentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetireScoreModelResponse200Headers the declared response headers of an HTTP 200 response for RetireScoreModel
+type RetireScoreModelResponse200Headers struct {
+	ETag *string
+}
+
+// RetireScoreModelResponse401Headers the declared response headers of an HTTP 401 response for RetireScoreModel
+type RetireScoreModelResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type RetireScoreModelResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScoreModel
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetireScoreModelResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetireScoreModelResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetireScoreModelResponse) GetJSON200() *ScoreModel {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetireScoreModelResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetireScoreModelResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetireScoreModelResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetireScoreModelResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetireScoreModelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListScoreModelRevisionsResponse401Headers the declared response headers of an HTTP 401 response for ListScoreModelRevisions
+type ListScoreModelRevisionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListScoreModelRevisionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScoreModelRevisionList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListScoreModelRevisionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListScoreModelRevisionsResponse) GetJSON200() *ScoreModelRevisionList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListScoreModelRevisionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListScoreModelRevisionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListScoreModelRevisionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListScoreModelRevisionsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListScoreModelRevisionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListScoreModelRevisionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListScoreModelRevisionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListScoreModelRevisionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListScoreModelRevisionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -45526,6 +47332,75 @@ func (c *ClientWithResponses) ListCustomerScoresWithResponse(ctx context.Context
 	return ParseListCustomerScoresResponse(rsp)
 }
 
+// GetCustomerScoreWithResponse Read one of a customer's scores, explained
+//
+// The score in force, with the inputs it was computed from and an explanation that reproduces the value exactly. With an rfm score
+// come the customer's habits. 404 also for a customer without a score of this model.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key} (the `GetCustomerScore` operationId).
+func (c *ClientWithResponses) GetCustomerScoreWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, reqEditors ...RequestEditorFn) (*GetCustomerScoreResponse, error) {
+	rsp, err := c.GetCustomerScore(ctx, customerID, modelKey, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerScoreResponse(rsp)
+}
+
+// ListCustomerScoreHistoryWithResponse List what a customer's score was
+//
+// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
+// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
+// after a year the last of each month.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
+func (c *ClientWithResponses) ListCustomerScoreHistoryWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*ListCustomerScoreHistoryResponse, error) {
+	rsp, err := c.ListCustomerScoreHistory(ctx, customerID, modelKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerScoreHistoryResponse(rsp)
+}
+
+// WhatIfCustomerScoreWithBodyWithResponse What would the score be
+//
+// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+func (c *ClientWithResponses) WhatIfCustomerScoreWithBodyWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhatIfCustomerScoreResponse, error) {
+	rsp, err := c.WhatIfCustomerScoreWithBody(ctx, customerID, modelKey, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhatIfCustomerScoreResponse(rsp)
+}
+
+// WhatIfCustomerScoreWithResponse What would the score be
+//
+// The score that a change would give, explained, beside the one in force; nothing is stored. `purchases` are made on the day that the
+// scores in force are of (today with a live clock); `until` looks at that later day, without any other purchase up to it;
+// `inputs` then replaces single inputs by the names that an explanation gives them, for instance
+// `{"mean_repeat_spend": 500}` or, for rules, `{"bought_recently": 0}`. The calibration is the one in force.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/scores/{model_key}/what-if (the `WhatIfCustomerScore` operationId).
+func (c *ClientWithResponses) WhatIfCustomerScoreWithResponse(ctx context.Context, customerID CustomerID, modelKey ModelKey, body WhatIfCustomerScoreJSONRequestBody, reqEditors ...RequestEditorFn) (*WhatIfCustomerScoreResponse, error) {
+	rsp, err := c.WhatIfCustomerScore(ctx, customerID, modelKey, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhatIfCustomerScoreResponse(rsp)
+}
+
 // ListCustomerSegmentLogWithResponse List what segments a customer entered and left
 //
 // Newest first, with the cause and the comparison that decided.
@@ -46471,17 +48346,21 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 //
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
-// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 //
-// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+// many days old, by one learned anew.
 //
-// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+// 1 + 4 (b - 1) / (n - 1), halves up:
 //
 // | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 // | --- | --- | --- | --- | --- | --- |
@@ -46491,8 +48370,28 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-// whenever they should move on; with `fixed`, a run as of that day.
+// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+// horizon and the discount rate are those of that model.
+//
+// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+// has a score; it is of today, so the clock is live and there are no backtests.
+//
+// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+// itself is refused with the way from it to itself.
+//
+// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+//
+// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+// With `fixed`, only a run as of that day does.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -46512,17 +48411,21 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 //
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
-// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
+// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
-// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (keys; the first by key that has scores) |
+// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
+// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
+// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
+// | value_at_risk | a clv score times a churn score: the value that may be lost | `clv_model`, `churn_model` (the first model of that kind by key) |
 //
-// Value at risk has no facts of its own: a run joins the scores in force of its two parts, is as of the newer one's day
-// unless told otherwise, and follows by itself whenever a run of a part comes into force. 409 while a part has no scores.
-// Give it the key `value_at_risk` and lists know it as the field `value_at_risk` too: `sort=-value_at_risk`.
+// Every kind takes `recalibrate_days` (7): each night everybody is scored as of the new day, and with a calibration that is so
+// many days old, by one learned anew.
 //
-// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
-// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+// **rfm**: a band of n is 1 + the number of the 1/n, 2/n, ... quantiles (type 7) strictly below the value; recency counts
+// backwards, so n is the most recent. The score's own `band` is the composite on the scale from 1 to 5. The named segment
+// follows from r and the rounded mean of f and m; with other than 5 bands each is first put on the scale from 1 to 5,
+// 1 + 4 (b - 1) / (n - 1), halves up:
 //
 // | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
 // | --- | --- | --- | --- | --- | --- |
@@ -46532,8 +48435,28 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
-// whenever they should move on; with `fixed`, a run as of that day.
+// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
+// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
+// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
+// horizon and the discount rate are those of that model.
+//
+// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
+// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
+// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
+// has a score; it is of today, so the clock is live and there are no backtests.
+//
+// **composite**: a part's value is put on 0 to 100 between its `min` and `max`; without them between the 5 and 95 % quantiles of its
+// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
+// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
+// itself is refused with the way from it to itself.
+//
+// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
+// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
+// `value_at_risk` too: `GET /v1/customers?sort=-value_at_risk`.
+//
+// The clock says which day the scores in force are of. With `live` it is today: a run as of today puts them into force, from then on
+// each write about a customer scores that customer anew in the same commit, by the calibration in force, and each night everybody.
+// With `fixed`, only a run as of that day does.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -46548,7 +48471,8 @@ func (c *ClientWithResponses) CreateScoreModelWithResponse(ctx context.Context, 
 
 // DeleteScoreModelWithResponse Delete a score model
 //
-// Deletes the model with its runs and scores; a run in progress fails. 409 while a tier scheme's condition reads it.
+// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// conditions or other models read it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -46606,6 +48530,68 @@ func (c *ClientWithResponses) PatchScoreModelWithApplicationMergePatchPlusJSONBo
 		return nil, err
 	}
 	return ParsePatchScoreModelResponse(rsp)
+}
+
+// ActivateScoreModelWithResponse Activate a retired score model
+//
+// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/score-models/{model_key}/activate (the `ActivateScoreModel` operationId).
+func (c *ClientWithResponses) ActivateScoreModelWithResponse(ctx context.Context, modelKey ModelKey, params *ActivateScoreModelParams, reqEditors ...RequestEditorFn) (*ActivateScoreModelResponse, error) {
+	rsp, err := c.ActivateScoreModel(ctx, modelKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateScoreModelResponse(rsp)
+}
+
+// ListScoreModelDependentsWithResponse List what reads a model's score
+//
+// Segments and tier schemes whose conditions read the score, and models that are made of it. While there are any, the model can't be deleted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/score-models/{model_key}/dependents (the `ListScoreModelDependents` operationId).
+func (c *ClientWithResponses) ListScoreModelDependentsWithResponse(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*ListScoreModelDependentsResponse, error) {
+	rsp, err := c.ListScoreModelDependents(ctx, modelKey, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListScoreModelDependentsResponse(rsp)
+}
+
+// RetireScoreModelWithResponse Retire a score model
+//
+// The model stands still: it has no more runs, and neither customers' writes nor nights change its scores, which stay readable as
+// they are. `activate` makes it move again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/score-models/{model_key}/retire (the `RetireScoreModel` operationId).
+func (c *ClientWithResponses) RetireScoreModelWithResponse(ctx context.Context, modelKey ModelKey, params *RetireScoreModelParams, reqEditors ...RequestEditorFn) (*RetireScoreModelResponse, error) {
+	rsp, err := c.RetireScoreModel(ctx, modelKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetireScoreModelResponse(rsp)
+}
+
+// ListScoreModelRevisionsWithResponse List a model's revisions
+//
+// The parameters that the model has had, newest first; `model_version` is the one that scores and runs name. Old scores stay
+// explainable by theirs.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/score-models/{model_key}/revisions (the `ListScoreModelRevisions` operationId).
+func (c *ClientWithResponses) ListScoreModelRevisionsWithResponse(ctx context.Context, modelKey ModelKey, reqEditors ...RequestEditorFn) (*ListScoreModelRevisionsResponse, error) {
+	rsp, err := c.ListScoreModelRevisions(ctx, modelKey, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListScoreModelRevisionsResponse(rsp)
 }
 
 // ListScoreRunsWithResponse List a model's runs
@@ -52652,6 +54638,263 @@ func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresRes
 	return response, nil
 }
 
+// ParseGetCustomerScoreResponse parses an HTTP response from a GetCustomerScoreWithResponse call
+func ParseGetCustomerScoreResponse(rsp *http.Response) (*GetCustomerScoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerScoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Score
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetCustomerScoreResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerScoreHistoryResponse parses an HTTP response from a ListCustomerScoreHistoryWithResponse call
+func ParseListCustomerScoreHistoryResponse(rsp *http.Response) (*ListCustomerScoreHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerScoreHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScorePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerScoreHistoryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWhatIfCustomerScoreResponse parses an HTTP response from a WhatIfCustomerScoreWithResponse call
+func ParseWhatIfCustomerScoreResponse(rsp *http.Response) (*WhatIfCustomerScoreResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WhatIfCustomerScoreResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScoreWhatIfResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers WhatIfCustomerScoreResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerSegmentLogResponse parses an HTTP response from a ListCustomerSegmentLogWithResponse call
 func ParseListCustomerSegmentLogResponse(rsp *http.Response) (*ListCustomerSegmentLogResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -56799,6 +59042,350 @@ func ParsePatchScoreModelResponse(rsp *http.Response) (*PatchScoreModelResponse,
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers PatchScoreModelResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseActivateScoreModelResponse parses an HTTP response from a ActivateScoreModelWithResponse call
+func ParseActivateScoreModelResponse(rsp *http.Response) (*ActivateScoreModelResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ActivateScoreModelResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScoreModel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ActivateScoreModelResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ActivateScoreModelResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListScoreModelDependentsResponse parses an HTTP response from a ListScoreModelDependentsWithResponse call
+func ParseListScoreModelDependentsResponse(rsp *http.Response) (*ListScoreModelDependentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListScoreModelDependentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DependentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListScoreModelDependentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetireScoreModelResponse parses an HTTP response from a RetireScoreModelWithResponse call
+func ParseRetireScoreModelResponse(rsp *http.Response) (*RetireScoreModelResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetireScoreModelResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScoreModel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetireScoreModelResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetireScoreModelResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListScoreModelRevisionsResponse parses an HTTP response from a ListScoreModelRevisionsWithResponse call
+func ParseListScoreModelRevisionsResponse(rsp *http.Response) (*ListScoreModelRevisionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListScoreModelRevisionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScoreModelRevisionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListScoreModelRevisionsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -1,0 +1,94 @@
+package score
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/money"
+)
+
+// Explanations of the kinds whose contributions add up, and of potential.
+
+func hundredths(n int) *float64 {
+	v := float64(n) / 100
+	return &v
+}
+
+// signed writes an amount of points with its sign and without needless zeros.
+func signed(n int) string { return fmt.Sprintf("%+.4g", float64(n)/100) }
+
+func explainRules(p Params, in []float64) (map[string]float64, Explanation) {
+	total, points, contributions := p.rulePoints(in)
+	known := map[string]float64{}
+	e := Explanation{Factors: make([]Factor, len(p.Rules))}
+	var gave, not []string
+	for i, r := range p.Rules {
+		holds := in[2*i] != 0
+		known[r.Name] = in[2*i]
+		f := Factor{Name: r.Name, Value: &in[2*i], Condition: r.Condition.Text(), Holds: &holds, Group: r.Group,
+			Points: hundredths(points[i]), Contribution: hundredths(contributions[i])}
+		if r.HalfLifeDays > 0 && in[2*i+1] != noAge {
+			f.AgeDays = &in[2*i+1]
+			known[r.Name+".age_days"] = in[2*i+1]
+		}
+		e.Factors[i] = f
+		if holds {
+			gave = append(gave, r.Name+" "+signed(contributions[i]))
+		} else {
+			not = append(not, r.Name)
+		}
+	}
+	en, zh := fmt.Sprintf("Points: %.2f", float64(total)/100), fmt.Sprintf("得分 %.2f", float64(total)/100)
+	if len(gave) > 0 {
+		en, zh = en+" = "+strings.Join(gave, ", "), zh+"："+strings.Join(gave, "，")
+	}
+	if len(not) > 0 {
+		en, zh = en+"; not fulfilled: "+strings.Join(not, ", "), zh+"；未满足："+strings.Join(not, "，")
+	}
+	e.Text = fault.T(en+".", zh+"。")
+	return known, e
+}
+
+func explainComposite(p Params, cal *Calibration, in []float64) (map[string]float64, Explanation) {
+	total, normalised, weights, contributions, _ := p.compositeParts(cal, in)
+	known := map[string]float64{}
+	e := Explanation{Factors: make([]Factor, len(p.Parts))}
+	var en, zh []string
+	for i, part := range p.Parts {
+		least, most := part.limits(cal)
+		f := Factor{Name: part.Score, Weight: &weights[i], Min: &least, Max: &most, Contribution: hundredths(contributions[i])}
+		if in[2*i] != 0 {
+			known[part.Score] = in[2*i+1]
+			f.Value, f.Normalised = &in[2*i+1], &normalised[i]
+			en = append(en, fmt.Sprintf("%s %.4g of 100 (%s)", part.Score, normalised[i], signed(contributions[i])))
+			zh = append(zh, fmt.Sprintf("%s %.4g/100（%s）", part.Score, normalised[i], signed(contributions[i])))
+		} else {
+			en, zh = append(en, part.Score+" without a score"), append(zh, part.Score+" 无评分")
+		}
+		e.Factors[i] = f
+	}
+	e.Text = fault.T(fmt.Sprintf("%.2f of 100: %s.", float64(total)/100, strings.Join(en, ", ")),
+		fmt.Sprintf("综合 %.2f 分（满分 100）：%s。", float64(total)/100, strings.Join(zh, "，")))
+	return known, e
+}
+
+// labelNames are the labels of potential for people.
+var labelNames = map[string]fault.Text{
+	highValue:     fault.T("high value", "高价值客户"),
+	potentialOf:   fault.T("potential", "潜力客户"),
+	ordinaryValue: fault.T("ordinary", "普通客户"),
+}
+
+func explainPotential(p Params, currency, label string, in []float64) (map[string]float64, Explanation) {
+	known, e := explainCLV(p, currency, in[:inSoFar])
+	known["value_so_far"] = in[inSoFar]
+	toCome := clvValue(in, scaleOf(currency))
+	g := growth(in[inSoFar], toCome)
+	digits, name := money.Digits(currency), labelNames[label]
+	e.Text = fault.T(
+		fmt.Sprintf("Value so far: %.*f %s; to come: %.*f %s. %s Class: %s.", digits, in[inSoFar], currency, digits, toCome, currency, e.Text.En, name.En),
+		fmt.Sprintf("已创造价值 %.*f %s，预计还将带来 %.*f %s。%s类别：%s。", digits, in[inSoFar], currency, digits, toCome, currency, e.Text.Zh, name.Zh))
+	e.Factors = append(e.Factors, Factor{Name: "value_so_far", Value: &in[inSoFar]}, Factor{Name: "growth_ratio", Value: g})
+	return known, e
+}

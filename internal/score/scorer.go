@@ -1,0 +1,115 @@
+package score
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/pkg/btyd"
+)
+
+// subject is what is known of one customer for a model's day.
+type subject struct {
+	id     uuid.UUID
+	bought bool
+	fact   // zero unless bought
+	// Purchase days and spend, minor units, within the model's window.
+	windowDays  int
+	windowSpend int64
+	// given are the inputs of rules and composite, which know nothing else.
+	given []float64
+}
+
+// rated is a score without what all of a run share. band is 0 where limits of values decide it.
+type rated struct {
+	ok     bool // false for who has no score, which is not the same as 0
+	value  float64
+	band   int
+	label  string
+	inputs []float64
+}
+
+// scorer is a model's parameters with a calibration: all that a score depends on besides the customer.
+type scorer struct {
+	kind   Kind
+	params Params
+	cal    *Calibration
+	scale  float64 // minor units of the currency in a major one
+	by     predictor
+}
+
+// newScorer restores what a calibration has learned.
+func newScorer(kind Kind, params Params, cal *Calibration) (scorer, error) {
+	s := scorer{kind: kind, params: params, cal: cal, scale: scaleOf(cal.Currency)}
+	if cal.Purchases == nil {
+		return s, nil
+	}
+	var err error
+	s.by, err = restore(kind, params, cal)
+	return s, err
+}
+
+// restore is the predictor that fit had made of a calibration.
+func restore(kind Kind, params Params, cal *Calibration) (predictor, error) {
+	p := predictor{kind: kind, params: params, scale: scaleOf(cal.Currency), mean: cal.MeanSpend}
+	var err error
+	if p.model, err = btyd.Restore(cal.Purchases.Family, cal.Purchases.Parameters); err != nil {
+		return p, fmt.Errorf("restore a purchase model: %w", err)
+	}
+	if v := cal.Values; v != nil {
+		p.value = &btyd.GammaGamma{P: v.Parameters["p"], Q: v.Parameters["q"], V: v.Parameters["v"]}
+	}
+	return p, nil
+}
+
+// rate scores subjects in the order given. Equal subjects get equal scores.
+func (s scorer) rate(ctx context.Context, subjects []subject) ([]rated, error) {
+	all := make([]rated, len(subjects))
+	if s.kind.predicts() {
+		if s.by.model == nil {
+			return nil, fmt.Errorf("a model of kind %s has no fitted purchase model", s.kind)
+		}
+		var facts []fact
+		var at []int
+		for i, c := range subjects {
+			if c.bought {
+				facts, at = append(facts, c.fact), append(at, i)
+			}
+		}
+		rates, err := s.by.rate(ctx, facts)
+		if err != nil {
+			return nil, err
+		}
+		for n, i := range at {
+			if s.kind == Potential {
+				all[i] = s.potential(subjects[i], rates[n])
+			} else {
+				all[i] = rated{ok: true, value: rates[n].value, inputs: rates[n].inputs}
+			}
+		}
+	} else {
+		for i, c := range subjects {
+			switch {
+			case s.kind == RFM && c.bought:
+				all[i] = s.rfm(c)
+			case s.kind == Rules:
+				all[i] = s.rules(c)
+			case s.kind == Composite:
+				all[i] = s.composite(c)
+			case s.kind == AtRisk:
+				all[i] = s.atRisk(c)
+			}
+		}
+	}
+	for i, r := range all {
+		if math.IsNaN(r.value) || math.IsInf(r.value, 0) {
+			return nil, fmt.Errorf("a customer has the value %v of kind %s", r.value, s.kind)
+		}
+		if r.ok && r.band == 0 {
+			all[i].band = bandOf(s.cal.Quantiles["value"], r.value)
+		}
+	}
+	return all, nil
+}

@@ -157,7 +157,10 @@ func (a *App) every(ctx context.Context, pause time.Duration, work func(context.
 }
 
 // NextDay starts what is due where a tenant's local day has begun.
-func (a *App) NextDay(ctx context.Context) error { return a.rules.NextDay(postgres.ForAllTenants(ctx)) }
+func (a *App) NextDay(ctx context.Context) error {
+	ctx = postgres.ForAllTenants(ctx)
+	return errors.Join(a.rules.NextDay(ctx), a.Scores.NextDay(ctx))
+}
 
 // Tidy removes what has expired, and moves on what a new day moves.
 func (a *App) Tidy(ctx context.Context) error {

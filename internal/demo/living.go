@@ -232,12 +232,11 @@ func tillFile(anchor tenant.Day, w world) (file string, keys []string) {
 	return b.String(), keys
 }
 
-// scoreJobs are the ids of the jobs that score; the fourth is not the tier scheme's, which came first.
-var scoreJobs = []uuid.UUID{jobIDs.at(0), jobIDs.at(1), jobIDs.at(2), jobIDs.at(60)}
-
 func (d *Demo) score(ctx context.Context, t tenant.Tenant, ids pins) error {
 	for i, m := range []score.Creation{
 		{Key: "clv", Name: "客户终身价值", Kind: score.CLV}, {Key: "rfm", Name: "RFM 价值分群", Kind: score.RFM}, {Key: "churn", Name: "九十天流失", Kind: score.Churn},
+		{Key: "potential", Name: "客户潜力", Kind: score.Potential, Params: score.ParamsChange{CLVModel: patch.Set("clv")}},
+		{Key: "engagement", Name: "活跃积分", Kind: score.Rules}, {Key: "worth", Name: "客户价值综合分", Kind: score.Composite},
 		{Key: "value_at_risk", Name: "风险价值", Kind: score.AtRisk},
 	} {
 		c := call(t, operator, scoreChangeSet)
@@ -252,7 +251,11 @@ func (d *Demo) score(ctx context.Context, t tenant.Tenant, ids pins) error {
 		if err != nil {
 			return fmt.Errorf("read the run of score model %s: %w", m.Key, err)
 		}
-		ids[job.ID], ids[run] = scoreJobs[i], runIDs.at(i)
+		if ids[run] = runIDs.at(i); i < 3 {
+			ids[job.ID] = jobIDs.at(i)
+		} else {
+			ids[job.ID] = jobIDs.at(20 + i)
+		}
 		if err := d.wait(ctx, t, job); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ type pins map[uuid.UUID]uuid.UUID
 var (
 	pinned = []struct{ table, column string }{
 		{"tags", "id"}, {"customer_tags", "tag_id"},
-		{"jobs", "id"}, {"jobs", "change_set"}, {"score_runs", "id"}, {"score_runs", "job_id"},
+		{"jobs", "id"}, {"jobs", "change_set"}, {"score_runs", "id"}, {"score_runs", "job_id"}, {"score_runs", "calibrated_by"},
 		{"imports", "id"}, {"imports", "job_id"}, {"imports", "change_set"}, {"import_chunks", "import_id"},
 		{"import_errors", "import_id"}, {"import_row_counts", "import_id"},
 		{"field_definitions", "id"}, {"validation_rules", "id"},

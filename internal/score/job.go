@@ -250,8 +250,11 @@ func (s *Service) tidy(ctx context.Context, run *jobs.Run, r Run) error {
 		}
 		return dropScores(ctx, tx, run.Call.Tenant.ID, m.ID, keep, s.now())
 	})
-	if errors.Is(err, ErrNotFound) || postgres.Code(err) == lockNotAvailable {
-		return nil
+	if err != nil && !errors.Is(err, ErrNotFound) && postgres.Code(err) != lockNotAvailable {
+		return err
 	}
-	return err
+	if r.Live && r.recalibrate {
+		return s.thin(ctx, run.Call.Tenant.ID, r.model)
+	}
+	return nil
 }

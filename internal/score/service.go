@@ -25,13 +25,14 @@ type Service struct {
 	db        *postgres.DB
 	jobs      *jobs.Service
 	customers *customer.Service
+	tenants   *tenant.Service
 	now       func() time.Time
 	programs  programs
 }
 
 // NewService works on db, and does the jobs of runs.
 func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Service {
-	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), now: now,
+	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), tenants: tenant.NewService(db, now), now: now,
 		programs: programs{of: map[int32]*program{}}}
 	work.Handle(jobKind, s.Work)
 	return s

@@ -48,6 +48,9 @@ func explain(kind Kind, p Params, cal *Calibration, label string, in []float64) 
 	if len(in) != inputsOf(kind, p) {
 		return nil, Explanation{}, fmt.Errorf("a score of kind %s has %d inputs instead of %d", kind, len(in), inputsOf(kind, p))
 	}
+	if cal.Purchases != nil { // which a model may have left open
+		p.Family = cal.Purchases.Family
+	}
 	var known map[string]float64
 	var e Explanation
 	switch kind {

@@ -137,7 +137,18 @@ func (s *Service) learn(ctx context.Context, t tenant.Tenant, r Run) (*Calibrati
 	if err != nil {
 		return nil, err
 	}
-	_, cal, err = fit(ctx, r.Kind, r.Params, t.Currency, scaleOf(t.Currency), all)
+	params, chosen := r.Params, []Diagnostic(nil)
+	if params.Family == FamilyAuto {
+		family, why, err := s.chooseFamily(ctx, t, r)
+		if err != nil {
+			return nil, err
+		}
+		params.Family, chosen = family, []Diagnostic{why}
+	}
+	_, cal, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all, func(family, facts string) (*Calibration, error) {
+		return fitted(ctx, s.db, t.ID, r.AsOf, family, facts)
+	})
+	cal.Diagnostics = append(chosen, cal.Diagnostics...)
 	return &cal, err
 }
 
@@ -156,7 +167,7 @@ func (s *Service) borrowed(ctx context.Context, t tenant.Tenant, r Run) (*Calibr
 		return nil, err
 	}
 	cal := current.Calibration
-	if cal == nil || cal.Purchases == nil || cal.Currency != t.Currency || cal.Purchases.Family != r.Params.Family ||
+	if cal == nil || cal.Purchases == nil || cal.Currency != t.Currency || (r.Params.Family != FamilyAuto && cal.Purchases.Family != r.Params.Family) ||
 		current.CalibratedOn == nil || current.CalibratedOn.After(r.AsOf.Time) {
 		return nil, nil //nolint:nilnil // there is none to borrow
 	}

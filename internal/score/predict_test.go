@@ -1,11 +1,13 @@
 package score_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/pkg/btyd"
@@ -147,4 +149,54 @@ func purchases(rows []purchase) []btyd.Purchase {
 		all[i] = btyd.Purchase{Customer: r.customer, At: day(r.day).Time, Value: float64(r.cents)}
 	}
 	return all
+}
+
+func TestAutoChoosesTheFamilyThatErredLeast(t *testing.T) {
+	t.Parallel()
+	rows := cdnow(t, "cdnow_sample.csv")
+	b := setup(t)
+	b.buy(t, rows)
+	_, err := b.db.Exec(b.ctx, `UPDATE customer_metrics m SET first_purchase_on = t.day FROM (SELECT customer_id, min(day) AS day FROM transactions
+		WHERE tenant_id = $1 GROUP BY 1) t WHERE m.tenant_id = $1 AND m.customer_id = t.customer_id`, b.call.Tenant.ID)
+	require.NoError(t, err)
+	b.model(t, "auto", score.CLV, calibrationEnd, score.ParamsChange{Family: patch.Set(score.FamilyAuto)})
+	r := b.run(t, "auto", score.Request{})
+	require.Equal(t, jobs.Succeeded, r.Status)
+	require.Equal(t, score.FamilyAuto, r.Params.Family)
+
+	// The same comparison by pkg/btyd alone: the 90 days up to the run's day are a third of the 272 before it.
+	until := day(calibrationEnd)
+	customers, err := btyd.Summarize(purchases(rows), btyd.Window{CalibrationEnd: until.AddDate(0, 0, -90), HoldoutEnd: until.Time})
+	require.NoError(t, err)
+	best, least := "", math.Inf(1)
+	for _, family := range []string{btyd.FamilyMBGNBD, btyd.FamilyBGNBD, btyd.FamilyParetoNBD} {
+		var weighted []btyd.Weighted
+		for _, c := range customers {
+			weighted = append(weighted, btyd.Weighted{History: c.History, N: 1})
+		}
+		m, _, err := btyd.Fit(t.Context(), family, weighted, btyd.Options{})
+		require.NoError(t, err)
+		sum := 0.0
+		for _, c := range customers {
+			e := m.Expected(c.History, 90.0/7) - float64(c.Holdout)
+			sum += e * e
+		}
+		if e := math.Sqrt(sum / float64(len(customers))); best == "" || e*e < least*least*0.995 {
+			best, least = family, e
+		}
+		require.Contains(t, r.Calibration.Diagnostics[0].Detail.En, fmt.Sprintf("%s %.4f", family, math.Sqrt(sum/float64(len(customers)))))
+	}
+	require.Equal(t, best, r.Calibration.Purchases.Family)
+	require.Equal(t, "family_chosen", r.Calibration.Diagnostics[0].Code)
+	reproduced(t, b, "auto", r)
+
+	// Who asks for the same family, data and day gets the same fit.
+	b.model(t, "churn", score.Churn, calibrationEnd, score.ParamsChange{Family: patch.Set(best)})
+	require.Equal(t, r.Calibration.Purchases, b.run(t, "churn", score.Request{}).Calibration.Purchases)
+
+	// Where there is too little history, the default.
+	b.model(t, "early", score.Churn, "1997-02-15", score.ParamsChange{Family: patch.Set(score.FamilyAuto)})
+	early := b.run(t, "early", score.Request{}).Calibration
+	require.Equal(t, btyd.FamilyBGNBD, early.Purchases.Family)
+	require.Equal(t, "family_default", early.Diagnostics[0].Code)
 }

@@ -2,8 +2,11 @@ package score
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -61,4 +64,33 @@ func outcomes(ctx context.Context, q postgres.Querier, tenantID int32, from, to 
 		return nil
 	}
 	return each(ctx, some)
+}
+
+// firstPurchase is the first day on which anybody bought; the zero day where nobody did.
+func firstPurchase(ctx context.Context, q postgres.Querier, tenantID int32) (tenant.Day, error) {
+	var day *time.Time
+	err := q.QueryRow(ctx, `SELECT min(first_purchase_on) FROM customer_metrics WHERE tenant_id = $1`, tenantID).Scan(&day)
+	if err != nil {
+		return tenant.Day{}, fmt.Errorf("read the first day of purchases: %w", err)
+	}
+	if day == nil {
+		return tenant.Day{}, nil
+	}
+	return tenant.Day{Time: *day}, nil
+}
+
+// fitted is the calibration of another run of the tenant as of the same day whose purchase model of that family was fitted
+// to the very same histories; nil where there is none.
+func fitted(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant.Day, family, facts string) (*Calibration, error) {
+	var raw []byte
+	err := q.QueryRow(ctx, `SELECT calibration FROM score_runs WHERE tenant_id = $1 AND as_of = $2 AND status = 'succeeded'
+			AND calibration->'purchases'->>'family' = $3 AND calibration->'purchases'->>'facts' = $4
+		ORDER BY run_no DESC LIMIT 1`, tenantID, asOf.Time, family, facts).Scan(&raw)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil //nolint:nilnil // there is none
+	case err != nil:
+		return nil, fmt.Errorf("look for the same fit: %w", err)
+	}
+	return readCalibration(raw)
 }

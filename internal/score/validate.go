@@ -109,7 +109,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.Tenant, key string, id 
 		}
 		params := r.Params
 		params.Family = v.Family
-		if by, _, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all); err != nil {
+		if by, _, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all, nil); err != nil {
 			return Validation{}, err
 		}
 	} else if by, err = restore(r.Kind, r.Params, r.Calibration); err != nil {

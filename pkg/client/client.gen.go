@@ -1392,6 +1392,7 @@ func (e ScoreKind) Valid() bool {
 
 // Defines values for ScoreParamsFamily.
 const (
+	ScoreParamsFamilyAuto      ScoreParamsFamily = "auto"
 	ScoreParamsFamilyBgNbd     ScoreParamsFamily = "bg_nbd"
 	ScoreParamsFamilyMbgNbd    ScoreParamsFamily = "mbg_nbd"
 	ScoreParamsFamilyParetoNbd ScoreParamsFamily = "pareto_nbd"
@@ -1400,6 +1401,8 @@ const (
 // Valid indicates whether the value is a known member of the ScoreParamsFamily enum.
 func (e ScoreParamsFamily) Valid() bool {
 	switch e {
+	case ScoreParamsFamilyAuto:
+		return true
 	case ScoreParamsFamilyBgNbd:
 		return true
 	case ScoreParamsFamilyMbgNbd:
@@ -1434,6 +1437,7 @@ func (e ScoreParamsMissing) Valid() bool {
 
 // Defines values for ScoreParamsPatchFamily.
 const (
+	ScoreParamsPatchFamilyAuto      ScoreParamsPatchFamily = "auto"
 	ScoreParamsPatchFamilyBgNbd     ScoreParamsPatchFamily = "bg_nbd"
 	ScoreParamsPatchFamilyMbgNbd    ScoreParamsPatchFamily = "mbg_nbd"
 	ScoreParamsPatchFamilyParetoNbd ScoreParamsPatchFamily = "pareto_nbd"
@@ -1442,6 +1446,8 @@ const (
 // Valid indicates whether the value is a known member of the ScoreParamsPatchFamily enum.
 func (e ScoreParamsPatchFamily) Valid() bool {
 	switch e {
+	case ScoreParamsPatchFamilyAuto:
+		return true
 	case ScoreParamsPatchFamilyBgNbd:
 		return true
 	case ScoreParamsPatchFamilyMbgNbd:
@@ -2139,7 +2145,7 @@ type BirthdayGivenCalendar string
 
 // Calibration defines model for Calibration.
 type Calibration struct {
-	// Diagnostics What is worth knowing about the fit; empty when all is well.
+	// Diagnostics What is worth knowing about the fit; empty when all is well and nothing was chosen.
 	Diagnostics []Diagnostic `json:"diagnostics"`
 
 	// MeanSpend Of a purchase day over everyone, for clv: what stands in where the value model has no finite mean.
@@ -9347,8 +9353,8 @@ type ClientInterface interface {
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -9384,6 +9390,12 @@ type ClientInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	//
+	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+	// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+	// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+	// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 	//
 	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -9406,8 +9418,8 @@ type ClientInterface interface {
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -9443,6 +9455,12 @@ type ClientInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	//
+	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+	// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+	// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+	// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 	//
 	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -12946,8 +12964,8 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 // | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 // | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 // | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -12983,6 +13001,12 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+//
+// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 //
 // **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 // 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -13015,8 +13039,8 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 // | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 // | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 // | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -13052,6 +13076,12 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+//
+// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 //
 // **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 // 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -28660,8 +28690,8 @@ type ClientWithResponsesInterface interface {
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -28697,6 +28727,12 @@ type ClientWithResponsesInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	//
+	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+	// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+	// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+	// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 	//
 	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -28719,8 +28755,8 @@ type ClientWithResponsesInterface interface {
 	// | kind | is | parameters (defaults) |
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 	// | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 	// | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 	// | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -28756,6 +28792,12 @@ type ClientWithResponsesInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	//
+	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+	// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+	// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+	// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 	//
 	// **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 	// 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -48347,8 +48389,8 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 // | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 // | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 // | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -48384,6 +48426,12 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+//
+// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 //
 // **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 // 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key
@@ -48412,8 +48460,8 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // | kind | is | parameters (defaults) |
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands, composite, named segment | `window_days` (all history), `bands` (5), `weights` ({"r": 1, "f": 1, "m": 1}) |
-// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd, auto), `horizon_months` (12), `discount_rate_monthly` (0.01) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd, auto), `horizon_days` (90) |
 // | potential | the value to come beside the value so far, growth ratio, three-way split | `clv_model` (none: a calibration of its own by `family`, `horizon_months`, `discount_rate_monthly` as for clv), `high_value_share` (0.2), `potential_share` (0.4) |
 // | rules | points for conditions that hold | `rules` (six that fit any tenant), `groups` (one), `min_points`, `max_points` (none) |
 // | composite | other scores on a scale from 0 to 100, weighted | `parts` (the first rfm, clv and churn model there is: weights 1, 2 and 1, churn inverted), `missing` (skip) |
@@ -48449,6 +48497,12 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+//
+// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
+// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
+// mean squared one of the chance of no purchase for churn, of the number of purchases otherwise. The kind's default stays
+// unless another is better by half a percent, and where the holdout is shorter than 28 days or fewer than 100 customers had
+// bought again before it. The calibration's diagnostics say what was compared (`family_chosen`, `family_default`).
 //
 // **value_at_risk** follows its parts: it is scored anew whenever a run of one of them comes into force, and with each write.
 // 409 for a run while a part has no scores for that day. The model with the key `value_at_risk` is the field and sort key

@@ -51,12 +51,14 @@ func newReading(models []live, l condition.Language, day tenant.Day) (*reading, 
 	}
 	sql, joins := strings.Builder{}, strings.Builder{}
 	sql.WriteString(`SELECT c.id, c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL, f.x, f.t_x, f.t, f.spend, f.repeat_spend`)
-	joins.WriteString(` FROM unnest($4::uuid[]) u (id) JOIN customers c ON c.tenant_id = $1 AND c.id = u.id
-		JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
+	// Each OFFSET 0 has its table read by the key for one customer after the other, whatever the statistics say.
+	joins.WriteString(` FROM unnest($4::uuid[]) u (id)
+		CROSS JOIN LATERAL (SELECT c.* FROM customers c WHERE c.tenant_id = $1 AND c.id = u.id OFFSET 0) c
+		CROSS JOIN LATERAL (SELECT m.* FROM customer_metrics m WHERE m.tenant_id = $1 AND m.customer_id = u.id OFFSET 0) m
 		LEFT JOIN LATERAL (` + factsOfOne + `) f ON m.purchase_days > 0 AND $3::date IS NOT NULL`)
 	for i, m := range r.models {
 		fmt.Fprintf(&sql, `, s%d.value, s%d.band, s%d.label, s%d.inputs, s%d.as_of, s%d.scored_at`, i, i, i, i, i, i)
-		fmt.Fprintf(&joins, ` LEFT JOIN scores s%d ON s%d.tenant_id = $1 AND s%d.run_no = %d AND s%d.customer_id = c.id`, i, i, i, m.no, i)
+		fmt.Fprintf(&joins, scoreOfOne, m.no, "s", i)
 		if days := m.params.WindowDays; days > 0 && !slices.Contains(r.windows, days) {
 			r.windows = append(r.windows, days)
 		}
@@ -76,7 +78,7 @@ func newReading(models []live, l condition.Language, day tenant.Day) (*reading, 
 	}
 	for i, no := range r.others {
 		fmt.Fprintf(&sql, `, p%d.value`, i)
-		fmt.Fprintf(&joins, ` LEFT JOIN scores p%d ON p%d.tenant_id = $1 AND p%d.run_no = %d AND p%d.customer_id = c.id`, i, i, i, no, i)
+		fmt.Fprintf(&joins, scoreOfOne, no, "p", i)
 	}
 	for _, at := range r.rules {
 		given, err := givenRules(l, r.models[at].params.Rules, day)
@@ -90,6 +92,9 @@ func newReading(models []live, l condition.Language, day tenant.Day) (*reading, 
 	r.sql = sql.String() + joins.String()
 	return r, nil
 }
+
+// scoreOfOne is the score of customer u by the run of a number, as a name with a number.
+const scoreOfOne = ` LEFT JOIN LATERAL (SELECT s.* FROM scores s WHERE s.tenant_id = $1 AND s.run_no = %d AND s.customer_id = u.id OFFSET 0) %s%d ON true`
 
 // add puts m behind its parts.
 func (r *reading) add(m live, models []live) {

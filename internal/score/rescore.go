@@ -112,6 +112,9 @@ func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error
 	of, now := t.call.Tenant, s.now()
 	day := of.Today(now)
 	p := s.programs.get(of.ID)
+	if t.scores && p != nil && !p.ofScores { // what this transaction has just scored by, under its lock
+		return nil
+	}
 	for fresh := false; ; fresh = true {
 		ready := p != nil && p.day == day && p.tenant == of.Version
 		wanted := ready && p.wanted(t)

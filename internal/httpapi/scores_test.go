@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 func TestScores(t *testing.T) {
@@ -155,6 +157,76 @@ func TestScores(t *testing.T) {
 		c.OK(t, "GET", path+"?holdout_days=30", nil, &m)
 		require.Equal(t, true, m["refitted"])
 		c.Refused(t, 422, "too_few_repeat_buyers", "GET", path+"?holdout_days=1000", nil)
+	})
+
+	t.Run("AtRiskFollowsEachWrite", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		id := bought(t, c)
+		for _, kind := range []string{"clv", "churn", "value_at_risk"} {
+			c.OK(t, "POST", "/v1/score-models", object{"key": kind, "kind": kind}, nil)
+		}
+		for _, kind := range []string{"clv", "churn"} {
+			require.Equal(t, "succeeded", run(t, c, kind, nil)["status"])
+		}
+		values := func() map[string]float64 {
+			var list struct{ Items []object }
+			c.OK(t, "GET", "/v1/customers/"+id+"/scores", nil, &list)
+			all := map[string]float64{}
+			for _, s := range list.Items {
+				all[s["key"].(string)] = s["value"].(float64)
+			}
+			return all
+		}
+		require.Eventually(t, func() bool { return len(values()) == 3 }, 20*time.Second, 20*time.Millisecond)
+		before := values()
+		c.OK(t, "POST", "/v1/transactions", object{"customer_id": id, "occurred_at": time.Now().UTC().Add(-time.Minute).Format(time.RFC3339),
+			"amount": object{"amount": "888.00", "currency": "CNY"}}, nil)
+		after := values()
+		require.NotEqual(t, before["value_at_risk"], after["value_at_risk"]) //nolint:testifylint // as they are
+		require.InDelta(t, after["clv"]*after["churn"], after["value_at_risk"], 0.0051)
+		var p object
+		c.OK(t, "GET", "/v1/customers/"+id+"/predictions", nil, &p)
+		require.InDelta(t, 2, p["prediction"].(object)["inputs"].(object)["repeat_purchase_days"], 0, "a look ahead knows today's purchase")
+	})
+
+	// The figures scale with the currency's unit, and a likelihood that runs to its boundary ends and says so.
+	t.Run("AnotherCurrencyAndScale", func(t *testing.T) {
+		t.Parallel()
+		yen := func(c *tenant.Creation) { c.Currency = "JPY" }
+		c := s.Client(t, yen)
+		var batch []object
+		// Everyone buys every seventh day: nobody ever leaves, and all are alike.
+		for i := range 40 {
+			for k := range 12 {
+				batch = append(batch, object{"customer": object{"source": "shop", "external_id": fmt.Sprintf("Y-%d", i)}, "occurred_on": time.Date(2026, 1, 1+7*k, 0, 0, 0, 0, time.UTC).Format(time.DateOnly),
+					"source": "pos", "external_id": fmt.Sprintf("%d-%d", i, k), "amount": object{"amount": fmt.Sprint((80 + i + k) * 1_000_000), "currency": "JPY"}})
+			}
+		}
+		for i := range 40 {
+			c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "顾客", "external_ids": []object{{"source": "shop", "external_id": fmt.Sprintf("Y-%d", i)}}}, nil)
+		}
+		c.OK(t, "POST", "/v1/transactions/batch", object{"items": batch}, nil)
+		for _, family := range []string{"mbg_nbd", "bg_nbd", "pareto_nbd"} {
+			c.OK(t, "POST", "/v1/score-models", object{"key": family, "kind": "clv", "params": object{"family": family},
+				"clock": object{"mode": "fixed", "day": "2026-03-25"}}, nil)
+			r := run(t, c, family, nil)
+			require.Equal(t, "succeeded", r["status"])
+			calibration := r["calibration"].(object)
+			require.Equal(t, "JPY", calibration["units"].(object)["money"])
+			require.Contains(t, fmt.Sprint(calibration["diagnostics"]), "purchase_model_boundary")
+			var list struct{ Items []object }
+			c.OK(t, "GET", "/v1/score-models/"+family+"/runs/"+r["id"].(string)+"/scores", nil, &list)
+			require.Len(t, list.Items, 40)
+			for _, o := range list.Items {
+				// Some 50 purchases of about a hundred million yen each.
+				require.InDelta(t, 4.7e9, o["value"], 1.5e9)
+				require.Equal(t, o["value"], math.Trunc(o["value"].(float64)), "yen have no fraction") //nolint:testifylint // exactly
+			}
+			var p object
+			c.OK(t, "GET", "/v1/customers/"+list.Items[0]["customer_id"].(string)+"/predictions?model="+family+"&horizon_days=365", nil, &p)
+			require.InDelta(t, 52, p["prediction"].(object)["expected_purchases"], 6)
+		}
 	})
 
 	t.Run("ChangedByMergePatch", func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/pkg/btyd"
 )
@@ -52,4 +53,24 @@ func ExampleNextPurchase() {
 	// Output:
 	// there is one with a chance of 0.87,
 	// as likely as not within 2.9 weeks, in 8 of 10 cases after 0.4 to 11.1
+}
+
+// Nobody leaves and all are alike: parameters run to their limits, in whatever unit, and what a fit gives can be used.
+func TestABoundaryInAnyUnitOfTime(t *testing.T) {
+	t.Parallel()
+	for _, unit := range []float64{1e-9, 1, 7 * 86400, 7 * 86400 * 1e6} { // weeks in other units
+		rows := []btyd.Weighted{{History: btyd.History{X: 50, Tx: 155 * unit, T: 156 * unit}, N: 1000}}
+		for _, family := range btyd.Families() {
+			m, r, err := btyd.Fit(t.Context(), family, rows, btyd.Options{})
+			require.NoError(t, err)
+			assert.Equal(t, btyd.Boundary, r.Diagnosis)
+			p, err := btyd.Predict(t.Context(), m, []btyd.History{rows[0].History}, btyd.Ask{Horizon: 10 * unit})
+			if assert.NoError(t, err, "%s %g", family, unit) {
+				assert.InEpsilon(t, 10*50.0/156, p[0].Expected, 0.02, "%s %g", family, unit)
+			}
+		}
+	}
+	_, _, err := btyd.FitBGNBD(t.Context(), []btyd.Weighted{{History: btyd.History{X: 1, Tx: 1e-12, T: 2e-12}, N: 50}}, btyd.Options{})
+	assert.ErrorIs(t, err, btyd.ErrNoObservationTime)
+	assert.NotEmpty(t, btyd.History{T: 1e16}.Problem())
 }

@@ -7343,6 +7343,7 @@ type ListRunScoresParams struct {
 
 // GetScoreRunValidationParams defines parameters for GetScoreRunValidation.
 type GetScoreRunValidationParams struct {
+	// HoldoutDays How many days the predictions are held against.
 	HoldoutDays *int `form:"holdout_days,omitempty" json:"holdout_days,omitempty"`
 }
 
@@ -9598,7 +9599,7 @@ type ClientInterface interface {
 
 	// GetScoreRunValidation Hold a run against what happened
 	//
-	// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+	// Predictions of a clv, churn or potential model against what customers did in a holdout: the `holdout_days` after the run's day where
 	// purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
 	// up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
 	// other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
@@ -13369,7 +13370,7 @@ func (c *Client) ListRunScores(ctx context.Context, modelKey ModelKey, runID Run
 
 // GetScoreRunValidation Hold a run against what happened
 //
-// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+// Predictions of a clv, churn or potential model against what customers did in a holdout: the `holdout_days` after the run's day where
 // purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
 // up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
 // other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
@@ -28955,7 +28956,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetScoreRunValidationWithResponse Hold a run against what happened
 	//
-	// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+	// Predictions of a clv, churn or potential model against what customers did in a holdout: the `holdout_days` after the run's day where
 	// purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
 	// up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
 	// other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.
@@ -48750,7 +48751,7 @@ func (c *ClientWithResponses) ListRunScoresWithResponse(ctx context.Context, mod
 
 // GetScoreRunValidationWithResponse Hold a run against what happened
 //
-// Predictions of a clv or churn model against what customers did in a holdout: the `holdout_days` after the run's day where
+// Predictions of a clv, churn or potential model against what customers did in a holdout: the `holdout_days` after the run's day where
 // purchases are known that far, and then the run itself is judged. Otherwise a model of the same family is fitted to the facts
 // up to `holdout_days` before the run's day, and judged by the days from there to it (`refitted` is true). 409 for runs of
 // other kinds and for those that have not succeeded; 422 where too few had bought again by then to fit a model.

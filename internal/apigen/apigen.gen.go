@@ -1099,6 +1099,30 @@ func (e PaymentStatus) Valid() bool {
 	}
 }
 
+// Defines values for PredictionMethod.
+const (
+	PredictionMethodModel   PredictionMethod = "model"
+	PredictionMethodRate    PredictionMethod = "rate"
+	PredictionMethodRecency PredictionMethod = "recency"
+	PredictionMethodZero    PredictionMethod = "zero"
+)
+
+// Valid indicates whether the value is a known member of the PredictionMethod enum.
+func (e PredictionMethod) Valid() bool {
+	switch e {
+	case PredictionMethodModel:
+		return true
+	case PredictionMethodRate:
+		return true
+	case PredictionMethodRecency:
+		return true
+	case PredictionMethodZero:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductRelationKind.
 const (
 	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
@@ -1341,12 +1365,13 @@ func (e ScoreClockMode) Valid() bool {
 
 // Defines values for ScoreKind.
 const (
-	ScoreKindChurn     ScoreKind = "churn"
-	ScoreKindClv       ScoreKind = "clv"
-	ScoreKindComposite ScoreKind = "composite"
-	ScoreKindPotential ScoreKind = "potential"
-	ScoreKindRfm       ScoreKind = "rfm"
-	ScoreKindRules     ScoreKind = "rules"
+	ScoreKindChurn       ScoreKind = "churn"
+	ScoreKindClv         ScoreKind = "clv"
+	ScoreKindComposite   ScoreKind = "composite"
+	ScoreKindPotential   ScoreKind = "potential"
+	ScoreKindRfm         ScoreKind = "rfm"
+	ScoreKindRules       ScoreKind = "rules"
+	ScoreKindValueAtRisk ScoreKind = "value_at_risk"
 )
 
 // Valid indicates whether the value is a known member of the ScoreKind enum.
@@ -1364,6 +1389,8 @@ func (e ScoreKind) Valid() bool {
 		return true
 	case ScoreKindRules:
 		return true
+	case ScoreKindValueAtRisk:
+		return true
 	default:
 		return false
 	}
@@ -1371,6 +1398,7 @@ func (e ScoreKind) Valid() bool {
 
 // Defines values for ScoreParamsFamily.
 const (
+	ScoreParamsFamilyAuto      ScoreParamsFamily = "auto"
 	ScoreParamsFamilyBgNbd     ScoreParamsFamily = "bg_nbd"
 	ScoreParamsFamilyMbgNbd    ScoreParamsFamily = "mbg_nbd"
 	ScoreParamsFamilyParetoNbd ScoreParamsFamily = "pareto_nbd"
@@ -1379,6 +1407,8 @@ const (
 // Valid indicates whether the value is a known member of the ScoreParamsFamily enum.
 func (e ScoreParamsFamily) Valid() bool {
 	switch e {
+	case ScoreParamsFamilyAuto:
+		return true
 	case ScoreParamsFamilyBgNbd:
 		return true
 	case ScoreParamsFamilyMbgNbd:
@@ -1413,6 +1443,7 @@ func (e ScoreParamsMissing) Valid() bool {
 
 // Defines values for ScoreParamsPatchFamily.
 const (
+	ScoreParamsPatchFamilyAuto      ScoreParamsPatchFamily = "auto"
 	ScoreParamsPatchFamilyBgNbd     ScoreParamsPatchFamily = "bg_nbd"
 	ScoreParamsPatchFamilyMbgNbd    ScoreParamsPatchFamily = "mbg_nbd"
 	ScoreParamsPatchFamilyParetoNbd ScoreParamsPatchFamily = "pareto_nbd"
@@ -1421,6 +1452,8 @@ const (
 // Valid indicates whether the value is a known member of the ScoreParamsPatchFamily enum.
 func (e ScoreParamsPatchFamily) Valid() bool {
 	switch e {
+	case ScoreParamsPatchFamilyAuto:
+		return true
 	case ScoreParamsPatchFamilyBgNbd:
 		return true
 	case ScoreParamsPatchFamilyMbgNbd:
@@ -2118,9 +2151,12 @@ type BirthdayGivenCalendar string
 
 // Calibration defines model for Calibration.
 type Calibration struct {
-	// Diagnostics What is worth knowing about the fit; empty when all is well.
+	// Diagnostics What is worth knowing about the fit; empty when all is well and nothing was chosen.
 	Diagnostics []Diagnostic `json:"diagnostics"`
-	Purchases   *PurchaseFit `json:"purchases,omitempty"`
+
+	// MeanSpend Of a purchase day over everyone, for clv: what stands in where the value model has no finite mean.
+	MeanSpend *float64     `json:"mean_spend,omitempty"`
+	Purchases *PurchaseFit `json:"purchases,omitempty"`
 
 	// Quantiles Limits of bands, labels and scales: quantiles (type 7) per measure. value, and the measures of rfm: where bands begin. value_so_far, value_to_come: of the labels of potential. part.<key>: what counts 0 and 100 in a composite.
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
@@ -2157,6 +2193,22 @@ type ChangeSetItemPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ChurnValidation How well buying nothing in the holdout was foretold.
+type ChurnValidation struct {
+	ActualShare float64     `json:"actual_share"`
+	Auc         []MethodAUC `json:"auc"`
+	Brier       float64     `json:"brier"`
+
+	// MeanError predicted_share - actual_share.
+	MeanError float64 `json:"mean_error"`
+
+	// OneTimeMeanError The same among customers who had bought once.
+	OneTimeMeanError float64 `json:"one_time_mean_error"`
+
+	// PredictedShare The mean chance of no purchase.
+	PredictedShare float64 `json:"predicted_share"`
 }
 
 // CompanyDetails Only on a customer of kind `company`.
@@ -2770,6 +2822,30 @@ type CustomerPatch struct {
 
 	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
 	StageReason *string `json:"stage_reason,omitempty"`
+}
+
+// CustomerPrediction defines model for CustomerPrediction.
+type CustomerPrediction struct {
+	// AsOf The day that is looked ahead from.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// CalibratedAsOf The last day of the facts that the model was fitted to.
+	CalibratedAsOf openapi_types.Date `json:"calibrated_as_of"`
+
+	// CustomerID The survivor's, where the one asked for was merged away.
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Family The family of the purchase model.
+	Family      string    `json:"family"`
+	HorizonDays int       `json:"horizon_days"`
+	Kind        ScoreKind `json:"kind"`
+	ModelKey    string    `json:"model_key"`
+
+	// Prediction Absent for a customer who has not bought up to `as_of`.
+	Prediction *Prediction `json:"prediction,omitempty"`
+
+	// RunID The run whose calibration is used.
+	RunID openapi_types.UUID `json:"run_id"`
 }
 
 // CustomerProfile defines model for CustomerProfile.
@@ -3393,6 +3469,19 @@ type FilterSource struct {
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
 
+// FrequencyValidation defines model for FrequencyValidation.
+type FrequencyValidation struct {
+	ActualMean       float64 `json:"actual_mean"`
+	ActualNoPurchase float64 `json:"actual_no_purchase"`
+	Customers        int64   `json:"customers"`
+	OrMore           bool    `json:"or_more"`
+
+	// PredictedMean Purchase days in the holdout.
+	PredictedMean       float64 `json:"predicted_mean"`
+	PredictedNoPurchase float64 `json:"predicted_no_purchase"`
+	RepeatPurchaseDays  int     `json:"repeat_purchase_days"`
+}
+
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
 
@@ -3644,6 +3733,12 @@ type Me struct {
 	TimeZone string `json:"time_zone"`
 }
 
+// MethodAUC defines model for MethodAUC.
+type MethodAUC struct {
+	Method PredictionMethod           `json:"method"`
+	Value  nullable.Nullable[float64] `json:"value"`
+}
+
 // Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 //
 // Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
@@ -3743,6 +3838,21 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// NextPurchase defines model for NextPurchase.
+type NextPurchase struct {
+	// Chance That there is another purchase at all, however late.
+	Chance nullable.Nullable[float64] `json:"chance"`
+
+	// Early In 1 of 10 cases the next purchase falls on or before this day.
+	Early *openapi_types.Date `json:"early,omitempty"`
+
+	// Late In 9 of 10 cases it falls on or before this day.
+	Late *openapi_types.Date `json:"late,omitempty"`
+
+	// Median In half of the cases it falls on or before this day.
+	Median *openapi_types.Date `json:"median,omitempty"`
 }
 
 // Normalization defines model for Normalization.
@@ -3951,6 +4061,35 @@ type PersonPatch struct {
 	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
 	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
 }
+
+// Prediction defines model for Prediction.
+type Prediction struct {
+	// ExpectedPurchases Days with a purchase expected within the horizon.
+	ExpectedPurchases float64 `json:"expected_purchases"`
+
+	// ExpectedSpend An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	ExpectedSpend *Money `json:"expected_spend,omitempty"`
+
+	// ExpectedSpendPerPurchase An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	ExpectedSpendPerPurchase *Money `json:"expected_spend_per_purchase,omitempty"`
+
+	// Inputs What is known of the customer: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, by clv models where x > 0, mean_repeat_spend.
+	Inputs       map[string]float64 `json:"inputs"`
+	NextPurchase NextPurchase       `json:"next_purchase"`
+
+	// PAlive Chance that the customer still is one.
+	PAlive nullable.Nullable[float64] `json:"p_alive"`
+
+	// PNoPurchase Chance of no purchase within the horizon.
+	PNoPurchase float64 `json:"p_no_purchase"`
+}
+
+// PredictionMethod defines model for PredictionMethod.
+type PredictionMethod string
 
 // Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
 // key by key; null removes one.
@@ -4427,7 +4566,7 @@ type Score struct {
 	// Habits Beside an rfm score that is read alone. How the customer buys, over all purchases; absent where the facts don't tell.
 	Habits *CustomerHabits `json:"habits,omitempty"`
 
-	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv, churn and potential: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, but for churn, where x > 0 mean_repeat_spend, for potential value_so_far; rules: by the name of each rule whether it holds (1 or 0) and, with a half-life, <name>.age_days; composite: the value of each part that there is.
+	// Inputs What was known of the customer on that day. rfm: recency_days, purchase_days and spend (within the window); clv, churn and potential: repeat_purchase_days (x), weeks_to_last_purchase (t_x), weeks_observed (T) and, but for churn, where x > 0 mean_repeat_spend, for potential value_so_far; rules: by the name of each rule whether it holds (1 or 0) and, with a half-life, <name>.age_days; composite: the value of each part that there is; value_at_risk: clv and churn.
 	Inputs map[string]float64 `json:"inputs"`
 	Key    string             `json:"key"`
 	Kind   ScoreKind          `json:"kind"`
@@ -4460,6 +4599,7 @@ type ScoreExplanation struct {
 	// Factors rfm: r, f and m with band, weight and contribution; the value is the sum of the contributions.
 	// clv: value = expected_value * discounted_purchases, rounded to the currency's minor unit; p_alive,
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
+	// value_at_risk: value = clv * churn, rounded to the currency's minor unit.
 	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
 	// potential: as clv, with value_so_far and growth_ratio = value / value_so_far to four decimals (null without a value so far).
 	// rules: each rule with its condition, whether it holds, its points and its contribution, which add up to the value.
@@ -4594,6 +4734,9 @@ type ScorePage struct {
 type ScoreParams struct {
 	Bands *int `json:"bands,omitempty"`
 
+	// ChurnModel Key of a model of kind churn.
+	ChurnModel *string `json:"churn_model,omitempty"`
+
 	// ClvModel Key of a model of kind clv.
 	ClvModel            *string             `json:"clv_model,omitempty"`
 	DiscountRateMonthly *float64            `json:"discount_rate_monthly,omitempty"`
@@ -4622,6 +4765,7 @@ type ScoreParamsMissing string
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
 	Bands               nullable.Nullable[int]              `json:"bands,omitempty"`
+	ChurnModel          nullable.Nullable[string]           `json:"churn_model,omitempty"`
 	ClvModel            nullable.Nullable[string]           `json:"clv_model,omitempty"`
 	DiscountRateMonthly nullable.Nullable[float64]          `json:"discount_rate_monthly,omitempty"`
 	Family              *ScoreParamsPatchFamily             `json:"family,omitempty"`
@@ -4792,6 +4936,36 @@ type ScoreThen struct {
 	Label       *string            `json:"label,omitempty"`
 	Unit        string             `json:"unit"`
 	Value       float64            `json:"value"`
+}
+
+// ScoreValidation defines model for ScoreValidation.
+type ScoreValidation struct {
+	// ByFrequency Customers by their repeat purchases at the calibration, 0 to 6, and 7 or more.
+	ByFrequency []FrequencyValidation `json:"by_frequency"`
+
+	// CalibratedAsOf The last day that the model knew; the holdout begins the day after.
+	CalibratedAsOf openapi_types.Date `json:"calibrated_as_of"`
+
+	// Churn How well buying nothing in the holdout was foretold.
+	Churn ChurnValidation `json:"churn"`
+
+	// Customers Who had bought by `calibrated_as_of`.
+	Customers   int64  `json:"customers"`
+	Family      string `json:"family"`
+	HoldoutDays int    `json:"holdout_days"`
+
+	// HoldoutUntil The last day of the holdout.
+	HoldoutUntil openapi_types.Date `json:"holdout_until"`
+	Kind         ScoreKind          `json:"kind"`
+	ModelKey     string             `json:"model_key"`
+	Purchases    ValidationErrors   `json:"purchases"`
+
+	// Refitted Whether a model was fitted for this; otherwise the run's own is judged.
+	Refitted bool               `json:"refitted"`
+	RunID    openapi_types.UUID `json:"run_id"`
+
+	// Spend Of clv models, in major units of the base currency.
+	Spend *ValidationErrors `json:"spend,omitempty"`
 }
 
 // ScoreWhatIf defines model for ScoreWhatIf.
@@ -5877,6 +6051,21 @@ type UnmatchedWord struct {
 // words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
 type UnmatchedWordReason string
 
+// ValidationErrors defines model for ValidationErrors.
+type ValidationErrors struct {
+	// ActualMean Per customer.
+	ActualMean float64            `json:"actual_mean"`
+	Methods    []ValidationMethod `json:"methods"`
+}
+
+// ValidationMethod defines model for ValidationMethod.
+type ValidationMethod struct {
+	Mae           float64          `json:"mae"`
+	Method        PredictionMethod `json:"method"`
+	PredictedMean float64          `json:"predicted_mean"`
+	Rmse          float64          `json:"rmse"`
+}
+
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
 	Active bool `json:"active"`
@@ -6654,6 +6843,15 @@ type ListCustomerPaymentsParams struct {
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
 }
 
+// GetCustomerPredictionsParams defines parameters for GetCustomerPredictions.
+type GetCustomerPredictionsParams struct {
+	// HorizonDays How far to look ahead of `as_of`, up to three years.
+	HorizonDays *int `form:"horizon_days,omitempty" json:"horizon_days,omitempty"`
+
+	// Model The key of a clv or churn model.
+	Model *string `form:"model,omitempty" json:"model,omitempty"`
+}
+
 // GetCustomerProfileParams defines parameters for GetCustomerProfile.
 type GetCustomerProfileParams struct {
 	// Sections Only these sections.
@@ -7147,6 +7345,12 @@ type ListRunScoresParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetScoreRunValidationParams defines parameters for GetScoreRunValidation.
+type GetScoreRunValidationParams struct {
+	// HoldoutDays How many days the predictions are held against.
+	HoldoutDays *int `form:"holdout_days,omitempty" json:"holdout_days,omitempty"`
 }
 
 // ListSegmentsParams defines parameters for ListSegments.
@@ -7928,6 +8132,9 @@ type ServerInterface interface {
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
+	// GetCustomerPredictions Predict what a customer will do
+	// (GET /v1/customers/{customer_id}/predictions)
+	GetCustomerPredictions(ctx echo.Context, customerID CustomerID, params GetCustomerPredictionsParams) error
 	// GetCustomerProfile Read all that is known of a customer
 	// (GET /v1/customers/{customer_id}/profile)
 	GetCustomerProfile(ctx echo.Context, customerID CustomerID, params GetCustomerProfileParams) error
@@ -8129,6 +8336,9 @@ type ServerInterface interface {
 	// ListRunScores List a run's scores
 	// (GET /v1/score-models/{model_key}/runs/{run_id}/scores)
 	ListRunScores(ctx echo.Context, modelKey ModelKey, runID RunID, params ListRunScoresParams) error
+	// GetScoreRunValidation Hold a run against what happened
+	// (GET /v1/score-models/{model_key}/runs/{run_id}/validation)
+	GetScoreRunValidation(ctx echo.Context, modelKey ModelKey, runID RunID, params GetScoreRunValidationParams) error
 	// ListSegments List segments
 	// (GET /v1/segments)
 	ListSegments(ctx echo.Context, params ListSegmentsParams) error
@@ -10080,6 +10290,38 @@ func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerPayments(ctx, customerID, params)
+	return err
+}
+
+// GetCustomerPredictions converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerPredictions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomerPredictionsParams
+	// ------------- Optional query parameter "horizon_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "horizon_days", ctx.QueryParams(), &params.HorizonDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter horizon_days: %s", err))
+	}
+
+	// ------------- Optional query parameter "model" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "model", ctx.QueryParams(), &params.Model, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerPredictions(ctx, customerID, params)
 	return err
 }
 
@@ -12391,6 +12633,39 @@ func (w *ServerInterfaceWrapper) ListRunScores(ctx echo.Context) error {
 	return err
 }
 
+// GetScoreRunValidation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetScoreRunValidation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "model_key" -------------
+	var modelKey ModelKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model_key", ctx.Param("model_key"), &modelKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter model_key: %s", err))
+	}
+
+	// ------------- Path parameter "run_id" -------------
+	var runID RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "run_id", ctx.Param("run_id"), &runID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter run_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetScoreRunValidationParams
+	// ------------- Optional query parameter "holdout_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "holdout_days", ctx.QueryParams(), &params.HoldoutDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter holdout_days: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetScoreRunValidation(ctx, modelKey, runID, params)
+	return err
+}
+
 // ListSegments converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
 	var err error
@@ -14636,6 +14911,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.GetPayment, options.OperationMiddlewares["getPayment"]...)
 	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.PatchPayment, options.OperationMiddlewares["patchPayment"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/payments", wrapper.ListCustomerPayments, options.OperationMiddlewares["listCustomerPayments"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/predictions", wrapper.GetCustomerPredictions, options.OperationMiddlewares["getCustomerPredictions"]...)
+	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/validation", wrapper.GetScoreRunValidation, options.OperationMiddlewares["getScoreRunValidation"]...)
 	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
 	router.POST(options.BaseURL+"/v1/products", wrapper.CreateProduct, options.OperationMiddlewares["createProduct"]...)
 	router.GET(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.GetProductBySku, options.OperationMiddlewares["getProductBySku"]...)
@@ -20516,6 +20793,128 @@ type ListCustomerPayments503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictionsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     GetCustomerPredictionsParams
+}
+
+type GetCustomerPredictionsResponseObject interface {
+	VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerPredictions200JSONResponse CustomerPrediction
+
+func (response GetCustomerPredictions200JSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerPredictions400ApplicationProblemPlusJSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerPredictions401ApplicationProblemPlusJSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerPredictions403ApplicationProblemPlusJSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerPredictions404ApplicationProblemPlusJSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictions409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerPredictions409ApplicationProblemPlusJSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerPredictions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerPredictions503ApplicationProblemPlusJSONResponse) VisitGetCustomerPredictionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -29469,6 +29868,145 @@ func (response ListRunScores503ApplicationProblemPlusJSONResponse) VisitListRunS
 	return err
 }
 
+type GetScoreRunValidationRequestObject struct {
+	ModelKey ModelKey `json:"model_key"`
+	RunID    RunID    `json:"run_id"`
+	Params   GetScoreRunValidationParams
+}
+
+type GetScoreRunValidationResponseObject interface {
+	VisitGetScoreRunValidationResponse(w http.ResponseWriter) error
+}
+
+type GetScoreRunValidation200JSONResponse ScoreValidation
+
+func (response GetScoreRunValidation200JSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation400ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation401ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation403ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation404ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation409ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation422ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetScoreRunValidation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetScoreRunValidation503ApplicationProblemPlusJSONResponse) VisitGetScoreRunValidationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSegmentsRequestObject struct {
 	Params ListSegmentsParams
 }
@@ -37973,6 +38511,9 @@ type StrictServerInterface interface {
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
+	// GetCustomerPredictions Predict what a customer will do
+	// (GET /v1/customers/{customer_id}/predictions)
+	GetCustomerPredictions(ctx context.Context, request GetCustomerPredictionsRequestObject) (GetCustomerPredictionsResponseObject, error)
 	// GetCustomerProfile Read all that is known of a customer
 	// (GET /v1/customers/{customer_id}/profile)
 	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
@@ -38174,6 +38715,9 @@ type StrictServerInterface interface {
 	// ListRunScores List a run's scores
 	// (GET /v1/score-models/{model_key}/runs/{run_id}/scores)
 	ListRunScores(ctx context.Context, request ListRunScoresRequestObject) (ListRunScoresResponseObject, error)
+	// GetScoreRunValidation Hold a run against what happened
+	// (GET /v1/score-models/{model_key}/runs/{run_id}/validation)
+	GetScoreRunValidation(ctx context.Context, request GetScoreRunValidationRequestObject) (GetScoreRunValidationResponseObject, error)
 	// ListSegments List segments
 	// (GET /v1/segments)
 	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
@@ -39785,6 +40329,32 @@ func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID Custo
 		return err
 	} else if validResponse, ok := response.(ListCustomerPaymentsResponseObject); ok {
 		return validResponse.VisitListCustomerPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCustomerPredictions operation middleware
+func (sh *strictHandler) GetCustomerPredictions(ctx echo.Context, customerID CustomerID, params GetCustomerPredictionsParams) error {
+	var request GetCustomerPredictionsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerPredictions(ctx.Request().Context(), request.(GetCustomerPredictionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerPredictions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerPredictionsResponseObject); ok {
+		return validResponse.VisitGetCustomerPredictionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -41911,6 +42481,33 @@ func (sh *strictHandler) ListRunScores(ctx echo.Context, modelKey ModelKey, runI
 	return nil
 }
 
+// GetScoreRunValidation operation middleware
+func (sh *strictHandler) GetScoreRunValidation(ctx echo.Context, modelKey ModelKey, runID RunID, params GetScoreRunValidationParams) error {
+	var request GetScoreRunValidationRequestObject
+
+	request.ModelKey = modelKey
+	request.RunID = runID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetScoreRunValidation(ctx.Request().Context(), request.(GetScoreRunValidationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetScoreRunValidation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetScoreRunValidationResponseObject); ok {
+		return validResponse.VisitGetScoreRunValidationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSegments operation middleware
 func (sh *strictHandler) ListSegments(ctx echo.Context, params ListSegmentsParams) error {
 	var request ListSegmentsRequestObject
@@ -43942,988 +44539,1037 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L19kyTHcR/8VSrajsCd3LuY2XsBdjcYisMBII/CAee7IxE09p6Zmu6amcL2VA26qnducLERlGzKJE0K",
-	"om2JpkSaom3JipBIWo8oAQL18mWwB+Cv5ys8UVlV3dXd1dPdMwscGGEGA7cz010vWVlZmVmZv3wSRHyx",
-	"5IwwKYKjJ8Gc4Jik8OcrD/FM/RsTEaV0KSlnwVHwcE5QSgTP0og8J9AZSQXlDGGBMBIy5WyGznBCYyx5",
-	"uh+EAXmMF8uEBEfBSXDtJAjCQERzssCqZbleqh+ETCmbBefnYfAaj7DuqNrvm3OSEiSd3kPEU/jibT4J",
-	"ERVoyjMW72/s4TwMljjFCyLNJG/FcUqEuBP7Z4r1z88JROPybAbDFw8H+Ea8h6PDm3svvHB9sjeJIrI3",
-	"uTY4GBweRoeDwTAIA6paWmI5D8KA4YV607Q5onEQBil5J6MpiYMjmWbEHfqUpwssg6Mgy+DJOrFuLXjG",
-	"5C35GsFC1sf/BkvWiE8RlihRTyA5pwJheClEGMUkogucIMqAihMsCIqyNCUsWu/bob+TkXTtjB3eHmE5",
-	"giZLtF7gx68RNpPz4OhgoOgsJUlVG//PW4O9w0dPhuHwxvmVk5N9+/H6+dXf/tcbZ3aXt0xswS97XqrF",
-	"z2patzmTOJK3MyH5gqRNTBeZ3/tzHX5xMDjwc51tdHe2M7NoHL3+uffg8fDFxi1j2ry0sd/jlLVNAC3V",
-	"Q1vs/PZpQMuXMJmUYEniV1O+aNgkdtEFivSziDO9XWK8Du0OkYRhmOm7nGmpmmBJ0qa9YpoaTVW/3hHH",
-	"WJJNI37ItxmvGhjBaULbhyZ534FlqeCpnx/GjDyWowieGCu5o2i2xDOCJmTKU3KMuBo7nHpoReUcHhB4",
-	"QdCUJpKkCLMYCZ7KxmHr3hukzvXB4c0wWFBmvxj6Z6BJ98rjJWYezr4Vx2pcgiDJEcHRPCe25u5lwmMS",
-	"HE1xIoh/lES37I6SSrKAY/Rfp2QaHAX/6vlCm3hePyaeL41MKQvBeT4BnKZ4XRr/qzgiWhUpj/+2EtBA",
-	"2YJJ1BmQJLAWAk3WZn5TSpJYhGjKU7sAS8xIIvbRWOKZGMN6jCUlqRgjRkisvz9KCY7dH/UXXckz1QPf",
-	"mjww8VfV2BV9FvjxHf32cLCJWjDXht2kybEgiwlJRYgmRNCYIBqHVmsL0SllMcxYTaLzTHWn28/UTnLD",
-	"tNSyeZhYCeeYShi7Wl8jldE4onKNvoROgo8++O7Tv3v/JEC3Xn8ZiSVhShpInKCTbDC4Rr6EhoPBYNy0",
-	"EzW/NJ//g8Gg+1b8bM734Wd+vpuW/q1PCccSCb4gEx6v0YpnSYxUA4gyyZUBQHAazdGEPw7RiqexQIIo",
-	"fVtJ8skaiSWOiAhh0/IpWs1pNEdzfAYyaUK0An+EMFpSEhEratUETxhXYhThhGKBrnBG0O05ZYq/ozlO",
-	"caR2ORWIMJ7N5iEaX/z6w4s//adxiMaCs/HVEFEp0JKyNWXqHKGMSooTga6M351jNnubYjbLuHr+3bdn",
-	"6nmMFAdjtgaRDv2rP3gmoamEzHCiWHChHpUkIcu5GhXL1G5TJ6t6VSxJklA2gy7VW0oNn/JMHwkLnhIU",
-	"0xmViiYMkQWmif7rsdIxlQ4bhwifsJTMqJApmEami/0T1sDD72xg3+7M+4Cn0rcBYfOH+pwb743NGYio",
-	"hP2oniYspmzWtMPUOVgaYEymOEsUR+7Z4xurJ5yBD7sM/BVDs6ZdR2Ot7ygOXgtJFuWdd2tv2Li37HK0",
-	"7a2+tAZB+DKZAjdy1jRyIHl/ffpw0DghaHEU5z3vLjS+nPJs+Rtu2NyJyWLJpbITf4es61P4htq4fMXQ",
-	"KVkDt4NmqnokQlmexhw9uHGjEEpiH91CKVkSLGHPUIZeOEBznqUCzYgUIOGmNBUSiSyKiBAIzzBl+fbR",
-	"Dplius4g99Qom/jvxgvt/HdnehfLaN6g9r7yEM/GesOA2qXkJFFCVlnUSjMHU2H8W2OghRJ3WKCEs5n6",
-	"13XUIPKYCimO0fXhAeJyTtIVFaR5htM9PaxNW8s3mdc5Iw0TusXsfAQhLFfcrw2uo9WcMMS4WpqZmWSM",
-	"BGXRxhGqvlqH6R/nYsnTRuOTwq9bbJBo2LTZdZOXsD3YbSrXrZYbnNpUIKWRHRvWJ3GovlcHpDnUIyop",
-	"EY0GkerIHd0mtVIri1/HSUaEGejLSuuQC8Jk5+HG+SvNgy6eaRx58cgu47/D4kzItDuxqXmheezmiQ1E",
-	"t23sMvDfoT7bEwa9JHyZaPcC2MtavdowHmWbdB6LPXpgAHosb6yYz4aoUHA15wtNwyVJBWco4fxUIDyV",
-	"JC1RsyClnknTsDl0uwMN76X8TImfzou/NC80L759opHW9oFdxv0AhH07wTnTtrqSEXPMGEncgU/WJTGh",
-	"HxDN2iT02dsU1WO9rVsv29sHWnGz1rfHSr3DHkg8a58pNb4roZ5256hskGKO8HPzDKGrrW1tPdKaQ6Ft",
-	"gt6rn8r0QDOIcJqutRcRz3KOPCXrhr0j8axxqhLPduG/h7TDdrdrIilJQ7RKqZSEoTE0S47Ut+PmlQKv",
-	"UOPo6S7b/qt80qQSvM0n2+gDjcr/23yyuzLwGhbyXpZGcyxIJwf0as61+TtRFrqsOnY3epzVe6Ol6W0b",
-	"v7M72g7O55axtjihy6Pt7Yp+jS6oR22B7arOKHB3NvYNL3vN6xsDEAJ0kS3AotZSwHzMB0KZJDOSwkju",
-	"8pgkXktIseVC/foc7PUyZ0bJmZ/x4I3RKRgtzbznXrDhvXcfqf8M9g5Hj54MwpsH5/6btde5JE37h3FJ",
-	"triNwo0bSDW4+w66h9dKTWwa9VL/3H/gg+aBmzYvbex3iZzzRvfzEluXCxEErfBadHUw23EuoP3+h19p",
-	"eB286fdSHmfNN5pL/fMWS3HY6LUwbe6+FPdJgjc5j1Lz+xY7oDmEwTZ6GcOXWbph8OrXLQg/2TB01eQl",
-	"DDxrHnXGtjiw4+YhZ5cw3geg4TRKc60A+cT5mVJS/APTL302Ev0Bmak93Dxg/btvxGKO2WyOacOg9Yuf",
-	"6ahfo6LjyI+1Gs2nED6FJY1A4ZQ897dJgRIqZGWKOOHsWczvNGuTkeI0K4/19huv7r18/869veGgYcSn",
-	"WVe3eqebgCZDFIgPrn9N9BncPM31lajIojnCAo3FnC/H4Nkk6XJc5Sy+bJiDNUS3nYa7HLf2/p1ejEfF",
-	"n/ujvUe/5V+Uh3gG7vcmeTRTP24hkUijRIIWd5dJD/GsacwSz7YY8bRxxBLPLmG8XOLEG5oo5ySFTQtR",
-	"CjhJ0ALLaE5EqNRP9HZmw9RAeUdjIiRdYEnGKOJCCsSUTbG2bugjRB7jSKIVxDxOyUq3FiKSCIIwmmVE",
-	"CGuUgu6ElglmjKTHaAy33SMqRkUfAq+Fvm1tNF5hZv5rOcaZYmzClKXwVv7RtK7XJ5LBIy/FUswEjhSh",
-	"rLOlMZzP9Qg1OoZNI7uIB2dMTcEycM8tORJzvkIY7jTgwhPiZmTx/mcdOlMdqo2ecfRZjzrrvNVkmiv5",
-	"Bi7O3LBtjIjob207/Tdu7+KRLbZ5s2LqtHsJ271ozFgIDcwLvIEZUmvqemXVKxs8roUBsOWovKdx84jM",
-	"yez1MsIRfCl7yh84MN7jEQThxiMsx4gqkbciQuq7zxCNSz/zJM5/2yaQwGnMkVyVr91PNeEVBo/31Ht7",
-	"ZzhVHQrVwOsw5FfVqIIweAMGqT89qhJBYpkJsjEyq6vwENDWTsJDD6eDJVx6h6ekRVoL9Uyz51o1cElc",
-	"9TUmadIkyUwMSpsoy6CNfrLsa8u4e4ytuTzu49rMdPvbODXN0Dr4M8GX2TC6FmemHV9vN+bXdRIIUUPx",
-	"RHPOSXSKyBlJ1/riHUMcoliRFK3U4atjy+Z4uSQsRJPMjt+qSE3jNbknZMRVv17xYLaaGfKE84Rg5o6Z",
-	"cnY/S0izeZ9s4U/EzdE4Z3m3I9X2rgfXuXpZLDkz8ud1Lu/ymE4p8UzodV/gA+iVrzzEM0QZKgU77CsZ",
-	"cu/6YKBaijiT5oodL5cJ1ak7zy9TPknI4t+8LXQeT04i9UZs4+BTHMnRGeXakRSEQUwkVls80KEjEFSD",
-	"Yk4EaNCgAOsrQfOyIn6a8lRJ5rzlBWWjRIsUp8WFUr8npMiEGTpRg0q7C8IAYvJJGhwFz8OynD/Sa0AE",
-	"nNFHwc3p4c3h4XSqmEqL06PrEOFBJaz/SzhG9/ULxaJYYojnPXM+73pbdE83ote2vH53caL4AW7ZUqDU",
-	"SgfsKF3adKnsEb4Sdu2GO62d5KeEjRZUCH1M5kTGaEJwCmbQKWH6hCcxsby8mY7Dgo5fYziTc57Sd0ns",
-	"I2R5AJdBw9e5HrOJTSDaO5Cz3hlJ6RQOFSc57s0339y7lck5YVLRjjTYEFSgVZqbD3CHqHpqSVLT63Rt",
-	"p3USEV8S3zrlg0AJjk51pBY8XBwYR6uUStJp4a4VC/cqTyc0jgnzrVp5OJexag+b5hHaaFud16LWIGOn",
-	"jK+Y3QHXd5NeNuCQcTmCkGWXvIxrV5J9qhMVrxdUfJ1L9KpptC5E6l1fEilTiOyzg9dnQn5XDnS0xHtx",
-	"J+JZWki6IDyTVcaEuPKYxrDxcJrSM5JnKdEFsdGIVCC+JCYeeo5FJyK/WBDZyGn0MB9FjdTVgV4Wy245",
-	"Q0v9w52o7wQyjyQ+JaVzFzOIzcw5F+EkJTheq+71iJyw9E4UPywofpuzaUIjL6nro7osYquhFNF7WGI0",
-	"BSElELX8PDzYiaImk0ZJtoWJBq0oMiYGVhGxpGR1oeDwoKDgvZTkyS/oVUwT//FYG9Bl0TKfiZYTSm2y",
-	"yrqN2AVHo6XrbseX2iYjyfkowSnEP9XFBFWGTToDHxZmaDi4/uKNF26iyVqSTgJheK0uEF5hkso1esg5",
-	"es10XKNwZWiXKhgqc6rIAbU5cvre2Im+CxJTPFJzG2VMZMslTyUpHWSCKJPMaRQa60LXG64yl7eN7qou",
-	"0UNFTg9VGwZ0mdR9TiDoxaQsae0u1/c20PpgNxlBGVh4TTbOJCX4VCAMhuUx0kaN9dkTcKHUDR2b0D4y",
-	"qk1ZBZEIM3TnwRvo+sHwhTz5HcG7JVNH570/b5/oZvUcHLgLvEx5RITAk4SY7eNbXkuDy1jPrzGlhUvO",
-	"Y+0ZgIQJIXMKjjW5xg4N9ULe2FGnzhg+wzRRUy0tZrrWY9Cung575IarNz8g6RmNCPpaqfUaBd3OL8fq",
-	"kYjx1TEqhq9vBO4Tma73bk3Ba3Wed+XCZVTIg1Oity4oeILGyiqC+yQI5D8KLr7/w48+/Gv1WbFbqr66",
-	"/br6WCR8HQUHg4Obe4Ph3mD4cDA4gv//O/WMk9/TOUEypsqailSzH//Bf3j6878IwqDL+xa2I8ETopb2",
-	"4hd/DxtGSJyMDBccDAeD4Yvq65QusJqM9tDkMdRHwdO/+ekn/+k9WPCUEBjF//rwk+/9+0/e/yUaoov3",
-	"3g/C3LO2ae7mMA+OhufQ/pKkkmqvjkPzzSxwKyUYhO65XY6qpfpAYhbjNEZizlOZpwJXzFJn8WqxiQ/e",
-	"QNeGN2/uDRFOlnO8dwCixt+Is+QVP+KeUoC977gs0OoAc1f/Sf3HGT0jrI1oX1YP3UtwBGTr2K1hGk+f",
-	"CyxOfd63h2lGzC2vjgRX3KJOJv2CQ8DcTVnhRk9nOVv6nJcmuCQT5DhPWDMRzriECODptzEvoSsDpSSi",
-	"S+rNynlzzlFKIkLPiNBKJRVIEJ3yn/qbs5urPhz1fWgSZdUZQZOYslmIUs4Xx4a4eTpv4QAZLyktkv5r",
-	"/bk7tivr5jvYeYEyefN64A25Lby+bwXAZOXsRttasReL5S5trdJgi8stPnmbRGDLGkGuATlAnsTatMDJ",
-	"PUfOGF/5JYqeXndAJZlTiZB59MQbpFTe/T17y3ew896N9tcqO7KCGNT2crFdN++5nnMpbbae7xY7y3nx",
-	"WpcruyZGu2cSZnCSvDEFRXZzAC8YVk8qjJdfe3a6/7S6ig9oorTPoLH6Jnnkjt5klW67S7pNu9gvj8KA",
-	"ZYlW9kC96LyDyq993juqtfduO6y1mT47rr2xy9mBrf302JGtbXXdoS0NeXes5cKGsKg5QYq3QU3hQibr",
-	"I3TxR7//0Qd/cvG9D0P00T+9d/GLb8GfT3/4racffAB/Xrz/5/kD//Czpz/5QYie/vF/fPpHP7r43of7",
-	"TojGJBOUqU0bVgwJybOUws2aTWSFr9MshX9JnEX2IhG8mJ5wtDC4JWVKJ5k0G9S7l5/4LxosRBZfMQMw",
-	"ZACHaIpOiU5tWODHbktunrpD3XwMLUJFr1flto+kMw2lAqHDGKnl1a4K0OLwSkc/tI8kDB7vzfie+VKZ",
-	"vPv38equMuS1T+slNToTN6KsPbNARscoFAz1FzOOzSAMptox6aP+SzSV8xivq8ajOhiuvRAGEU6IUiOD",
-	"oyDJGFZ2NDw9vBEGC84UQ78YBgDGBcTQNtPh3sENZWjxBKcjiEY4CoaHL76Y/7Imqkn1Vd2G8iVx3uZq",
-	"ZJLESL0pkOSAlVZo6eprxfzmSqmux7lTKSgHI1SmJczNRyBDm3pzCcHLkSGBT0ZVf3JezcnlzYwij6WO",
-	"A2EGjIeC3n1KljJEMOBQzx9RFiVZbFIia6BxigotISHlJfKGZqvf9XCmaKKYZSPVW/vTC/+kTc3O18rS",
-	"US9EQTqf+mx5+cvWmNyoGFQxdMwcZT7pKxff+uuLP/j9qxAupPgDXbn4/R/DN3Z4IQLDVQOtruY8Icco",
-	"ITaCHaijdr+hmF5HxqWhF3pTGzsnDCD+1CvXBnKuzT7dI0zerr6OEiLo4FDOnUXInwFDL9RRO2oYS/3T",
-	"czqsyLDIMsGU6R80WpHrUeu02Tfs3Z22WJ4HeW24OQuyuveqQUQNgeAuqVz6oCuf/vD/PP3xt6+Ghuic",
-	"JWu/tZ13WeRsHrSN1XJ8/srBsJzmeegcBD33g28X3MYJnaQ5YG95gWKKZ4wLSSOxITiCp3IOPApBYBNr",
-	"j0+pPEZksZRrjc+CkwQeJ4kODe+i/7+cD6BuAoSBTdBtTya0Wc4U5vxOhpmkyUYVohhfIaR4VvLrat+E",
-	"b2BlQkE2MMT6TzCLRYhAgRYaUlItlThC+ZDQFbjZeOEq5AkvCBZZSvYRZHDpzQqcqb+HRtPp4sjsb2gf",
-	"TciMMvPKSPDRVEke/UnyUcQX5MiKLjMSPkWAR6QUtX20xKncB6i96JSsNebekXbogOEh0AAGMhwMACQN",
-	"YEC4oNJ18RQcljEq27EOCjb8Gjx/HuqstdY3IQEfFrayCXS/YYmJW3bA1+xQy9tgwZkvEewufpunCLop",
-	"ch8ckOKa5AIHkyPrVoSc+nMu3HkYt5QehHcCoLk9IPKOJIv66Pt5XquSxHm5te9n4CAoz30XN8FtDRX4",
-	"MtwINQV9c+a4WNWiA/jm2MAMljPNngSYsQwno5ScEZbpb+CuTqm3gEM5GOwPBuAhNHd3R8Ht17+hpkEW",
-	"y4SviSLJUJnDgFU4MsGmT9//m4sf/+3Tn/7h05/+4Se/+NnHv/jh0x9/+PHf/vrjX//06Y+/8+mP/lCp",
-	"Iu99AAbYjApJUhJrfXt4ePji3nC4NxzmP2rOHxlhdhQcDq9fH1wbDF4YvHj95nB47ebD6qM6ZVRxkIii",
-	"6o/6itD6Oyq6eo0em5b2LjD8eZgblCPw8Hr95Q65yk7aaweBXyMoyPnEZ+WXyPakXVH10vJJy3OWkI02",
-	"ukWiFPutfRq6P9mgzpjWllgIIgw0D4lOFRsrEaZHc4zwBHz2ucZow8oY2UewCTAzEGf60n2FlYGVxEhy",
-	"tMIpQ6eELEU9CNOnI/l8F2YjdvPXeW1rDZerTGz917G2saMEjEFj63wB92mHrdhhT3WTvmZ3PWp0LxUL",
-	"Ut9/JcffFp6vzdu1hHCi/+cowIPG9hv392ZMzw4+vxZp0LGFmnTYzX+6pSg5QmMlt8foyu05Zfg5oTSY",
-	"KSUxEjyiOEFRSmIq4fY31BKCxFchIBeztcZ+dC4J0ZVxnDExDtGYUKb+OcNyHJ6wcUbgI7wwvhoqg1fY",
-	"cQiEU6KtVKzvCMEpEeEllRhQvvUYM5YQocWL60gw/m8ll26/DiMDmaUt1CrhNiXJDw8bkuS9UikhkqiN",
-	"8FIWnWrHrV/TEp2uCkOdl1lbsnskjQxBtL/G75+SfMtXKzqRyVqC5KBiAo9aSPAmobO57HmdAk7XRkBi",
-	"a5OkJOJpHKIxzt2sVWtkrGFLS7UYgAXL3+wDnrP63tRrIe5DYrzfF6I4DFb5vPvhMJUoDmTI2+pG6mq8",
-	"jgFwV2LekDXwTb7o5ujaQCnb+cM6yMv+OByoowDgGo8CjaK4e3zLNEe276bL1/nLY1sb6LMmmDWtc+T2",
-	"MaSnQVgmhEeF2hWhTTWcJEhInOoaFWUHaFN8yKkBx+yOY1mNOajwvla2pqYM0iSjidyjDOl1ETUnaZcg",
-	"hXIPg26NdwxoMICeRRCDWeOOTPwaFR652dPk8+yNbQ0/7yDvZVsJtl0Z3U3rbYV3rMmTptmZaPN+d1RO",
-	"jQYkU0KO0PjJSYBZfBIcobf29/cfnStB+uQk4GntK8al+u7J/v7++bmW1OA/nZ4w9TOMVj1wEjilHU6C",
-	"EJ0EfKl/mEmivwAXkP5OidmT4Hx8jMaUmRIfjMuR+iDxKVGKR5KBhMeAtqO9ZWMqRkojGGsL5oSdsDsM",
-	"LROsixOMYThjM0IUYaaLGWA0zRhkLRtcH1ssbapOjiMzFfOImU22MLOY6i8cIAOxry0K/cCKspiv9EPX",
-	"bt6IzbdKvckp10aOG5oaIQB1k8fyhI1Ftrji6TMs9WLQN9CX0HMrMnnuJLiaV9W4MRiM99XxmDGp1jLG",
-	"azFGV2I6nZJUSamERzhB6uuroaJcKqRZiASrP6/IOTlh+VNXQclzyHeM1BjhPD6bqX8W+Uou8OOxA3ir",
-	"7FErw/fRWBMMIAe011JIJDhaKIVUDSdEK0JORXjCwN0tFM/pmz+dswfXX1fGh4NY9To8WIy1Qqt0H+hS",
-	"/S45sukzV8bFYbe/D38PD/auDdXb0NjewXp/X/81XI+vHp+wMSzfWN8WFLuHnxGdj6j4BrjvlonYGw5Q",
-	"TMjSlGE4GAz0VZCoXbMAuolzzDu7JggDvgyOFIMExl+qbNbBYBB4znp4lLKg8Ky+ZUqtBGHw9Cc/v3j/",
-	"vwePwBfW857ZVOSqBlx/FoHBBxC0HVHIj0l5ovG6zecFPoXQbQfA+yj49D/+x09+9fNP//1fBmEwIywG",
-	"y3pKFhhc+R36zYuaGav+4gd/+fSP3qvHDttYcN3h02/++uM//cHuOtTnEmtbJmjLlYx5+D7XQexxCae9",
-	"HqprSN52IgIHfVk/3D1ct9GDp1XYRkURKnvNswU2l7Fu1Gxrp12Cc7E41dAnvUN0U7LA6al3UobDnnwx",
-	"wlqdQNZSgCusybYxrba8ImeiIca48GcWSY6zlBDwP84JBrc8V0eWyXg08TT20mWWYmbTpBg1wS86/8Z3",
-	"22wHtE2Q7SXuq55m6pa7rpvDrM9mu1W/LdFP999pm6E/3I1TuX4lU4l4Jq1/gZyBxUW0d6RW7aNlrvke",
-	"7AuE4+4foPMG9v9yvnyWa81xlZ9bzQFytjzmM7iLM2rAbrdwZvT9g3Vru83SrqYfUDZNMsIi+BDN8WKp",
-	"5ZiNJ1BfZ/qfGZbklJAlfJhShnXWryTRnNFIa2B2KVo9tn22dGtjs+480trWZez76mbeLWS32MwtG7S1",
-	"m44bdosgW7cQbS3Z0JxfznHzmSXKmWyoYHjtRTQYDAbIwhTF3SvdWs+f8Rna3Lmn3/lPT3/8IazmYkJS",
-	"myC44BOakLoK3EnXLS6IC5Pl37x4c3jtRXPZM2zRiAvdoIM0spoERM3nFYg3Fg22dUvswQUeRSrRhCSc",
-	"zQSSXLsWZpxoA7PTWfZ5KPJ5XlzlEBZq+CssbLGM4i4FS6Tte1Fc/JqcqpZMqo5D6uQwdTaSdZrmSQbl",
-	"qXyFLwjUpTwNERaCComZNMFJGKUA7oPEHJDHlFLnHXrHVD5gzrZMvtLGaKi1mQJPlYtLSnOrnwtvu6US",
-	"zOKEMvfPEU9H+e+SJ8lomhKA5ZvjlMSjSNc7X6ZkQbPFKNW3kmecLgMrpOGkWuKZPvL0Dbt+JoKSlRtV",
-	"imWCpVpoT1CMdu7AvSGOwHO0v63JVMtnXJJUa4yVDal3H5+aEsiaefyrIxpgpN90ImynKV9cXq6gPwzj",
-	"VaWwIM4ighbabyJQpGzQCY5OEU/LV7QoJriB3YzArGXvMsTU+HQ50+3TIwEnizbcVbw5J8wKEnDBLVN+",
-	"pu2uCSmt0HPbXVxcanalvakw0PeFOWqBHOw5spWBCrJqK6Pwczu+TOnb+ul1eRddm+R2z/TLRhHzKjdS",
-	"QIuZIxTzbE1ZiB5TzOdqSvMsRAllpyTWF3xYCrxcmortSJuapVrsu+VzFjKlp1Gey4YN29rNBOuQeFrZ",
-	"r112XMOFHgygjeH9pQHzGBN7YB6jsV6sMYSICHDnj+0Sj91jzyqcU/xYfWuOohWJ5rAZ33lH31FPALoU",
-	"2txo9KpBvsb5abbsuyt1+f7eVft32ChFjajtqjuVN00/Bt+O3yqs041n8mquNTFYBCv0oZ+rF3e9iW8M",
-	"aw7CykA6zebZ+VYcil6Gl0W19ownc4nz6O8yuqSzuLfr47IyqC/jmGrt5RkdW9s4ZByx4DpjNIBRftXZ",
-	"xRHj4BmK4OitR928KbjiTbFxVPbm8B//7OLXH1786T8F7vLYehgF2nqOSqUxlz764MefvP/Liw9/qJPG",
-	"Yb8qRhZLfTu7KwqRjY1rqlyfwm314Nhg24iu1sVuCA9hgBOK/fj7cAUEqkVR9IcnEMUljpEgOI3mRKAp",
-	"1elSi9Jo6h7Car8dUsx9UTN5bfmm5PIaw/qxnO4wBKG5mrB5pG2I9B19A66TNuk7RB45SS7nleOvnQUu",
-	"c+k3HwPPEKsqJpA83vOdvK645woqT7OrlCDX1lnC+WleyoWU7oe7c60L8LGBn6ZZkhh2+uTP/+XpP/yx",
-	"QW+ox+iXJGDHk/0V89IdQH2Qa99AZ5vzrZ/4aFszN1YmbNy462zgjlorHT+EbGkLXY8a/Ct4kQPJ6sQQ",
-	"HdemdqEOqtIb7OKD3zsJzsdoAugVBtVLtXTCxvqJ8T66lWfJMLcGQt6rEkm0GKeO6qkJgI5OVNpYS/6W",
-	"TuHc3/RWDrHi8xnEBroYSxQlWAg6NViKm5ss8g02sYOtga8LF24bP7sgirFbee+ueWxTWAj315N/c87d",
-	"mvG1Xdhw89WadgxPOcK2GX6tWeb/3Y+e/s1P/dhpEU9J9735QD3+IFuAyujZl6booC/Tm8o5GusCWF+y",
-	"j/WQ87aOuX7T23euDXVqSD9daEM966hLPBO9q7A/xF6xC/XEu9fzoSQFSMImQuwYyFNet/uYCg01oz3l",
-	"uvpKxZteAsTpFBIeBiucMspmTaAASujxOHawAKAYgYPRq8vECO3JT4iEpMRjxJQkVfJIKRKiM4MZhNQc",
-	"63GzPel1EzdHZBgy3foslMJjtNAZi6dkbRCBNEkgXzElC35GfAmL+vQaRThVZsbX79zbGwyuH5ggcndE",
-	"N7ZADbIzfmkLg7qnH8DtySZwl8Lge8XBbwjydzv6Mukb3k/yEoO9plUq91fd6FWtqlUH2IEucTeq3CcC",
-	"/JBPLmVRfZO2tUN6TbzDmhctt87TYiT08g338zbes/45R4XeIrqmqwNnh6qzLiXz6rfuqB1Xaytl38hk",
-	"xLXeVeGfbkquQcnuDIddQHFvfsFFQet539j9pHOOsc/m2DJzbV2Fy93EpYU931n+bgdV2+yfuhXHxhlR",
-	"UmmOAWtI19LKC831cEaZYdZzsjZ4qPL2e+7yooeDQZsrqsuKOXrKLoi9fbxJubxr8yVd9nJ57uLb12wb",
-	"7NSyb8e31MOdl3oHyONLc9UUI7zhGaHrheg5wporovR+99c/T7fDlkGxuYuhJ4n6uBTyHbcDtvTna3LD",
-	"W6OUYOEzVN+cr8shl1TklcvgzTBPYp5TIXm6rsR03Ogbgd/V7Ct0eDfQ2niacheMdQMY14LjS6kJxdA5",
-	"z7yRDKbjV3Hkg5joBqEwpQmUxcRslgH1BNfGNzYxGhFmaMaRkCmms7lElEmOxvq18REaq3MDkh3xDCAT",
-	"YHr78K4/cKwhXPMOMwmbeiCQcXsrishS7r1mvvO351gKFWjXvCKuvYMwc+routBRji3N6haNdx6nULEW",
-	"copJXMFHctDAFnitc4cFOSMpTjoOqEC5q7tnbwx0NOQUitEwacYVGnRK95eiznYf/Q64DBD0WrU7i1qh",
-	"VzofdzfTC/p51fKu3UdmE2qJEhYWiBah5QIJRs6FNpk1P4zyPae3YOue+rq9s66GAmRMdjQKmouE5Bfi",
-	"XSJnClrqzjcSsEo7q3puIJ+rtmwmZq57lOhaPXWrx3hYXHAXEcWOxmqveioKSnO8ZenmbdNCfgVPqE/B",
-	"fEnf2GCG0ukCgXA28Y8CXIoIJwBj9hW+Kp83k2wtQp2srXTRHFi0joamAQBQzNlzEkmDZVpmpWVKpgSq",
-	"0kdYkhkvRWi49q59bM4zj0h6jUdaiBRQsNfKOFieiLC8zRUhpwYpt9zsEI7Su5wBJHZS6+SF1qgzQ5xR",
-	"tI4SMorx2qfqKxE4g8R6gSZErghhOVnh23KEcCO0KmS7UzYbLfmq3QVjUM02BYfYGMY8ArHKw5sY71KC",
-	"paZKDDVes+hfxzmscH957vO86VZHOCUjIiRdYElES3athnpdKb5fYH1NiJEAH7Q/Nv3y/IQZg7qXvhwN",
-	"TaR3NH3A72IQfWyYwlKxHRUaebgzAb9me3yTp/FuMWklL2BvV8eoMerlVhwLA7+mo2qlUuq4sCCNOCVF",
-	"NIyiB09ifedtsLwB8Ejf9MJNkK6gGn5Wros2t01CT8mKCvJ5eGcq92IE8F+E9jsUFL08YjQErzWFGHWS",
-	"Jj4PTxf4xkurOZP7hDqOt+Qd6jTS1lgkze0m3Dw/vedY4+SvidbWseKvYwD8UZLAluzlqblSi7U5CZei",
-	"gNeS18U10DOmPMHn4oTaBFf4uTul2vj2EqsItca0HAOsE9MgPdIGq2hFzC4thNa0ovh1HktDpMwtJIjG",
-	"grpy52qIYnoG+eToys0bV0M0S3m2VH8PofYDRNHAx8HV2tC2H1nh+eq2+6o+sC5p4F88L1l7CHTuNeuo",
-	"krn+sy4y6RJrRxUet34CX/veeoz5s3TRwVMIAhNqTrljRKUu2Gs8+aW6mOo9IXFeZ6mX765Rnb+X8ilN",
-	"PAb9BAsadbiCU2+/BM+eh8GEzPEZNeZYlxfz5+vZ2h7UoSw9o2c8fU64YLZQ9AmiahU5V1jYoBBbCao9",
-	"NEB7YDQ+c/k0aA0b1RYjYe2uYDPle8ULrsOjw5vGz7ShwkBtKptcIv82w4lRbZzQmHzZFTNr23R4ACgf",
-	"SgfYECNfXf3i/WsNrw8H5dcjB9YxOHphYAFDKE50TbLcqemguRk0nIktrFVgL3z8X3/69Id/7mK03oDd",
-	"D3m+9F2g3qMwOKM8gYBNyFOoRfd32gYvY4lvaSnQeQc475Qn3gBKnLtSMiZpYiJ01ZuZzJF48tS3Nj+H",
-	"S9iuo/QFn2z0JejntefNs3PchejY5OvmFV1ux9Omu5gd27yfJeTr9rVWy9USodRVaLjEXX2XxqW5btqS",
-	"DyDz4nNLvfws4rKanDO3hDWjE7qtoz1nJdc68AyhJ5psyUXsmxJc63SwYwxUbP7KSJLH0oPB06EI7+7J",
-	"re90WYPeIVXpNvfrGmvTnU3AdNqydSLaj8a1pqM1I+kv7rNh+8wsOFTlRBPBUTAjfJbi5Rw26ilZq0bV",
-	"sTTHtEgx00luF7/4H0+//X4QBsIUs9dH1sHe8PrDwUGRFSYklup0gH3pPTrao8r1mF+CZ8/NwJ70QGoU",
-	"VrvuFuxsh/zEV0ukdMNL1gUYoZ5K/rbt9VH7YlwKYnVbAHzvQKoHhSnRQ9DixRLTGdvCXMtzFFuYAYZ1",
-	"2zx8XmQy1q0JGs2RmPNlCA7bEIqOMZ1t0WtsVW3S9N1OvEutL+NcAxfX0sanxAiJAWPUIC/nN7Xbrk67",
-	"q27n1dppABtFnPQWbH0zt4ZSorUSZSqyuASRlBAca7LZzFccSXoGGbNKdgCWS8LF5rvDh3hWrV4bSaV/",
-	"BDFZ8D3IVFDqDxaCzlhZ568J0Ign8Oq/mly/cW1wGIQBeIOCo/yKVwvqM4BiMjL6k1/93cUv/hmq/mhb",
-	"O/jkm79biGyztYMFZpmum4xn3fDgpoPB0FMhSE/PI3pLU+yMSaan/MSrjtGUiF6tGXL5rGX46TmBTom/",
-	"ml7vk6ZwbWxwzRRgiob6kyw59TKUXZa+JfXMe2H5hMpv7/VylRdnkzR7iGeXeUZ505x6n08P8ax/FYUy",
-	"/3iwp6BmMZ6hKU4gm3aqRDCVgiTTY6sZTjOZpaQ7/FTBFH2Pndrkra3pH3yMJbYI9wAJBxBaxrHgFEqt",
-	"FV0LPCWvG27d35zzxNy5g4KjWmoqb+14NDoDBzVN+bYNnikPFNK5OoVwsXXHaCkhcUI2Ngl3REBsl8Ao",
-	"4WwGUNEQCcfQGFoCOo63KYSiBxKaOT5qoI3jo6qsoRjxaXcxiXU4xaifp8WSNy/r1DHmoo/PSC/9Fo6j",
-	"/MW+VbP0HdQks2VNepdcMeW7vJZyP7dSPoctfUv5+7V82Jw5/SXht/AT5T6ihk4r/K0Z1F2dCuXDJl+S",
-	"M/Y2x5J327g46F7FQJkKNpzVgt7NMfgGVrW74ZhENCYlPfLzwoOu7eKXSULPSOoRBxFOU9pQMjTWb/VU",
-	"08ScLpd935EmO2czTr2exANprrpliqNTymbNZU+9J4dp5g5b9lYUHGr19OR8frT0UKUvYnwjzbaCuupK",
-	"sw4o5h1o2H4Z2k7TdmjvvjTewnAts3sz9iFPY8il13l6RaF2rnFeTGCJod0aCSg4NINwO1c24RWmEi7A",
-	"5nS50PCklI2grBM1EbKa+g0SZklYTHzKWG9zyQ9pbDIbQiQpSU1UQqhDbUcLHpMkn3pCT32QPFVrSP1a",
-	"soX8h4KZ12WYOgWRtjd0Xs6LyvtCyWPSIMmtf6XFiaWjq83jvu5fiTON0uI/Ied0NidCooSckeQIXfyf",
-	"9y5+/hchuvj2Tz764Och+vSv/hv8+9EHP//kd7+Hrnz0wc8/+uC/hOjpd7/59M9+djVEF//rf+svfvzX",
-	"H//vH4To45/90cX//KsQXXz/T/S/3/r7j379x+jKl196/iG6fvPGi1dLmJ451O7bGaM8HanhQFKM++mM",
-	"6xnAmYkFgHtK7auN5iQBG3iBhXbGxFxZxfr35vP1lbO699zv3NFWwUgQ2cGtgjWom7EkYIGUTv9oS7j+",
-	"/KU8E/mgI7rcRDfAI6hDvdkztUyJ0rdEHQDPMBsRGr4wuDk9vDk8nE5hhd4Jjq4fhIHINKuZ7O2uUzMr",
-	"EtVDe3M0HRPuv8FN5YubgNHY7CbJTwkLLWr223ziB/5ylrixBBSEARboTaBUKgPdEEj18TafWCOyG86/",
-	"ZZNqp69D0G6eoQVoIE40btwP7qtvaYA613nxoApQGPOci4gE4+xoqHccVomXu+pWLm93R2J5CLArJrNr",
-	"QqY8JV5QPndz+FyF5J2OhqqziTa64bO86w1VBOZ4uSSMxEWId3VLtZ+1auhhUCxEMcSCbR3qFr5IZy+V",
-	"l8x7NikpbBMlynt8jsVowVPiRxPtd4prYe/ZGQkWcmRWqeIfwQJA2bBAY2DrMWLksUSKz3KniWJ5Ztxx",
-	"S9yR3xtQSfL5eun0WJP1vlEse5dOTFPCIiXYv/bgZXVG4nXp6SAM4MQ8Cl7YH7wIlfWfSS1CO0yfQqQT",
-	"lKr19OtOWq/u/TVGZS5QJ1go8aU7g9IRGaNwZIztt+PLq/Kwfc2CnB569mZupWp6PaoRuDz0DICcSyy8",
-	"S9JMaR69/QGXxB7HaGESBhkaVC+ib5Qj8wd7h4+eDMPhwfmVk5N95+PV326H2oHx+pezgsnQRgdHZpTA",
-	"hoJbe0OtkuXXiWLOl3Wt6zcfoshHRwiFuj3ntHeMBE6jOT2z6lu55GCZvR5IvBbmwsaFGwX7l+qEFAyp",
-	"7iayl5GV0T786XPGQPec/XnbOsDadmxz6ycksRldFa69eW3TSpycLJ+8dq7++/r56FH5o389/MjlvYM0",
-	"tLGvm2pcvpfJlLK8drlr0S2XCSViJLlraoTO0pn1ioABDHx3lyO1TPqL7//s05/8j48++O7Hf/IfPv7H",
-	"P7547/2O9YIPTQ0zffXvYvUVwb0f/eOfXPzgv118/2e62SUXZqpDcDsvuQDA8G//n4sPf/jJL3//4tt/",
-	"pd8IXEqaeQrC1Ntn2spTB0+qrWpDWIji61GcLXcsFMzy9Tv39rSQu35eOgA9cOLO8mw+PWCZHe23vPfc",
-	"pfi6VtoV50MeN54kRPuZ8ClBjFtoy0kmUZQQnBoUofomy3mi4wnnShKfFbYVurQRKx16zqEZSvR4sn01",
-	"tgYnYDOiQcGZtWjMBQeT2RqzIcIi0sna/ivnnK+bcks0hgmEhScJifw2jbsBqg29TBaYxQRwUJS4TUnE",
-	"01iA2IwwUyJ5QjSHNNVzK22mLvzrPO9YcK3vPVQPQqozlQ1iH9uKYDoV+1jNasEZWedpI7lCY0EO7IET",
-	"IsxsNIG2ay63wlkuIrpwsH38UmtOO2ImLB0ouW2bv1wacyECCoYsr3p5szk7wJFQ/bT0ynm2HQre1mJ1",
-	"R5HnYoL5YMsuQZqVlcdBs9zybBLjz1GHQWQj2IVOey9EykSnpml4YUdVcrUhvPfuo7e0Ojp69GQQ3mzI",
-	"u/VpQJ3wvUqC1BCtGhTfnvniCNF2spUlZVsB7Wcl+tziMR2rqG0nf6ohDi0ipMNWvozrqKq2u/2lVKWl",
-	"rRAoHB3s0rWnL4QouYz9+3nt2d+QPdqthFS+Z7s5qCq7t3P683n7xrhPliYRyDErp5gmEMJ14IRzDcJA",
-	"I94IGK++2c2PDadSE3m8BIUVSXAoq5NJA8oIVLKd+tSRUpO16HDDg0HN0spH7KnKC8AwoVUUbVikBv9b",
-	"QXVkowznLgo8w5R1vNxpROe7rxXuKjYfwon6PJs7Z7IexUTftdG0cru24VbFrke17we8KO9iSGMNgM7p",
-	"enrPaJ7wpWc2YPXZaUt9U3NGeoES+sDhBNTE1OvrRtrZ2TeK/wc5Q/uDEvzupVWqbLkcmTcfe/cQBmuC",
-	"Nt8p5je2EMyCI1tkpl/0vCnd2xYgURN+TT4FPkVjWyJ7DGrkWJAoJXJs72hxChVZVgxJDhhKOUpkUfMq",
-	"R+vKYyCySQKBj447xqnErbvwBjGU1Pemu0BRbKRjNLYUHqulXBK+NN4RDdlDAejIBOPY8Tl+Mw+In7NC",
-	"zWN86L2s/Apf5Tp5SmzB+SM0VoJxjDDSrRyjsTZux7mZC/wBQVJ0pv7BIn/aWLJrnhWgpkaApDxj8Qmj",
-	"8hiNwTgeQ00nvFA2s67qNDzYvzE4CUJ0kt++6B9uv/6Nk+B8fIzGynxTIwE4PBTjdX7LOraesmtD9aA5",
-	"isdInT1qwKBFHZ+wsdaNxpDopf7SmStqVFki6Sj/mSEQJ4rxdAmQcQ6oMIZVpeC+sBWt8lteKCBll8+4",
-	"9EzcWxjAzOFKSYfQGIXBamzqCWcUYBxbEIfG9f16+dDuniXn2mWLTEg0zZIpTdCErLmODaMpUn3WUxsW",
-	"+HFTMpCymYXMeUUvsM36KF3vACPFuIoRfP2gCxjSKDG/O1rejQ7pygvaEFKREPyZD5syZ9iVzIg5TnEk",
-	"lcxSXAX6SWhY1HzlskYJiOFGF93WmtB10KSUzLIEp4g8XqZEaMSk+68cXM1hY1aQrqJGdCmQMF6NsZ/5",
-	"Y/hvI/lbtd3OXNTQUp2rdhxPiT02rG77eJzV3rxcW0TaOnadh5m0HulGTz0nciFS7a2lwtGrgG7wyuNl",
-	"gmlf4XbL0WfUGUsoiGmLnR2qLZYSApt57MAojD0Zvz1DuD53HIcNSD1+nSsnKyvukCrw5b2nkBB81svl",
-	"oHq4r7P6fCWItFXWgn1qs0emVAqDPWeGpNUSkFy+C4Qq3IrpLV+8fD7NBCygnt3LffOnxsMdASIFOskG",
-	"g2vkS2g4GAycu8WH8CM8WCQdO+8FYaDWBEueKrM2gKgwwK9IIIMaVIiZhP8A6rMYqQ1m/uJSfyomYJUP",
-	"7StQWlU9zkCfLiMYoti1+KdRcQ2eKbGnGRT61H/XcZupRU0VeI0IU8aovySvx8XVGozprFRVWugzLmef",
-	"EMBZzYm3A4p+BUTf21pzFcxi9fvM0jqP6tdIxkm0WXyYRGdzO2M9rcVYWnaE2N3PWuyuxhKUfZsr6mJ0",
-	"KlNmO2me65c3V8f1nkmvbH8GPYszpWHm93AqtNvTU/KiqQAXlZ5aka2cvPusN7N6Luzdt3Jgp+bFv58n",
-	"ozsSZc5h+gYdloNDITgKnscsfn4AvgTFMG8Fw4MXD/cHA2geRuk9K04CdVqcBHURbfrxeZ3zXr2eRrBx",
-	"psqmKTjw/qu30c3DwdBfuJaQBmPJrbtBpXZgpJ70+Cr2LyP9GMAuo9dcm26Q0ZWFtoQJrUWuiWim2LzQ",
-	"BX6P64E2jP6We95b1Bi1cisyOQmcg95Ct+SHfJR/0XDAUwZgbnJE3dHB2M8fhcE0Y5GFEjRFKSBMFWaU",
-	"LYIwwGfaH8m0wQZMnQpQG7AGXrGDu2eSZ9WDBIsMShW/5bqWxL62hssOJ7GvjhPYJWZW7o91tt0oHsqq",
-	"24rKOaDY23lCHRwsTk2lWs50eYce7uKNR4pDzppikEOxYwZueAAANeaNBaPW7jBLvX4c3qBKvGkzXNQ8",
-	"ERX+4jv5enlfH4tsMQ7RGJ/N1D8LyozjdIEfj8Hrx6dFmsLYs+LjfnNpUGT8+oVVLAriOxPqIIO/nvv4",
-	"d4eCH7YUag2DLxMW+wTrOGOnjK/YGABhNXdAYWAukeRJfIzAjnBq2QNcrIaQnXN4S4c7wLuu63ehgSum",
-	"xPyh8+mUFgc9eh2CoJXoQpXNhTCNr1cHu+oKBbZ+kgmN1W4vmmpwJ5xCYOzCYxkbj33dGHDwx30FRHOo",
-	"5g5aBxSReTDHqWdObzDH13BGvFWYKjWZjSxz/gqGN27AiVxK1jDmkak3NDzIMXQDIJInMS5vuEPlk7Ao",
-	"ZFTJfbElbUArTCjLc9EWfQpVda9tZI8PM3zfhvsKwYl2SlWNRRKd7mIlvoKjOcBEhGjMT8cINkXtpotK",
-	"rwVYVJW1O4afwvZQiubaD+nYsVLrVyhJcRrNq6DFRtK8pRZtqSgy6H5PfGCLmB85Fzjm5Hz6k59fvP/f",
-	"P/nzf3n6D3/8yff+/uK9v3/64+98+qM/vPjWX1+89wGkf5gOh907PGzt8NN//tFHH/6R6vBb75c6DAOl",
-	"zjE56j45pZYssRriW91eUHRPMxZBlmkDsmU/wzFftdd57L0W1uOr7rhXbd0CyZe6VgsxN3LrAu+7dBD2",
-	"LIVdmugGd5auDeMkt6iRKCtAX2t2cGPBBMPcii263cjkr5sr5zLtDcNVxztARl2TfLm/S0bpLkUM6kdK",
-	"wa41DU47mMqj3uIu26gtphaepo6PrHcWnqCVyRpKyAwHB9e3TGrXYazB0fDQmyNRRzwsn2QOQNAob+sF",
-	"pWxEPIYQkSCT070XTTgD9OSQKRJnXUNioiEMeIGXSxN6ok+W0YIyyPA3HyNb7856q8uJUWW4+XIqfWzS",
-	"2FK+MvVQytlTxdkQiCyKCImJs8glM0WdF3km+CCPEHb/biLzsJSFeb0Oy7v21u56QN/NdZaMLXEEEoYm",
-	"XRO2y/ny7fnkdrE7pUJfeuaoh+uaMeGgfBlcOjpLZEKiCtxWLJBRgTtSrODxllIssHNfsU+rN9OUt7qf",
-	"vsonr8Bz58Xe6URs+0ihwKht5lPrO4rUt/mk6x2Vuz276m6eDPyZ0vPhDmkEyqA7mZRMM3ArrHDqt1b0",
-	"/q0lh2CJkfpJl4IUHE1x2jXoLPfXeEGzMtGNBx7oZzsGYup3ikjMRmSJ+2pSYGtBtT6cgKaqj/6OE8zl",
-	"05MeT39mOdN6bX1TNQ5HWEaz88EuNiMKTUU80O8xUq2YdKQd000sXoLNQDXNOUKg4P2cJyrACVpwG/Ys",
-	"JGhBfHeR8z3vk3X90k80H22VdeLK4NpCwCIUkZ5q+iR2wlnUukAkE8twglJyRlhGxLEnHztjCRECHBvV",
-	"tAwogXbNn4rhCuACmt/qG1Ze2M+zyfDFwbWBV2IUIrNoR+smbSK0g8Dr7z5y37+h33C/GnaWmd6sMvdR",
-	"m2IGgUDWOrG7B0xlaAtFNowIxZyII3BMpnylC+sqeRyjK84qXgUvg3UI1Xdjd1leSF4PhM9aSLIoCgIq",
-	"bUdNgggoGncMo6QmhBNOdpSxGIwiqnOE2mvHbZu63l/E+4HRcoljGa15h7/ibIc+zG/etjqJi0Oi490n",
-	"OB6ZyMKIJ9mCFVAdeQC8g1msXb8xXh8jQViMvvGNb3xj7+7dvZdfVkyBGVwOXbt27dCg4wVhkFBGgqPh",
-	"C2EAxdN1JjOx2k9HeDU7Nm8QMvz2nEBzgmOSOhdKzB4oTmRH7ijqGwOt51Gr5Exdd2JCEGdoBRUQbNcT",
-	"MqPMiEY9QjUE1RoadlVRcsL55q86AVmMxkBW7Vc2W/fYAF8pGTA2u3TsunTdLatXRe/YMj82WLlAk3x1",
-	"nIF2ieN2ePMZ4Ju4O2MXeBPdzjObwCWM/UHNKeqqLwnHRgd6JyMZfJlmjBllyDGVC50Gs4gkSQOMpSMW",
-	"3R4dKOKSse1tgqmD4CVTH8rr3QfP/gSzWKArH/3THwAe4qc//NXF77730Qf/yX4qfftdwE68GtoKy68b",
-	"BEP0UpYSnKlGFaGokDQC9/rtOWVYVzIQaM4zQeCCeB9BwYsTpm9DoFqSPqWoKErT2uNYcoNiXI4BT/gK",
-	"6l2sSDpa0DiGy5z8j2y5dL8H0EU/nUp1Qv3CM8FC0CnVgI2QMlGqmDo+QhoJ8oUb1/cOBsMXlJy/8+DO",
-	"bXSfnO2j6/toPJtI9evYVfXcIoimIK6a/+3X4ZgA99oxIokgaEwFjcauFDLtQUwajbwz+yqf1I6zzFTL",
-	"BbzSODg6vD4YnHdzfHVzUhnkD+0e16ioacb0BdcsBdT2wf51x5Hk7pN+mItxCXOx6Mu1ta55AvH6uXly",
-	"kjVpt10Q2/33hbEuhWDN8Hoo3hZOo/6eFcqomPfspacr2ndTaZjhiQePv8gu9QbfFzj9QuJUboHx3e6u",
-	"+CqfFL6K/jiGu8I8GGd4bkbn9CohFmrWbIBO8ykT+bo/C8jer/LJM1AAlBDc5fQvGME5iC/nkL/ry1Js",
-	"9Deoc0gShpl8TpS9B/4Qs7wUbkNUEIDIogVeo5j3i0YRTbl5D22zzwk0FtnEjzeoJ9EyQWub1t+mCzJ6",
-	"lzPS0oB6Dqnn0JU7t16/dbUDOGi+scwIcyKGLmhhMQAfk98lMqWRh+5vQChKkiBbU0GgK0tM4xBJDljn",
-	"ITKI8FBD3VTriK+CE2mJ14CiHjbkTUHBG/NTTgE1RqMwOUEapo6KHUU5XGPw4v7BDW+0huphlGBJRqaF",
-	"4Oim+y3kDd00wXB56yOYeg61dc1EyY3MfNyfD/YOBvnPnteVOgK/S2Jf144gzkawJOUvl4SNPAEpg6Zo",
-	"FHihaGIQBvyMpHFG+rVi3ik1lM/GBKZcc79aR3mZk+sHzg/6qwPFoTJLmX13aL8Qo7wmZz6sm9f3D/2r",
-	"5+Y+uG9cO7i+/4L/FYhBtK/U7+B8fNQpOsfDSB7Pqnog5/paOR8T7dqhkE+FQdt6UpsNbBs+RZLHeB1C",
-	"wSq9qoAjUBuLTn/yX9h7NkMHrNfaDun8Tu+OSnupDhZsiAK3h5ShaZYkBg27FDnkzLi+Gbu1OlmbuDhF",
-	"Z5MC6mm9vKs78Ru8o/ZkE+I3wWlCiZC2a+2n4oIg9WqtjpoXw7ssPBqnzLgsTTssWCtVP2puS2OSOpGD",
-	"zCTY5boEYjwFxxWLSxhuLqFqsqsbrWriq7ZhloQVu6W4cVNz0Ijiet804t+VJGFjiN4xOOmVnAOAQx3g",
-	"DvGdbQ078rQWr6LljT4sJ0SuiJqLeRO+zTf3hCR8heSKdxQzFbFdv3hdG8AELE06tJqPfcs/p7LgrwNu",
-	"wCmgGCZXKDa145wXnVihemJ0UtjN248aDd4Jz2ZzRQIhdDxihBdKmYlO92tnjh/N2LSQ+03WxdXGNpec",
-	"FY6srmR5SGElh7C0QlVCe2RhVeJWBUdZwHm2Y21jezVQt7Kax75was3VaieiBEenRrh3ibOwiZqXEoPW",
-	"DMG5InQ2l75CcFVcXW0263EVkfDmfbeW2wbK5emnnjSLzdihl5K02HmyDbP0zgw2Zs88b2axGizqZkO8",
-	"dzA8ONw/9CvETYHcVdTSiC5wEuYyEqLNsdIR2BotExwRYT3O+ZX5HJcD0IthuNfN5QvMvd/OgcpvlHDL",
-	"r/thy8MN9vidB2+g6wfDF1DEY1IeiY4L7HaJX4Xks5s/79i3nq+rvZnQdxuTzJtYdWaTKxsEtMA0PjZl",
-	"qCOexjnSTi1foS3/T/Om7s8/hVrRB5zJuadU0YTHiqM+/ebvfvKr/33xne9/8sv3L7717Yv3fvDxT3/+",
-	"0b/87P/7x+999MH3P/mL3336nf/y8X/9u09++ZMg7Fg/YovaRV3gr4e47ARfkojiZGTKqijOoAxie3RG",
-	"4441KSzVfOJ8lXIJ4Ox5yfUaR2jq1jSxBFMGKYDHJlWCMMheOTlh+xuiIXvGN/aDf7jE+GfFffbcyUNg",
-	"mywEZRTYhExJdOXlTnaBXecadeF7pfETAeEatfVxUk8/5/IclbCvcrSwOV+BZ/LphZYF+wVlqSXYKiTL",
-	"cmwFSbI9rsgyRjdltmCRRw4yZzAjjKQ48TBOL3bYDEVbWROYcRMNf8fMyvqm6+JG8MRWrJ1TITlUplum",
-	"XD0JIBdmSj4fterhGXjt4XTYxW2vx90f/2hn5tpS6lSZpxXTqGAmD/PUGKW9GpU/ecaCsC2VAjvlScJX",
-	"DcU7GHksR1GWCt9Z5Nad0s+McwwsKECl2ncLUGnFWeSuvvo1gN9IvJUkFnb0GCAJDU4hPP4l8hhHEpLh",
-	"xkRIusCSjDuaOtDAiIqRfbGZZrozgCLEaJYRITokGG0slGUcSFV1Sad7xFlnbdy8scT6JO3ySreMmC0U",
-	"qdwzqy8SMp+zv4uyNTDK1oLIOY8hVo+d6nKxU43uiGnsuWgo8P+Ogjuvf33PKF7X3RwXIFQp1KbbFA/1",
-	"kLxpLgeDEu02KXal9e3ktakscLd02c9Bc3MW2+sbs944zQZ5AV2leFFtmKgpOW7TVLsZ0WpOE1t9iHF5",
-	"jAZwDUYXDU61whHcelp3zfcwfNd2KMIOvqsfPne4sknhNNGSiQZ9XOJUOpBOatJKMlM2A8RTTONOCqnD",
-	"9FsncpipOJkcle3RgWjPVqetDLiq5OZBF4ZZQncnlveYy9n9tF9Dxe0qYXw+gqHHXtl9E/Rj3V1qb/lW",
-	"dcMKXUaBA3t+b1/YoEw6L+awFoJLcOBEKYn1ZyVNI/BQh1qGKl4tFVw3dbkiLObgRIzmGK4fFYUSqv+o",
-	"nqm6/Y2lqM2In4HtsCu1H7mj36KAxM67s+9lS0s9gC13ctcVK+3pR10sl+Zd3/puDymwBQBr+Wir7TJz",
-	"+XIE97iuQgIKS/UK9BgObYqTo/xZ9UUOYmNac7ciXxKmISLUe0Z3LW59/PsMwMtfhrA734WtsoGUECjy",
-	"fPkUKWPVor6PK279CU3l3NSlhc177QUlHRLCYpwGR0GSMZzaarvDGwC9rUj+orEBHVX7cA+iiQRPcKrz",
-	"Z46C4eGLL+a/rIlqUn11HgakKOnvlsCfGYCgAq8HEMeIkACn9cn3/j4Ig49/9OuLv/kbRaBlziImrjHh",
-	"WQoP/vC9T3/yn9Wzf/O3H//on9SzQq7BX//xL7758Yd/ATxR8QY4tNi0C16yz5Wn0VI7Nn/wvJjl5lcM",
-	"WJLSTiG6fzTB7V4HJxHgvES8PtCXPIqyJW6svlehevea5Hk4omZGlNBTg2N6StZHBq4bwuFRQoWugE8e",
-	"S+GJl/buaGi1mxgvD+wuSWckttBSk7X56xgpuaIr6AnrnWjYPd02TWkPfGbMvpm3u8l6y+UaobPTyVPa",
-	"DN16cbZFl9Ok2DjdmrdbqEvblU3WrQN3u3XrxLche9ZmcgtLNfbZsJk3d9V+nFe2fje1wXlpy5JG97qI",
-	"nCe1ljkjZnz9spIvAw3vRq3m1yN/cgiui0Mx56mEghlKBkIhEL5i6MoYDrFxiMZ696u/BH1Xf6PRMMdX",
-	"j/K6Bx5JirSoO2GnZG0Er5FyKVnwM6LFXDWQePPBSt9Vk7wb1M/YWnr30CkCxm0Edgt+/b2UTxKyaLrI",
-	"BicJ5G5fuf/qbXR4/cYLVz0Ye96CQA+k4pZjJFZURnPti25AiSxSIyq4V0BkvYJ5xHYeBlJCvvKn73j0",
-	"uFfOSLo2k4KAiM4QnYZWGrvQc7JTJiRmTRnmSwwVkUx4ABT/aa5JS4QfKerfZuYaGrKNsTilbAb+/zlJ",
-	"lvubk3TqQ/rKw4f3kH7A7+STVCak9V21MCtbG6sxd72KZg4XIUAPoqsnWHT8agzI80tNd/F87l1iXI6m",
-	"PGPtuFgm9V1PxEXTKCXZlIju9Rq4S1/zYdjCZ35K5WXRDCJxJeJuSlb9kkY27bZeu6tcsUtZUxBJmFdT",
-	"swP3NrrEKV4QL5KzmvQ7GUnXoWZ6YE9IRM9f8jfZBA391QdvvI7Mr1oQ3TwcDK8iygwWnlm95wSa8Nif",
-	"xZNmTZwMBV6Nk7ioLojUC/aAEHlV5EnKTwlrD9tpT+K6l/I4i2oobCmoSMFHH/7g4v/9OXiTJJnxdB0c",
-	"BRf/+Y8v/uhnzz/93u998s2/7Ria0+nix9yyGOBF1fX3f6h70V2i4QBdfO9bIPdpRLqmSpxm6sMbr+69",
-	"fP/Ovb3hwL0QwpGkZ6So9PDxn/7nYOcAHkM8H55DTkWfIJLzI1Ql7qXE5VxSqfVmTEG7HN0ikdWCbH9b",
-	"ofm1uK3YWG78nQwzSeXaFBzf/+LdXShq5JCJxbnQ5+ZBU2S70BvLqj3NE5eRe2rPzeVtD7qEZVgm7Nnr",
-	"Vizakyg7MnCfotHVTMeCiTZwyLNw3ZvTZSfXvR39FsE/3di71STuzu6tTfVj/9bmdt0Ol3418cXbOtvc",
-	"GxiWy+T/ZbgvPMN9IVnnPkkaYvm3UuBoSqIuVxC225fzFzpGMlaGbYMal4V10EnM+9N3iuEXLbZCW/hG",
-	"5MLALWcpjsmIT4MQLF8heLrWHwVd0AQ3XGOXm72UaIDKku8QFVDiUme2uZ2SEgnNNExtShPyEhY08ngH",
-	"4jglQpAGJwwErKPhYNDZD3VLN+j3DTCJIzkCY/nSOrytW72nGt3Q62X35+3KFpvumBIHkpPLzcQ/GIRI",
-	"RwHrCvfm8hlCMroXfO8Uae0Uy66sVegwikNSO/wGrgW+I3N8RsGH/MQD0cRMmcRuBQqKSiYe6s955nOp",
-	"vgalruHHEI0HYyQ5Gh9cG3cm3eZeFwUSyMajyzwGzimd869jMC5r9lBU5bIaWxFy6s9xHg91SPddziBf",
-	"hqPxC/qbBxkzGeE7D6BaXNTQbgOX3StFjFTYTGtN1LfNXlobsMrURF9aX5tVtS6JS7a8jt/6vv0luN8J",
-	"e12s56fw5XDRefNqPSjUFnuUTeB4CoNJLi7c2Qe2Ks+GAy6vqFxefcCL6z6jB+rxB9ligdO1txIJnnVv",
-	"zMr5h9hf1YSStHtjDylJwcXfGPVWJ7fJcn+V+lLEOTuDG0F/KcRSBnmXJHG8oIm/hkHCZ6OEnpKEzjmP",
-	"/VhwdawF643vBsq3ARumtDHSEOFkOcchwiGaHKudUXwlQjQhEnv3RkqWBMtRX7KY13Lwhm18g4a0JZrU",
-	"qBqWYENro/WMJHRYwCda7796903INRc9zd1pG9xfQ7X9Ys0WO7eQ7thCZQmgxql6308ppeOT+Laj/lUs",
-	"h8+9pM8GtMFGh6BrnbohAJ9FkvVB1yRrc/2jI5C7QobuVr1LaVO6vl5wMBge7g1e2CshkGYTQWOKIb9y",
-	"x0uhzy+f2oMqjxcE8OPRhMs5Ikzfkbdf+JiU/jo+kl2jVl+Es1cKYncIW+4CNW+5OK8n8gVKrDYX/rYS",
-	"ZZ/7HDutrS507JJVLCMylQiA1rTOS84Ik2hK9KV63ysYmNSoL3N+lmvvj7aoj3MTuV92fWw15AVBUGoe",
-	"1IkZR5aWRpW2FU0nPNNRWeZnnW4ruQHhySPDMznjGmgUghL9uPPF6J7B3c3O/qxHpfH3v72xvLyry7qR",
-	"87Zw75b4rhmLVa96HqFPhS6XSIsIY8MHuhyfRgEuzhowh1KQHOZPyGPLlsuEagiVbA3/ksUy4aU/ARrd",
-	"wrKb3ANmWkoqFQ5dNpNZWlUHcCQ96C0e+Mzm4IsJFl7AzeY3vPnJlRzbzwzoZTAxz+bVS3uN3dT8CAMb",
-	"dqAUgUeK8roIfnDxvW998j+/9fGf/erp93+aA4wRXzbzdinK9ZRjvYQ+KBmNB0TiMvRjwRI9oQYrK/2F",
-	"yVTu+lhP0agW7o4kC5+1b5f7iS+o0lnxLkdh31Rcn47Skh7rjiks8KrcBS0KpWqGar280QTaIRm2Mw9t",
-	"u3B32DKT1WjuwabFdI6hGx20pMpS17XyBNzVgEnLuIQa/jJLAZX22GTDV6qItbDLeeNCAKfWb4T6Udpf",
-	"CUjNBBBOn9PVffwRvIVA7ODJ8VfbyZvYWIC7usD9eM9OMXce3Cg5D4ZtUyOPoyQT9Izcta9oxWKze8L8",
-	"r4+XokqTZlJcxgWn0Q62v9e8nyU1WKP8zQJYD/xUerH8WkqWEJs00C/5CxSzJeHLRFeOVjvqGOEiiN8G",
-	"1i40ZCSaESkcTc5obWUiEq9YqI363XmHx84bqPagsQYWTGlCdHE4KHQFKpqeySQl+FRPIM2SksY5SXh0",
-	"uqk+HXTbVBFAaQ5UoDlJYlsBXHVwjMb2UAGcHEtqFpuaP5QIhBN6WhqKcwupkyuAA7QLp2lkX6e8MbKi",
-	"d8mLrsHeeYS3HbED3WHr/UCgdkpwLBDUA8OJAbrsGQeuftlUL0H93tnmdrhn4wZ3Oa3mETUdmkH3LHd2",
-	"P2Nw01Jfrkk5StqtrdxTx2sGmj2zV0V9D52yiqSbCfWQN83yWZjplsC7mOkPcELEl1OeLSs24ClZF6aJ",
-	"MplJ2Rg6OLg52B82FE8A4PPgaHhQaENdYaqEGlC5p2uHjWUaANQ5OLpWd7ueknUjJE8I+xYSdxEWtqij",
-	"/lacZoDh7iRlGEdPWLo11jVhBUec5TJhylOdwjLHGuh8f1M0fUW+UjnX1dVGk/WXTJdHCOuRGNBKgWAt",
-	"0RyfNbRNemDEm1VqxG7XiGuCL4jBJ9L5bzDIjmBrZh7eXDLvjN1CanqueiUqdSKaBILLbd0Cvi27dXra",
-	"sNsmQPNj4AJ7za4Pwjw6AaZldbdOiPSVrWzWzI7Ejt+ZuOYBn6gqtnqtzrDOYS/O5xiwYuy3TuSejU6t",
-	"hriY+tAM4KshTqVIavAd6DAWewdfRz1O+aKTlWy5p/XKvzT13sajIyR9d/xd4PgrTaQZi/yl/i32oC5C",
-	"q1TWBU+Jrbso55ghzMSKpKW8OBdllkmt8rQbjS5n5aQMNfltQ4UHwKLhF4P3cpn/zMdixKed1nRSBFIb",
-	"U6zNEItwQiemXHTTTViaMS1EEwLl2I0sz18MTRXb58+Gz0M8yd6CxyQRzz+Bf0enZH3+fJox8fyTNFPd",
-	"nCMxNxCarVIJEkxZJygRIN8rzvPnYTDHEyN2utwaf0U/DRFJy0xebmxFDi+uS1DbSKockMYQOcbrfZRO",
-	"F0coJZE6saEIQ4hKNRn0AbokLEZX1EljjpcVZTFfXT1GUXIWomiepRpGcMklYRqFpxLnoFu78vhqiFaE",
-	"nIqR5KNSGR10RY6KX/lEkPSMxOjKw6u6TNAk02c3dGZPoMfoJBsMrhE0QAuC2ch0CgMOtZC3I9KZtSPB",
-	"R1OcHoMiL45MJZxck4A6qGArrMwWpxJBCVV0ZahUjoEZjSkxPsfJdC+hUxLqgUSqIT2kfTzTkz4GI4sL",
-	"KsmRzR/Nit4g2s2WFIeKrN64F6MqbRWrAPxaq/vgT3KNkSCzBdF1CNLp4hjN6Ww+gjGHDjV5ingaU4bT",
-	"dZnOXpVH70/nOtcToZN1xjPU1VRH2GMBP6AsIkWZbXjSoOpToSlf89U1erP9yYs6FDdU6sMET2hC5VpD",
-	"ZLrlEtwiDpdn9ygmyONHrNkDozQiOTQyvErxnLw1QexSM5dGZWnYeILcBmdFX18P1cXai/UBbIApTyN9",
-	"lGq09/LJZIBzPGBbsBHVZNGUPibdcDkXxhWRVzbW0fvQQHt9cXi7kSavlI+Ris4EDnqPcqrFcIimIEUX",
-	"elYTLWkg9ss4a5hM6QTQxY8dUUJN0YhskQt750mxf8Ki5OzIPPwlRB4vSSRJrDc1+i0UUwEZuCQuwtJC",
-	"lHIoeYVy54pm7ecEWlDGU6T47hgtR1iRLzxhebNOyUXGpdP61RDNeUrf5WwEaqs+XezvoxQKx6kfkjUS",
-	"ADebgyBo2P6UL9Rk1AlQTGeI9tAy77Q0bkEfQynrBU7EsfMQ+pIdN/ot5+sRnepv90+Yc5JhoY85WBT3",
-	"FIHhz1K+kvMR7Cj0JTOq58vPSY6mPEvzsaArAPhii9ph85auTXx1/4SZ08k5jlTfyoDJfbBh7YgK4QEt",
-	"nmBo5vmcE6z+hOMYZUu7sFoonjDnlCoOprxfcwAwUwqF5JwZKnYI0QI/rvHo5v7sClCh4W8Km1IHWhoD",
-	"HTiBQlzHlclsxCaxKVI2hHPHQdoryKnVgFyTuarhdLoHHr+qL9J8dgR57PW7rgF5BgpMEyYJi0gdiqZT",
-	"RaJqsIzqL8wFR6PYeTW/S66o9LOmKmlvTA0e/IoIiVQHuRZSMJnJzA8NqQtWdFSfjkXbNjgU82uFTS7X",
-	"YkymVEpTbRydF2N5sKMGPbPetVpjsLX8sdneIpcPc7EM5NQEtJlNHUayoKxro12bbISGKHbzpi651aVw",
-	"YgIVB2ovd59SU6LZSwa/c07QRAltYY8vWA0QJ3yKcJJ07GeDXtUQTFS8W9QB66uUGXSIamJEZYPWLtim",
-	"ynyPkjPwymRwv5afOcabL8yNC0hlv4tGNX0Zl4i7OanNQO4qnbMatWx1RK10aV3rvGvJKKVyyJE1DVrD",
-	"bGJTCQrc4pq2NvYYPlTMkGEeiXzxi//x9Nvvf/zrb3/y4V999Ov3L775jzbMX7OtT0UJjgb7g2GRcREs",
-	"9PEEIV6ulmN97FbzthL5hfOeccsH9bhlS93WtdW6+tZhPeWFaHLeWD3eqeyZ7/C85lJ7+P1lmbo1q7NS",
-	"1BNTQWI0WSslYo6ZPqKL5A5/sEQzzk7OLq0DvKcfPc8zhr227C23/oC+DIlJAoVOIOG4hyH7+cZeazO1",
-	"sD2rtqiRmMaONXQLDTP3C8cu5M5W4Uxb7B/DnW65Qbz37iP1n8He4ejRk0F48+D8X2+bV1JiYA+cQxe8",
-	"ji04sdnRsJnql3b26LPjMg6gbYKZt+CDz2tt9HS8ISjFnO+TMyq8LocNMaaCgLYviF/m7YZq1sHjtzub",
-	"VgVLLko6BkLWCXi5/Jwvy458/QwCFy4hasFZuH4+wgdEn3dK/ojnEIBWIizR+N4bDx7Wbn/GpvSYqSI/",
-	"LY7K54SG3sdpGaeyHukiSpdZQzfa75r3Nis5Gy2stlse/O+QtQ740qe1hf+PkrP9SpXarsdGg/a5Oa+y",
-	"JS+zSBO2BkmhveZ/LHFKJIcPj5oudnty1P0sIfkN6yao5jAo7h1GAlLbN894sH946E4adPPavK1mbn0i",
-	"+evXbt5oDSatqvUuyxy0vr3Ajx3Ilfag07bcXMq6Nec2tJe37WkPYitLtS1P6TIIg3dJygFiZATbzssL",
-	"S5zKnqxwD6eVEG9DQ/Np6MFhsAbyJXJE3S4rc0XbsmpDvfcmqPP/xpmvigzwjeFmRa64egluaf283sKu",
-	"581HUaGU9KxwLpDTglN+kgh0Ssgy1G5g7dyFenQ69GUbid3g7mmS4NXHn5GUbnVSfQGldlvxg8uQ4q10",
-	"6SHV2zmjj5Rvb203qd868x1PgQ7tf/FOhTaWu4RTopUu/U6Ndjb5bE6RNko5p0o308I9X7rAP/Y4gdpo",
-	"tOlE6ptJRNkZSb2Rfa/xFUktCL+yGyZEHQUhwqKIPvLH9P2m3AaJyFuD2totpgQ1nI3bWizFZUq5j2Fz",
-	"ztyuyDBVIVRhkvsmo6OPT8i9lmxBIjQPuheJXupyRkp3XKKC8HDzWqsDaY6T6Sih06Z73Xv6/n+OkzNz",
-	"V0ugmIngaIHZGkEcHiTdd7//LQXPM45iEmmIuV7mkz+m/o0pxBfwFUN4wdksT9cRxxCQVuRJIcqQE5dU",
-	"pV0n71vDTeQtiRZcSCRX3AkYYWSGJT0jWkcFUiA8w5QJWQqpbOfkysneaIb5rxZz8EdfAp6H0fNUkR7c",
-	"btza/XjRiLzLsGUvw4j1OLE30IntEgCdn/6xiWzvH83c6S7M6ae1fDWWqs9OEXDOMFqlm/PobteHzXH0",
-	"SgCYUEB15tprRP85W4J+K7dnw6tNKZYVSaFwN4pJQmQlOHADhB5lVMx7zrFj6OrbfNI1yvWULLuRLMIM",
-	"TXR24zGCzW3vXalEIosiQmIRmto9hIHITxWr6BwlsLiZjh2zpa7qVN/y8rXpLvezuR6wwaybOMOEL8GD",
-	"x0USsaKFrhSrU4TQmsiO/NIN4/yrfFLgm18esFVB5vo9a/WC1cYGF4VMzMY0zJazZxnE0NC0223K/WxL",
-	"YIlI0jNs4bFMzpPXj3Qvk0YlYDr1V4cOA2uXGH41x1LpPsDaBhO3zti5zK9LVrgVfA7edRXXY2ATE92n",
-	"YSE6CV3HZizN0gccq7ex2eAmScER2rmIDBGdQqk3LPJzxjxur0CKyz0EcfC6pJiPGOcbFvVZXUGpc3rn",
-	"Wygnic1FUNIrn0P7DK/bMPqjGxuCiEwxqtuvfyOP+jq6MTzYv3atDvDTO6GqzAU3bGj3BHR0OpVzLcdz",
-	"U1RHmAL8qHpEcsUFOjSke27Wb3ZuyW9ulkajEH04J+zzTc/bMfvtUrLYarRoRg6wa355i7Y5m6ZfXsyb",
-	"cyzvTHv7pC49EfA+0RgXytyfgf2sujCyoaUorJJlLlhyd4mtZ28T1MseyqEPxClPhvXbNkqmcX6KsNRQ",
-	"TE5MoU4jMk6L5lyiLZCZfDPZFimrPK07WmZLwjCDYpRYFBKp6nAb7B0+ejIMhwfnV05O9u3H6+dXf9vr",
-	"d/OZiK+mfNGVWDZhAzA0XZUnVKsA69SNnu7O2oAH5VD5PhGgDD2pwUyuuoeqGLHZ+jDI11qqhfrSO0p9",
-	"aFW1hzSa0zP1qln+CRZUBEfBjPBZipdzg6PPyBQSg996YtUIwHctUJA//eFfXnz4w4v/8ruffudXH/3j",
-	"n4BjvQ/WswiODoaD6t5/+p1vXvz4Ly9++gcXH/zeRx98+NEH3336d+8rAaYEXVEjvqQCXdP4yuaRcvfX",
-	"yt2DmZwYbJ4pJQnoRxp2hi/VJN8ptKPA9J6/NNJpNPAC+hI6MQ+cBN2QIA8nAzfQW8wxm80xdaqTQnM6",
-	"qNtia9Izki+VMoBo5HxUOvlMtfXp733zk1++f/He711898/0wjz91a8vvvuXu0NMF/ziSyWxv/byORiO",
-	"a2F4zb0vwbPnLkd2FeqmAf2et97ODkiRHi/OV/hKu6rzZyDFDYuO9nhbQdXyFugw9VeKF0p83/lSoMT1",
-	"25d49cLlvKmvgExvGooFrqsos+q2ODoJzujyJNjvWTiWiHaoGkOje/rhc3e3bYDNcK8YIPRegJWuUTPU",
-	"6OGaYomF8FvtdgfXTlcpHLZRp9oyA1t9skZzzOKm1qwA8PGi5EgqDtf5lLbxL2C1Wm14mEsDdx5WVDgz",
-	"dQRBTk1n7QqJVD4zekbnu7LHV/RnlesjxjCM6RmNSYXMNvKgdLLGZFE6Z029GkieWop1NHd+bS5aUxFu",
-	"/VQ8DawmOuEMnlbyv2y4ENzqZEsdvmzveWZ0CqjTJD2jUHXHqgwRZ1L/pbHrH3WrATnshIjqVG6qbyoa",
-	"mwRdrRuekqUMkcgiAOfCSM/hOVFHrG9TD9uqYZgV2q6A8jM6IDcHtjbX/BwOvLyz+4lTAWlv54Ydsly2",
-	"TYzY7rRxD4Ky13izmC9v2G6Qn6bzl8mSsNhYBN5b1O5nrGxGqoeNVuyx3HWWIklJOgKKdMkg1+UWnLPh",
-	"UYepiYq1U2Cul3XuUcLXIHLLmve//Nknv/yTXP+2AzR2FPhld3IMV9dhh/SKmobX7HbbABJtUAUB7MBR",
-	"bexxCioEYEZrLCH1NERlTHi87nR3ULbJPIoVKxrUlwFYSJS/1ZiQiZRW0j2RsLi+rBPjbT7JgXqFpEli",
-	"u6ds5gzO3E7AdmeO5uqCtjIAZjRQSP0w1Td4Vs1SG5iShmI8GkMFoyg5s3eEdlwGXsK4T5bWiXKUEhyr",
-	"bVngT5hETecauxJa1Gz8vDnn+lbWXFF2vYO0QV3NHtEO4InemKryZeCGNPecvs0AOBXsWB/90zN6xtPn",
-	"4P7OoDgVCB9YoAVUSusUPLHFuQm3J90l0avQw32NQu+xjBMqZDvQpaHca/ph0B9kNCdNqBMEvL3e3/zF",
-	"VBq280ZQXdNLMZacNhvW/rV8unWmXmbSg0NH8nKYGOmj3B509V2TpzLWIYah315WV2MZiKo8MZmERReb",
-	"5s9nz+Ke1OhEWGOv73Rbqpu6C4vfbyo2wqJhSjs5XSozcNrqMA1xGxwMW8QjlEuj4ljX41jwM78t6Wyg",
-	"8uK1CqrSBYlVz5uTgZ6BPeAttHHQ+mJ9MzVenHmWLK5iicC3IzATWrFAsHYRR7aloZPM8NajMMhY/tOg",
-	"jqvh9NRh/aJiuJ4MkCKFomJWxyZOjfFCKho3Z3feqd+mbRhNVeSbJ923igGHLhk2rNkbZyRN8NKjOSeJ",
-	"/ywwQX46MLkKG92s5GC23tgeRFengMXbscWtBK2Z732+6ihr9chDoEc7HW+JU4PE3it6tzyNbQz3ppSb",
-	"g5ZJQuft87qvb/KqQfaLRUNRP7uqtjAbBL5AyPqenCPJeY6wBoDbNq5ejca/g5rZoHah0bO6cG+zn7Nk",
-	"MyszJ1NAxyd24mhvJIpxCLtaPPQfWupvWLtnp85chh5jVaJmVAxPZHQmPB6ZW6Z+C1SQrBYbMSkzDjQj",
-	"T4tEGoKZsoD5VHu7qdR1SHTs6RLrijagAMd4fVzTg6Fyk5DHJTe5MoSsg/64biOZeGcQhmAuIbzS8Y9W",
-	"mYHZGJixkRbzgEoPuVpG3S1fAsw4a1B7ep6VPcuHxCSi8YYweyhJk1KRw1rr5z3uhJjG3ksbwiTxBg2/",
-	"CkGYU55CUB1lM//tETjnR35P3sO8nqtJBYh1tdHCr+fUf9s3dyv9rul4BNEj/cwfw0gN8dkbLUP31Vy4",
-	"WBraDeRAsBTsUR7rRqnTH8Jn8/36/70J2Fbz39Kdf0m+9nv5rYCVXEXIqHYQiCWJpC7Erz3R8MBU8S+U",
-	"oVE/rEqfY7VDdAQOWcFhSEawTzZcEN5LyRklq2aPVldVQVRd6t2sai8WLfV6EF9aI303cKxzHQp/JbwA",
-	"7sr9znC4evoPoau2E7mUNKDn+Wjj0iqSdlN3y1N8hcLROta8PQ4RRjIlBM7dscPwY09ZuMdLExzbi/6v",
-	"qNf8UE7PZFcWbJRfe9VjwDyBNJJDSYz9Lpm2m1OvXcZoBsyqDIjO5jqS3WBBdloD1cdtuCv30L7xWNR7",
-	"oCF6GOJi421CLkyz+cFnLby8zQ0c/3Xriq/cUmfrxqsAk4ykswiFRJxFXW3bvpKJOBcjXfxz9vFqpHAX",
-	"IbgkLB51qsnjv5lwJY0hnzuKcg/eFeFZGpHbphySP+ynqlWvODtCYzU9qKKIGeIsoQw0xEWIxuqoUlrI",
-	"2PFxp2iB01OidH79Y4jGYi0kWYxzC0F/Rnx6wtY8S0URVsEQT5Rpe/v+3RCN5Zym8WiJU7keW8aIscSq",
-	"l5QseSqFBjrPlXwyEVrNt/EjgkcaXthpKy9jDj/g+ExxpnEAnVEB4fDk8ZxOqIkAWs45I04JKbLAUINI",
-	"kQEa0zNVT8DM1C5ZqOFtDFt5IPGM3OU6bsxT5zwTJD1KqBqiW3x8cO3h4PrR4MbR4Oa/y7XPowAvqS2S",
-	"dJRrCYFT7Pvjn//zRx/+/sU//Oriw7+4+MNvX/zh96B6knoVwFV7Vete8DOb3+ukhNeLdveJj/TboRAz",
-	"RaM5WuH1ERrj5f/P3r83yXGcd6LwV8lov29gBq7p6RkMSGImFLEjEJQgkQQWGJpxVs2dyq7K7k5OdWaz",
-	"MmsaTRARlPbIK8mktLJ3LdmS1ss99pFOyJKO15JJU7L9YQ4GBP86X+FEPk9mXbqruqt7bhhiIhjEdHdd",
-	"srKe++X3cN8jfsfYy+YP3Gd/h/jJsBfTkPngviizt8oSE4yngqBKn5tXWN794sZ7lULSdm0jDaaQ4ep5",
-	"5zJiNMwZZ+gMYFVZZntFUulSQpgxoNu8n3r6GqhpuhZCIvnkvBPY5lIJ4ejxPEIgKS8cKwiSjYmdWEw4",
-	"sxalVj0JL9d0e7Q3GbRfrJR9a3PSivn8P3/42bf++bPf//bJ9/624cbJ1YIDZ5gCqHVsN19RfggIR7ak",
-	"5elvf3f06389fgF4IKMy+fFHcdzrdTo7GSjIFWVL7TCCcWKQrIuVXAc0jseE650smiSYIqEUVyzkzAmV",
-	"Y2cvtEY0aLFK6fpBlGe2cDdv6SxSertHe19OooNjZz2HiT6jrOecpOeJZiAnlj1jA7O+pJNKRG4+A4nI",
-	"C5Fe3KO95UDdnaDNJcH+6ButtRt0rbu79spbD1+oQHBcNBq3kOQqbd54FdDFcEK8GBP8ySMh73GtPLIP",
-	"Oa+1uSBR+Wxfuz18+Ooj8//XH+2/Vfy49tbVkyvZrc41VbzMsgnW9l01/qizdf1a60ajXusbexBEiYIe",
-	"EwRPWMQcsCreRhBd3Wo69EMqC/q1ccoa/6TUem4zprNWqSdq1DmM+bdIVza/yLUimvYqumxOS9tmm1wm",
-	"p54hXYxvML/HucUvrJCBAY4n0rJx0H/0wtaLWy91ig3DdcTcBL3MK5o/h06AHHWk62tNgYrNjVkuIZ1O",
-	"Av4/lXTLV6W7Syw1ymJJ7Vcgi2kyOIF3uej7K9uWc3DGjUt7HDccVn2M9zgDnPrMrZoKkNbjWxLT7xrw",
-	"EZaKJSCUQgrRYzV8yAYSPJmeRQR73ewWH7D9d6VggE/O6fr9rJdcc23u2vjsbz99+sF/Ovr23x/94JMT",
-	"iAIsjZ8XlNiPX86DR9hheWTAdMwDO7obcR5Wbt+/Q7Y2N15cnVlbULz4G4K/k1iMNC0PmLiiiI+4FT4J",
-	"IsrLpy+6HZ6CYJOJ0PEY13Jt44UX1jYIjYZ9ura5CoO3+sYmQSwTXDwNw5gpxVyZJB0wqOQovW3uVU4V",
-	"Wu6+vkvehY4SYcOnOOo8N4W2D5F3GjNih9VW3ERHJTd4RcZkyOQwYs9CV7C1XXCtOerJ71H6mvKmz0Lm",
-	"DNDBcsZMjpzzZsXu2n946+G12aZECVrzWmCYIEJPKvOd1uC17pdAGLfWbqTmy9os+yVPyc7sArExteqK",
-	"CxRockHNmZLaccIdaelfCQlUv9XzULIo7o+lZ+3al1C1SxBkRhvPNDFMv2GOlQqnDoR91n7DggZ/WlNw",
-	"7IqeBb3feiW6VWt+mavCaOPSFt18OsXsG0Y8+rzXz6EO/fLHNuZhWDd3xkvZGfl5tPa0J//y06Pv/WTG",
-	"OQ64L3fKX/368/cR1sjVZKTRF1sCsAmWaFaWMR0Hnex/rQnKu5gMmlVnMqOcJK1jmAi+RFG+8MZYMHQp",
-	"POITKVfBReYu5s3yPzmL75rDSnCvZhOT18DL7xeS9Btbe63NzDyeIINHFVjk05W0mrP4iiIHFYiN1fGm",
-	"bE2Tl70PSPjTraZcpb0H5q71W6QzQinpboXfKp+g6t0VZET2LHPf3IlEMwqkcIyQBmfx/XRrFvTpSkO2",
-	"CC+Q0p2thvzGhL5y2GToCDWD6LBpsR2nYMquP6olKhe4ek9nk8G3rz2qJ1dryNFz8EFrABBAN28OdoBL",
-	"Yfw66PIyzhcT4YTMm3nHxbE0yuthUwDEvq0+1BKXKkdswSrE0oTY+c5WTp29JVLEKUsu5cadgIE3GW9I",
-	"8Sa3SZ6703ojxIjxCIsUc81ey0wBmSoqrwaIqpiWs+cwNC3WQwqsidd2LT5BdDg58maZ/VqKsncI4w5u",
-	"TUFjJLWrW5jmJwBcF2oNnEN6J6WjrG45CQW1jAu5ZHg8fbGn9zpKHnTAIi7YLaGnIdFT0Fr3V2Nj80bz",
-	"Rms6sPpoohBz49rexgu5MKwrrU3LRGvlaG/YHC0ipUJjZwNxbYsw7W7mQsNsExjTFrvZ7MIipZuA20M1",
-	"CXkIbVkFkDMhR6K8kjPdpxq1y67ws0RlAq7lcMgEC3dAyvlS+NixoWms07kudnpBzXBxVqAxLbTAYnHu",
-	"iMVeJFomQZ8Vu0LmVoIEWfF0ibVQOu9lbzxMu1qxKw6xdmAVWUucn1bRWg3mL1Ciuoeb1wOJh2RiUY+a",
-	"1QVlUyOp0rZij8RMJ7HwyJCOjQ0MINRwcU17O+5p0FaHV0jBYdgpPif+gA9aC7um1AeyC9O0Bxj59hNn",
-	"MalEA6uH4u9kggPyrxzVlbt9+pQUd4RrHLfdrItMXUDQcpxnR3kjXHWeB+dCZMHrqgQWSnvEqSUK92LN",
-	"o9hXW+vFzChPzgbBTLG6xdzCVShNRaiIwD6ckstUYTm5dqEyto6VJtdaLUNjMQ3SqiJ4N+W5DFmPeWhX",
-	"py8aaA1edIULbkXwEnYtwkDCnlfaqzkizRlvqZYAAkiH2+DrBYsL3i4MK9XYuECh3VnTnjWd02K0UhvQ",
-	"3fg84uIFZX2s8HjWZ3wspd+hiu0vdsq0LVDi9E9FiQqN4nMNh5cWqPW2RobZrX0EYTXGWRY/XfDpqGY9",
-	"aUypxtGf/+XRf/to/ckH33r6/j9CF71gONzUVpl9+sOjD3+EP+OxZKNFjj74dsNrvJNQobkegxWnDhJz",
-	"gzuvrL187/bdtY2WtW72hzEPCi+t8cJW88b1koU9emuiNbzKUksPmrayLOfsD5juS7OzIxb0qd4fAkaA",
-	"gh6qtNmm1CSzsqxx9OGPHn/6948/+enTj39z9OmPcsZaaTRjihhmAasvaothAJ3N5b3d7Mhpuq91r1km",
-	"0nEq+OtjJ0T8kKGVP2vBL7vjcnPMaz8ke2D8WRrtV7SV1K3sz3FjZXsC8KjRpDGMrJgGeWjOhvmZGsVB",
-	"Lf6csTpwWCr0B38JzqjvJ2ey1XhiZdbyUigNBdacDUDKJ8aKvDsJq1RlNk3y+DylNkaYLjj4kdOy87tG",
-	"U3JRfT4c2jL0eidYMTPT4Kr5drIJfNVGVmrCPGuVqRMwHLgtuWl+eRIr0k7qsBbF2ILhwmwbv7xEhGRB",
-	"uye7mQ1OTjWMzOwXqR/2mXiqO4kO5IBVNc3NFWPDWHYiNpjLR/aw2kQMizuRAZL2fnU2o2ooz9LvsrDF",
-	"j07ipS03bPL0TQYMIhZtgAWDg47f5930llXAt0OGFuQZWAq3xTDRJ2EulE4aAAUPUFgskAI6DwlXJGbd",
-	"RGGYaqE6GG95gjXyJX3WPJhP63RU/Gmr62No35JIAQIX4ORpFhj/O4SOUehLn0x8zKb+iSoqV6aX/tms",
-	"bF46CSNgQc5MTYTJOefLlbVnS8tgZnLxjUk5mAtMTNid0zh3C/orqStbYhctzOno/ZYmrTaK0I09fshE",
-	"ueleHoncVTbZJsMkQDi8gEYRC7NKDkDmANiOmGvNyuP49gKlsmi34Fqk9+rjEF2iDpJa8cLMr6+YBGgv",
-	"fEURQ1ZFm71y0CMECCqM1yxIsDiwCryzNKucrt2bNcWvVFyeqkLO0+lkx9uQ6n6aSSgEZHamtrtKPtVR",
-	"KQuzQzkl7xWWBCXux1tXkaSPQZ5vwqB02y6o+zFjgK04oBHOicfRTK5r6DUn9LAxZJqE64rKKRpfQjYf",
-	"hwPSDZlD6ucRDM6FcE8oFLwU0uJxrOd62zVlR79V2XuUvZzalvbcLqa8NVxvwc4uXmC5eQFS7yZ2S+tc",
-	"vCLitRtFoBjVDjGXQJxawgZDPcZAGAI9gIYbQAPFAWNDVHj42peNiVUZ0RVPct5GdV2uLpjXb9UgrbwB",
-	"fuJv/VimsPlrP8tuTqYwx64sQSfKzWzcIYIxY/Tb9LaMY4ZItkW9db0WYGgtW3zuBte3zSsuVddWv1+R",
-	"7XXzou34ScphevK+efEegdfPQmCtNE+Sx84aMhEiOoY5Ewq34dSGJR3E2M1lWAIqAmZMX8RxS0RYACEs",
-	"dRZw6dlcjBK4tZAN5BqgRMeTkGsTqRkHspYuHFDUYPWLY6gZ7zERkPS3M7WoNiIKgc1IJwbYu2Ojq7nS",
-	"kYXZ5FjgZCVXrAAoe6sO6Z1I6VwFUSwfm3tD4MSg8E0Zh6VA6jIOiewS/x0/nRemJelENC2gAVXkxmkV",
-	"RoGWDeBcuB+zSsj5Qur9rkxE6G9PDuUgXDcJHKBlD8bY+tu59g4Y2cW1RzqJRrRxcw6NInhc1SR+xLp6",
-	"XyZ6+jQaRW0Bh+HpKeZ/fqwvDF9CtSwTsxQtjWCQsbkgjOAc2oIxantoCdeu0gTqZ6WEHFoRIjJ9YqyO",
-	"SB8Oxj3hgoGj7b1KBQv0BtcAjoPD0t333NsrI6I/oREPoYL8XhKViKgc9AsdDiPO1D5IHQCDh1kbddoK",
-	"XPU+F2GiNNTa16gfoLRVKFJMn9FrDFg6b+DdfmO78fQ3Hx999MujP/2rpx998PiTv868wMbjP3zz8Sd/",
-	"/flHvz/66Jf2xwnsGcUOWQyOWWNEoY7luAPIA12J7pDfxNkCw7wPByz4yFuyN3CZ3Ld9WSU1ae4FgFK1",
-	"cUQSJxFTzeNAyNUomzOb4Urmcu9+3imvsXRSV3XLkouHTgvQmPWSiMaEPRjGTJnXTVbu3dpcTcvkR30Z",
-	"MaLZg3JFWcRXKVx7IEUPLgHb5xGqAlTr5cG5jEZrEI079tzzqDliTyNdtvwsfaDsfebAS5dE/ikKs+US",
-	"VoGeBOwp2Kznx8opWy4Ypjlb9lq0QSRjvgW9mBPBLlqWsSaxDmvQ+Xx6PQkrc0KdL29cFi+0VPDq1LVg",
-	"zXGJGRPV8exrstlc7/iLwXZzH3Np2KljsN4cYt2LOXaJ53tfJxr1caqDMjxQo95107DIIZcRjFjGBtPa",
-	"c4b3pDETBqmyJ5b4684bdiud6qeWA9viIRU73iTD3KOVjkaIGT0wTo6to1/UKihMNU5vlT1ahfxJ2Cu8",
-	"DDVCikMYtVUuWma8iXtsyGjOzcU6RCoIPWQx7TES4wHQo0hoRx4y0qr5mrp0wKPydG7q3tVYkHmXbhnp",
-	"lAUyYjEj3ZjVHUgRyd5+xA9YxPtSFo3w6kTnkMZ0wLTduXJBX+tCxWcceuQdjxySlUPCBRnQt2UM6VeV",
-	"B8hy732CcOymFtY29XRF5OacL50RSimBISFKUQecpJonar6R2DrX0xGSJGJ1M4gnYqu4G9o1FSzxWago",
-	"cP8gMUdi8yZOVGE0ZvFuovvZp1fcc3ztzb2GN+VUQXSCDGOzOyHpjIk/oAdGNAofpgodsHc5HuTDmCGL",
-	"nzqWSUy4Lbwiw1ge8pDFV0CMpjAXuIBs7/paDxuPzNq56JZ04bghBoQqxTQZUEF7gL+wbVgRAu0Q5rii",
-	"ckxKY+ZhuFT32ZiEPMx/pDEjIxmDYAlz3494FJFQNtuiLa5evc97MKuQi+bVq+QWjmcdshh7+TsskiPi",
-	"rx9u+BD3V8Q3Wyxj/i4csE2+DA9K2kmrdS2AzYI/md/MbydssoIW6TFuqdppC/BlyVV3RXbVI0OqNDM7",
-	"7cGqcVzs1T2ApScy0VfNIx0oAtE5F+uyY8VDNpC2GrpJbtGgn3sQY55ATqstcDCWUSLwQFQR/8GaI8w1",
-	"+FX5dneMJayuXiVUqBGLif+wjcqt3dgm32g2m295pN0Q7IHeD5JYydh83240m812w/zSp2p/IGNmvjZm",
-	"yyO/Se5SpYifO8cnHRoc2CZI+MIDfdAWkH2BECmMjkJ0PxlrjyRC84j47vownAZs3ya5CddQJJSAO8Me",
-	"DHmMg1Qh8igkCdlQ90nEB1zbx3wz5kYTGgq4u7t386sw64Z87f6d13GYJBkas5us3HvlJnnx2o0XVrdB",
-	"WWG1DI6Nt1lDrhVqLY/4xmTzSRAxGmMsFairLRQXvcgoFyw0y3CKidKxFD3i39qjPX+HKCZC86LM1tzu",
-	"rr0GI0+Ilq6HFUv4DWGPZYKPpxgTZGVrYxPDqSOu2Kph3rawF3ldCpa7Uo9pcq21RUZ9HgFQT98wg22n",
-	"bRL/EA06tm/u9SXzDn1LDArvPJJJFNqOXkzxYJ6sLezFmmRXEP92yAaAARKM177Oxj4xvGEeOWY6HhNF",
-	"uxgIf3ETYQm388NWkiAwjMIVgYwZRr1iNozomIWWVrI76LV79ickOkfLt+JYxkDMMSPmTd7Yuv4iscXL",
-	"ahu7JDsRI34gQwYT1nyM1/qudCuiopdAq2CX+LtBwIZ67VX7nU9WGHRWvttf9ZDTfJjAp/Q+D33kZ5/B",
-	"Ir7xls0DDCUXMOqKGXYdwduHSpMm8Y3k9IFKIkhPSwh49xieyR4MI8oF5qnNgu1TQur06lWkYFe8gpoL",
-	"rSxDoQ4aM8XRbJKrV/f4gOW359q1azfMg7+xd3OHUDFG0kBLzfVfQNN4WxjhnBglMtmSofmAYV8GecOm",
-	"uN5JjEjL7AjYF5f/6shwbBkKc4m2/hVvu9VqYSg/4gETOCvIBpd3hzTos7XNJrSNxZFVOWp7fX00GjUp",
-	"/NyUcW/dnqvWX71989br92/BORneXAO0HkJxPP3d//74059/9uuPPvsvf5oPNDc2mi08SQ6ZoEPe2G5c",
-	"a7aa1xDrog8Keb3PaKT775q/e6zE5ty1bEQVicx7hyI7rgxFArkrFpv3bmlINcnrIK+FRAXSBMQdK99v",
-	"h41tc5evwj1xItVQCjuebLPVsva6tj3q4PkEcOr622qqPTLta5MHKb4TnWfs2HuDkp8sweCHrFmwXHAO",
-	"hEoGAwpthLfT6kZ4dhph+FHTHriGZi94wBpvmWusgxqt3tibfRYcKNtRrWmHKuYB2Q94D7dLpYO1D9jY",
-	"IgOgVgaiM2ZYl1uqq7Xv9xgNuWBKHXvrA1g8PJRdO74Gzw48x7+zJ8le0sm+M/NE46a50vXWtRN4hETE",
-	"RsZRdFUqn8UKgsIDwanh+CSe6nWJODXjHeLjMn2i6NjqMm5IBCZ1zCbWm1QUqDWUQF7GMquk2cONddSM",
-	"a4pptf4wGwSyz8NH62nIoJSi93IwbZZcoT8AKgQ80kmiA6JprwdjteM8GJXV5J4x73nYJHeEg2fI5Ulp",
-	"FFlkhcE0dUdcacyQ32f6th39mHdRK6J+2SHrrxpTC0oB5xyIthuEB5fgonrEUXgWrFEskVioaWU3h44X",
-	"KmCHLVxL2S3SNa/fNUfBwRu1Dt7Ag6/VOvgaHrxV6+CtHAvPOdgcBWSfEvqrUJTQl4MMN8V4ZxY7JUfr",
-	"QFLgrD5YsxbVGvIvhPa2Wlvw04SXkZ0JE3obbz2aoqxJlYnEe8X4CikD+ViVa+VP3eFEHGIiVOdQ7wo8",
-	"2ch76xhzzQhsToQASk6B5W3VklENayPGe309m8vxGBY60BrZtVUdoLEMPYIfzJkClkZkbz9/G/CFnEFW",
-	"wc65w9+0izpNjpu+HWRYSvgu2wJ49I7UfQBYeaZYb1luMirVVnelhXC2iYj0qcqx0zsJjWyqqpRp0L52",
-	"TDOD1tYfmt17hKB1MxjrTQh32pOK7DRkMdaulDCMTa1V80mduZWYdzEyf1gRmoXSe0zzV7IHggOl3NEk",
-	"2SCgK4rk9waKr/qMqL6x9SyikCM6jPvi1dsCa5WcQx9LqDQkoRwJ68xDpw0j3VgOiJAjYjSuTIRWhjnN",
-	"dQUbuWvvEErelh0PYjGpq4TOtEcGjKokZgpDPsYPagvao1w0yZ4Lg7hFUgfvZCGzAAUAHKMirw+TClZf",
-	"TH3f7r5mOzvnHmrzP+yOiMZWjYP38mUZjhczIvEVwPJczZI5mQZ6H5xm1XQzeXFXGtvXWmaB6cEYSHU/",
-	"bhR+RJpudnis+yGdOO6t2nZmyebeTaxcK/LEo7MVr/NEK/ZzjS04M6SS+oyGNsZ+y040LbupPWwdjoG7",
-	"PDP20Eu1Dn4JD75R6+AbcPDGZp2DNzbx4Fpr3sA1b1yvdfB1OHiz1jI2N4+jou7T8RIaimlDMCj7K+y/",
-	"G97Wxqa3tbk5R6WBPM3rNGD5NWT59UjKA5ynN5RqRkhFT/tLIMrZAxpoAFvjaZgW5qNQbcQuUUMWRVz0",
-	"MOnAscOSi54Hn0ex1KxJbmsMrt29c3/PawslMyRUzFdaz4pDD+Ub914F001IEsmeUUv5oS+ky+FQrQh7",
-	"oBn0wSqipWySN20tsG+UrJ+7PFdtoWPOQsPGxqeGyB8GKfwh52AW+KTDFA9ZBiyINra/TSgZM2X0JUQ0",
-	"SC/BeTMYyNUsigglA6oOWGhvOOK6zwXZaHmtVouYW6sybYMv5ya+sbvmhTWOIf8tgnRj49pLpGXuCxWo",
-	"C4jmbBmvItWcuVjOVgD6s76vafPhwIi2shys/Zwv+my5oouI3ostIF/hkEuUWOuOvOwRNqAcO8uCwMLM",
-	"OEFpJRhG+md4yKlkpOGaNNZTKk9LhGWRp41BZ9k+JznzWfPy+HNKdyXicmJsg2cMWaa0zcjYdl1fyVjb",
-	"AFqabgJp5GPGzifapnnScjEiD5mbpJ/BsvpfubVHzLLxvDX8zYeuCOVBkMrKhrbw1ZCJcB+mO2DelX2J",
-	"bBgRsfv6yzDZc7vdOOTDdgO+WDGWIPkSaTcef/K9J7/7uN0gd+6R9MsnP/vV0cf/vd1Y9XfIkMZMAHQ0",
-	"xoFtpxeidJprGUF+515bDPiDpnt6fEIj0mHRHvHXfGeec0RBNfuONcXbxM/KaH2P+FkdrflkPAPzL6A1",
-	"mj/MMs2/ciRY7HttgYlTZ7juS2F+ZYNhJMeMKfOBCpHQaD9mh0wkcJGY9bjSDJsDIa+F49Iy8NncjmKq",
-	"n1qkb3uE2fQU7t9vkpsFQWW0lHWSjNXgEPERiXtEx0gRiDLmExoaPWUHtsHDwpXNXwANDX/QHv7EegPD",
-	"k7AVBevfx3RaOi4NkpmQRMuEJDpYxnNqC6PIm8RP6YrRQ/OSR9beaYuxTOygd/PWdwgPPWITPh6EIFCL",
-	"GzfMkAaNRnRsYdnw+d7xrTLPOKljjSnrosbMpopdrJXsodvdlwPIx0OOHuQKlLODzDdfes5akDGsCzYZ",
-	"ONGDJLnI+meUh7tQwJqQXUusTZJOLUBGBgnAFbbDGnJ0nUxpWJwHfeznIdAzQ4Q0vmmzLZx9glDAcshy",
-	"xodn7Ag2Md0uZvYSnXHOEGM8RnrpyiS2k8wgsY0J07QpyLz7tgAiUyCZjJCKItj7vbR7KJdWXJnmIk17",
-	"8NFyoPHafdJsNleJoHEsRxZEQ2niAC/M685EFxckFWxgLu20RS52jjamlqQvo9AQGw2YoVQbEShKWTu4",
-	"0LwAIBSkzCa50yUDCdC51JhcaHPlSl4I1uphkA+m9nltAbyAt9unMdtnSvMB1QyDgUaRwD69iag1NOgz",
-	"Y55qaWclegBya/6hPbAMHd8BBTrO9SwReekmeOkzZptrroTlQ/YivoeFJqkMcSSC7J59MoIbTdfc2Wq2",
-	"NVtqh3Klb+YK0RYLdrgz/32dcMfCiQ2v9v1fgS1e5Iz7MtaL3QEiLAucAVA9YZ0z9mD00iKLATqqc8Zt",
-	"YQu1axx5XzsMivmHIuhTrWPvGG1c79CX2ZDG2g4SqnH83VgeclF3ITexuajGkbddv1+to3H+b50DeU0a",
-	"RZH7SiwHCxy+J+sc/AaaUHWvbQ+vd+1XqdKuub3uDfLn2LtM9O+JaFzUBKBrUODhR57CjUPUHWpmsrC7",
-	"PbSRd4Zz3QMvXJs7N3BqqihX2tYQgr2fWx4XSjMaVq3FnlBYy7wJ66eb37UrX8Ddfqac6bPwYuF154u1",
-	"U281X3c8x1Gd55W+hU0pZQU6wN7oNGEo3qh8W+GLY5BtIA+LH7HqzxqvUH4sR8JB8YEjLggPXS/owEsL",
-	"Jzk6Hin6okLvJlGM+HffQI8zXfV6Z7zmjl3j4fpDLM98tP4wd4VHvmeNYgERQ1fGmKE2ojcwz1sBHyIM",
-	"szwQmpo0ijwsx4hdMeY2YUImvT44OALKYEknUVBtRAIahwSqQQJz4z0X1C8kl4iW0nMhvdEMsx2ikzE3",
-	"ROIGUQNOnZqYE6iVLVIssb7QuHZMuHiuKasT/Tobn23KKcDWcwwTYNtC7h3C6m3/u0s95YOUG5vXtkir",
-	"1drEiXZ4IASGcge+26ei13ybU9FL5L+z924GRrG8lXbXpxlXN/XvD//j6PefHv3kXxp5bMrpCQMOGmIK",
-	"ef6Rm/+w3RjGUg0ddM5C8tRhEteJom6cuDQvk+TWSlg6e+U1XpW4qHnHp8c9LxmvCx2jRbogNJVY1Qqu",
-	"XuaqjsqbTFxlWsV17M7RhTG2GigbvzGqrTMGWesj01slklNGvucCFUaZQVgFfzPaMJSAZpBTplS0hUQg",
-	"aqN28R559QPRoiaBIj+rRkI2ZCKEPhxKOjSHSzyUsbal+Fn0CZtuLPoo2W0LqxfhVjJ3qwM2zsMblygS",
-	"2Lfl/fjzVCTTY6lz6gUDzo1Kaf/kZ98/+sVPp2CjG7trG1i4ls4gUX05LIylhhGVeNUMFSa9rLnt07/7",
-	"tyf//JdPP/inox/805Offvfzv/ovR9/++6MffFJxu83p2721sOJA5Pyzzr7lb24x3cucAUEmOeLiZtae",
-	"IxH/JpRdJUNjFG8UIqTVsr4jw/EadH01tl+69tJLL7ReOqZUX7N5tUWKESAE7hXj82iZd2XspeKUu8zY",
-	"BCZXs1xOfoUVQp7LS66wbif+RmNJSfAVps9VGHyF6Wp5sDf9ri4z7VMsfqwC2DKmxe6EatZdKitexrV1",
-	"PPxaXRhZzY8NQ6RG2oGQI+yqzVtqpV1DKV2Os3kWSycsTjOcf7v7uhTstRTo99Q5dR5vHqti8Vqd1onX",
-	"pX5NhtAG9rx1fQCbZt6TYU4qML+KxH5FzeTWGk7V1iIxxIXYoX4eJ8dzlcXnzjsrxL/ceIQCVibE7PP+",
-	"18pma2PVzm23np25CnS4Qu4VJuU+4EpD15ZgUGeB7efGdzMXaK16JK0vHEmCMkbZ2OOIDxl6i/Byrqg0",
-	"ibwrxmnJQBfHRMSKDOiYhBJXamOGO1A/YHw2HkWkA8gDGZOR3al8gHHatlo30gqgROAR2BrezPrUt8lV",
-	"3/WCY6M6FenjtoW73jbZ2thMJ1jE4FvOKmc/CYmZr2cvvu4vQ5s0nX5qQCiwmRCzpeC3WozAsqyI25bF",
-	"0iLnEOw8+uBHjz/9+2pv9LPv/9nT7/3j4tHCu+fp9JVpj1uG9Fi4U2RlhNHg6thV8Jcxz8sq/4sWIHUh",
-	"x1PW9XNL/2u424rReFYUNW2RsvHQiCvt2emmhyy22BVcEAoKeBtyhTmoaax5JYmCukHN4i4NGOkkPApt",
-	"RR6AweiYMURTSYtktZQI34Aw3m/ce7VJvsIPWVYptkLhvFUoa8Iv9zV7AIVRUkOPY5m2w0c+Ea8eC7jM",
-	"VtuyS/PusHLLTkcE0NfANnTgGuG6cFbWN5WrE4X1GjdGFxJhLZAAU21YcCgX7ki4bZpnsxHRtyC2aAM0",
-	"my2v8Q7mviAGGevGdmMtf/+FVdJ9pKFz0kkXtRzhOartRwI5dl3EyYQqHubGWT5CgQcG5bTogwqEglUj",
-	"EygjssXztvwUMZOocQ9etzBPXJFIKr2TmfE+6RgTGKwiY/NOhy3wuOXz+8fqJS3w6Nb0XrzM7HCRC+qx",
-	"L2SELEvmuEm10qPlvrvR5/V1uVceTLsz4WiCJRLme7Z5lrlMgatUEh/yQxk3yctThWpGG2+1tmZG2i6j",
-	"a5fRtWcruvaMhtEcqbjgmCtiKBLNa1VxrSy848DcItbV2G9zwNjQNn7YFlyYy4Y4iVCCBmCLYGG7AJKt",
-	"hWuLbDabbc5BcE8jawCiC+BhSoNH+XKC01RbZ1Z4ABJzDZ7rj6sDPE//7AdYbuAqwCwa/MWP6OydSiDn",
-	"QpoNl1GRk4iKIMDVSYlm72QiHwU/YD2tIK6VpLyiSHqCh/UGUZh28WYQA2W1wETpmDGNozPBtrIFxFCE",
-	"hn9n3WWlTVi76WJPHTCuvMeCC7NwqtKeCj0esqqQvTlyH0LydSXjbszonjnhdBsa7DbODyCk7/p5xalj",
-	"cSGWydUSffhnaFOVRjJdA5iHLeqG20KudMwDjDdaBOSO650FsBEahwSG1dke4hUMqR198i3SYYE0X+E3",
-	"qzvEh8nzPiQtEcE5GxjfFriJYHuFvNtlxiIDkSIToeOxw85KAX6huVwK3yUEAdsKT8EOY9dH4NaBuJnY",
-	"YyCFm/zdFr790jYeY4osLYfKnXFFucV4CD5fsVl4w4I1ekURgO5609ZuZGlIO7oQ8dmzulQHO3yjutPB",
-	"cueFqk/NRN12Q8sk5kq78K8zGI8++VYD5jXDZja2G0c//6H55YNPG14joh1oPPj8R784+vRHOCVM02g/",
-	"kKG55ObG9VbrOkyu5Mig2VgibG7cbjz5h795+mc/+Oyn3wTL1Ggac+uff+voux8+/ehH5CVy9IOP69uo",
-	"9iWcT4uCo4Ay2RyGz3Ou7hkxYS+0VbobhjBrIBUzsxRafbv0NGzS9Yf2z3kh63t24rqFR+lJGVqhzDXp",
-	"2aGvmR5Xmo5tK4OQFuhhUq04BQGY9K49rSJ4vbTIvoxdPyux67oMccoBbLuIHYxNZw4TIInX6bc0dpIR",
-	"9q4JfJCWgg8AZM6m4qVgpWHt5Sn5jCLOM3SjeXS7f5fx5lOPN5+kBjkTB2m+jLW0NTtCvZuf0aNAlUxM",
-	"5mmS1+gBlP2le+S0CeqcgTFae5NuiFfRGd0WdbyTygj1GeimZyVAnfdCYoD3EZpDYYnzL45+/U8L+wDn",
-	"EqauJ+Yug9SXQeqTClKfvEdwwpHqInJvZbj6bl8KpiyCJhapWAxNNYlMaX70bJmdbW/1zDHG9rJ3Uzt1",
-	"otxtkQtzW0S5XIB7xf/jl17YuPbS1atXr25sXtvyPeK/e/Xq1Txcg79aHgevgiPLYcGeWzQ8BRbiohLN",
-	"x83KXhjh1oL4l98ZBuOm93dkKrvZi6xaj4Pg4MVVzR2/cUa4vjWK+go8+XwG5vtyVAzLWwzC8AKG5+9r",
-	"GVurz6JxCwhjC0ORETpu0wBGPhzrZ8F3rhyiIXeJC16IxNvoOxM6GjfbAsWki2nfam68sJXKqVYL/tfy",
-	"d7DFxsKIOxjyDutzI6p22AP9JX91JwfZ6oL6gQxZNhAAxW5bTMX4m+RVKkJMCArGQpuBMHYcXGKHbLVa",
-	"8PQvtVoF3E/Ay1E7Lkdhf3HwszeuX3/pJZie1RZ2O93KbONQmJ8F2CS3UFm4QhISMW3e4BUSUMUc9q75",
-	"4d+l54KciXP+uJ39mSUqrCYBqNfZyQpSlqvYIRSGfeQP12lpJsSj0p01v+Eqs1wEqZuK2EmjAukZAzpG",
-	"7FGuETt+1/Z8uactaDxzNI4toVGUInI0yZ9YbFXoLaPDIaOAoYsDmjyCkyuJjEkke2oG9FMRAP4CwT8Z",
-	"KWaObPRiKhDTbgLvKXVMEDQjDwB1IwWAWhKl/pzwlfJv6zKDcZnBOKUMxpJI+eeS0JgYOvKwgAO3VG7j",
-	"dZe2QMm/eMrieEL1Mm/x7NTc54n8fJMXFRy5cyaZi2MS9FkVzM/RjlgZk3tzl5mMM6icX4CFLlA6I09r",
-	"x89p7IIzYv1ODDnrbK41zOm3bWEwCIuHnnNuMjBaO/CVjlVbpONdMvfDDctKAazNSXYKSLFs3zPuMYJa",
-	"TIoK7SrQVB9Ks75uJ220xTCiGg4xz7ed3tVKqbyMKXJgZe3/GanQZ6b+v8Sdcf7Lk+/+2ZOffrqcn3I+",
-	"fQCLCuLLXMtlruXkGgJOWOOcZsJldmeAnUSkJdE0OiBaelMxLpwrRLKxQpBMac7Ka1z0ifBWuNQN5j+n",
-	"YXxaHKicvvkJbjin4D3evFYMfzcMFVFywKBnMeMFQvMPuY1tjckY525hj6NShbQVcg9ViitNhTbH9RIa",
-	"h5wKPM4OGnYB/PI8J8an86JkKvWJUKDU1bPbg6nKxqJxGIaUjvcCY6yfDKjAYaXZlaT03JWoLjTQ+bha",
-	"uFRufDYGpDUZSKUtbqN902iowRQHK0DsL9u1g+EkFwufF1K+UNHkkAVccSn2YxnhnBT7eUAPoLUszCYD",
-	"bTc+/8//+elvf/X5f/pFwzjsImRxY7vRZQMasdwcgB/+4sl/+0G+rh7VTMwGND4wZt1vfnD0w188/uS7",
-	"jz/53tGH3zn6w/uP//DXhkO5hjXgXZ68//vPfvLDhY2/c41PX0JhXQanTzE4HaQCplyZnWcYOheAnhN6",
-	"xiCjKqgIF4O2YFi6P6VqMiSr7DfbKDU7GH0Zh774cegFzbeTQ36xNIhEadSTRzKFCOaR+UC4IE5xqllx",
-	"5Gc+hDwnaHEZNz6zuPGxhPxZ+i+1Q8bLYrRY0kvLWbahhtFNtOaadGM5KKiMNFqbFsiPoLTPYbHEXJlb",
-	"STkvCvs8BGALBv7jf/3J0af/9fO/+NfHn/zq6N/+05RRfvTd3zx5//dP/49vLh6UPcd47LxQ7GUQ9jII",
-	"e8JB2BOw0U848JqbKKFmjJSoxG8smSEhEFOWxXaaBNZN50M1s2dLFEEajwGVvoQd/hVI+T9nJsYePWCu",
-	"+tYNAKAjOl4UWnER4/o0k9EnO0XhFWNHCDlKJ8CVjkyZQ+TkHhsyCsMS+BQwXHPWsIBTpP9LpLOz1qkL",
-	"qMllmRngu2m+7yjP18dHBTsxzdPnLKZx0B/PRgNzc5WxlEvLIfa15oDROyySI8K1RyJ2yCLSGds/zHGd",
-	"MeQLtnODKRFlCGZTDmnMBKYfzAfd99siYjRUmfegJYx80vm1uAqQHJAr/MQZJkcAmQi6JMzKdJ8NIEYF",
-	"KJIy0U2ym0tItEXu5JhhLckO8XWciIBqFtpCfTezKWbY71WRdOgx/dV0Z0+R5bObVPB8L5bJsPlcuuva",
-	"Pb6D5neUYwhC9IyTmWPEmEXwAs4n9/gVs85C5nEO3zoU/iquvQl5QY+oZIDcEBrqldCXEUVkmMRBnwKm",
-	"H8W+w3TsAVXa7NSAa8NSOqZC0cBcdSYq8mt2PadI6+4WFZRud+T5pPVRn05k13MvDiAccWjeyRuTJ9Ep",
-	"N4fWhdQz0CrvciFYSOCgqcoTwUZM6SbxD7gIfSJoHIOdKCFpLGMQ4NCwpcrLU16He089XUmHKi4AU9Iq",
-	"d032YBgBqJlFMKvVM2vH/85mCLM2bJr1GgP64Daes9FKm1lpHNNxraFQz1QxjXmu+ZU0sN+XZTS4Dzm+",
-	"xs/PbPfr1wF9exhRLohmDzShHdtJmhbNjKb6GUdUaJXvZyUrvhqygNNo3wZa/VUvw6Ic0JBB3tI4hDmI",
-	"RhoZtl/xlYwSs570pD4dDpmAzv0+V1rGYz+X7gzpGJxJGQRJHLNwP3fmgI5dT63rzQxkKkfIij+MpVkq",
-	"LFAaT8AazDDVb8XvMcFiGvmr2A9BE92XcYqRKQ+YuKKISjpvs0BXldS0BdTUIEfAZWBnuUqNXVcqA52Y",
-	"pMvK56VjqYxhvwtVJ9OBMxqfv//Np7/9+dF3P3z6m4+Pvv2dox/88LO/+dXjf/vo//3DB48/+fDp//nN",
-	"J9/9i8/+6++e/uZnWVfmBBGZxwZ1koa/60us8ylugZd1WdlyWdlyeiPSKQiWcg1zLlUtcP/1h+afRepZ",
-	"zPFZQ2VFwHs54XdZlfLMVKVU0+op16MAeaVThqweB/BpPmDllSdLEtsZlZ1UqZY9y0uXBSenX3ByPMn7",
-	"jLQlGkJassAE6CxvGAOQLxn1JRnFhuG4w+gqrxU5bXH+rBSKLG21nkvpxzzJcln0cVn0cWJFH8c1Xk+4",
-	"1GNIxwM2C84wN4wliog73HzOD9bHtiFG44gzpUmYYJSiQhZCo106hMsu4JwwBCE8Wjcwii9j8dCofcj7",
-	"eHohPro1FR49TSPKLmR+ONO96MuIZroVOa5Nv1oirpnPhJxFumIYyy5HtVzpLMSQtDHOQlcmMVHMJWqG",
-	"NNbbxO9QxQOfrBgmj1kg49BDDETIa8N8HYkQiIVAKRTTDgq9uSDvVr228DusTw+5TGKfrKQh1jQRmOWI",
-	"vOwu5noM5yP2MYeeG/OejNWqR/xhzCAqGzB3Xa5JxA+YIp0xwlnLkSAjGYfKFQO4w+AaCINqYSZWVCBj",
-	"GDXGWWz+oT212iS+26Ev2Z2BMcSI7QfZXSkYgPGlWHgQOoXorJAa95vnRkh6FnyVK8VFbx+pxbdVCRhH",
-	"lkkEI5FGhOsmseWq02CvbeFQbnLYNuUlAakIthRSJ62E2ST3+LXlpj1+CcmJa7uPFzCMfYbScnKDKmxE",
-	"y2HPZ6oXERextOUAWAvbiZecxPxMZHjfSWgEo6MqROZX5QiqNyDGk8lERHDJKn0sN2dRmBHjvT7mg0mc",
-	"RMzW7xjJEzN6AP4FClYZYcEIiBePpLKSRm1hbtHlgoqA04iEVFPClZfdeUQV6cQy6fU1eq40G6kG8DMg",
-	"RIvgrHMkxL+3G3IGvOZuVcFr9tW4BBJu/PPJeYZOelKGRWslJcUc5zl6ftb5Lit6mlX9lx6VVr8VkJip",
-	"IEyERHbB+gDoVyY0ixHdd1A2NdQ3OsVW1KWmSIr21hZcYbVfrpq3Se6lywD+Dkunt6cJz0RoHlnYcPND",
-	"IuwJVQDr6eVrqeVsT9KKD/NMtRX01JTQWsrZrRFHhua9ms0LX/Xhnm2+q5Tu/aWvlO3FM1zKWFUKAm98",
-	"cv6NUZ854Mc5ooKUSIqdiUMUYxkkXVu43bHeCeHikMWKbbs6ZB89A5V0FA85hUoQH3ycmMX2R/sxND+p",
-	"xJB8+hOgvZjv2WAYybH9vi3cZ4Bw78tEsb6M4ALG5RO5S0dYbuz66QGGBQqhO1L3jahV4OnchdWiAZQu",
-	"1pUvp8XMHqEkvZvZLdm1CE4eCG67SIvwYicpkN20VjYP3AKiGTeJrGy1bqzuEErsZ2eROqmMk41GFC6G",
-	"Vbj5S11vYXV4NpPP3dAspCMBiFyxqLtNtjY328LViAc8DiLm/DSzPdx4lRaEfETHJJaJCJtkbyQnNIPd",
-	"2NzTBIwMDcWNhwyfp7omxgmnC1UXA5HP7cbRt//h6L988PiTfz363n9/8uO/e/rBPx39xTc//+5vEdgF",
-	"+GQ/ZxU0thutjZdutOj1cI0GN15Ye/HFrc5aJwjYWudaa7N14wZ9qdXaMMrLDmLdbG1eX2tdW4MvrRKy",
-	"RF2/FdXt8PmU0aTv97KU5rKU5jTSEajriM6LpWqVfS5lNeka1h+6Pxcpr0n1alfGOVVVUWezvEC9rLU5",
-	"71qbW8K4wHH2BhcyPE+s4CYlODrZ+AkWH9doCALCeCCNkVc0DK8oC2InZWl1zjFI9IwqdGZprbzjflmp",
-	"c/qVOvPZ4Vwrdqa8svni01HX7NKdm7aLOq2wtECXOBEppGNvQiGQN/sShxKBPe657JKXx+POU25JWc9Z",
-	"aI9npbQns7I3bqy1XlxbZDhQFlM5hyqfutLpstrnstrnxKp9TkYMn3jVD2a1K6Pstw5ZPCZwEOFgQQeu",
-	"f6mQ3HcNSVwME61cSslsUqJZiFEiHB1I2INhRAUyGARnYjaMZZgETLVFNnuQPaCBjsaFzqJsup+rDsDC",
-	"AELJQIYsuqKg1qhPDcfaVcPoO4+M+jzou1kRafSKKtKqnGtq73ofd+gU5RHc4VWuSiGnjEGJTzJkMT7m",
-	"ZXSZuGIMICYuCuM2LUkfP8Ts2UudRcIL77T+EF7w/gEbP5qZ+Spy5IkxICnhvzfNpakgcXeAtwVEClaQ",
-	"AFcU6dMO16pJtlpbhEZKumHG07yb8iX4RkjRs5POwCCnzoFV5gCs9/lMLEMveveCs958+/g1Q4NgSy/O",
-	"puu2LXeOCrUDh9w4IWABMKBxapDVXuibxInI0CgzHkfIAIckACV26TsgnTFWzaUPhR0+0PVLI96Jc/w+",
-	"KRw6RstGUYo7ZRcJgBvXriNAB40ZOWBDvQP1vlGIkYocMofs4pJGjB14mFmiXc2MDBgzGk8fOJBC92sp",
-	"36/aHb7QgzjgSeankJHAnk8NP40Vgnwyouo5lzFmZ9Z4FxpqzmaNVanxzPhw2EUo2LAotccPWU4zeG4Q",
-	"uBuG4YTZjsO2Mxa5YW4WNomflvz6too1ZA5Vz5j1rsanLXCHMofETvZe0dIcB7YQJRE/ZCSIZHCwukN8",
-	"qLrxSSTlgUK0MKpJRI2AglBQap6IsQ3ETrgYXO+0hY/mlY84LjGDaR/KCPJelNpeVhS7TLDZpaLRhSlo",
-	"LEEyVhIXSlMRsLbwH7YbA0bFfgx4gPtqyETYbmyT663WI5/IGE+AikGPmKM7UN23H7MA4CfMsa1HdoRl",
-	"XvBb3Ib8SyiTvYbQbnen7a4lE73pGwVapQOYirvd2Lhxo2nE1lu140WwkjdhcWcdLcrd+h5TSaRn2okA",
-	"BWlVr7i42ZrLbGkF8EBWgJ/ZcR22kHqayI/ScE2KaJxFfhbXXPMUCusNmNBrkexVWqmvF4zLbJ4GTRRz",
-	"9IylMDFXzpAMWcDtCPUZJhze/VXZu+AGXPoc8604MHZl7zk24yzNFcZzueJbQ04R6+bhrt3hJ2PW2Yud",
-	"SdzGLXxOBBUPK69T5sJyHDqEI9AcNVhKnUUVviP7ivCk8RuR4AeXYcmU6r8QlK1pb25mYCAPM4HHuywY",
-	"BxEjcOpkwAIofNSXRMYWoEwesrDADHOoHhd0sZWIeYbX5GGNSIDZnuc0EACmFbzt1MtMw8goRaGp6UJ2",
-	"lOGKZzKVpr0SRRHQOIa66ZSRhgnE8vREQ+yoP57NSHtmCWegOvZob5baMDsxOQz0UofAtuQoG/69CES9",
-	"/lDTXp2BIClFZ5NALG1jfzTtYRbJNSeGPBRX9LxBIHu0dzkB5FQngIBckt2Knt5l6dScZ4sVvDMfBbJH",
-	"e4vM9piUxY5ecw5zzKhxj2EGwYMhj7OwJQJIKTpW27lkqD1eSMG8rGEfA4bm7BQWcOaIkJ1cfRpcT8bu",
-	"AlzBzDMBEOtNclvgxYMoUfyQtYUDoocHyUKaLlhYpYdKuxVzc0lOiB2XjDviLjS2G0/f/+bRr//nk+98",
-	"vMDosewJ7iagvB6dja6siitSpXhPGLv/OYknXuwQ4V3ga5CVYjlROavAa464nKenuS1frB6okjNEOIsJ",
-	"FzhLhQDBMiyKrRun2OPYTHJq3GNucNcIrFkhijvCjmWHCMyQxfZZLm1NxLLJUya/EC4UH7CIixlARnGI",
-	"GD19xuN8WQM+jEdippNYKDuLFxGcLCKRh463PbrHPKcbbUUFx3aNSa3Yp6otALQjHT9EnEYOZByy0K6j",
-	"GBaZGgBh7F05EpjnsxoNj/mSuUrs4dL9Zlu4pyx7mCLkQIoDNIU45SOQUe4II1/cL/Cs9qe28OEz/rhD",
-	"qDowtohZpkqCPqEwWMINVEovyDVk8YcMK+u7iaoGOsjEhn2/5wQEx4QG6+4sR2a4Z3ZjM84Q28jden5I",
-	"ym7M81kLlxsppguTGWy9wYXGOcoLhhoAkHnAx4mRPkX5RhIRMaWIr2SsLVgCiMURV/my1S6PoGgtDSVj",
-	"oRiNojkWRn7dZyEu5jmU2Xruu7e82GnG51zwlDeE5lGdcyzm42tM92W46MJu9qkQLFp4F6CydqFz7kI1",
-	"sl70TgdJnTN2oQhlV7/KqNKLnPCaVAsvScaLnnLrwZCK8HSTEPmtnp/KznHYpcVc2I684Zz/+gJAgTrQ",
-	"qeNVFFZWCb4hQskUoRZ1pUnu5F3hFJNFSJ3iskwHtWy/ghq5BunqNKF7nJuZDj4HNJTL6bkXZXrumQSC",
-	"vhwDEU/hwZEODQ6ON2l34fa/kGq6Ng/M8o4bwpnhE2H6FcoaU1bdBrzBAYy6jRl8cBCYXvZTRIMD23XX",
-	"5SwKcz8BxKX9LU4Q8Clsi/T3Pj1kiGZpDW2UFCgeALmS+ErTiO2HdKz8JrlFgz4RyaAD4WlBOmhBZrY5",
-	"mpee9VRVW/huxcJYp+2k1boWkOstn5hrB1yPyZeISKKoCjD3ZappBoU5E5Xv5fRBcIKpfQqb+aI9iTXQ",
-	"NALs8QqscfusBb8yZF2aRLqxfe2F64C4xwfJAD61Wl5jwAV+3kidSS4064EcOU1xld+aygbroYyfqWj2",
-	"CcFvRpEN90AApgp3s4azZw7TfMBkotcUC6QIVWP7hZZjZ5iWNyeQi3X5XWYYFuNR2fDcNBQFPGP5BBNS",
-	"PTrEbsEN0hkTX7F3/Cb5OmPDrIMHviRjmQCntkWfijCydX1DqkALUUV86P/xs1p/QOA0XjON3fBr6tgW",
-	"GMRdkijGBEbSCsaXNRDa4sCuh8cEomJNsguQcXqMduuAUQcKaq4JMJtQxW80dlX46dbhMacPlIWS4JpO",
-	"DPV5rw8oMO9UsTpsWTmXt7xGV8YDqpGTX9hq5Ji8VcLkVVMOcoA0V1TVQvK4a/nlpEtIEhwXj3dV2ii7",
-	"U5Ys8IKqPBZ8e4QLQlXARGgIDjb64guZV2RkeGUyAGW5ISdlrFioEjL480TROHuA11mL6axhxrsRAEyz",
-	"kMBx2SAkzQQV+ooiHaqMLRrHxoj2jPBwHxBJEaNCc2aB3LKruUc1O8dBIMAiuPhqBsHfC9wxpFqz2Bz9",
-	"H7+xu/Yf3np47dH/76yZJLeDNRBr6TM2q/hYnrqjZXysvHsORNpYxPsuZQ/jReNrf7T+MKTYpD/T+rt9",
-	"/w7Z2tx4kQQytMNlbJVC4437LzvaGlLdLyWtYpvTEqQ2ReGvOPgjIoW1waFuhWpjykcuz+EWudnafGGt",
-	"tYEQmiVrDensZab6wgiPclaoLr0BRsSleiluNiOCPdA5YeRBODoRXGfVhFbwcEVGMtZ94psDfTgoDTIX",
-	"BFazLXbzwR1zaiDFIYvBjbClaDyFyfdcmx8gBWvcPyy86bAugDNoWPsOyml0BeEo6DpsY4QE/Bq8DVhN",
-	"PcpFRWVNnrHPGJxw2SocCjCvLzZbL13brF+AU5BgiT7rfr/CPlc5MPQLOQvuEvDp+FGf+8yW7+VUUYUm",
-	"qhHpuTEP8KmguiaCPhB3WQtZlws+J7MXRRilSUsbuLKWHaFhyELPGNbocIVcDSMjk6EcgdA46PNDFiIc",
-	"BBdBlFS2BL5ibvFybj015wy5tcluLjQl4+n0RIVTBTjoal/LgrHGhPGcMt/bvKXsauYVnaXdNrE3swrn",
-	"cTe+MFYbPA4JC2Th2AUftdpwAxLNJUxKsxH5Mt6MflZoFHlARYbKEHrefEwR6lcBMTJHXxBbhPgEtSBJ",
-	"iQhZTHyqdcw7iTGlMZR4wMbwB/ObbfEn2WCuoM+CA+AVG5IZ0THhYpvcvXN/zyN3d/duftUjd9/Y80jH",
-	"6GvwnPgAomXklRImsNHORLEQ+voxjd4WEH6ZuSo7kYw94EorO73WabRt4rvN9hE7f0BFaNbdNX6ci3HZ",
-	"UWU2QgFH9vghEzj4gA2axD667LaFP2SxkoJGbowBC2KmfcfahXol2c3yPpIENIpyhUi5aWa4ANm1YZZq",
-	"lPwJ5rpQYPk56bXdsMMIGl4j6EseWGCFA2aYaQAPFtEOixrbjaMf/uLxJ+/DUvFn3U+KPx/95CewMvw5",
-	"ZBE3JOnizO7Az9//5tPf/vzJj/7ObFoSD6UC6P5ff/fJ9//8829/aH7++DefffpvmW0/SCLN93F99a2+",
-	"iVd0Pmj7k3RyCbp/lkbihbb7dsMQEk0sCiv0Vz1zb4aph8punpG3/hC+2s++qguWb5efClqcKNkkdwTW",
-	"c7oRk1wRs1QXPWBRpNLknucqvtA1ctbhNiLmCIlNMIypNrjibmilGJOBjJmL+b8tOyRmWIhrNMmO9f7x",
-	"oiE2pjBywMZGAxon2ilB9KDJrn0UDJRKEXJbnAbQOW0hYzuCz0Kt4yMRxqFkd0THZboE9+/YuuRyTsCJ",
-	"pfHPYqgA7ugc3p6F9LJRl6NnjBTIGBPiSkbTesSaAJ7hIkMn3Dae2fG5RlVDstxi32qMaUURC3SZh9Zj",
-	"+vi0fUYDBmoo6j3nN14OGTj9IQOTPtzyKnCrtq+3EGVOEMzs0QGvsdhNDgB9lSa7sgfcIb5lP98O8YIW",
-	"o9D4UJSM+jJiTQLFr6FTcsbHAv60Tpt5EmjbNzoHVJLFph4TpTn4+XobvVM3R9YGnzFBbz1aw9ToVjaJ",
-	"b/xI0mw21+Er3ypnjEj33bRsKLIBEKu2yHqwu1xDGj0N6FgNSg8gTg2On7MIbrqQNmQAQRjJmISxHA4x",
-	"0I17403qX6ds22KrdaM0zm1eyBlq2GdlloLzth7/4a+Pfvjjow8/+uwPf3n0g48bXiOT7ea4AX2wHzHR",
-	"0/3G9iaUgywlL89l7MIiMvty9MJlJP7ERi+coHLy6oTkj+OnoeBevCy7Qr+VY7iCSE+1m02HQvAxX3Od",
-	"gaJmGUyBBSi5Yk5V0HEIjVhQKniZtlBywIrDulU6Ygcv5UrnoHTUhVh1hrgIOhO3O1fwBc/wdhI6jV2U",
-	"H6UxQbPF00rmGGgDxex3UWRnifo/uX137RuttRtvPdx61LjQsvseFHCWSfA3087YPC7wgFFxCV5wAWTm",
-	"HouiFIc7haxPA0Ppy1zQDV4I7LRg6M8phMWEx5pdw2xYrVxEyMfzfHIg5EjZgTZpytNzXcsxyzd9u9ym",
-	"a1tEsxckizTSMhFce21h3YJs2gb2cIM020n9c1/JJDbeg0e6NMCiFPTTaaGp3AbVYNXdRLhElEyEtgOW",
-	"B9ttwYRMen2iJekkPAKHTMYDeK7M+K6qe30F9gKzS41TlSG5+8xMbeKT4QZ9YdKcowlXyHqBtCMTXWAn",
-	"SOHVrhQvcoJat+DroHlKtf8tQ4kU473pcoBU8l29RUMgYrRLOmP418Mn6YOWBbg5Q7VO/7MYq7ebBPsm",
-	"MbPHBY52mqgRReBzrNp9Y+8mjvd2K5KHgNSBw0aAAy1WwWRWVjAGdQuMA/xRaPEGtJRlFG/3B4nxOFp/",
-	"qcnU+Jbg6iIEuw6jitsNgHrf11LTCNbc2G70oHIEdrax3dhoAXlnZwTYfAKHcuGOBCJ5/Mn3nvzOeI9P",
-	"fvaro4//e+OtR28tYm+YNd6ydHTmhkZ6c1E5pO/NAvj0pVlxUcyKcV65dbkuiiAMgFWJwhMxLeYJzyGN",
-	"FasWneg45ddMjc3wQJu1Q+BPx4wV+lZhvKhRxsrly4z5lE6gK4o8BFWXTIkrGopx22IEIyoy7BTr2KQO",
-	"ERXjUd8IXRYptp0BKkA00ssFDqVtqB0V/CkaBGyoEYY3ZuURuVix40tL3OF9s1lFYYfNd+xLxMg3svv6",
-	"y2jcrBQxJdqNG62w3TB/BIhDQL5EroxY50q7sZpdorGgkPsKP2TnJOLumn0NK3t6U5rgIkdDz5awe37k",
-	"180+g5BEjvFFmCvcXkRonYjAwpqwao/nNv6eTtlzjk0Be6rUG7BnXmyYbXyI+e0vdhu/MD4GT1+eI0f3",
-	"TZU7YX+fV0J5n46Viwt0eWRbRXZIMowkBfAGaMoA9ePffWOP5Ih0/SH+geFNfL22dA8mVsKPRGka4/Ak",
-	"rhWLulCi6A8oZJT8dJqSEY1RMkCHBebIYY6X3B8CbimNZSLScCToWtt+Che8mfIT8dkDzWJBo30e+mTF",
-	"7c2qR3xzM98jPo04jKPyLEqbB33nPfgN3dN9q41y34RMUx75Xlukx9DBkPKeMAfJkWCx+SNkQxprAGsz",
-	"H0HpxWPz5zCWh1wEcBdj48PRXOmYB2bffC7CRNlj3d/7CGkId02/C2TI/B0M4GD1JbFVmM0eEyGuw37R",
-	"4bHuh3TskxV/48aN1lrr+tpmyxyQ/nH0pz89+v6fEvx1a23zBbhblAgak83WZmstYnS4tda65q9m1+Uw",
-	"LHS/Q3H77LcsTJCvc9/JIEiGk19yGBmitPIRI8B9P4xZlxkvsqS41T6xLZUkvv2jGbOe2UW4RbpfFT9j",
-	"VzI8oPs9Yj0a7TvScN92EsUFU2ofWCr/CxsMIzlmTOW/pEIkNNqP2SETCfPJChfEdw6x76V9SW2R9jDZ",
-	"eioto3AVS2eLK2YxC/el8DG2NJZJTORIpJGUOYXA5LZmA4U7BqhbNGZtoQxxUpwNSfwdhEX4f97/po9x",
-	"9wdcARBxfogJJDjDbRuUDyDvDG3azgR1Y952IZMMg8iMxTyMpRqyQEORsLPtfBQKvgd8H5KIH2BDleNZ",
-	"wkNXK2Yp226TkgOGPbIFIsDxZxYmP2YOc4yBtd2GCjJFx03iF6gAEgXbZERj4cPDGDM8+932rhvBKJUt",
-	"7iZBn8Y0wAmcMUPD2yMDGh9gKZvFkjYvOBdpiaAKG37HSTDskMVcj4lvbm4k4I5Zm3EBfC9PEp51DNIA",
-	"iBwplHRSaBpoMpRcaCPuhn0pgEDhj/3N7M9r5s8ufWD+YQMQXvYPPAr/hKNGLOhTkELvvIOfeUcajhOM",
-	"0DCMmVLbbeHbP5s5qea+yku39DAr5dznvLRz3ynjWhW+MZqKRijlvNxNaczovh4PC7eABHv+i5gFfMiN",
-	"KmqSPXh/paCeUJMxZgiCYlthhCVeC+UBpRtYrRjuwAXsPXAOskLV6aguxzPpiyyV/ikUiU9CadgGXlYO",
-	"O0mwtuhSHingjNhhj5qbsDiWMUk7DHGaIOEaKCOPmbdtpI+NY1XrQyOaYyNmqM79sm1EhgxoBC2aPnaK",
-	"bq5tbBnlTgYS4HZdyVpbyG5XMZ0/bm+jtd0y//1x66XtltExMDIar6n5gOUPJu5g33NHTDSgvysFM6vF",
-	"MYN+W6yELOADGkEjh/16f8CFjH2yEiDma5eJHTfr2o07hquOpLlWKprJih16j5LpijK/5nfMIz50l6Li",
-	"B3vf6FKHMxP6BUFuLp2zHIxohJePAH37A0Do85vkDXEgjDTPOj6gjcTWoJM3DVm1RdGUQVOJFrpZddbr",
-	"gUomlqMrafmtLV4COjJ3AwjbSTmOdbjUYui2xQBGcjJBehLqd0d07EE8xIrWK4qosdJsYKi1wyLODlmY",
-	"kagdm4zs4eQ90OeuWRwoB+HQPW5rYm6HNmnHLtQwoWaDbeKrg8QnK6BLwiTQVxRQ0gEbahegQRKwv6dK",
-	"/J2ECg0ctrLhARu7dzj5sszX+8OYG77EpheugGl94qhM2RY5u7WOclZxFidSH0k3rYPtLm2B+4zyoXAb",
-	"2Biud7CnxnNUSQaJ0dK9mLEmQQhgwCo2CsPoRVDnMKDdqO67d+7vtYUxxvPxlHVoLjIWA2x1LsVuc346",
-	"WzGifXrYGSV0TEMeaCtyLPCwjHMgyly1BeL7sJCs+PAC9/tU7cPKzK4D8ss+nsyAcQD1xH7j57huv8sf",
-	"sNBfRbFlQ2aot6HOexIxbnuC6rkiyD7oVRDjTbBwkm9ZpJjr5r7/1d21zesvgG+ogcjhjLRMPUTSi0Nu",
-	"jBA6kKJH2DsJjUDxOuFhVtgke3Fi3hgXQBkh74LFquFXa45Ao7hggJ0zwcZG4ndo6Hgh3VIQqBE3r8R6",
-	"QmZVOPDAorNrOcxA9MzT7RAl0doyVwPDyGJ55cyQlUwT2B+NHQ8NVk7toB4BxiyKHDfWPH09sErEv3Y1",
-	"g7v4i7lQW2RV+5CxMX5lFJEV8x0XaOmJQIZQapJhE9m3gc/t0rAjab9QDpnWsHd2mnkxqwQUJfTF2erM",
-	"fJu+HbuOO42iKEvzZkM9jK0OmtWv7jTDyMOFajBL4Sa2Gzdf/98aOZihQB02vIb1weFKOR3a2HYfA4ub",
-	"VGZJTEEJ5WwJhwrxyGugp9zYbqi+HGatZAVYzdqxXXwH59NBZt9/deNYGjPBWAbcEoInlx1llx1lRfxI",
-	"1uMwrYc7mVIa1JtftlhdquiifxO1iiWBu8pI81fliHRpnK0TLTebaOII3xjC1KyShpNlxeVZ9ZlUs/Ne",
-	"6gtc9pecen/J8Xmguq9kOgK+GCnC6XnM5Rlh78XrenOXr0BKus9EWPC6OmOdjon0b+KN125Zc2qb9N7l",
-	"Qx8RjaDXBBxKORjGTCnjUxrCflt2XEDeHejUFgw6YSI0moyKTJlRjbiuCkbERYwe5pCcO6zPRVhsfhla",
-	"HxaT6gjPuEG+wr9MEjGk2M+CsUK8R1votG4Z3VVr7uk0wMijiMSJEDARTYoAR5gZAQQL9tDoxuiJtU67",
-	"1q0H09Xyczn+krUq7Iucg1xiNjnbOngjkxvtwEpQJmRoJZNvrBSzxFzfXCBk4MBWgpXUMQlloJleUzpm",
-	"dFCUjKkh2OGCAqLK5E1q2FabJyaMvyY7VZL4bdnZIV3ESeTa+BPO1pmQzhfcVHpGmkgutF31RmZ/G4lZ",
-	"pVM6MhyvRZDV3t5ovXjtxa2Nlza3zC9CrtkSfzaRwZ/VNFLbCisteb72Qqs1wzxbB790NiIwRCgw1sOg",
-	"YxEKigDIDuMJkE4FtTEVWWiSXU0GUmmy0Wp5rVYLpNkBG+od4hvfmmVRAGsGBrb8s2qEC8rTW7juL0C1",
-	"ATxJjRlK8MDP5yQNrD2jrhwtP/2nkg3P2Zh7W3aquepVeAoZHyxRZ/M1c+FzA7hlitWdZ4Ybv/hEs6/J",
-	"Do5AKhlnNgN394CLsArIbWq02oA+eNV2wxq5dKaAbV+TnfncbsjnC1Nd9DaSrGNT+FjFiObHiZo189X6",
-	"w7dlp148AZwQrprkrowA+QUhYNLcmrH4kyBgDCx71EGQpaAiYFFk/BNfJZ23WeAGj7mIhOFYRaQojUgY",
-	"I/OZDUfMtoAvAxGnD3TxNpDHNAscJwKR55VFSe9rsjOprlIeW0dWWDzo4C5aVQ24qw4UoeSdhCXIc9bp",
-	"BpbVEjJQTfJmLgDY5YKrPoIUYvpFaTa0uIPGz4cz3bQXGpndGKPXDhlFLKdnc/p64XGXYuBnePzTbJ6f",
-	"AEq4HN50UhXfQEszGH4JFp+Isg/Y7AEuAHvpKiq0PGAiLYDAUrGsmMJC9UI8D+xRwEATY0SGsicP6JhQ",
-	"dVCq9V5jy3V+zkojzppuYxUzgKoNJBTDIwAvwiPj1+YzH7D9d6VgIHU4Xb/fp6LXp7x+NvC1ShRv3OEv",
-	"gnn2Zl8SOiC3a488SInQlsTUGfrqDnV1LlDaYZ1+HhN1kKhyV+euu8fZuzspHIE6SIgN9QIGUYf1uEBM",
-	"WcC2pmJMAqoqZ3C9M9PvGHCRfq4xg2EPBoxQzXoyHlsmlorZmUhcb5OjP//Lo//2kVGbobIf1p988K2n",
-	"7/9j5TwSe7mqdW4usc6is1jTOZzFi5YSnF94qnrT3mu+j+bo+gvjpw0zfnPSIP1qwQGk5eZfGNrKbXNN",
-	"V4cZUE0j2XOQLdzVlUusUYOCfaJlk9zWCtiRK5II/k5SkhnGWho3B/giFdN0Ymjsbjz+9IdH/+tXDS/j",
-	"y+1GgY8zHjKHfvgj/Nby/bUWOfrg2+bBYx6wrPKmsd3YeOFGs9WCapuCvjVkcJCYD3deWXv53u27a9fM",
-	"UYng5qzPfvLn9TWm3ffzKaBJhz9fQi9fFsrUtNWBLjKJVCn3jo3APGPYhrvTeme8pg6S9YfqIHk008BP",
-	"5adzeyH+qQ6SUgvd8sWXx/cPkmc3QDWDe3OPfBmoOv1AlaMuW/qsgGqWZotTHVwOk/uryluQuW3Zh32m",
-	"EWKJ29oOxzZkZbO1sWrruQdlEK44lxSB7qA5ZmWz1VpFT9nOIYUuNDtwAloOJF6faigo2bElJCMeRaSD",
-	"9SWOqG21ilskwtJQcDcqSkqOydPnMNJrKWtmo9qaeWGreeN6iTGzqK1yDnPCZog6wA8+Hu70pUl1OfLs",
-	"gtlfMkape+LK51hD0FK77KHr/qo9DaNgoAlpA17QXudlWPwxi4Cw1U6hGhEbl+1cibTzjIv9RDG/Se4z",
-	"jVsDD2p8aD9m2k5cEkozWoLQj0te2i2+HDxxMQdPzHNrlhw+UcY0M0ZQOG5wM1ZduGeWt3LpqFw6KjUd",
-	"lWfWO7GUMntixO2JaKfrmDaqD0EsbPG7jfmnWAOOq/o0zNXkQ4GmHfbQLB+ScAZa4FkZjlDiNrxQHgNd",
-	"2G04DyzteqLncgLCpWF+YhMQTkLGeqdhiK+n1vPM2cTpURbMCi/gITLiiI7VNvFlonsSsMJgEjH0lbcb",
-	"ELxxLIWYEsmwF9PQIn1AXIe1G4ClFchBdgFIceNonhEdE8AVq4LQtix9L32Y0xcf7l5Vg4Kh4t+t5zku",
-	"N6f5tw8bwkICk6AXMabPysCoxyvrD92f+wdchI/sZxbO821z+gX70bJJHW5rlJzjdzrCW9jyWMKp3KMH",
-	"TBA6ouPnjoLNoxOasjBswmkQbeb5LU21XlkN96TgzVgvk6zYgmDtvIaVy/uy64pNhlT3s8hygeYb3tTY",
-	"laXE59fNtUpLdOwaM1AhwsPigmdjvtPWDcR8r3oUYNeZz5H2XyYJHFnS3lDeEkzH+UH+FeoPevZpEDCl",
-	"jEti/Xp4aA9rpahGDWskheIDHtG4Se5B5y4XPWOeWgAeQNADkE3yBl4e5htc0TiHgpKAx0HEyMpW68bq",
-	"7GTIqYmXU9PA87TvZVXuiRm0sOWsWHtEBZDsUtGx5SxZGEqxNpAhi2abrXgI6YzJARuX10beN9d6DS91",
-	"iiSb3abKXszW+4Wpg4P3ZB8qRx44U6SyEg5/nlcDB7OwGM69LoLzwfnhTm4WZ5wI5SPsmx0qpPtsgIVw",
-	"B2ycwzbGFXNBLIq4HYQTa0DVxJObQXSIQHnvQbMcec8I9vdIJgrJSsi6NIm0WiXvmcPW1tZI4f/my7g7",
-	"IO+RmAU4i6ULoRr4cyAF0zQeA/Y8FaHyALdAKq6ZQ2RVrAf4ju8Rf8RFKEf7IR0rn6zQKHLYfqse8eF8",
-	"n6xcX0W00F5fm48P24243dgmGx5pN7rpXwP465FddhAdkvcIezCEgcVkmMRBnwLUKTcblv4ACGMecZB8",
-	"zGyJ36UDHo19sjLo9PZFJ9wxKg3/9MxeMS3N32ZZfRnzd6XYH0ih+2Z1G5urXgbxtx9TzfBHuGCr2dpw",
-	"K+wnsTB7H8sO7fCIa9CjQqaLhTyRLZi29ymsLre4wezV2f290bL3hsic5jQi78HV7bg8acH/mOIhy/2g",
-	"JOnS2CO9WI50n4AY8ojux4ytGf9WDSMOrzOIDveBZ3yyIqRg20Z904h3LOgtQuMRC6vnnmR6G6t3kOLE",
-	"rSA6hOfjvf4+rHFf9WnMYIfhBaRPmPthyz49zHE3Ow/wthOTrmxJlYyAEuBQn6wo/sDO0eIa6r2xRN7c",
-	"qRfLZGiOsRCiAy728crmMQb0gfuEW+LevmMK8p61FS17G3OdqIBGDCf1tgDbpNXy7NB5pNAhjeGK2AEN",
-	"CHTdgQdUD7FioC14EyluyXY6tX7DI5tw2IZnj+QwjAABWwdcKYhkrKgDPoTltgVOQQORgUgqfszci2WO",
-	"vF5c3UYcAGHuQ5g5Bwto7EQ0aMGytqJgIxIC7KewwIRFUkmRWWRbwIRHcxMCqMUdRFuNGI0FwB+yEci0",
-	"q1fj7uDqVUN0HcAe7BLAcdwgf4y3dGU68GljXXhk0/yv2WwShPM0dLFiLGXy4ipBHOFobEvrU3bYcYLP",
-	"whS0RYcGByMKQymVxHuaowHzAI7VCI0Dm3AF6R+km+8OzchB2gEvGQVsGAq4jlcoCNC2QNQShcfFaUsP",
-	"xJsYTtszj9uFXwY7eWhF3aeCXEcZjW+NOzDDYaIrl+G1hdnOLbLSIWtkY5WskxUBf3mkT6NDgOPZRg0T",
-	"mzeVrsEjRmdskPfIJnmPXCPvkS3yHrleoWXK9c518h4QTk6C7UdyDHJs+pugTwdD4OnC3+ZCWyh4B9yQ",
-	"eunJk/9OXMCsH8av7Wu5ryLGhrA0wCaES4Gsnvpi4qrmSmY3+rzDYoGeUcl1qd6PuToo/8tcYwMuqfT0",
-	"pdLjETVzP5KKTX5C3km3wHBQJvstgRY0BGD1GlljyDbRDLFmzWEAlW3OyYlmHyRsJxlncOd5tUJWBNNt",
-	"AWN9PJI3AcDp7MhDZqNxUUQ6iW3JMUK9TP7LrrtTnx6yvCLwLV6TuX/eX7VraouiEpx77ykNgzcEhF8E",
-	"eY3HfooRFTOlm+RNwNXKaUmU39pDWHen5B0fOx1oNC4DAzG3fKpRwDvRZzQVCj/zp8OVT4fOwNANwANG",
-	"AF5USm5JfRp19yPedbK8n+F7WS15lWz+x5U12mNknfRXHRa++YwU0hYgoEFUWPkOKBbUFcHQdAZlWgaQ",
-	"Ls7ivaz45fObrr1wPSzMavJXXSzIiFRD6iEdNxHn164Xgv2gm+EpYORgh+kRY4gRa/S0xWMeAHy9ecVa",
-	"9mCifnpkXpunB7svmgTVorPh2wIakFHM79gMnHlWCYpO2V6XSAYH5peIHzL3qmPmQqpGl2imtLLvNdUM",
-	"+G6N4nfg2+YiVlY7K2HWI+6ksLYwK8AdadZ0HY66cZ38/3OK0OEYW8MkRSTLdNXIiAFnBRi3xdkRPkF0",
-	"50yF4GyVZs68yGAV+nQ4ZMIB3dNJDH27Apu+obEG1G4+9JETFTGPZJ4X7RuP+O+yWPqOqFoe8YXch2v4",
-	"lgGEzJ6iSXZTSynFsg6ZEUdEirbAkTL5MWop9oyxfYHgOUQTcsNn9tIXbR+TB32Auk89NWiF7Mo4wDcv",
-	"u44VDVn4lniAcpClhbOdzFfmtduRD1CcDNfxUuYTsHCEZIrNiwKNkt/Z1JekOj+2k41cgyZg2gVyMDDC",
-	"yQJc580zt3gUeGVWX7Mt8IEQiNsjUkTj4qPAyDoolGaqGhY5iz9cLGhk8/qhkRJQchrmvTYeeY0DNoY5",
-	"4kks9qHNCkLS9ptcLfQn3z368JtHf/t/PfndN4/+9h/co0N0J+/WNbavterXLmR7eT4dWrl3eVlRfNmk",
-	"tWiTVi4qVxGUO26blo3gzYjarj+Ef/cP2LhWLTB6gka/ZGW/ibFr8kPCoQve2r07VkhyYVyUHkyDAQj6",
-	"JtQDp9oHRi7JLvGbzeY6KiyYCGa0TcTaIhfTkLH1+mxUGQoceClaKT7OcWTuZanwxSwVns9cyxULT7DU",
-	"jDLhCTbJKMWzxlQa4EgyC6S0hvhY9HtGZcSzdeGeExuXdcSnX0d8Inplq3ZWaCF6BAoB67W6hPgey/JA",
-	"8BQeUcxO2kHOWYFJQIifBQON3PibIqORFdpRTGgsYztgbOgRkRjPOMXPtvmh1WZbYI1gmD9/gKUnxpPw",
-	"UU8esljhYEb0gvBKrNtlgc6UGYwAjROxU+ohuZJoHqvyOdM66J+NynpW6pqtl3D06//55Dsff/b77zz9",
-	"9JePf//x0ft/aCzhC5xLKXNN8XdZy3xZy3xitcwnI+fnVTIv5kOs00DzQ4ouxHFUQ2mtQcZHKHeN64ED",
-	"0DByM5CHTFngbleKcAWjRmoitNMkd3I9irBqhiCMGbLilGh2D3feQZwLbMNdln+dhAzYtYQIdbHQLHs2",
-	"Vl9dKZA58JVlYfcx7WtDBhzCuH02YGoy2WMd/NSScqwOvj8mY8yD20YGrpvkzT7O13OJCCrGXi5ygfWY",
-	"HeZG/82rR3s5e5hTZL70LrPq0uzwQYx3PL+tDGYHFIzWDVl0xdZjLOTmn7p3M49DkG1PWUsqDQURMA9o",
-	"2yEQC0kGRlRg3M7wkmAc4mnTOlPIGNWlm/GMrfqwSc4FMkoT3gjtRIxQ1RYu29okvtOYPvhSoFiNkkal",
-	"Xeb94L5cKthLBXvO9dWGDM8qmFJXrcbskKuZPYJQM5AFMNLuapQHhv37NCxO5diZjG24KpkUxCMX2weL",
-	"G4CcyJ0odL8YEdAW7MEwolyAGMAka0WEo6he76UPdSac5243S82m+/x86thMsca5d3ORlGsyg0XuJSKt",
-	"27ThxflDaoB+zJkXe0CTe4z5WMBmC5976k+eNcKvMvnu44hKmk2PSCuZ8jlbWwfbpYF2gyZhkrsIoiTk",
-	"okd8qvZl15ZiQ6z9ioKilkRETCmiZRSumnPSQipWKBprklfg2jDHPiuJwWowTRRjokl2C1Uzxft0WCBd",
-	"7N/oHxc0bwuo2OKaMBGqHahaxyQwTHN3dWZpQAd8pESELHYpNjsjAKxQjMNDCU9nnDNSm22xm1OVZgGw",
-	"VEMUmg/YNuaswb203VYwKD3LbedKo9Pny+f3iC3lxlLJQ9YWVvagonVjfHJD5WSXyAjw5QUU1CMQOV4U",
-	"i7nSFGOupGlOAdK9RFyk8qPFsgD3EpHVA53nGE7wlXC+g7Op4kQ0ySuX4zkvx3PO10ZAzChgpWBLVDGc",
-	"WFDfKML1h3EiZg4su2PFZZk82iZdrnUxu8oFgP4xI6jN4Ssjxg6URwb0bRnb76yo7FDFiMM4WvXaIpK9",
-	"tYgfsIj3pcS+vERo5aUVvwQGlqLTEnLaE1JpHpS6I67CYimheKb1FWaFVT3WibisrTj92ooYaORZramY",
-	"r5LvJSIPr1KP408kqVd/bbPimnEiXLxXWWPR2YoTBeDKm+4dJqovR1h46Axaa0rlLC9jEOc6BaCTGQaq",
-	"G3usTH4UsoLnZlldULlzGa48CVPhLjREoKPhOiiOVRPQunEapsO6XUiVBYEdSBhyTUOX5qlsa16Iabw+",
-	"7/WNz4R9Qxi1sZ6Zw40sQjoB55bGde4l4j6u6ULHddxjzI/rWOiE56Li+JhhoLyuWdj6fvZUvc23z8Rp",
-	"cQc5pBaCPYzqS0Ze+IRGSrpONKzyz2nbfEGk5gMEfCDQ7Y5W/KAitOoWNrUZJTPY0gW6OeMdqrBSp2wo",
-	"G/xYeyabXciX4aQKJCwaB31+yEI0OHL45GW3dwcXVmArTtNJ4xbKqiNlxKgou+9N6JqFSFmKryK7UMtU",
-	"OQMP3tHC971QoWx8WzUkniWZLw6aT8YwqUxyX1WKHXvAPDSf+/QQEP+zbmYMolIjDqBT3ker2icrlOiY",
-	"Yf21/XJfswfaRwwXkAMU+3pAEsC8ch5sE5AlnmtUL2IGDRMNYDtj0qcitD3JDnaDGYUPAYPOGGPdHlj0",
-	"EEz27a9ciiaOffZ3Cj2kZMAGHRarPh/CJOUYOjxtSBwrtsHHg9C1kVpg4jTJbm4zBrbUwaGcOGm04qcb",
-	"3G4c8mG74a960GMvJNEjiYWHCPXXFrfdTBzspaeQRx0CsUK0BwDk3PBALHaBPlzsQB3GTDHtTx2aTviJ",
-	"GL7EER0T28PNhOKdKC13RzPqgI1t6J+F20WMg5XPf/ljrMC2zfwdzI91dT8NySAwQWdMAOwAYGpiqYYs",
-	"ACyXJ//y06Of/sJ8C+gQPlk5+rf/8fQ3f50C3aQwS3i3z//nD/HgUeGXx//yffilLfxQxgMqtLn2//ru",
-	"Zz/7yBwu2Mh8/sv/G0vHzVdSsH2jfszJn7z/5O8/evL+z1eb5LYmARWkwwgLuSGhiB+wLI0wI16OL/Zi",
-	"zV4EFbbdgLfZ8BodJliXa1y37dB1cAy5Jt1//tmT7/0Y7pxj58Z2YxjLQy4CRm6/TlbajceffO/J7z5u",
-	"NzzSbjz53V89+Ye/sX//w988/bMftBurZPf1l5Eq9rXUNEqhDq61AKwcm4YZVXq/w3v7cKTZ1XQlRx9+",
-	"//EnP/38lz9+8k/fefrbfzZ6TMdUs94Yeon/4vGnn372+98++d7fLtAfgK/xnBqFLQ1ddglfdgkv3CWc",
-	"yp9yZX/sHmGnuCY9evv9ujxkcUSHEPsrtRluokPQlyO09jONDlrPqD/ZtenmzVamNPv0EBK8gRwMpGiS",
-	"NwRCpHBhxCFDxBQbwO92WcxEYNSaaguVBIjFmhUJb5O8CqbtBgih1+/skdzXnXbDL5P09hFznsjSoveA",
-	"jXFb3Xh2rwEKsOE1rAID62shuXEHl7erDlh45o1NhSVUli1S/f+x923NbRxX/l+lCy+SqoYQdf3bZOWB",
-	"vihxla2oLCaufwUuTgPTBCac6UamewjBsqtyWW8SJ97sbmorG9uV7Fac7EsSb7ZcG0Xxbr6MKMnfYqvP",
-	"6e7pAWeAAUmApIQXCQTm0tPTfa6/8ztZfO9sRRXmESznXFaIdAhh6lmOQZV0cJKBRmtCWx5OljRwIyZl",
-	"xTBj+zEbzZQVZWfWchGiNS+JFKlltUoRtiGHCPkGkhi9W+EKKvZcYVM+QC66KkwYdofDUTDgS21yG9mZ",
-	"gYuP7rPKPgbmIQrD78jCoGxG9WI1Jl8hhQFVayddQTtJmgtdm1dg3MEnOE2BYYZQJTDeGiDJUMroWcOY",
-	"PT8y4y4DVrW05OvDGyFdtiu0NKH7yG2+LHEStJxIqJMv982nufhKLEOvwyUkor9JuLBhhRhwZdpySUXG",
-	"bPmQV38EXaviAlymLaoJ5hL9k/ZRPeISkGVTSEmO6leuGEnOKSPJDEP+iHwkk+b7FEaSQxuh2PkxxwYH",
-	"uyJLZVBly2P1EKpj/fMuzUwpuwvLbTj8qGVRTESPJgDs3BWZyRD4Agc7A+wDUSVywSGzoz664F4jWxjd",
-	"QpriC5KkcYT8bAh4xbLfWJFq3GOfqaNvtmXBe+ojBNuFCFshfJbAnnJ8f/v6HFH4+frD4/nN+FMCgl93",
-	"9UeTipIBcLdi+Z7IDIGkhTK7fQkkiXa3IqSccbfPZWlrcpcT63ArYEyZoRfah5aPpuwWaZ+7Y0/Feh2D",
-	"D+ld0Lf1RCmLV6NnhSXFi4E+/uxnB3/4zcHD3x18/Kunf/wbBrrnDoaeDlNKI0m3IkpZEaWcHFHKCYj0",
-	"Jk0fZ4ZSS+5LE5KEV4scn6sgmeTC9pqmGCuhRIAAva7GAfSowgSYLfc29AdQ5G1l+FSIxnKIEA7frKZK",
-	"06FKnlseBFxBts3GkfyLpZgq0/eBqRuuByZxOdJGRMLorjYb4P+RbWyCxgUaK5DvlNg0GmvNwlTrOCa9",
-	"3hRu34jRJgkRFBCaFIO0DNgdDpVWptQLbCA0ahQZM4Wk+oa0vah9u90wqV8eh83vH9p5Zl5qLZyKqJoS",
-	"xJw1T4O+F+kLXoO+SSiRebwTaNG3aJHxqn50XtuK7i3cMr04Ys9faes2SxIyGox93nSMfTnJoR0CLhYj",
-	"QCpiewuUKIno10qT216ttxfF69FcugYGgDemWSxt6x5cNdGGZfVH7UM5RPAH0MenaF7kXBnMWYwgNDig",
-	"kaFQiRBS5G4A6QwQZwgKst4Yig/MiKAwwrBNLaMCzsDron/Oa9Tdc8zG9kH8VfSfVxNAEMYVy0zVSsJ2",
-	"1YLtgOVuYwPYm0p24sUYJAm/+uo20Rd035owvJdKBNbXUkDSzxGARTHVCH7DDGre537ZDOkW5ASbbTY8",
-	"467I1DzHv3pvSHk0zxm3YpZEsrUICPDsI7eFoslSRAq+utlSxa2e85sGWYZ//TomviZg6UdPdDRwrE9Y",
-	"COknmE6scSdX0k+CcOgHbemjUyJytQEcEp6ZLEOIrVIwuAQ0WXSg6UmsdJt8Y4jdjoL19XVCtfXQYx2u",
-	"JRVYGdok44xcvLq+fmkTidss+Fl/efUSWBPWorMZSuvaIxQYBZ+x9vo05sSSacSSdDOR9wcKKDQqUbBg",
-	"tBxT+J0mGBZbb7U2WjTy145+UXptNXCNbrbg/hSu3Xry8G+PHvzk8X/98sv//eXjD3578I8fzh14NdOI",
-	"AapTCsCWxhDV+ksjKkkkOANRuATyjJdYP+ebBHtBgnT5tuiuuDFW8NjK2K7fOYYSLDCZqX+6IhqvAT1E",
-	"a+OFay+8cHP9hWMwaZRjvr5uahYFRox+nYn7tcOJ+JK5SqHwDmNKWImhtLD3HFvjRhZlh6AMKHS8RKqj",
-	"ovuZu1KH04wVfaWVQJhaAb2zFFmmedf0tPs3TRnC1PjVtqlIcaRQZnibE561i4N7lFR1ZXCWF7aQSCm9",
-	"9zrjfTVobdy8FrTSmNs/r5xKyAqnpi4XlqcrE7RJVIt6fq+2aUYiU4NzYH+WnGBF+2vYfntqiS4eYjob",
-	"xhmJYjlM6JiILGJZtee6TftfxQsvcEHbm0zj1cSxPzOFmIr2zSN5aw3+r1tI+sdZJZhvmMpJbPcKLXdp",
-	"X7bJa5xQTti9XpLLeJ/ZdrCF8d+jWRbrUxU264Y4JO1vkmGuoIOyjSxmbJjQHkCm2jVVb/Ztnq8mlSIR",
-	"mb7T+u7/u3mTQQbEzJbNV2DpGVRkKE9RYG3iwcPfteCtxPgqmuOu7XSdTnmZe1mr+rJVfdm89WVOiFXK",
-	"sONWl4HAmzCEC0V3+T78b1nlZoG5tfhLh2qM40XMGNq5tC8tUKwGbn10gbbCW59PvPX0hX00tHVpOU9B",
-	"WqNu9nDWicizgFjVYiAL2J3dgKitpqrsAHmM1bskAPM0HaR9GZiRFX558fjlY8vz6w2N17nWoV0eluBv",
-	"BnI5Y7hl4CN4NrJNtsy2MjA26PhTmMMeXseDHjuj2FQh690I2uLi9fUXO2gPj2LJLtUCjJehOM4KwtgZ",
-	"0Fdv3LzGuq257d9TQRQ3Ej0rQPEKUHxigOLjy9gmcOIa23l6eAiEW3dsFz2PAB8cYIl00aA2T7ssK+W6",
-	"bduALBtXxgVMIKkZTRuMwlK0OdVfFaK1DkBrHizhOaMq26ZNoEy0/0xFxhYSE1O03yavKYncVYitczS/",
-	"uNApxkb1RQ0V15QY17kKb5Wn5ODBg0d/+c8nn37x5ON/fvLR3yEBliNX6se7aicR+ywrttqTH/3py+9+",
-	"78mnX8yl108tpLWKZq2iWUeJZi0zjiUv31e03zh+BYYD6FnDPmC8k02b2cylLXi06c0Qkp1fcZyJBcdq",
-	"rIjY3S3VYrrrQw9Gr8YA0uPQZBWrhcw9TCHQiI7reQqOJCU912fCHqd77NDIi8ZbVRaCJbM+USrTVaju",
-	"jIXqTiFIpzdLc4sYcQhajZCe1qsSCBPqonVnOlBX5yhr62oVoVtGhO6sxeYahuU8QgEXoQOyX7FfqDfh",
-	"8szo+HnUq/q4CFsUVKSyiwheh/shvJHIkwgpCHAzVsXySLNQ3vMQxZvwE/7yObKoPnrw3UcPfnjw/g8e",
-	"/fW3jx58MJcTcFpxvSmSahXQWwX0TjKgdyqhPOc+XO7myd787ZU80V0ZN9nSm49JLZRzv86gsHG6YxJH",
-	"gV9rACEU7Y+Yju+SqTZ5uWwU0UTrmrGVx7gjAyKyDo8Ev1BYTX6lgRJaB2QMtIDp2KbvlXNTGAnhyj3G",
-	"hgbahpB7+JbdG8bZeJPEkbQOlHuIDgeW8wyhwPoykqSxlDHvAz9NHAHPDSdqFPeY7V8heI9VaQr9Is5b",
-	"ZMiVOAxzdbQShyutoMlhV0uVEI//9bdPP/j+wce/+vJ3P5pLnbykF/vytYm+7ZtMatexUbnDSjE8QyEi",
-	"bJGlDQfo4+BD6gNb1GUiE3P5oo2E/pSyACS1m1rjiocU3BFK7DHD+xIUIJNSj0wsdY1TRt6B1VzlpeKN",
-	"z66jiuOrswDh1+fVXT2WB1pQKfoLHb+osHqqVjYc7PublX4jmlfScDWrpOBXyFgfaOagVIVK6NOm/0fK",
-	"ItO8TWWUS1RtMjjcBtZdzC3zDeSwpBnr8CHNlONesdEdZUW87SdHZFxjBqDDeNQtcu58Rng9rY3Wk08f",
-	"Pv3pDw7e//3Bzx7ModJhnk7HSWwgJZ5BV3Hl/Z1oDeEc4rAudzTDAUSJWan7Z/XDNIvYwiliLhVNEuqI",
-	"OrUh0Ca3REZQhImshsFi29zuXNPDWFkzE0+BD/vMQCq0h67cC6xap7XLTm7QKI35THxFJkQKBUcFIWw6",
-	"pHx8waNAQPiFZWbFglFtjkrj8lPbGTLEe4ekl9A4tQywXCjSZR3uqJBKy3aThHvsndiueIRphCQSluBQ",
-	"39Z0bJMs25/Wt+uouvs065eMZaNl0+3/7/WR7KXQzTdO2Y62c/Q6lzG9fLfoMWP191YvZeR1Fc2ru08J",
-	"5VGrvI8L9FiBNs4TaKO59uViLXEInmPAOSbkotXHMcvWsI/MjD65eIxpk+ujKyEpFTsmSb9dteGLTMSI",
-	"yTqAZcyyu+b+i9Sh7jbTqnXNQz47oMQYWPXs7LrFpt9WvQaNy2XelerzFbYbcyaxBptFuADKvcpNl/JX",
-	"9ULp5hjHSahUpkOng+ps+hW9XaYdY2lXDpIg6It3+CQLMBCXGYYzUVwdwu/AIKSVaJu8hh2LtYEUwihD",
-	"1OXU9RXdIKFpAgotXDvctQIll8nj//nk4IOP9Ydf/vHL735UrPEuBR7aXUs5kRmKCHS5Q/gmNOCji2Ev",
-	"2Q99/oZLFtmU5lIRdi+Wqt3hk41XYaClvk+WKBFeaQDsrArmxWSHxYi3yW3X6AWqniOScxUnrl8sC0mW",
-	"cznFkHCb5VwZE4gDBdqOmPcLYwKTwU/+8OMnD/8DDAf7LG6ysXMVSyJ7PnangulpbbT6EM80tCWtG+u4",
-	"5w3sVCRRcasvf/hP8MxHu/KV0pVlnJTArF/+/L/h2vhrl8q45z0jrE6kVphXIp6SJVQsshXsdWVBzW1B",
-	"FaqtWrMdG/8aV6UuPHPp8n38MF9nLmzZBwleCHWAhEYWF05i1SZb9hjUdyj56QSylft6oIRwnQJrPYZU",
-	"X1WEn1OY6axdckS8aWlvTOu/ZZZy2U+AyIhrelOdqjvOYl1Wum6qBtt2u32FMF0CwvQE1MH1ph7RfMRX",
-	"MKhmDax8FSFKrEVu62hdMBqIhLXJNnzjoYdKGKc9NjZ2P4C92T3lOQCbHQ6oJOBIwslD6HfBLZ0xEnPE",
-	"CSDb2EwNFFgVRLa0g8H1xYtbdrhUNNMuCrC/OxQ6G+Gj1ackl6K3zkpa0tIzQXEbeqEHP/r7gz99v3UE",
-	"y/508pMNxeIKzrpKaJ4cnPUk5H8jXOtcbsHlKJYqi7u59USbUp6i+MUoq7560YUUDhzQfUYws8S4jfIA",
-	"sgNpUaEfUM/40AS6BiAGlEZRhyMwlibJZOUPwlCUJdOu4TjVG/wV/7kWLExK96oRKfh4z11XDGgu773F",
-	"oVbkMUSNGhv7C7d6Zm4SayPMjwafMK4qQ9V30eywbT2pIsNcmY6eh3nkveWPZTs2/Eoq48+guyBBbDdY",
-	"xjo8xB0ZkotAZukFslN2KSAh4MFD2NKhw4KHtosdVMZK8p2c5SwCOxCNqcBZXfWuvp3K0w7hlsTBwinU",
-	"t5E03ZGox4pQRWxk7znmUp/HbFgKJFnvi4mtN39gYl7t7KEq63OcBYymBMLkXvMsV6EuRaZCIulYFkV4",
-	"m5Ce4cyr4tM+jt8mI2yTW4a5A8sDO7wn0m7MtZJ+TbFUYps9CuBQPJ1Ba5uvxPrXsK4R1rb/hAvHOgXV",
-	"BDiDuADNXJDtRs31TpIAx5uEu3bRzHfarUykc57yDe1hNznnDh1jDwo1ENG8A9NmLmdJa95ZEBmb85w7",
-	"mYjynpr3Tnt5kzO2Uq0jt9TrjEo1zwlvCDn3kBq2kPJOsV2kFhoz9KZ6NqDP29bPDiahLKuc6Pe/rhXv",
-	"3kGzEApvsp7IIqzrA5QCUoIUvUv9XmoXJEmZyuIeel5Z3B8oC7uD0Jm+WZvctvn4Aq8w7vCSiNf2mt8d",
-	"KSQXpciznsn53FMs4zQhcXRpE2r0TG8J2wE8FD3AxEU7VIUm+mbBuhckSUSPJiSi4w4vHSy41g0d/hbo",
-	"DFQWcCY8+QVJQgpbKSwgjNpNpFGEVZIBQcUWxRLs2DAgwyTXmm4QD4cx74cb2FkJTKsRHbte+h3O7tGe",
-	"AgVAFbl4/epVe7Md02E29CvVyRZJYu5yVkqSIYocmDXz2U5kKPfycJNQIvdyVwRpjsEayFiSPTYs8O72",
-	"+hOPHOY8VjvDLO6xEKxwScLv5JSrWI1DfHY9lOL5N0H9ilyVTsUuVe7CeoLNaPS70asbjoPST7oH3Xj1",
-	"2UUvXpmnFjJibh8zac0KDIZB4aZ+Zv0YHQ5WACXdDCqg7JgDIvPeQD/1lfbVG2SvHzj/A1b8FGxHsYXO",
-	"F1LUqEBtEmCLE2c/woG4r7RVsdF6ZW0d6ztx5+lzBmKoJZd9v3DDFD+1brTX1+F6JSzqe0EL9hFMjJ33",
-	"1sbVoCX3cn3M12+tvfLma3fWrqzDTFjKsU+/OPj59w5++v7T37zfCrwTrwStYiWV7v9i+8Wq++vp8jZ4",
-	"a0N7UjfX1q+uXbkOrw4Mip0ULIrWRmvEegOqdoZUW1toNuu3LvQMKgbWFszcRuvgw188evj7Rw8+efrn",
-	"zw4e/mKOyLJnkpwOaMRbvRWqE2X+Cjaygo0cyhLqhUGob31MNT6OjR7xLZUp/ujlrk0ITrdiIBCs5ZEW",
-	"8He+fncb0I0YFaamWzzlROQKPMghsKyz1DTNMWUE0C/HOJoYYMZ2+oyrDa1jaGRiTx2esaHIlCEoAENC",
-	"q3A8TT+O0spti0jWEzzCWxX9t/TNqo0ereAytptLFm0SKfSftnd0h4+oBJIdvYNJl+2KrJquAJKCx/F4",
-	"T1OPFTrlKPqrfNz22hXTxb5CUV2pVFT1OuVGlU7pUTnwx6HiBL1Qq7w8NXatVo/OeNKrDZ9UHzdl8BOD",
-	"fPsoWu2lU0mYTty/nrBh6/AOP1spj5X6maZ+LCHN+npzL7imdeNxVI4bV10oNIqkHuswz3oDKpkkF4c0",
-	"jgKixI72BwMCXiHmJpx9ecl0pBxSAIhEdGxbtpWL2KF5cATt20gquBoE4ERbL1BfkirWFxn6mN0xZD1N",
-	"+5DMz292oY1vm7zJVJ5xk4ExXnucETHi+j5YcGcuD9izDjd3iLHDjvWRUZIFxDoJcFPrAJOY95I8YhGg",
-	"XKJ4P9ZaiqZC/6Qk7EV44GEmtOqEwgbs44BOnPYl4SBU2pkZNHq1WmNyYX+XCroX4+QVjVUE8HnssXGb",
-	"hJwZx1bShEnjwoZ4URaF7Q5/CWdZXwmmubiYyy7D8ILCOy+Vb8CFMR4Nwe9N12UNFrB3JbQ/WBQY91hl",
-	"OcxwZELkUJFR8BykWq+TEHDw8AwACAI6JvCM0yqlj2s2fodNV/wV/DZK2DBHdzydkr07bjXuaqwnB1ow",
-	"uOj04YwU5gwiOt4k127ewB2BZk1RrdKgpeduJtLqULm2SKpD5YcHA3eDsSih10WDGwN67Hh3XkZmYKE9",
-	"S/V7vmvk5XnpWboMjXY3T1FCTFVeVX5TQ5/JRHer9Nd97y9LRF1PeVscW8CQjZzVHyOWxPtMKxuQucqq",
-	"Ae1nIYeaJ4tLiqwat3yc8NrSgMvToyhAI1IcsoIvLwG+fHJhietzJk/mY18srjGdQPdlkWUM7S2bfbGk",
-	"uXqP4Yg3S7kULwdjYRxe8KIn0jRWbbItkLfMXbdLe3sBkcwwwOOVtdYPe5T3WJIwk0vI2G7OIxaFG2SX",
-	"9hCqU0K7ucSJw11roySBOlcg3MXfd5yVZal7rS3HMfABGB8bNzHSBJ9IQpLmXSwifZf0BZNgrwryrv56",
-	"bW2NmH/1n6aQkbxLqs3voDC+A+Ie1pxL44i82/CUgNi5wZPNWeTd+U6zXsG7jY52x+jjqw/qcKSDQdCT",
-	"Xj2k59YVSWNpVkJEOGOR/i7E17+DhI2hSUfBygfQ1g4c6H7281KWDLHDDz80gvHNwDjbh0JlbRpL95Jo",
-	"n8b88P12RdaNo4jx8FKbvIGAe702zT1CvQCZxKVrsoAxJ6HVSm1z3A5VYTlNtMfFiNdj5o+lhs4daL7I",
-	"dtiF5FIgO46789GDnxx8+C+PP/nx088+O1LK484pB4ca6OoVpn6FqT85TP0JGiWNoPVNA1iTDsBlE7ee",
-	"zmBiD7I4PWM+jEmUM+0ZBy7AcWN9vZqs5I69zwI3vLlHHU2J3vD2SZ47uDsCiLwZMG1+KheqWxRvnxlb",
-	"uTLFd1tbAAjKcZThYL4hL5lZp9rK6Y4hlrZpCPFwBrQV60+HC362Sagvs6MNHRM+7HALzdG/mPCcoTdP",
-	"kEIEyELh9vA9BFARhufChj6uyDnDAKey3xojXCp9fW1SGWzO3JCrTTcvYp9leqMaQ7rgYTmMjaoHv5i9",
-	"db6Yzg2WKi+DRm6s12Xbopz52bFra5AidCm9LuV7O7C+dwF7nbFdpq/AWhut125/c82cdaW5iWRm9XQQ",
-	"IfaVrtAgKxb1xUJHjJB1lUJaGokM5GVKI1areZqbR4s0jS7ft8n9Ga37tk3jUfu4XdrbK2ikC3zG2Drg",
-	"7Rq+kSML2xXZyLR9ulT+kKF7h/NYVVOpQ6pW8hQGEbsMIXaPGeBYYYZUmlSWMUmcIVDL/3/0FbmkwPwU",
-	"ZebZ/auA/OID8rMW/hkLxDeuP5oetQ/vd1rGZ+i0NkinMCGvdlrvNfQXNk3lWsnT0DOaqcIl2SA8T5LQ",
-	"NHZF/J/WNLURzSVok7MSzaw11c3c+ab91bnN9FOJYjYTbKvo5Sp6eWLRS7OmAmzyppix29VJGeyLimWa",
-	"ZOLUUKZNOB6KZDaKYhq83CKDmHiLaTFM8wjPbwjTe4d1EUy7FM54APNNFuU9VtQVFtWRcog7EA10AH3u",
-	"eg+P1QvKWQ4XJGH3TA/GjCoWAG80FwogoGJXIY5w3OEW+nmorNEW0IHbukkStmvrFVGxjKwj6yKsejgm",
-	"8b9hgqemkxJmZW1M06FCbXEfEbu7wQRGFPlDihG0ib9dlegzSGUD8gDSyKnImL4P9cKqAeECf8HFAfWS",
-	"cIgeuH10gNZRB9K1DYctOMEgFrhQO3THHhR2eJHy3kRgprHkXKAZQAkIqiiQGvbqkgGgssBSQCia0ag+",
-	"5oqi4JzWaOiph1IKr67iPb8hJBb6Pfm3zx9/+OvmphjOyekETM37WMVLV/HSRcZLQdD2aMowgOhJmDoF",
-	"d7pxUjOUy/fxQ9MoqVFks4OkZFtY8BKBlsN4Zainh3IAmDX4i43qQqpHlKXPYZj02JHPzE71SRtjDWKe",
-	"ZlGZkKe/jyrDmkfVsMuKatZrnMIRWMU0Fx/TnL6kz11EE5cVeCaNJHzxKFN7D1oAsXVm0Coe0Ai724gk",
-	"cnxggd2iAsCpWnwHxqiGcjWDisA6IMZVNobeN1yQcDcTadieRebleKyWAzDE203z2gexVCIbt5/LHYR1",
-	"iGZBgEhWwvOR5q6EWa73bvbIPtoCseBrWZ7MaPoFR1Qxgw9YAl2XbGnf2CcGCExGLs600zxMoNYT/NqY",
-	"6wHtA8WldBWV1dvgm26gb+bJYrdA+VbTGoTBhDwzVFzFWsAH81bwd3KaaHf37ab9sCsjQ7cykRIuRkRw",
-	"Q/oI1k+ZiYvE0q0niA3lCdsgYTcRvb3QsEVAXgCE7fWrVwPCaQpAenO0Ebfa+hZ5EgGxIu312FCxaJOE",
-	"I5rxkCQMCr/IkErsQAHJLCkAb68PiXlfhjZAhTWtbfJymSAZGnUBrs20/cSF73j2x8j/ajbCJgmBqqNq",
-	"313uDZh+PsWSxJaFDkocz92M0T0SK6gZCe07CEnEUkh+UwJ9o2D80GIqdD3F6Jh09TOMCfxQRN20kxGQ",
-	"kCokVGay3cnX16/19tgYPjDkHIO5NDn2LpNxpP2UjQ4P9XajPbUzFDFXsj0cCK5PCWkUZUxKJvUf5iAZ",
-	"QrpPKaan3466aOnP7qmJsZvy7owZXpCApNo61aOEWyPx7sS1KNkFTk3XDw6qsMOvvorz7uRWWB+iKu//",
-	"84UO1D8zuaOE4XqifNwKXMsxMeLgcO/FXP/pokxBK2VS0j5cg+mtOkwYlcy0xuPEnvjOoLXRevrZnx//",
-	"9IcHf/zo6ee/fvr5bx49fKhFjynbffTF9x49+OjLf//r409+XPwetKTe8BAxa+nd1Tw4Vn4bpxMkm1gR",
-	"qwZlK6qPhop1K4pQMvuatU6xHptlqrLHerWqqeeY2jYYDEagbaRRFqC5fHqpweEuBaiikIoQNTEXo6Ag",
-	"q4igNC6uaP0KQ7rNRodE7wlJwoJbutSKUWQg0F1HRqVFoOnFyP1WjGingiy3B/f0azPHxnKHC7XDc8s0",
-	"ZARscbOiM+Pnf3365x9gPxeUkge//oeDB98vi0iwdpYhIxdlNW9nMU2qBOVbA4HrRMJCOK8i7HxLpW2W",
-	"JGjVUei4BHsVjeWUUV4nn6byN9BoTWj7xcmvWW6CPkbFKRO5WkPiONnauLleK7buF9/s6G9mxeTf0mLQ",
-	"lnWTRPC+tgqNZ1ElhPBCx7X+VnDlMwNXbqh2j4BaLivaabF72Fkuch8r660EWrGOBiINCnfVFpGDP4yu",
-	"Mfg0nrysiPcfe8EuKe4/24jeNg78Kvq/+Oj/yZmk1xsHhY6SpTTLZTpQ+Q2W9X2b1XXqgdVEQjTfQrJL",
-	"E8mIzKH1dvWGgjssTwecFZCxMXDNmz4hZ/1UsMXNxcwKX7zCF58YvvgE5WkjcoRmrn6Vzez5/ycgkOcJ",
-	"IWxtv/y1WTEEE7KHSAKAR7EbGkxqEUqAb00wgWxxwtKhGsPNOpzKPUloVx+mJnd6ZdBXT8eJBR7Or6g8",
-	"jy77wuTds+PfGwA1+BTH8PO1WFqAr6+HzXo5Ghvfut/qMpqxbCtXg9bGt97WEkaybL+azxWIRPHnVtDK",
-	"s6S10boMUsk81eQJd5gYmvQg5kZiBvSjE4yjsqKn2ddKpMPl7HfGaG+AsX97JUx5EcyLVVzurYFIIcFJ",
-	"kz2gpFV+L6JDF6obkRd6ZdAkzkLKvUtkLKGIPKgaBlVkiLOC/mYkRtwIz8oBAT9ZxZVedv37DS6GM5JQ",
-	"3s9p3zixhvs37g0mpk+vROXdAvN3VTd5Q3A2nsQfANTGO70Etqh55HpiFeuNM25qg7wru7KgmquWYHlu",
-	"9hFTVT8QaSh37U0MM3XFGa/TLkuAIdA9PWArkHvZnwK9/A+ff5fus6joWCrts0LfBcRopN5VJOvXPe7X",
-	"9VSxiCRsX48Ic+HlBqoDanpt7QZATo8NXv1BxtUv+a3D8JKRyNQABxsnCYmEP8qeyCpX5K04AVCJd2yc",
-	"DkVWPbXQYVFk/qv7tuhWHQqwMDVAwAFV1kAJHIO2dwm2XzOBiANjic1aj0UOtNRK+I/Oo4meb94e0efW",
-	"SQXDU4hIYiDSKdL9MKMFH6UH6dljbAhrgEh/gq1mqH4Ik2O23XA9eASTrLiVWWQ9miQx7/urALRE1YMw",
-	"mqgBmo4xdAXrMSk3iRgyYMiE5aYNvtKKzfbjHmu99/Z7/xcAAP//",
+	"7P19kyTHcR+Ov5WKtiPuTu5dzOw9ALsbDMXhgCOPwsP57ggEzb3fTE13zUxhe6oGXdW7N7jYCEo2ZZIm",
+	"BdG2RFMiTdG2ZEVIJK2fKAECJevNYA/AX9+38I3Kququ7q6e7p4Z4KiIL4OB25nproesrKzMrMxPPg0i",
+	"vlhyRpgUwdHTYE5wTFL489VHeKb+jYmIUrqUlLPgKHg0JyglgmdpRK4IdEZSQTlDWCCMhEw5m6EznNAY",
+	"S57uB2FAnuDFMiHBUXASXD8JgjAQ0ZwssGpZrpbqByFTymbBxUUYvMYjrDuq9vv2nKQESaf3EPEUvniH",
+	"T0JEBZryjMX7a3u4CIMlTvGCSDPJ23GcEiHuxf6ZYv3zFYFoXJ7NYPjS4QDfjPdwdHhr78UXb0z2JlFE",
+	"9ibXBweDw8PocDAYBmFAVUtLLOdBGDC8UG+aNkc0DsIgJe9mNCVxcCTTjLhDn/J0gWVwFGQZPFkn1u0F",
+	"z5i8LV8jWMj6+N9kyQrxKcISJeoJJOdUIAwvhQijmER0gRNEGVBxggVBUZamhEWrfTv0dzOSrpyxw9sj",
+	"LEfQZInWC/zkNcJmch4cHQwUnaUkqWrj//eNwd7h46fDcHjz4urJyb79eOPi2m//67Uze523TGzBdz0v",
+	"1eLnNa07nEkcyTuZkHxB0iami8zv/bkOvzQYHPi5zja6PduZWTSOXv/ce/B4+FLjljFt7mzs9zllbRNA",
+	"S/XQBju/fRrQ8g4mkxIsSXw35YuGTWIXXaBIP4s409slxqvQ7hBJGIaZvseZlqoJliRt2iumqdFU9esd",
+	"cYwlWTfiR3yT8aqBEZwmtH1okvcdWJYKnvr5YczIEzmK4ImxkjuKZks8I2hCpjwlx4irscOph86pnMMD",
+	"Ai8ImtJEkhRhFiPBU9k4bN17g9S5MTi8FQYLyuwXQ/8MNOlefbLEzMPZt+NYjUsQJDkiOJrnxNbcvUx4",
+	"TIKjKU4E8Y+S6JbdUVJJFnCM/uuUTIOj4F+9UGgTL+jHxAulkSllIbjIJ4DTFK9K47+LI6JVkfL47ygB",
+	"DZQtmESdAUkCayHQZGXmN6UkiUWIpjy1C7DEjCRiH40lnokxrMdYUpKKMWKExPr7o5Tg2P1Rf9GVPFM9",
+	"8I3JAxO/q8au6LPAT+7pt4eDddSCuTbsJk2OBVlMSCpCNCGCxgTROLRaW4hOKYthxmoSnWeqO918pnaS",
+	"a6alls3DxEo4x1TC2NX6GqmMxhGVK/QldBJ8/OF3n/3dBycBuv3GK0gsCVPSQOIEnWSDwXXyJTQcDAbj",
+	"pp2o+aX5/B8MBt234udzvg8/9/PdtPRvfUo4lkjwBZnweIXOeZbESDWAKJNcGQAEp9EcTfiTEJ3zNBZI",
+	"EKVvK0k+WSGxxBERIWxaPkXncxrN0RyfgUyaEK3AHyGMlpRExIpaNcETxpUYRTihWKCrnBF0Z06Z4u9o",
+	"jlMcqV1OBSKMZ7N5iMaXv/7o8k//aRyiseBsfC1EVAq0pGxFmTpHKKOS4kSgq+P35pjN3qGYzTKunn/v",
+	"nZl6HiPFwZitQKRD/+oPnkloKiEznCgWXKhHJUnIcq5GxTK129TJql4VS5IklM2gS/WWUsOnPNNHwoKn",
+	"BMV0RqWiCUNkgWmi/3qidEylw8YhwicsJTMqZAqmkeli/4Q18PC7a9i3O/M+5Kn0bUDY/KE+58Z7Y3MG",
+	"IiphP6qnCYspmzXtMHUOlgYYkynOEsWRe/b4xuoJZ+DDLgN/1dCsadfRWOs7ioNXQpJFeefd3hs27i27",
+	"HG17qy+tQRC+QqbAjZw1jRxI3l+fPhw0TghaHMV5z9sLjS+nPFv+Czds7sVkseRS2Ym/Q1b1KXxdbVx+",
+	"ztApWQG3g2aqeiRCWZ7GHD24ebMQSmIf3UYpWRIsYc9Qhl48QHOepQLNiBQg4aY0FRKJLIqIEAjPMGX5",
+	"9tEOmWK6ziD31Cib+O/mi+38d2/6OpbRvEHtffURno31hgG1S8lJooSssqiVZg6mwvi3xkALJe6wQAln",
+	"M/Wv66hB5AkVUhyjG8MDxOWcpOdUkOYZTvf0sNZtLd9k3uCMNEzoNrPzEYSwXHG/PriBzueEIcbV0szM",
+	"JGMkKIvWjlD11TpM/zgXS542Gp8Uft1gg0TDps2um9zB9mB3qFy1Wm5walOBlEZ2bFifxKH6Xh2Q5lCP",
+	"qKRENBpEqiN3dOvUSq0svoWTjAgz0FeU1iEXhMnOw43zV5oHXTzTOPLikW3Gf4/FmZBpd2JT80Lz2M0T",
+	"a4hu29hm4L9DfbYnDHpJ+DLR7gWwl7V6tWY8yjbpPBZ79MAA9FjePGc+G6JCwfM5X2gaLkkqOEMJ56cC",
+	"4akkaYmaBSn1TJqGzaHbLWh4P+VnSvx0XvyleaF58e0TjbS2D2wz7ocg7NsJzpm21ZWMmGPGSOIOfLIq",
+	"iQn9gGjWJqHP3qaoHusd3XrZ3j7Qipu1vj1W6j32UOJZ+0yp8V0J9bQ7R2WDFHOEn5tnCF1tbGvrkdYc",
+	"Cm0T9F79VKYHmkGE03SlvYh4lnPkKVk17B2JZ41TlXi2Df89oh22u10TSUkaovOUSkkYGkOz5Eh9O25e",
+	"KfAKNY6ebrPtv8onTSrBO3yyiT7QqPy/wyfbKwOvYSHvZ2k0x4J0ckCfz7k2fyfKQpdVx+5aj7N6b7Q0",
+	"vW3id3ZH28H53DLWFid0ebS9XdGv0QX1qC2wXdUZBe7Oxr7hZa95fXMAQoAusgVY1FoKmI/5QCiTZEZS",
+	"GMnrPCaJ1xJSbLlQv16BvV7mzCg58zMevDE6BaOlmffcCza8995j9Z/B3uHo8dNBeOvgwn+z9gaXpGn/",
+	"MC7JBrdRuHEDqQa330H38UqpiU2jXuqf+w980Dxw0+bOxv46kXPe6H5eYutyIYKgc7wSXR3MdpwLaL//",
+	"4VcaXgdv+v2Ux1nzjeZS/7zBUhw2ei1Mm9svxQOS4HXOo9T8vsEOaA5hsI3uYvgyS9cMXv26AeEna4au",
+	"mtzBwLPmUWdsgwM7bh5ytoPxPgQNp1GaawXIJ87PlJLiH5h+6fOR6A/JTO3h5gHr330jFnPMZnNMGwat",
+	"X/xcR/0aFR1HfqzVaD6F8CksaQQKp+S5v00KlFAhK1PECWfPY36nWZuMFKdZeax33ry798qDe/f3hoOG",
+	"EZ9mXd3qnW4CmgxRID64/jXRZ3DzNNdXoiKL5ggLNBZzvhyDZ5Oky3GVs/iyYQ7WEN10Gu5y3N77d3ox",
+	"Hhd/7o/2Hv+Wf1Ee4Rm435vk0Uz9uIFEIo0SCVrcXiY9wrOmMUs822DE08YRSzzbwXi5xIk3NFHOSQqb",
+	"FqIUcJKgBZbRnIhQqZ/oncyGqYHyjsZESLrAkoxRxIUUiCmbYmXd0EeIPMGRROcQ8zgl57q1EJFEEITR",
+	"LCNCWKMUdCe0TDBjJD1GY7jtHlExKvoQeCX0bWuj8Qoz81/LMc4UYxOmLIVv5B9N63p9Ihk89lIsxUzg",
+	"SBHKOlsaw/lcj1CjY9g0so14cMbUFCwD99ySIzHn5wjDnQZceELcjCze/7xDZ6pDtdEzjj7rUWedt5pM",
+	"cyXfwMWZG7aNERH9rW2n/8btXTyywTZvVkyddnew3YvGjIXQwLzAG5ghtaauV1a9ssbjWhgAG47Kexo3",
+	"j8iczF4vIxzBO9lT/sCB8R6PIAg3HmE5RlSJvHMipL77DNG49DNP4vy3TQIJnMYcyVX52v1UE15h8GRP",
+	"vbd3hlPVoVANvAFDvqtGFYTBmzBI/elxlQgSy0yQtZFZXYWHgLa2Eh56OB0s4dI7PCUt0lqoZ5o916qB",
+	"HXHV15ikSZMkMzEobaIsgzb6ybKvLePuMbbm8riPazPT7W/i1DRD6+DPBF9mw+hanJl2fL3dmG/pJBCi",
+	"huKJ5pyT6BSRM5Ku9MU7hjhEcU5SdK4OXx1bNsfLJWEhmmR2/FZFahqvyT0hI6769YoHs9XMkCecJwQz",
+	"d8yUswdZQprN+2QDfyJujsY5y7sdqba3Pbgu1MtiyZmRP29w+TqP6ZQSz4Te8AU+gF756iM8Q5ShUrDD",
+	"vpIh928MBqqliDNprtjxcplQnbrzwjLlk4Qs/s07Qufx5CRSb8Q2Dj7FkRydUa4dSUEYxERitcUDHToC",
+	"QTUo5kSABg0KsL4SNC8r4qcpT5VkzlteUDZKtEhxWlwo9XtCikyYoRM1qLS7IAwgJp+kwVHwAizLxWO9",
+	"BkTAGX0U3Joe3hoeTqeKqbQ4PboBER5Uwvq/jGP0QL9QLIolhnjBM+eLrrdF93Ujem3L6/c6ThQ/wC1b",
+	"CpQ61wE7Spc2XSp7hJ8Lu3bDrdZO8lPCRgsqhD4mcyJjNCE4BTPolDB9wpOYWF5eT8dhQcevMZzJOU/p",
+	"eyT2EbI8gF3Q8A2ux2xiE4j2DuSsd0ZSOoVDxUmOe/vtt/duZ3JOmFS0Iw02BBXoPM3NB7hDVD21JKnp",
+	"dbq+1TqJiC+Jb53yQaAER6c6UgseLg6Mo/OUStJp4a4XC3eXpxMax4T5Vq08nF2s2qOmeYQ22lbntag1",
+	"yNgp4+fM7oAb20kvG3DIuBxByLJLXsa1K8k+1YmKNwoqvsElumsarQuRetc7ImUKkX128PpMyO/KgY6W",
+	"eC9tRTxLC0kXhGeyypgQVx7TGDYeTlN6RvIsJbogNhqRCsSXxMRDz7HoROSXCiIbOY0e5aOokbo60F2x",
+	"7IYztNQ/3Ir6TiDzSOJTUjp3MYPYzJxzEU5SguOV6l6PyAlL70Txw4LidzibJjTykro+ql0RWw2liN7D",
+	"EqMpCCmBqOXn4cFWFDWZNEqyLUw0aEWRMTGwioglJasLBYcHBQXvpyRPfkF3MU38x2NtQLuiZT4TLSeU",
+	"2mSVdRuxC45GS9ftji+1TUaS81GCU4h/qosJqgybdAY+LMzQcHDjpZsv3kKTlSSdBMLwel0gvMoklSv0",
+	"iHP0mum4RuHK0HYqGCpzqsgBtTly+t7cir4LElM8UnMbZUxkyyVPJSkdZIIok8xpFBrrQtebrjKXt41e",
+	"V12iR4qcHqo2DGiX1L0iEPRiUpa0dpfre2tofbCdjKAMLLwmG2eSEnwqEAbD8hhpo8b67Am4UOqGjk1o",
+	"HxnVpqyCSIQZuvfwTXTjYPhinvyO4N2SqaPz3l+wT3Szeg4O3AVepjwiQuBJQsz28S2vpcEu1vNrTGnh",
+	"kvNYewYgYULInIJjTa6xQ0O9kDe31Kkzhs8wTdRUS4uZrvQYtKunwx656erND0l6RiOCvlZqvUZBt/Pd",
+	"WD0SMX5+jIrh6xuBB0Smq73bU/BaXeRduXAZFfLglOitCwqeoLGyiuA+CQL5j4LL7//w44/+Wn1W7Jaq",
+	"r+68oT4WCV9HwcHg4NbeYLg3GD4aDI7g//9OPePk93ROkIypsqYi1ewnf/Afnv38L4Iw6PK+he1I8ISo",
+	"pb38xd/DhhESJyPDBQfDwWD4kvo6pQusJqM9NHkM9VHw7G9++ul/eh8WPCUERvG/Pvr0e//+0w9+iYbo",
+	"8v0PgjD3rK2buznMg6PhBbS/JKmk2qvj0Hw9C9xOCQahe2GXo2qpPpSYxTiNkZjzVOapwBWz1Fm8Wmzi",
+	"wzfR9eGtW3tDhJPlHO8dgKjxN+IsecWPuKcUYO87Lgu0OsDc1X9a/3FGzwhrI9qX1UP3ExwB2Tp2a5jG",
+	"0+cCi1Of9+1RmhFzy6sjwRW3qJNJv+AQMHdTVrjR01nOlj7npQkuyQQ5zhPWTIQzLiECePptzEvoykAp",
+	"ieiSerNy3p5zlJKI0DMitFJJBRJEp/yn/ubs5qoPR30fmkRZdUbQJKZsFqKU88WxIW6ezls4QMZLSouk",
+	"/1p/7o7tyrr5DnZeoEzeuhF4Q24Lr+83AmCycnajba3Yi8Vyl7ZWabDF5RafvEMisGWNINeAHCBPYm1a",
+	"4OS+I2eMr3yHoqfXHVBJ5lQiZB4/9QYplXd/z97yHey8d7P9tcqOrCAGtb1cbNf1e67nXEqbree7xc5y",
+	"Xrze5cquidHum4QZnCRvTkGRXR/AC4bV0wrj5deene4/ra7iA5oo7TNorL5JHrujN1mlm+6SbtMu9svj",
+	"MGBZopU9UC8676Dya1/0jmrtvdsOa22mz45rb2w3O7C1nx47srWtrju0pSHvjrVc2BAWNSdI8TaoKVzI",
+	"ZHWELv/o9z/+8E8uv/dRiD7+p/cvf/Et+PPZD7/17MMP4c/LD/48f+AffvbsJz8I0bM//o/P/uhHl9/7",
+	"aN8J0ZhkgjK1acOKISF5llK4WbOJrPB1mqXwL4mzyF4kghfTE44WBrelTOkkk2aDevfyU/9Fg4XI4ufM",
+	"AAwZwCGaolOiUxsW+Inbkpun7lA3H0OLUNHrVbntI+lMQ6lA6DBGanm1qwK0OHyuox/aRxIGT/ZmfM98",
+	"qUze/Qf4/HVlyGuf1stqdCZuRFl7ZoGMjlEoGOovZhybQRhMtWPSR/2XaSrnMV5VjUd1MFx/MQwinBCl",
+	"RgZHQZIxrOxoeHp4MwwWnCmGfikMAIwLiKFtpsO9g5vK0OIJTkcQjXAUDA9fein/ZUVUk+qrug3lS+K8",
+	"w9XIJImRelMgyQErrdDS1deK+c2VUl2Pc6dSUA5GqExLmJuPQIY29eYSgpcjQwKfjKr+5Lyak8ubGUWe",
+	"SB0HwgwYDwW9+5QsZYhgwKGeP6IsSrLYpETWQOMUFVpCQspL5A3NVr/r4UzRRDHLWqq39qcX/mmbmp2v",
+	"laWjXoiCdD712fLyl60xuVYxqGLomDnKfNJXL7/115d/8PvXIFxI8Qe6evn7P4Zv7PBCBIarBlo9n/OE",
+	"HKOE2Ah2oI7a/YZieh0Zl4Ze6G1t7JwwgPhTr1wfyLk2+3SPMHm7+jpKiKCDQzl3FiF/Bgy9UEftqGEs",
+	"9U9XdFiRYZFlginTP2i0Itej1mmzr9m7W22xPA/y+nB9FmR171WDiBoCwV1SufRBVz/74f959uNvXwsN",
+	"0TlLVn5rO++yyNk8aBur5fj8lYNhOc3z0DkIeu4H3y64gxM6SXPA3vICxRTPGBeSRmJNcARP5Rx4FILA",
+	"JtYen1J5jMhiKVcanwUnCTxOkkTD1ZmwpXO4VeNCh1R0MgteycdVtwzCYEEwGwFsnCeqTm0Wm9irN/EZ",
+	"SXUUG2yrKU9RlJwdaQeGkJjFkHFebCBIptKps3AjyDgCDCaCVMdlscazkidYezNAJTVDaM+DtAnaFJbr",
+	"3QwzSZO12k9Bww4DqRKvTC5IZIY0hYkiRIhA9xcaDVNxmThC+ZDQVbiUefEapDgvCBZZSvY1vbScgU2l",
+	"v4dG0+niyFAW2kcTMqPMvDISfDRVQlN/knwU8QU5slLXjIRPEUApKR1zHy1xKvcBJTA6JSsNF2iWEmwm",
+	"gQYwkOFgAPhugGDCBZWud6rYHBmjsh2modhBX4PnL0KdcNf6JmAHwMJW9q/uNyztv5bN+zU71PIOXnDm",
+	"y2F7Hb/DUwTdFGkbDr5yTeiCb8wR0+eEnPrTRdx5GI+aHoR3AqB0PiTyniSL+uj7OY2rQtB5ubXv5+Db",
+	"KM99Gw/HnXmWsiLwtb7cX+HnWu5OspUSuVb0mkN+zpNYSW0liac8JZIn4LeuaNqRzHAyEnOsY8o7CBec",
+	"RZ3JoTO9b3/tjk8qTVIDDNKhUxD/cH1YJ8QyJTGNJIn1NNAecmfVUXZzRiCkaLSup0cWPxgvOJtVgCnm",
+	"OC5wKaKu/VYG3wDpQDCDIBUNvsl4ftp16qXCdaU1r4+gRGw/YezaaWbw7kON0fkKXMU2ZVtw5txtqIkB",
+	"6u3Y4HuWUzyfBpgxNeyUnBGW6W/gklzZlQAAOxjsDwbgmjeX5kfBnTe+rkZDFsuEr4hi+eHBQOmOM5yM",
+	"TJT3sw/+5vLHf/vsp3/47Kd/+OkvfvbJL3747McfffK3v/7k1z999uPvfPajP1Q2wPsfgudjRoUkKYm1",
+	"oTs8PHxpbzjcGw7zH7XcHhnKHwWHwxs3BtcHgxcHL924NRxev/Wo+qjO1VbyT0RR9Ud9N28djZWtW6PH",
+	"2p0I4lrtOuPJGcHViveiyiFX+Xbk+kHgV8ULcj71uddKZHvabiF6afm05TlLyEbnmIWAFfutfRq6P11j",
+	"R5jWllgIIgwmFolOFRurA1iP5hjhCVyW5ZqmjedkZB/BJsDMYAvqaBclrpWoRpKjc5wydErIUtSjn33G",
+	"yUXzRuzmKPc6tTRONZqszF/H2rkVJeCFMU6G38B92mErdthT3XQHs7seN/p1iwWp77+Sx30Dl/P67VqC",
+	"FtL/cyzPQWP7jft7PZhuB2d7izTo2EJNOmx3cbGhKDlCYyW3x+jqnTll+IpQ+veUkhgJHlGcoEidrhLC",
+	"LkItIUh8DSLhMVtp0FXndh5dHccZE+MQjQll6p8zLMfhCRtnBD7CC+NrodI4hB2HQErtAfcQ1pfz4A2M",
+	"8JJKDPD6eowZS4jQ4sX14JmLJyWX7rwBIwOZpV1DVcKtQ6cYHjagU3ilUkIkURvh5Sw61TcmfjtBdLqj",
+	"D3VCdG3J7pM0MgTRjlK/Y1jyDV+t6FYmXRCy8ooJPG4hwduEzuay5z0m3HY0IoFbizolEU/jEI1xfr9R",
+	"taXHGi+4VAQFWLD8zT4AqavvTaEk4j4kxvt9scHD4Dyfdz8AtBLFgQx5W91IXQ2UM5UTlJg3ZA18ky+6",
+	"Obo+UKZi/rCOrrQ/DgfqKACc1KNAw5duH1g2zUtKdLNE6/zlscEM5mATvqHWOXLvDnjUIB4a4hJD7QPU",
+	"jgacJEhInOriMGXDpCkw69Sg0nYHkK0G+1R4XytbU1N/bJLRRO5RhvS6iNrtRJfooHIPg26Nd4wkMki6",
+	"RfSQWeOOTPwaFR652dNh4dkbm7otvIO8n20k2LZldDefvhVXtSZPmmZn0jz6XQ47xVGQTAk5QuOnJwFm",
+	"8UlwhL6xv7//+EIJ0qcnAU9rXzEu1XdP9/f3Ly60pIaLi+kJUz/DaNUDJ4FTU+UkCNFJwJf6h5kk+gtw",
+	"YOrvlJg9CS7Gx2hMmamtw7gcqQ8SnxKleCQZSHgMMFfa1zumYqQ0grG2YE7YCbvH0DLB2jExhuGMzQhR",
+	"hJmuIoLRNGMAF2AAtWyVwqk6OY7MVMwjZjbZwsxiqr9wEETEvrYo9APnlMX8XD90/dbN2Hyr1Juccm3k",
+	"uKmpEQJCPnkiT9hYZIurnj7DUi8G9gZ9CV05J5MrJ8G1vJzNzcFgvK+Ox4xJtZYxXokxuhrT6ZSkSkol",
+	"PMIJUl9fCxXlUiHNQiRY/XlVzskJy5+6BkqeQ75jpMYI5/HZTP2zyFdygZ+MHaRpZY9aGb6PxppggPWh",
+	"fe5CIsHRQimkajghOifkVIQnDO6ZhOI5feWuk2Xh3vnq+HAQq16HB4uxVmiV7gNdqt8lRzZv7eq4OOz2",
+	"9+Hv4cHe9aF6GxrbO1jt7+u/hqvxteMTNoblG+trumL3wLWO6kHxDXDfbRMqOxygmJClqX9yMBjoO1hR",
+	"u98EWCHnmHd2TRAGfBkcKQYJjLdf2ayDwSDwnPXwKGVBcS/wDVPjKAiDZz/5+eUH/z14DJ7cngEephRe",
+	"NdPh84jIP4BsiYhCYlrKEw2Ubz4v8Cm4+Bzk/KPgs//4Hz/91c8/+/d/GYTBjLAYLOspWWDwO3boN68m",
+	"aKz6yx/85bM/er8etG+TMHSHz77560/+9Afb61BfSJB7maAtl57m4QdcZ4/EpQIJ9Rh5Q/K2ExE46Mv6",
+	"4e5x8o0ePK3CNiqK4BKfZwtsoiDccPXWTrtExWNxqjGHesfGp2SB01PvpAyHPf3NiCd3IshLkeWwJpsG",
+	"k9u6ppyJhuD+wp9ZZBfPUkLA/zgnGNzyXB1ZJtXYBLLZK8NZipnNT2TURJ3pxDdfmIcd0CbR7TvcVz3N",
+	"1A13XTeHWZ/Ndrt+W6Kf7r/T1mPuuBunEjxAphLxTFr/AjkDi4to70itzE7LXPM92BeByt0/QOc17P/l",
+	"fPks15rjKj+3miNTbV3a53CTbNSAre6Q7ej7R8nXdpulXU0/oGyaZIRF8CGa48VSyzF7Ram+zvQ/MyzJ",
+	"KSFL+DClDOt0e0miOaOR1sDsUrR6bPts6dbGZt15pLWtXez76mbeLla+2MwtG7S1m44bdoPodrcCdC3L",
+	"15xfznHzuWWomjTEYHj9JTQYDAbI4oPF3UtMW8+f8RnapNVn3/lPz378EazmYkJSm5m74BOakLoK3EnX",
+	"LS6IC5Pl37x0a3j9JXPZM2zRiAvdoIM0spoEpKvkpb/XVuu2BYPswQUeRSrRhCSczQSSXLsWZpxoA7PT",
+	"WfZFKPJ5QmrlEBZq+OdY2Co1xV0Klkjb96K4+DXJjC0pjB2H1Mlh6mwk6zTNs3uqIUQLAgVhT0OEhaBC",
+	"YiZNaB1GKaBqITEHyD+l1HmH3jGHVkdYtqTQljZGQ5HbFHiqXNVVmlv9XHjbLZVgFieUuX+OeDrKf5c8",
+	"SUbTlAAe5hynJB5FHNJZlilZ0GwxSvWt5Bmny8AKaTiplnimjzx9w66fiaBW7FqVYplgqRa6IY7V3Bvi",
+	"CDxH+5uaTLVE4iVJtcZY2ZB69/GpqT2umce/OqIBv/1tJ7R9mvLF7pJ0/WEYd5XCAkFWaKH9JgJFygad",
+	"4OgU8bR8RYtighvYzQjMWto8Q0yNT9cR3jwvGQDqaMNdxdtzwqwgARfcMuVn2u6akNIKXdns4mKnac32",
+	"psLUnCjMUYugYs+RjQxUkFUbGYVf2PFlak7XT6/dXXStk9s9854bRcxdbqSAFjNHKObZirIQPaGYz9WU",
+	"5lmIEspOSawv+LAUeLnUweEcaVPTGc2NLROpC5nS0yjPZcOabe2mYHbI+K7s1y47ruFCDwbQxvD+mpx5",
+	"jIk9MI/RWC/WGEJEBLjzx3aJx+6xZxXOKX6ivjVH0TmJ5rAZ331X31FPADMY2lxr9KpBvsb5abbsuyuz",
+	"VPBqUM6NweGt1iXYeKMUxdk2K6tW3jT9GHwzfquwTjeeycso18RgEazQh36uXtz1Jr4xKD8IKwPpNJvn",
+	"51txKLoLL4tq7TlPZofz6O8y2tFZ3Nv1sSvogl0cU629PKdjaxOHjCMWXGeMRg7Lrzq7OGIcIFERHH3j",
+	"cTdvCq54U2wclb05/Mc/u/z1R5d/+k+Buzy2EE1R5iCHg9NgZx9/+ONPP/jl5Uc/1GgNsF8VI4ulvp3d",
+	"Fv7Lxsb51Uq4xULDweDYgEqJrtbFdtAqYYATiv2FL+AKCFSLotoWTyCKSxwjQXAazYlAU6qT/Ral0dQ9",
+	"hNV+O2A7+KJmvs6zdC2qQ41h/SBq9xiC0FxN2DzSNkT6jr4BUE2b9B0ij5wkl4vK8dfOArtc+vXHwHME",
+	"iYsJoDb0fCcv6O+5gsqTRCu1/7V1lnB+mtdQIqX74e5c6yLrrOGnaZYkhp0+/fN/fvYPf2xgU+ox+iUJ",
+	"2PFkf9W8dA/gVuTKN9DZeqCDpz7a1syNcxM2btx1NnBHrZWOH0K2powuBA/+FbzIEZx1YoiOa1O7UAdV",
+	"6Q12+eHvnQQXYzQB2BgDp6daOmFj/cR4H93Os2SYW3wk71WJJFqMU0f11ARARyeqAapZ+e5XQZfYX/dW",
+	"jm3k8xnEBjMcSxQlWAg6NSCm65ss8g3WscM987iuGLpp/OyCKMbukrkJj60LC+HnzFfZ/e05h00oGnZh",
+	"w81Xa9I8POUI22bcw2aZ/3c/evY3P/WDFkY8Jd335kP1+MNsASqjZ1+aap8+iAUq52isK899yT7WQ84b",
+	"SpqKpt6+c22oU0P66UIb6viaNPFqEs96GCvm7UfYK3ahkH/3QlqUpIAF2kSILQN5yuv2AFOhMZ60p1yX",
+	"Pap400tIVJ1CwsPgHKeMslkTGocSejyOHRAOqALigGPr+kxCe/ITIiEp8RgxJUmVPFKKhOjMYAaaOAdZ",
+	"XW9Pet3EzREZhky3Pw+l8BgtdMbiKVkZKC5NEshXTMmCnxFfwqI+vUYRTpWZ8da9+3uDwY0DE0Tujujm",
+	"BnBddsYvb2BQ9/QDuD1Z+IFSGHyvOPg1Qf5uR18mfcP7SV7bs9e0SnU2qxu9qlW16gBb0CXuRpUHRIAf",
+	"8ulOFtULiWOK9vSaeIc1L1punadF+OjlG+7nbbxv/XOOCr1BdE1XB84W5Z5dSuZlp91RO67WVsq+mcmI",
+	"a72rwj/dlFwDT98Zh77AwF//ggs/2PO+sftJ5xxjn8+xZebaugq73cSlhb3YWv5uhhHd7J+6HcfGGVFS",
+	"aY4B5EsXscsrPPZwRplh1nOy1nio8vZ77vKih4NBmyuqy4o5eso2UNl9vEm5vGvzJe16uTx38e1rtglo",
+	"cdm341vq4dZLvQXW+M5cNcUIb3pG6Hoheo6w5ooovd/99S/S7bBhUGzuYuhJoj4uhXzHbQHq/sWa3PDW",
+	"KCVY+AzVt+ercsglFXnJQHgzzJOY51RInq4qMR03+0bgdzX7Ch3eDbQ2nqbcBWPdAMa14PhSakIxdM4z",
+	"bySD6fgujnwQE90gFKY0gXq0mM0yoJ7g2vjGJkYjwgzNOBIyxXQ2l4gyydFYvzY+QmN1bkCyI54BZAJM",
+	"bx/e9QeONYRr3mMmYVMPBDJub0cRWcq918x3/vYcS6GCqVwgmJk7CDOnjq4LHeXY0qxu0XjncQqloiGn",
+	"mMQVfCQHDWyBVzp3WJAzkuKk44AKjMa6e/bmQEdDTqEKFJNmXKGBhXV/KQrc99HvgMsA/7FVu7OoFXql",
+	"83F3M72gn7uWd+0+MptQS5SwsEC0CC1XJjFyLrTJrPlhlO85vQVb99Rb9s66GgqQMdnRKGiuzpNfiHeJ",
+	"nCloqTtfS8Aq7azquYZ8rtqynpi57lGia/XUrR7jYXHBXUQUOxqrveqpKCjN8Zalm7d1C/kVPKE+BfNl",
+	"fWODGUqnCwTC2cQ/CnApIpwAjNlX+Hn5vJlkKxHqZG2li+awuHU0NA0AgGLOrkgkSZLUESqXKZmSFAKz",
+	"sSQzXorQcO1d+9icZx6R9BqPtBApMJivl3GwPBFheZvnhJwaiOpys0M4Sl/nDLDok1onL7ZGnRnijKJV",
+	"lJBRjFc+VV+JwBkk1gs0IfKcEFYCPBYd0SYh252y2WjJz9tdMAbVbF1wiI1hzCMQqzy8jvF2Eiw1VWKo",
+	"8ZpF/zrO8bz7y3Of5023OsIpGREh6QJLIlqyazVQ8bni+wXW14QYCfBB+2PTd+cnzBgUnPXlaGgivavp",
+	"A34Xg+hjwxSWiu2o0JDfnQn4Ndvj2zyNt4tJK3kBe7s6Ro1RL7fjWBj4NR1VK5VSx4UFacQpKaJhFD14",
+	"Eus7b4OvC4BH+qYXboJ06eLw83JdtLltEnpKzqkGhP28vTOVezEC+C9C+x0Kiu6OGA3Ba00hRp2kic/D",
+	"0wW+cWfFnnKfUMfxlrxDnUbaGoukud2Em+ent4a/l2hFtLaOFX8dA+CPkgS2VjZPzZVarM1JuBQFvJa8",
+	"ILWBnjF1Qb4QJ9Q6uMIv3CnVxrc7LN/VGtNyDLBOTIP0SBusohUxu7QQWtOK4td5LA2RMreRIBoL6uq9",
+	"ayGK6Rnkk6Ort25eC9Es5dlS/T2EoisQRQMfB9dqQ9t8ZIXnq9vuq/rAuqSB/+Z5ydpDoHOvWUeVzPWf",
+	"dZFJOyzaVnjc+gl87XvrMebP00UHTyEITKg55Y4RlbpSdl5UxSlIq94TEucFznr57hrV+fsaC95bNwaL",
+	"EZ/6PSsA+GUsw4TzUxIjPFcWos0GbUX8jkzRC2WtNvcDeZJOkSZtPeZHmC7fAgUPqJSQS9mt83JiuAfg",
+	"KEvP6BlPrwgXNxcKu0EAr1o51a2JP7HV3lovaad4QZOGPF79m51pbuzBHL1OvjlP6Xuc5SZk3dbsIpEg",
+	"ri2PFVSdjU5Jo8ntMEtHiVG8ozZfI3yn4wnUtRW0TmLqK2RLpa6PgVPGUEI+zZrhqdKMGbjkqCitolg1",
+	"EzoPffMSJC6J8ugnM5Z8eUOzdTxcXlm1x2u3Jp/SxONrm2BBow634+rtl+HZizCYkDk+o8ZT0uXF/Pnn",
+	"uV+Mc1RDp5cVtdaIbu3MIaz9lsZM+X7xguuL7PCmcQGv55vyVNat/L/NcGKsDidqLV92dc7oPT88AAAe",
+	"pZ6vSV+prn7x/vWG14eD8uuRg7gaHL04sFg+FCe6Tmd+3+AALRqgqoktNlnAonzyX3/67Id/7sIn34SD",
+	"GVLw6XtAvcdhcEZ5AlsXUohqiTedtsErWOLb+oDuvAOcd8oTb8ALz72cGZM0McHz6s1M5iBZeVZqmwvS",
+	"JWzXUfriwta6+fTz2inu2TnuQnRs8g3zii5d5GnTXcyObT7IEvKWfa3VqWSJUOoqNFzirr5L49Jc123J",
+	"h5AU9YVlRX8eIZNNftPbwnq4ErrpHVjOSq7h7hlCT6Dn0u2Nb0pw49rBxWBQnPNXRpI8kR54rA6F6bfP",
+	"O3+3yxr0jnZMNwl90TC47mwCphEFrH/ffjRebx1IHUl/1bg122dmcdsqJ5oIjoIZ4bMUL+ewUUH5DIQ6",
+	"luaYFtmfOv/08hf/49m3PwjCQGir0hxZB3vDG48GB0XCppBYqtMB9qX36GhP+NBjfhmevTADe9oDRFVY",
+	"w7dbHoId8lNfmZ9S8AXongYnVE8lf9v2+rh9MXYCJt+Wm9I7xvFhYeX3ELR4scR0xjbwpOTpwy3MAMO6",
+	"Yx6+KJKM64Y+jeZIzPkyhLuUEKpZMp0I1WtsVW3S9N1OvJ2WfnLtsjxixLh7GSExwP8aUPQ8iGLT1Wn3",
+	"om+9WlsNYK2Ik94i5m/n1lBKtFZiytG6MC4JwbEmm01Kx5GkZ5DMrmQHwCwlXKy/1n+EZ9WK7pFU+kcQ",
+	"kwXfgyQiKOEnBJ2xss5fE6ART+DVfzW5cfP64DAIA3DUBkd59IUW1GeAkmZk9Ke/+rvLX/xfKMil3WDB",
+	"p9/83UJkm60dLDDLQPmSeNYNqnE6GAw9xbv09DyitzTFznCBespPveoYTYno1Zohl89ahp+uCHRK/GVa",
+	"e580hddxjde0wDk11J9kyamXoeyy9K3Vat4LyydUHlijl6u8OOuk2SM82+UZ5c1A7H0+PcKz/gVOyvzj",
+	"gYWDOv54hqY4gUT3qRLBVAqSTI+tZjjNZJaS7shwBVP0PXZqk7e2pn/wMZbYFp8AtEbw2hrHglM8vFYP",
+	"sV6cdtYUEPP2nCcmHAYUHNUS81f2cj0anTG9mqZ8x8a1lQcKmZadoivZqmMgo5A4IWubBI8mENslMEo4",
+	"mwGKOwSpMjSGloCO401qFOmBhGaOjxto4/ioGm4NunEp1pFOo36eFkvevOJax3CoPj4jvfQbOI7yF/sW",
+	"tNPXw5PMeth7V0MylfW8lnI/t1I+hw19S/n7tVT1nDn9VxYb+IlyH1FDp9VqyNY3n69OhfJhky/JGXub",
+	"Y8m7bdwSBV7FQJkKNtLc4lHOMfgGzmthGzGJaExKeuQXBdVe28WvkISekdQjDiKc2qrfPqAY9VZPNU3M",
+	"6XLZ9x1pEufWl5DQk3goTRSKTHF0StmsuSKx9+Qwzdxjy96KgkOtnp6cL46WHqr0LebQSLONUOi60qxD",
+	"gYEONGyPU2inaTvqfl8ab2C4ltm9GZaUpzHAXOgUWogZ1XfvGoLJxHwZ2q2QgFpgM4iEdWUTPsdUwgXY",
+	"nC4XGjmYshFUXKMmeF1Tv0HCLAmLiU8Z620u+dHGTdJRiCQlqQkYCnUU/EgHGtipJ/TUh5ZVtYbUryVb",
+	"yH8omHntwtQpiLS5ofMKxTPGhXFFVrM8YtIgya1/pcWJpRMfzOO+7l+NMw2g5D8h53Q2J0KihJyR5Ahd",
+	"/p/3L3/+FyG6/PZPPv7w5yH67K/+G/z78Yc///R3v4eufvzhzz/+8L+E6Nl3v/nsz352LUSX/+t/6y9+",
+	"/Nef/O8fhOiTn/3R5f/8qxBdfv9P9L/f+vuPf/3H6OqXX37hEbpx6+ZL10pwuzkK9jsZozwdqeFAvpr7",
+	"6YzrGcCZiQXg7krtq43mJAEbeIGFdsbEXFnF+vfm8/XVs7r33O/c0VbBSBDZwa2CNd6isSRggZRO/3jD",
+	"Shr5SzlIwEFH4MeJboBHUCJ+vWdqmRKlb4k6NqVhNiI0smhwa3p4a3g4ncIKvRsc3TgIA5FpVjPACl2n",
+	"ZlYkqkfd50BXJhNnjZvKFzcBo7FBP5KfEhZaQPt3+MSPyecscWN1NojQLYDVQKlUBrohkOrjHT6xRmS3",
+	"EhyWTaqdvgHx9HnyJAD1OIHycT8kvr5VO+pc54VqK/CazHMuWBmMs6Oh3nFYJV7uqlu5vN0dJOkRICKZ",
+	"pMsJmfKUePEy3c3hcxWSdzsaqs4mWuuGz/Ku1xT4mOPlkjASF9kX1S3VftaqoYdBsRDFEAu2dahb+CKd",
+	"vVReMu/ZpKSwzWEq7/E5FqMFT4kf6LffKa6FvWdnJFjIkVmlin8EC8BLxAKNga3HiJEnEik+y50miuWZ",
+	"ccctcUd+bwAMyufrpdMTTdYHRrHsXdU0TQmLlGD/2sNX1BmJV6WngzCAE/MoeHF/8NL1g+dVJtQO06cQ",
+	"6dzB1kjU1Kt7f41RmQvUCRZKfOnOoKpLxigcGWP77Xh3BVg2LyeS00PP3sytVOiyR6EQl4eeA8Z6iYW3",
+	"yWcrzaO3P2BH7HGMFiaXl6FB9SL6ZjlpZrB3+PjpMBweXFw9Odl3Pl777XYULBivfzkrcCltdHBkRgkH",
+	"LLi9N9QqWX6dKOZ8Wde6/uWjh/noCKFQd+ac9o6RwGk0p2dWfStXAy2z10OJV8Jc2LhIwGD/Uh2XjQGF",
+	"wkT2MnJutA9/Zqsx0D1nf962zn2wHVvYiwlJbLJlhWtvXV+3Eicny6evXaj/vnExelz+6F8Pf1GB3kEa",
+	"2tjXTTUu3ytkShm1Nq5r0S2XCSViJLlraoTO0pn1ioABDLJ+lyO1TPrL7//ss5/8j48//O4nf/IfPvnH",
+	"P758/4OOpbwPTXlBffXvwmgWwb0f/+OfXP7gv11+/2e62SUXZqpDcDsvuQAs/2//n8uPfvjpL3//8tt/",
+	"pd8IXEqaeQrC1Ntn2spTB0+qrWpDWIji61E3MXcsFMzy1r37e1rI3bgoHYAepH9nedafHrDMjvZb3nvu",
+	"UryllXbF+QCxgCcJ0X4mfEoQ4xZ1dpJJFCUEpwbgq77Jcp7oeMK5ksRnhW0E/G7ESoeec9SUEj2ebl4o",
+	"scEJ2Aw2UnBmLRpzwcFktsZsiLCINI6C/8o55+umtC8NLwRh4UlCIr9N426AakOvkAVmMQGIIiVuUxLx",
+	"NBYgNiPMIFWGaA5pKrVY2kxd+Nd53rHgWt97pB4EFAIqG8Q+tsX6NErCsZrVgjOyytNGcoXGZpnZAydE",
+	"mNloAm3X7Lb4YC4iunCwfXyn5eAdMROWDpTcts1fLo25EAEFQ5ZXvbzZnB3gSKh+WnrlPNsMoHJjsbql",
+	"yHPh+nyIgjuQZmXlcdAstzybxPhz1GEQ2Qh2oREpCpEy0VmjGvnbUZVcbQjvvff4G1odHT1+OghvNaTE",
+	"+zSgTtB7JUFqiFYNim/PfHGEaDvZypKyrbb98xJ9bl2njgUON5M/1RCHFhHSYSvv4jqqqu1ufilVaWkj",
+	"cBhHB9u59vQbIUp2sX+/qD37L2SPdqvuhvulRFd2b2dkgov2jfGALE0ikGNWTjFNIITrwAnnGoSBBqMS",
+	"MF59s5sfG04RNfJkCQorkuBQVieTxnoSqGQ79SnxpiZrgRuHB4OapZWP2FMwGzCbQqso2rBIjct5DoXL",
+	"jTKcuyjwDFPW8XKnETjzgVa4q7CZCCfq82zunMl6FBN910bTyu3amlsVux7Vvh/yovKSIY01ADqn6+k9",
+	"o3nCl57ZAKNppy31Tc0Z6YUX6sNtFJAnr9fXjbSzs28U/w9zhvYHJfjdS+epsuVy0Ox87N1DGKwJ2nyn",
+	"mN/YQjALjmz9p37R86aqdluARE34NfkU+BSNbfX6MaiRY0GilMixvaPFKRRLOmdIcoA3ywFci3J0OZBe",
+	"HgORTRIIfHTcMU6RfN2FN4ihpL433QWKYiMdo7Gl8Fgt5ZLwpfGOaDQtChhkJhjHjs/xm3nwNZ0Vah7j",
+	"I+9l5Vf4ea6Tp7omjyTsCI2VYBwjjHQrx2isjdtxbuYCf0CQFJ2pf7DInzaW7IpnBd6wESApz1h8wqg8",
+	"RmMwjsdQbg0vlM2sC64ND/ZvDk6CEJ3kty/6hztvfP0kuBgfo7Ey39RIAKkSoFTsLevYesquD9WD5ige",
+	"I3X2qAGDFnV8wsZaNxpDopf6S2euqFFliaSj/GeGQJwoxtPVecY5oMIYVpWC+8IWm8tveaG2m10+49Iz",
+	"cW9hADOHKyUdQmMUBquxqSecUYBxbEEcGtf3rfKh3T1LzrXLFpmQaJolU5qgCVlxHRtGU6T6rKc2LPCT",
+	"pmQgZTMLmfOKXmCb9VG63gFGinEVvvvGQRecslFifne0vJsd0pUXtCGkIiH4cx82Zc6wK5kRc5ziSCqZ",
+	"pbgK9JPQsKj5ymWNEhDDzS66rTWh63hmKZllCU4RebJMidBgZg9ePbiWIzqdQ7qKGtFO0Jq8GmM/88fw",
+	"31ryt2q7nbmooaU6V205nhJ7rFnd9vE4q71+uTaItHXsOg8zaT3SjZ66InIhUu2tpfjYXUA3ePXJMsG0",
+	"r3C77egz6owlFMS0hbUP1RZLCYHNPHZgFMaejN+eIVxfOI7DGqQev86Vk5VhP1jaBlNICD7r5XJQPTzQ",
+	"WX2+6mDaKmuBJbbZI1MqhYGFNEPSaglILt8FQhVuxfSWL14+n2YCFijs7uW++VNDVY8AkQKdZIPBdfIl",
+	"NBwMBs7d4iP4ER4sko6d94IwUGuCJU+VWRtAVBjgVySQQQ0qxEzCfwCQXYzUBjN/cak/FROwyof2FSit",
+	"qh5noE+XEQxRbFuX16i4BmqY2NMMavDqv+uQ6tQCGgu8QoQpY9RfLdvj4moNxnRWqiot9BmXs08IuMnm",
+	"xNuiwEWlvoW3teYCtcXq95mldR7Vr5GMk2i9+DCJzuZ2xnpai7G07AixvZ+12F2N1WH7NleUrOlUQdB2",
+	"0jzXL68vXO09k17d/Ax6HmdKw8zv41Rot6enGk1TbTwqPWVcWzl5+1mvZ/Vc2Ltv5cBOzYv/IE9GdyTK",
+	"nMP0DXAzB4dCcBS8gFn8wgB8CYphvhEMD1463B8MoHkYpfesOAnUaXES1EW06cfndc579XoawcaZKpum",
+	"4MAHd++gW4eDob+mNCENxpJbEodK7cBIPenxVVhuRvoxgF1Gr7k2XSOjKwttCRNai1wT0UyxeaEL/B7X",
+	"A20Y/RvueW9RY9TKnZPJSeAc9Ba6JT/ko/yLhgOeMgBzkyPqjg7GfvE4DKYZiyyUoKkXA2GqMKNsEYQB",
+	"PtP+SKYNNmDqVIDagDXwih3cfZM8qx4kWGRQRfwbrmtJ7GtruOxwEvvqOIFdYmbl/lhn27Xioay6nVM5",
+	"hwITdp5QogqLU1NEmjONndvDXbz2SHHIWVMM8ioJmIEbHgBAjXljceK1O8xSrx+HN6gSb9sMFzVPRIW/",
+	"Lla+Xt7XxyJbjEM0xmcz9c+CMuM4XeAnY/D68WmRpjD2rPi431waFBm/fmEVi4L4zoQ6yOC3ch//9lUa",
+	"hi01lMPgri6tFa3K3rZaalSGk9FCSeNSnE4jgoN5g/GRzWHv+GJfMAaerknoMEjIJM6HXsnHcEv1WJ+Y",
+	"kqA8kx2hKoou+s81JUuCZf5WI9xCNXrb91pBiTJkQoUEYWktm4bvXT8fx36ZsNh3LI8zdsr4ORsDnLCW",
+	"LVDxnUskeRIfI7BCdYayBjPD53ilAYjnHN7SwTLwrntxsNCwJ1Ni/tDZmMoGgB697mTQaXUF4uYKx+am",
+	"QIdK69IztjCeCazWDEJTDQ2GUwirXnj8Kua+p25KOoUlfJWhcwz+DjorVAd7OMepZ05vMsdTdUa85fUq",
+	"xfbNSej8FQxv3gR9rpTqY4xrU0hueJAjMAdAJE9aZd5wh5JWYVGhzr9TBdgUCWV5JuOiTwXC7kXrrPJh",
+	"hu9j/q8QnGiXZtXVQKLTbXwMr+JoDiAjIRrz0zGCTVG7J6XS6z8oyoXbHcNPYXsoM2XlBwTtWIL7K5Sk",
+	"OI3mVchrc059Qy3aUlFk0D3K4MDisx85139G73r2k59ffvDfP/3zf372D3/86ff+/vL9v3/24+989qM/",
+	"vPzWX1++/yEkD5kOh907PGzt8LP/+6OPP/oj1eG3Pih1GAbKGGBy1H1ySqldYjXEb3R7QdE9zVgEOcoN",
+	"uKj93A75qr3BY29QgR5fdcfdtQVpJF/qIlzE3OeuCrT4khrV6j+uGUHFRNc4Q3XRLyc1So1E2ZD6UryD",
+	"ExQmGOY+kKLbtUz+hglYKNPeMFx1vANklH3Jl/vb5CNvU52mfqQU7PrUX9OhPOoNIiGM0mtKLGjq+Mh6",
+	"b+EJeZqsoDbYcHBwY0NIBB0EHRwND70ZNnW8zPJJ5uhKo7ytF5WyEfEYAoyCTE73XjLBMNCTQ6ZInHUN",
+	"qIqGMOAFXi5N4JI+WUYLygAfwnyMbCFTe9dRTqsrFysoAzHEJgky5eem0FU59644GwKRRREhMXEWuWTk",
+	"qvMixxEY5PHl7t9NZB6Wcnhv1EGdV96ijA/pe7nOkrEljkDC0KRrun8ZbaEdjcAudicjY+d5xx6ua0YU",
+	"hLqUcGXtLJGtnJKj/mKBjArckWIFj7fU2IKd+6p9Wr2ZprzVeflVPnkVnrso9k4nYttHCgVGbTOfWt9R",
+	"pL7DJ11vON3t2VV38+A3zJSeD7b0CJRBdzIpmWZgYp3j1G+t6P1bSy3CEiP1k67xKzia4rRryGLu7fNC",
+	"rmWiGw881M92DOPV7xRxvI24JA/UpMDWgjKsOAFNVR/9HSeYy6enPZ7+3DLu9dr6pmrc1bCMZueDXWxG",
+	"FJpSp6DfY6RaMclsWyYrWbQNm79smnOEQMH7OU9UYDe04DbsWUjQgvjuIud73ifr+iUvaT7aKGfJlcG1",
+	"hYBFKOKE1fRJ7ARDqXWBODiW4QSl5IywjIhjTzZ/xhIiBDg2qkk9UNvyuj+RxxXARWEHq29YeWE/zybD",
+	"lwbXB16JUYjMoh2tm7SJ0A4Cr7/z0X3/pn7D/WrYWWZ6cxLdR22CIoSRWevE7h4wlaEtFNkgNBRzIo7A",
+	"rZ3yc10xXcnjGF11VvEaeBmsQ6i+G7vL8kLyegCgVkKSRVEmT2k7ahJEQH2+YxglNQHAcLKjjMVgFFGd",
+	"YdZeFHRT4IP+It4Pq5dLHMtozTv8VWc79GF+87bVSVwUG50tMcHxyMSlRjzJFqwAesnTJxzEa31xEOPV",
+	"MRKExejrX//61/def33vlVcUU2AGV4vXr18/NNiKQRgklJHgaPhiGAhyRlKdB0+s9tMRnM+OzRvCDr9d",
+	"EWhOcExS5zqS2QPFiQvKHUV9I+j1PGol+qnrTkwI4gydQ/0M2/WEzCgzolGPECpOqveGXVWUnHDeUoH8",
+	"XMtiNAayar+y2brHBjZNyYCx2aVj16Xrblm9KnrHlvmxwcoFmuSr4wy0SxaAw5vPAR3H3RnbgOPodp7b",
+	"BHYw9oc1p6irviQcGx3o3YxkxNSKZEYZckzlQqfBLCJJ0gCC6ohFt0fnVqZkbHubYOogeNlUF/N698Gz",
+	"P8EsFujqx//0B4Cm+dkPf3X5u+9//OF/sp9K334XkDevhbZ0/hsG/xK9nKUEZ6pRRSgqJI3AvX5nThnW",
+	"dTAEmvNMEAgv2EdQLuWE6dsQqLWlTykqiprj9jiW3GBglzMIEn4O1VLOSTpa0DiGy5z8j2y5dL8HyE4/",
+	"nUoFoP3CM8FC0CnVcJ+QcFMqhT0+QhpH9MWbN/YOBsMXlZy/9/DeHfSAnO2jG/toPJtI9evYVfXcEpqm",
+	"0rma/5034JgA99oxIokgaEwFjcauFDLtQUQjjbwz+yqf1I6zzJRBB7TbODg6vDEYXHRzfHVzUhncGO0e",
+	"15i6aabvCfksBcz/wf4Nx5Hk7pN+iJ1xCbGz6Mu1ta57wjj7uXlykjVpt13w/v33hbEupGHN8Hog5wZO",
+	"o/6eFcqomPfspacr2ndTaZjBd81d5CZ7UzeK628hcSo3QIhvd1d8lU8KX0V/FMxtQUKMMzw3o3N6lfAu",
+	"NWs2AO/5lIl83Z8H4PNX+eQ5KABKCG5z+heM4BzEuznkX/fluDb6G9Q5JAnDTF4RZe+BP0AxL6TcEFMG",
+	"EMRogVco5v1imURTZucj2+wVgcYim/jRKvUkWiZobdP623RBRu9xRloaUM8h9Ry6eu/2G7evdYCWzTeW",
+	"GWFOxNCFvCwG4GPy14mc8/j21+7Ul3YBP7UXmrZl1HVTpcCDuqhsSFKyIrKay6GbtC02TCClkYdx3oRY",
+	"miTJC9YLdHWJaRwiyQHqP0SmIILSXmyVn/gaeMGWeAVFBMKGtEE3eipfQkVko/E5USamjJAbKFXEmwxe",
+	"2j+46Q03UT2MEizJyLQQHN1yv4W0uVsmFrSIjIKp50hz102Q6MjMx/35YO9gkP/seV3pU/C7JPZ17cni",
+	"bAQ8Vf5ySdjIE1EzaAqngReKJgZhwM9IGmekXyvmnVJD+WxMZM1196tVlFf5uXHg/KC/OlD8J7OU2XeH",
+	"9gsxykvS5sO6dWP/0L96buqP+8b1gxv7L/pfgRBc+0r9EtHHR53CizyM5HENqwdyrq9VszLB3h0C/CoM",
+	"2taT2mxgnPEpkjzGqxDqtelVBRiN2lh09p8/4sCzGTpAHdd2SOd3endU2kt1rGxDFLj+pAxNsyQxYPCl",
+	"0Cc3GLS2Gbu1OlmZwD5FZ5MB7Wm9vKs78Ru8o/ZkE+A9wWlCiZC2a+1o44Ig9WqtjKAXwr4sPBqnzLgs",
+	"TTssWCtVP2puS2OSOqGPzOSX5soQYjwFzxuLSxCGLqFqsqsbrWriq7ZhloQVu6W4MlRz0ID6et80wj+W",
+	"JGFjjOEx3DIoOQf4njq/AwJU2xp25Gkt4EbLG31YTog8J2oubgByvrknJOHnSJ7zrjHI1QDi6s3xyuCF",
+	"YGnQANR87Fv+OZUFfx1vBk4BxTC5QrGuHee86MQK1ROjk8Vh3n7caLFPeDabKxIIoQMqI7xQykx0ul87",
+	"c/xg3qaF3PGzKu5mNrmlrXBkdSXLQworKbSlFaoS2iMLqxK3KjjKAs6zHWsb26uBuoUFPQaSE91fKx2K",
+	"EhydGuHeJVDE5invJIiuGYH2nNDZXHYIzDd2vx5XkQhi3nfj8tdQLs++9mQZrYfO3UnObufJNszSOzPY",
+	"mD1hDpiFKrGgsw0B68Hw4HD/0K8QN0WiV0F7I7rASZjLSAiXx0pHYCu0THBEhHWZ53f+c1yOoC+G4d6X",
+	"l29g9347x+m/WYLtv+FH7Q/XOBTuPXwT3TgYvogiHpPySHRgY7cohCoipd38ece+9XyDPJH3Hc277qL1",
+	"X3lr34W+JrDwQvkJqPQNpZPM+Tkkfihh5T//WqzmMFA61cq7I4aKm4YDFIEFrBYU6q/kgzCFnZnSiKxC",
+	"MafC6oSddFpvx4eljqncuqcFiakvpekeQ3OcTO197Y76q7oL9RJ7eUM1lND3GvE3msTYzOadNxzeAtP4",
+	"2FToj3ga5yBktWScttRoLbd0f/4p1Orh4EzOPVXcJjxW0uazb/7up7/635ff+f6nv/zg8lvfvnz/B5/8",
+	"9Ocf//PP/p9//N7HH37/07/43Wff+S+f/Ne/+/SXPwnCjqV1Nijr1qUywBCXb3iWJKI4GZmKU0pqUAaB",
+	"a3pnbVmux1LNd9Sfp1xC3QqwUr1HkaZuTUtPMGWQHX1s8oAIg9SskxO2vybUt2fwbj9knB0G9yvuszpJ",
+	"Ht/dZD0qg9Hmqkuii9J3Eh92nWvUhe+VNUgExCLV1sdJr/yCKxdVYhrLofBG9wKeyacXWhbsF3GolmCj",
+	"eEPLsRWQ3fagOcsY3QydgkUeO6DFwYwwkuLEwzi92GE9SndlTWDGTTT8HTMre/FSFzeCJ7aY95wKyaFo",
+	"5zLl6knA/zFT8l3AqB6ew5UUnA7b3EnpcfeHhtuauTaUOlXmaYV7K5jJwzw1Rmkv1OfPDMsVSGXcTHmS",
+	"8POGukZKxRtFWSp8Z5Fbkk8/M87hAbVuiGel2nzaqBK5G7h+x+V3INxOEovIfAxorQbCFR7/EnmCIwmZ",
+	"nmMiJF1gScYdzWBoYETFyL7YTDPdGaC0YjTLiBAdsufW1hA0zsWquqRzmeKss6Vm3lhifZJ2eaVbutcG",
+	"ilTutdeXTJnvIqiLsjUwypa9OgwmmJ3qStpTDXyLaey5hCqgUY+Ce2+8tWcUrxtuAhcQqhRH1m2Kh3pI",
+	"3hyug0GJdusUu9L6dvLoVRa4Wy74F6C5OYvt9ZtaT61mg7y2uFK8qDZM1JQcl3qqXdDofE4TW5iNcXmM",
+	"BnBFShcNDtfikqD1tO6azNTtylrv4OK+OufKJoXTmJaJxsNd4lQ6aHdq0koyUzYDMGhM404KqcP0G2cp",
+	"mak4aUqV7dGBaM9Xp60MuKrk5hFFhllCdyeW95jL2f20X0PFzYoEfTGCocde2X4T9GPdbcoS+lZ1zQrt",
+	"ovaLPb83r/lSJp0Xjl0LwSU4cKKUxPqzkqYR3F6EWoYqXk1LGPG6ZGGExRwczNEcw9W0olBC9R/VM1W3",
+	"v7ZKvxnxc7AdtqX2Y3f0G9TW2Xp39r2IaymVsuFO7rpipT39uIvl0rzrW9/tIQU2wKYuH221XWYu5o7g",
+	"jt9VSEBhqV6PH8OhTXFylD+rvsgRmkxr7lbkS8I0/ol6z+iuxY2gf59BXYdXIKbUd5mvbCAlBIokdj5F",
+	"yli1BTHGlSufCU3l3JTshs17/UUlHRLCYpwGR0GSMZzaQuTDm1CVQJH8JWMDOqr24R5Emgme4FQnhx0F",
+	"w8OXXsp/WRHVpPrqIgxInEXGoR1McDQnCfiUZgb9qgCjAjBGIiQgDX76vb8PwuCTH/368m/+RhFombOI",
+	"CdpNeJbCgz98/7Of/Gf17N/87Sc/+if1rJAruMv55Bff/OSjvwCeqHgDHFqs2wUv2+fK02gpq50/eFHM",
+	"cv0rBglMaaeQujKa4Havg5PlclEiXh9UYB5F2RI3FiatUN0vLvU+bIi11cyIEnpqIJ5PyerIVDKAXA+U",
+	"UAH3lOob4UkG8O5oaLWbGC8P7HWSzkhscdMmK/PXMVJyRRcXFdY70bB7um2a0h743Jh9PW93k/WWyzV4",
+	"caeTp7QZuvXibIsup0mxcbo1b7dQl7Yrm6xbB+5269aJb0P2LFvn1txr7LNhM6/vqv04r2z9bmqD89KG",
+	"1d6KKPC6em7rtOXhkusDtoqr6bzAmwGR1VCVKX2vUsSqOUws71oj83dVAcuvjZYk7R92S9ky65iHtSaa",
+	"1ls5TCfG2+tuo0kcIR9IJrr65FqIzgk5FSPJR6WoVXRVjopf+USQ9IzE6Oqjazoqd7JCUXKGFjwmia26",
+	"/8SAWqNBiBYEs5HpFAjlzQkDNaQr9UphFoqdRzihZ8RbYodFpAASyPUpIWmSaFtr01iKZRXX1Ns1nyLG",
+	"C17dkEWrVpBmmmLioW/3VIdYJfLjtRu0MFtzfFG1wkEYpFrvf4+kHHyyUSUcxtFzu2gYT2uk5owYcdQP",
+	"YWMXuMA3a9VPH/s3GK5rP2LOUwmlw9SyQ0k0tQOvjkFnHYdorA979Zeg7+lvNC74+NpRXgHKozghrdmc",
+	"sFOyMnqWUWpSsuBnRPNxNadkvR5N31OTfD2oq9Q1qJKhUw6V22yilko+91M+SciiKW4FfKKAQ3L1wd07",
+	"6PDGzRevefBivaURH0rFLcdInFMZzfXVUwNedpHmV8FwBCLrFcyTd/KIwBKKoz8V1XM4vXpG0pWZFMTG",
+	"dQYrN7TSOLweRZ4yIZtCxwhaYqgNaaKBoAxic3V+Ivyoh/82M1EngJyBxSllM7jum5Nkub8+4bQ+pK88",
+	"enQf6Qf8Pn1JZUJa31ULc26rhDbisFTrusC9J9CD6DpStk5QNRzwhaWmu3ghdyYzLkdTnrF2jEcD46In",
+	"4iJDlRJGS0T3C1xn6T3w4roErJ9SeYFYU5uhEnw9Jef9EiDX7bZeu6tcuxSzWAeV53Vl7cC9jS5xihfE",
+	"W9NCTfrdjKSrUDM9sCeAquQv+ZtsKpLx1YdvvoHMr1oQ3TocDK8hygyuq1m9KwJNeOzPSE2zJk6GUvdG",
+	"/yrqLCP1gj0gbEENgSYpPyWsPUqvPSH5fsrjLKohiqZgEQUff/SDy///z8F5LMmMp6vgKLj8z398+Uc/",
+	"e+HZ937v02/+bcdIvE73vOZS1YAIq66//0Pdi+4SDQfo8nvfArlPI9I1a+40Ux/evLv3yoN79/eGA/f+",
+	"F0dSa0Sm5tUnf/qfg63j9QzxfNhEORV9gkjOj1CVuDsJw6vUVt/0IrQZH9cuR7ekFLUgm19Oan4tLidt",
+	"0Sqv1vVuhpmkcqWRRfwnw/O9qlTUyOF/i3Ohz0WjpshmkXaWVXt6I1xG7qk9Nxf6P+gShWWZsGevG7Fo",
+	"T6JsycBrS/O3ZO0XTLSGQ57HTZ05Xba6qbOj3yDWrxt7t3rAurN7a1P92L+1uW23w85vIn/zts4m14SG",
+	"5TL5/zHcbzzD/UayzgOSNKTubKTA0ZREXW4cbbev5C90DFyuDNvGMC8L66CTmPdnchbDL1pshWnyjciF",
+	"NF3OUhyTEZ9CmaWICMHTlf4o6IImuCFqpdzsToJ/Kku+RRBQiUud2eZ2SkokNNMwtSlNyMtY0MjjHYjj",
+	"lAjvRcmjuclPQcPBoLMf6rZu0O8bYBJHcgTG8s46vKNbva8aXdPrrvvzdmVcQF2zo0Fycrme+AeDEOmg",
+	"fwApsbEmEIElOo+6U2JFPv7aWoUOozgktcNv4FrgOzLHZxR8yL5cVmYKRncrtlNU5fJQf84zn0v1NR7h",
+	"BMGPIRoPxkhyND64Pu5MuvW9LgpQqLVHl3kMnFMa/kWHXO1q9lAgbFeNnRNy6oe7GA91BsfrnEF6HEfj",
+	"F/U3DzNm0l23HkAdmgtot4bL7pcCxCpsprUm6ttmL68M8HJqgq2L1F6tau2ISzaMvtk4vOZluN8Je8XR",
+	"5Kfwbrjoonm1HhZqiz3KJnA8hcEkFxfu7D2wbLUD7i2LBFdefcA+7T6jh+rxh9ligdOVt6oWnnVvzMr5",
+	"R9hfoYuStHtjjyhJwcXfGORaJ7e5pr1LfWghnJ3BjaC/umffUqFTvKCJvx5PwmejhJ6ShM45jzvGI+Te",
+	"+N0GNqQhwslyjkOEQzQ5Vjuj+EqEaEIk9u4NE33QlyyVSAmxiW/QkLZEkxpVy4VJa6P1jCR0WMAnWh/c",
+	"ff1tgB0RPc3daRt0rbEMm8FrF1u3kG7ZQrUqbBAGyoZY+CmldHwS33HUv4rl8IWXp1uDnNvoEHStUzcE",
+	"4PPAVDjoiqlgrn90wkFX+OvtKlEqbUrXig0OBsPDvcGLeyU07WwiaEwxpFNveSn0xcEneCqk4AWBWiho",
+	"wuUcEabvyNsvfAyCRx0qz65Rqy/C2SsFsTtkKXQpm2K5OK+N9RuEo2Au/G1V5T73OXZaG13o2CWrWEZk",
+	"KhFgbmqdl5wRJtGU6Ev1vlcwMKlRX+b8PNfeH21RH+c6cr/i+thqQCuCoNQ8qPOwjiwtjSptq3NPeKaj",
+	"sszPOrtecoPHlieCZHLGNWg2xCD7a6gUo3sOdzdb+7Mel8bf//bG8vK2LutGztvAvVviu2Zccb3qeQAp",
+	"Fbr0bxFCavlAl5bViPbFWQPmUAqSw/wJaavZcplQjZiUreBfslgmvPQnlPmwJUZMqhEzLSWVar0um8ks",
+	"raoDOJIesCYPknJz8MUECy/2cvMbXjiCSkr954brNJiYZ/NK3L3GbupXhYENO1CKwGNFeSyAPy6/961P",
+	"/+e3PvmzXz37/k9zrEniAy/YDJGgjjCgl9CHHKXhv0hcRgEuWKIn6mxlpX9jgAm6PtZTNKqFuyfJwmft",
+	"2+V+6guqdFa8y1HYN/Pep6O0ZMO7YwoL6EJ3QYui35qhWi9vNIG2yH3vnhKx4cLdY8tMVqO5B+sW0zmG",
+	"bnbQkipLXdfKE3BXAzw54xJhNM1klgJA+bEBv6hUxGxHF2xYCODU+o1QP0r7q9qpmQDY9RVdqc4fwVsI",
+	"xKe98xdM5bi8iZxHH6+dr17gfrxnp5g7D26WnAfDtqmRJ1GSCXpGXrevaMVivXvC/K+Pl6JKk2ZS7OKC",
+	"02gHm99rPsiSGopZ/maBsQp+Kr1Yfi0lS4hNGuiX6wmK2ZLwZUIg2lntqGOEiyB+G1i70OjBaEakcDQ5",
+	"o7VVctC8YqE26vfmHR67aKDaw8Z6jjClCdGFTqFoI6hoeiaTlOBTPYE0S0oa5yTh0em6WqvQbVN1G6U5",
+	"UIHmJImRjXrOEnKMxvZQAVgsS2oWm/p1lAiEE3paGopzC6mTK4ADtAunaWRvUd4YWdG7fFPXYO88wtuO",
+	"2EHqsbXrIFA7JTgWCGpb4sRgHveMA1e/rKv9o37vbHM73LN2g7ucVvOImg7NoHuW7nyQMbhpqS/XpBwl",
+	"7YjUvjpeM+b4mqJB6wVsWUXSzYR6yOtm+TzMdEvgbcz0hzgh4sspz5YVG/CUrArTBJICy8bQwcGtwf6w",
+	"oY4O1MAIjoYHhTbUFZVOqAGVe7p+2FixB/D9g6PrdbfrKVk1InCFsG8hTx9hYQsU62/FaQblPJykDOPo",
+	"CUu3xrq+ueCIs1wmTHmqU1jmWNe82F8XTV+Rr1TOdaXQ0WT1JdPlEcJ6JAajViBYSzTHZw1tkx7lQswq",
+	"NZbx0CnUgi+IgSPT+W8wyI7YimYe3lwy74zdoqB6rnolKvm3TQLB5bZuAd+W3To9bdhtXW2LY+ACe82u",
+	"D8I8OgGmZXW3TVJ6zZrZkdjxOxPXPOATVcVWr9XM15AVxfkcAzSU/daJ3LPRqdUQF/WbDvUJTJxKkdTg",
+	"O9BhLPYOvg5ynvJFJyvZck/rlX9p6r2NR0dI+u74u1RmqTSRZizC3ow9CzWqgf6VyrrgKbE1hOUcM4SZ",
+	"OCdpKS/OBZVmUqs8/SDpc1KGmvy2ocIDYAujFIP3cpn/zMdixKed1nRSBFIbU6zNEItwQicpdnwlPuWK",
+	"aSGaEKz2iZHl+Yuhqcj+wtnwBYgn2dNIBS88hX9Hp2R18UKaMfHC0zRT3VwgMTeIua1SCRJMWSfkICDf",
+	"q87zF2EwxxMjdrrcGn9FP/05gkac4wbUCJ1jjSUURUDpdHGETN4/wEeEqIwmAQfokrAYXXUAD84pi/n5",
+	"tWMUJWchiuZZqlFDl1wSpkG3do5NkemzGzoLa+AUdWyKUAt5OyKdWTsSfDTF6TEo8uLIFEXLNQmo6Q22",
+	"wrnZ4lQiKAeOrg6VyjEwozHAJXOcTPcSOiWhHkikGtJD2sczPeljMLK4oJIc2fzRrOgNot2kWzbk2AwV",
+	"y1FKxekRYHLAGaWm7o2KMYrURpEMwM21AkH+FNgYCTJbEF2wJp0ujtGczuYjGG/o0JqniKcxZThdlVfB",
+	"qxDp3etc9nrid7LO4Ka6brhxW1fynymLiE6LBzVSPWlKbFChqV7z5DX6uv2pjTpQN1TKxQRPaELlSuPl",
+	"unV13Go/u7OKFBPk0SXWKIJRGoEdGglfpXhO3pqYdqkZFlglrqxsPF/ugCujrydIyXdd8MGsDyAHTHka",
+	"6YNWl34on1sGRcuDvAfbVE0WTekT0g2kd2EcFXkNfx3bDw149KRqkKx6u5Emr5YPmYpGBe57j+qqhXSI",
+	"piAFFnpWEy2HIDLMuHKYTOkESg0cO4KGmgoy2SI/Cpwnxf4Ji5KzI/Pwl3IIJr2p0W+hmArIz3UBaUKU",
+	"cqiNiHLXi2btKwItKOMpUnx3jAyoTXjC6qA26Crj0mn9WmhxdEag1Oqzx/4+SqHCqPohWSEB2NM5RIKu",
+	"4ZHyxf4Jq8hOOy0lQ3/LHh5dBq/oop4umhiiPbTMx19qRdAnKNYVtsSx8xD6kiUB+i3n6xGd6m/3T5hz",
+	"ZGKhz1NYX/e4AkrMUn4u5yPYnOhLZlQvlJ+THE15luZjQVcBWcYWUsXmLV3Q/9r+CTPHoHPuqb6VpZQ7",
+	"e8PaWRjCA1rSwdDM8zlTWUUNxzHKlpbMWr6eMOc4LE7AvF9zljBTYonkTB6qxQnRAj+psfv6/uwKUKFx",
+	"dgrjVUd0Gk8AMBWFAJKrk9mITWJTGHMIR5iD4FmQU+sbucp0TeP2dI9wvqtv7HwGC3nidfCuAOKGM4IE",
+	"YZKwiNQxbzpVwatG5aj+wlwGNUqwu/mldcV2mDVV5nxzaupMnBMhkerAAfGyTGYgAEJD6oIVHR2rIwLc",
+	"Gs9lfn+xzrdbjMmUYGqquaUTcCwPdlTVZ9aNV2sMtpY/CNxbWPlRLuGBnJqANoWqw0gWlHVttGuTjRgU",
+	"xW5e1yW3ahlOTETkQO3l7lNqymh72daCI2iihLawJyGsBogTPkU4STr2s3m1e7f2ZF/9zsBQNBfGLzR5",
+	"9yZvulB6XXIG7p8MLvLyM8dcGwhztQNS2XZhz1C/b0h1tYvby+2842YgrwOcXSVc2qqfWp/TatxF19J0",
+	"SiGQI2t1tMb3xKbiHPjjNa1t0DN8qFg4wzwE+vIX/+PZtz/45Nff/vSjv/r41x9cfvMfbX6BZmOf9hMc",
+	"DfYHwyLVI1jo4wpiy1wFyjr3rVJvJfSLFz0Dpg/qAdOWuq1rq82AjeOJygvR5DWyJoJTXTrf8Xltt/a4",
+	"/11Z0TWDtlJYGlNBYjRZKaVijpk+sousEn+URjPAT84urQO8rx+9yFOVvWbybbfOib6FiQlAbOpM5x42",
+	"8hcb9K0t4MKsrZq5RoIaE9nQLTTM3C8OvJA7G8VRbbB/DHe6JW/x3nuP1X8Ge4ejx08H4a2Di3+9aUJL",
+	"iYE9OBJdgEI24MRmH8Z6qu/s7NFnxy4OoE2iqDfggy9qbfR0vLEvxZwfkDMqvN6MNcGtgoD2L4hf5m0H",
+	"p9bBmbg9m1YFSy5KOkZg1gm4W37Ol2VLvn4OERM7CJdwFq6f+/Eh0eedkj/iCgK0TIQlGt9/8+Gj2rXT",
+	"2JQ4lJCAYiwK+OmK0CU+cFoGyKyH2IjSLdrQDTO87r1GUxr8aGH13fLwf4esdKyZPq9toZH82mCToyNK",
+	"zvp2l5xt2lmDurs+g7QlA7VIiM7Br3N1Of9jiVMiufmAM8m9Ro++3+3HyQ+yhORXyuuwqcOguEoZCcjl",
+	"Xz/xwf7hoTt3sAlq07cWgfXN5K9fv3WzNXq2ak64rHrQ+vYCP3EwZtqjbNuSkSnr1pzb0F7etqc9CCYt",
+	"1e49pcsCDp3xEWx3Ly8scSp7ssJ9nFZi2g0NzaehB3jCGuo75Ii6PVjmirZl1Q6D3pugzv9rZ35epLyv",
+	"ja8rkuPVS3At7ef1Fna9aD4CC2Wo32lyWyCnBae8LhHolJBlqN3R2skM9TZ1rM8mJ0WD26n55Ki+sPXZ",
+	"sIsGdyD/W/1vv7nnQVvZmF2cD63k6XFetPNcn/OjvbXtzpPWmW95vnRo/zfvvGljuR2cP6106XcetbPJ",
+	"53M+tVHKOa+6GUvuydUFSbPH2dZGo3VnXd+kLMrOSOoNknyNn5PU1jNQltCEqBMhRFgUgVz+8Mh/Kfdd",
+	"IvJW77eGkSneD0fkpiZRcV1U7mPYnH64LchOVQhVmOSBSY7p4+VyL15bQB3Ng+5VqZe6nJHSLZ6ogGXc",
+	"ut7qEpvjZDpK6LTp5vq+jnCY4+TM3EYTqAsjOFpgtkIQ0gj4Bd1vuEt5CIyjmEQara+XYeZPT3hzChEU",
+	"/JwhvOBslmc+iWOI3itSzhBlyAniqtKukz+x4a71tkQLLiSS59wJiWFkhiU9I1r7BVIgPMOUiXI1r3ZO",
+	"rpzsjQae//I0x9H05TJ6GD3PuunB7cZR348XjcjbhZW8C/PY45ZfQye2TSx5fvrHJkmgf2B4p9s9p5/W",
+	"wv9Yqj47hQs6w2iVbs6j212INqckKAFg4ibVmWsvRv3nbAlFr1Lzzv5kylGRlEAifEwSIiuRlGvQCCmj",
+	"Yt5zjh3jfN/hk64hwadk2Y1kEWZoohNFjxFsbnuTTCUSWRQREovQlEEiDER+qlhFp3uBLc90dJytGlan",
+	"+obXyU2305/PhYeN/F3HGSZACx48LvKxFS10jW2dbYVWRHbkl25w8V/lkwIqfncYYQWZ6zfH1StjG0hd",
+	"1IQxG9MwW86eZTxIQ9Nu90MPsg0xOiJJz7BFGjPpY14P1f1MGpWA6SxqHWcNrF1i+PM5lkr3AdY28MJ1",
+	"xs5lfl2ywj3nFXjXVVyPgU1M/KJG2OgkdB2bsTRLHwav3sZmg5t8D0do5yIyRHQKVfOwyM8Z87i91Cmu",
+	"KxEkDejqbD5iXKxZ1Od1qabO6a3v1Zx8QBeMSq98jpI0vGFzDo5urgmLMnW97rzx9Tyu7ejm8GD/+vU6",
+	"VlLv3LQyF9y0cfAT0NHpVM61HM9NUR1DC0iu6hHJFRfoYJfuaW7/shNx/uWmtDQK0Udzwr7YTMctEwl3",
+	"khBYo0UzCINd890t2vrUo35JRG/ltRY9EBWr0RSKOgLaQLOaooU4TavR+gJZG91NMYWQ41taNryo2HzB",
+	"0+7lX+/aATkD91WoKGyRNYdmgoU0yVBmpPqm/ZSR82NTeDqJeSbRhMxsbVT1PJ7KqindZL3MDbLgWrtF",
+	"PVSe0BrL4e05BwXQKH+TFRpXpzvuaj40g5mbmeeeG9/lg34iz7VeQ2DjSDKvdKLcjrX4EjL5ujaLdXhV",
+	"Fy+G3Telcm2mug3SUMqNfhaOAzmn4lhr7edUWKgcdkU7kahA72TxrCmJvU9Opi3G303nqc/xcVj3dRWl",
+	"6iEFZoHfMalbeXj/BIviiNr3YOeYJEdX8zeHTQ72ntPWs2urTFZhy7LuX0J8N4H4JRHWKATfnmN5b9rb",
+	"Mb/zxPIHRGMmIUHZDJyIqgujILUUGa+yeHe1Vc/eAp6Ur2mGPlDANRve1EpJOD9FWGpoPydUvCRrm7NP",
+	"N0D6881kU+TF8rTuacVVEoYZFDcu83z51mGwd/j46TAcHlxcPTnZtx9vXFz7be/lg89Pdjfli67Esnl5",
+	"gMns2n2hWgVYp270dHftGnxBh8oPiACL8GkNtvi8ewSi0R1bHwYls5ZRp770jlJr7lUTKo3m9Ey9apZ/",
+	"ggUVwVEwI3yW4uXc1GVhSh5p+FtjSwFeeIGq/9kP//Lyox9e/pff/ew7v/r4H/8EZGef2gEiODoYDqp7",
+	"/9l3vnn547+8/OkfXH74ex9/+NHHH3732d99oLQ4pe3lClrZDryu8frNI+Xur5e7B19hYrDeppQkYCRq",
+	"GDO+VJN8tzARA9N7/tJIZ0vCC+hL6MQ8cBJ0QxY+nAzc/B0xx2w2x9Spdg3N6Vwdi9VMz0i+VEJiSSPn",
+	"ozokZqqtz37vm5/+8oPL93/v8rt/phfm2a9+ffndv9y+ZEHBL76MQftrL8er4bgWhtfc+zI8e+FyZFeh",
+	"bhrQ73m14y2Qhz0K6Vf4ub6vy5+BTGYsOmqhbQW6y1ugw9RfLV4o8X3nm9ES129eMtwLv/a2vgc3vWlo",
+	"L7izp8z6HMTRSXBGlyfBfs9C5ES0Q58ZGt3XD1+4u20NDJN7zwoZVQJclRqFSY0e7mqXWAi/Lmt3cO10",
+	"lcJhG3WqLTNwWE5WaI5Z3NSaFQA+XpQcScXhOm3eNv4bWP1cK8Tm5tSdhxUVzkwdQZBT01m7QiKVz4ye",
+	"SVeu7PEVkTvP9RHjHYvpGY1Jhcw2/Kp0ssZkUTpnTf0zyJFdilU0d35tLoJWEW79VDwN1Ck64daeVtJ8",
+	"begkXG1nS52VYi+7Z3QKVQxIekahiptVGSLOpP5L10J53K2m8LATwrZTCbC+qWhscBi0bnhKljJEIosA",
+	"7BEjPYcrol4BpU09bKuuZFZos4L8z+mAXJ830FxDejjw8s72J06l6Ec7N2yRvLhpvttmp417EJSvztaL",
+	"+fKG7QYhbTp/hSwJi41F4A0l6X7GyubKJ7DRij2W3x+kSFKSjoAiXYBCdPke52x43GFqomLtFDU8yjr3",
+	"KOErELllzfuf/+zTX/5Jrn/bARo7Ci6ntrodq67DFllzNQ2v+e5hTdEBg1ILmDaOamOPU1AhoAaBxqZT",
+	"T0No2oTHq07ey7JN5lGsWNGgvhHFQqL8rcY8e6S0ku754UUMR50Y7/BJDvwuJE0S2z1lM2dw5ooWtjtz",
+	"NFcXBJwB0C+iXZAgq96G5usls9QG2KqhuJtG3cLgrDSBEnZcBkXIuE+W1olylBIcq21ZwAyZ/HsnlqcS",
+	"X9nmjT8jNk6jayCGjWxtvhbqAMbrDSwte0XXoJnk9G2GTKtgkfvon57RM55egSAGg/tXADlhgRZQebNT",
+	"BNkG5yZcIXeXRHehhwe6qonHMk6okO3AyYZyr+mHQX+Q0Zw0gQsR8PZ6f/MX52rYzmtB2k0vxVhy2qxZ",
+	"+9fy6daZeplJD64pycsrY6SPcnvQ1XdNnqFeh6yHfntZXY1lharyxCSIF12smz+fPY9gEaMTYV3LY6uQ",
+	"Ed3U67D4/aZi728bprSV06UyA6etDtMQd8DBsEFQVrnUNo51facFP/Pbks4GKi9eq6AqXZBY9bw51/I5",
+	"2APewk0HrS/WN1Nj9IBnyeIqRBR8+/+y9+9PjhzXnSj+r2TA329Mz7gaje7pGXLQobjbGg6lkfiY5TTN",
+	"uCvMohJVCSDZhUywMqsx4HAiJO2V15Ipy/LuWrYle6/utde6YUsKX0sWTWvtP+ayyeFP91+4kedk1gOo",
+	"Agro1zSnIxicBlCPfJx3nvM5XXATlkI8UQwRB+5J27mKrm888hqJSH9qzcMl5d5UY/+CbLglZXBZHdmM",
+	"Wx3aZF0hM6low5z1aWf+NG3BaGZFvr0yf1c2YC+/DAv27M0jFkd0XGI5R1G5LrCZzlidMduGoNrIoWK6",
+	"8HlQYpIlgNR44lqC1s73LTmpKWtx5B6sx/J13FeHtrPHSiUMxWms47hX1R3uLJkkvHz5vN7Ck7zZSqPR",
+	"qKJJrNtV1+gTMnygbmdTD4mWMgXShAYOLofAjKacg6rJYO5AY8Vu9Su7/VJEi0lZ5MqlMEm7FkWXpuPZ",
+	"gHDeiof3e271F+zdxZkzp2HHOJOoGuyopDwkUSURmX3bDww6Es82r7J1gzkEXhln1YSMCuMByz5Gu7nG",
+	"vlaYEDam2CENDOCQTvfm7GDoBKj0XiFMbhwhF6Dfm/eRbNEHCENwlwidYBK4M2ZgNhZNsotiHrqcQMGq",
+	"NXeLhwADKSrMnhV15YrtqEIW8HBBrRG0OIu5Stsk4PUl4YSQh6WHNkxoVlo58SpkovdlDJnFXAzKT48g",
+	"ON8tj+QdpP3BbT1UiN2rs7herp9o056trHZMJwPIHlnN/bGEVJHettAzzN+aChe3ho6BcshaGXkUx7pQ",
+	"6qyOzLb4fP3qJGBdy3/NcP4pxdofpKcCTnJlefMYIFBjFsChmYtEwwVZlp75YVL4HBoOwQwcNgFlyLrA",
+	"JwsOCB/E7IizSXVEq66poGZD6vW86lLIcV4aQfzylODZwB4WfGXxSrgBwpW186Pt9A/gVcs0cqFyCuf5",
+	"aOHWmiWtZ+4Wp3iPg2r1kbZ9j1CiY8ZA7/o5gvdL2ow+HtsKgZXW/565TVVkh18AV2ZklB57zeeAlSTS",
+	"aAktlpp14AYW40/kCaMaB3FmQHwwxHIeC/Fbaw/MO+7CWXnJ2leqReSBihIKyIsN10m5sI9NFZ/z8NJn",
+	"LqD433Oh+JlT6mRaeRRgk/KxlFppIkVQ17ddVTKx3MFInficu3w2U7iOEBwzEXZr9XgrP5nISxq7fMWE",
+	"7fwbSndEJnHA7tr2euVpP7NW9USKNvHN9KArLxVEiogLsBBHHvGNqjJWiJ+LccdkRONDZmx+/NEjvpoq",
+	"zUZ+6iHgZyL7HTGVSayytApBZGRc27tvve4RXw95HHbHNNZT3xFGSDU1b4nZWMZaYT+L1MhnPQsQ7/JH",
+	"lAwQRT73rIbN/cDUGRoeGcq0AaAjrqAmiD0e8h63GUDjoRQs15KQjSjk0ptlgIfhTM0VMDPDJSMzvIVp",
+	"Kw81HbDXJeaN5fNs0VVrJIrF7YibIepc5WLr5kFrt9261W7d/g+p9dlu0DF3TffaqZXQyOKYjc9+/q+f",
+	"fPz7x//8q+OP/8fxH//B8R9/CN34zK2Amd146tUHyB3JIwdykMPFmJviSvmR5X4o5EzxYEgmdNomPh1z",
+	"3yN+z9jL5g9cZ3+P+Ml4ENOQ+eC+KLO2yhITtDuEoMqQmy0sLwF07SJLkcb7tpoQj5Dh6XnnMmI0zBln",
+	"6AxgVllme0VS6VJCqDyZwf2pp6+BmuZzISSST847gWUulRCOHi8iBJLywomCIFnb8ZnBhAtzUWrlk/By",
+	"TXdAB7NB+9VS2Xd3Zq2Yz//z9z/79j9/9i+/+vR7f91w7UlrdXlgeARQ69p+PqP8CGDebErLs1/9+vgX",
+	"/3ryBPBARmXy43fieDDo9fYyZKRryqbaYQTj1JC2V0u5DmgcTwnXe1k0STBFQimuWdytU0rHzja0RjRo",
+	"tUzp+kGU5zZxN2/prJJ6e0AHX06iwxOfeo4TfU6nnksOPU/1BHJm2AsWMKtLOq2DyJ3n4CDyUhwvHtDB",
+	"er06nKDNHYL9zjdam3foZn9/89VHT25XoNmuGo1bSXKVFm+8BhCLCtEHpwR/8kjIB1wrj3ThzGtzKVJe",
+	"/rSv0xk/ee2p+f8bT7uPih83H904vZTd6rOmis1MsdnynIR71fid3u6tm607jXqlb+xxECUKakwQQWYV",
+	"c8CqeBtBdHmraS8nqSzy4fYZa/zTUuu5xZg/tUo9UaPOOUIoANyfPV/kWhFNBxVVNmelbbNFLpNTz5Eu",
+	"xh3Mr3Fu8CsrZGCAk4m0NNrX+J3buy/tvtwrFgzXEXMz9LIsaf4CKgFy1JGOrzWHrLg0ZrmGdDqNri6p",
+	"pFs/K909Yq0ORWtqvwJZzJPBKezlqvtXtiwX4Iwbl/YkbjiM+gT7uACo/9ytmgqk6pNbEvN7DfgIa8US",
+	"EEohxSmzGj5kIwmezMDiDb1hVouPWPd9KRi0f+B062FWS665Nm9tfPbXHz/78D8df+fvj3/w0SlEAdYG",
+	"ES0DTfpyHjzC9kQlI6ZjHmCnZ4vzsHH/4Ztkd2f7pesLcwuKD39b8PcSCxSp5SET1xTxEbfCJ0FEeXmT",
+	"XbfCcwBPMhE6nuJYbm7fvr25TWg0HtLNnevQT3FobBLEMsHB0zCMmVLMpUnSEYNMjtLX5rZyLtFy/419",
+	"8j5UlAgbPg3pVHkk17d8CJF3GjNi25tXvERHJS94VcZkzOQ4Ys9DVbC1XXCsOerJr1G6TXnTZyVzBuhg",
+	"PWMmR855s2J/8z88enJzsSlRAlm/GRgmiNCTynynTdjWbgmOe2vzTmq+bC6yX/KU7MwuEBtzo654QIEm",
+	"V9ScKamdJNyRpv6VkED1rl6EkkVxfyI9a8e+hqpdgyAz2niuiWF+hzlmKpx5N4Dz9htWNPjTnIITZ/Ss",
+	"6P3WS9GtGvMrXBU62JeW6OaPU8y6YcRjyAfDHOrQ3/2ZjXkY1s3d8XJ2R77tuL3t0//5k+Pv/XjBPQ69",
+	"NHfLn//i828irJHLyUijLzYFYAcs0SwtYz4OOlv/WhOZfDUZtCjPZEE6SZrHMBN8iaJ84o2xYOhaoOyn",
+	"kq6Cg8w9zFvkf3IWPzCXleBeLSYmr4GP7xYO6bd3D1o7mXk8QwZPKxoyzGfSas7ia4ocVsDWVsebsjHN",
+	"PvYhtAOZLzXlKq09MG+tXyKdEUpJdSv8VjmDqr0ryIhsLkt37lSiGQVSOEFIg7P4Ybo0K/p0pSFbhBdI",
+	"6c5mQ35jRl85bDJ0hJpBdNS0ALdzMGW3ntYSlSs8fQDJN/bxN5/Wk6s15OgF+KA1AAi0Q2jN6jONXwdV",
+	"Xsb5YiKckXkL37g6lkZ5PmwKgDi02Yda4lDlhK2YhVh6IHaxLfNTZ2+NI+KUJddy407BwJuNN6R4k22S",
+	"5+403wgxYjzCIot9a+Xo2lAz7pS7GiCqomXYgcPQtFgPKbAmPtuV+ATR0Wzfr3XWay3K3iOMO7g1BYWR",
+	"1I5uZZqfAXBdqTRwCemdlo6yuuU0FNQ6LuSa4fF0Y89uO0omOmIRF+ye0PN9IVLQWvdXY3vnTvNOaz6w",
+	"+nQmEXP75sH27VwY1qXWpmmitc5o79gzWkRKhcLOBuLaFntVuMYzDbNMYExbAHuzCqukbgJuD9Uk5CGU",
+	"ZRVAzoSciPJMznSdauQuu8TPEpUJuJbjMRMs3AMp50vhY8WGprFOm1vZFi41w8VZgsa80AKLxbkjFnuR",
+	"aJkEQ1asClmaCRJkydMl1kJp06uD6TitasWqOMTagVFkJXF+mkVrNZi/QorqAS7eACQekolFPWpWJ5TN",
+	"YZWnZcUeiZlOYuGRMZ0aGxhAqOHhmg723GzQVoctpOAw7BXniT/gRGth15T6QHZgmg6gUYj9xFlMKtHA",
+	"6gHfO5ngsO8r+xXmXp/OkuKKcK2IeVezLjJ1AUHLcZ4U0TSFq87z4FKILNiuSmChtEacWqJwG2umYre2",
+	"1sYsSE/OumHNsbrF3MJRKE1FqIjAOpySx1RhOblyoTK2jpUmN1stQ2MxDdKsItib8rMMWY95oDmF3Wig",
+	"NdjoChfciuA17FqEgYQ1r7RXc0SaM95SLQEEkHb4wu0Fiwt2Fzo2ayxcoFDurOnAms5pMlqpDehefBFx",
+	"8YKyPlF4PKszPpHS71HFuqvdMm8LlDj9c1GiQqH4UsPh5RVyva2RYVariyCsxjjL4qcrzo5qNpDGlGoc",
+	"/8mfHv+3n259+uG3n33zH6GKXjDs8GyzzD7+4fH3f4Q/47Vku0WOP/xOw2u8l1ChuZ6CFacOE/OCN1/d",
+	"fOWt+w82t1vWuumOYx4UNq1xe7d551bJwJ4+mikNr7LU0ovmrSzLOd0R00NpVnbCgiHV3TFgBCiooUqL",
+	"bUpNMivLGsff/9EnH//9Jx/95Nlvfnn88Y9yxlppNGOOGBYBq69qi2EAfXnnlv3synm6r/WuRSbSSTL4",
+	"62MnRPyIoZW/aMCvuOvMPQ6YuO4k2WPjz9KoW1FWUjezP8eNleUJwKNGk8bQsmIe5KG5GOZnrhUHtfhz",
+	"xurAjtFQH/wluKO+n5zJVuOJlVnLa6E0FFhzMQApn2kr8v4srFKV2TTL48uU2hRhuuDip07LLq8aTclF",
+	"Dfl4bNPQ691gxcxCg6vm7mRtSKuNrNSEed4yU2dgOHBZci1N8yRWpJ3UYS2KsRXDhdkyfnmNCMmKdk/2",
+	"MhucnCsYWVgvUj/sMzOrNxMdyBGrKppbKsbGsexFbLSUj+xltYkYBncqXXTt++osRlVTnrX3srDET09j",
+	"09bruHv2JgMGEYs2wIrBQcfvy156zyrg+yFDC/IcLIX7Ypzo0zAXSjsNgIIHKCwWSAGVh4QrErN+ojBM",
+	"tVIejLc+wRr5ks41D+bTOhsVf9bq+gTatyRSgMAF2H6fBcb/DqFiFOrSZw8+FlP/TBaVS9NL/2xWFi+d",
+	"hhGwImemJsJMSvuaae3Z0DKYmVx8Y1YO5gITM3bnPM7div5K6sqW2EUrczp6v6WHVttF6MYBP2Ki3HQv",
+	"j0TuK3vYJsMkQDi8gEYRC7NMDkDmANiOmGvNyuP49gGlsmi/4Fqk7xpiJ3GiDpNa8cLMr6/oBGgffE1B",
+	"L8yizV7Z6BECBBXGaxYkWB1YBfYsPVVOx+4t6uJXKi7PVCHn6XS24m1M9TA9SSgEZPbmlrtKPtVRKSuz",
+	"QzklHxSGBCnuJxtXkaRPQJ7vGHfYlQvqYcwYYCuOaESwrWgzXxj3uhN6WBgyT8J1ReUcja8hm0/CAemC",
+	"LCH1iwgG50K4pxQKXgtp8STWc73lmrOjH1XWHmWbU9vSXlrFlLeG6w3Y2cUrDDcvQOq9xC5pnYdXRLz2",
+	"owgUo9oj5hGIU0vYaKynGAhDoAfQcCMooDhkbIwKD7d93ZhYlRFdMZOLNqrrcnXBvH5Ug7TyBvip7/qJ",
+	"TGHzVzc73Zw9wpy6tASdKNezcY8IxkLbm5ySQMYxQyTbot66VQswtJYtvnSB69vmFY+qa6s/rDjtdf2i",
+	"bftJyqF7ctdsvEdg+1kIrJWek+Sxs8ZMhIiOYe6ExG24tWFJBzF2cycsARUBM6Yv4rglIiyAEJY6Czj0",
+	"rC9GCdxayEZyE1Ci41nItZmjGQeylg4cUNRg9KtjqBnvMRFw6G97alFtRBQCm5FeDLB3J0ZXc6kjK7PJ",
+	"icDJSp5YAVD2qA7pnUrqXAVRrB+be1tgx6DwHRmHpUDqMg6J7BP/PT/tF6Yl6UU0TaABVeTaaRVagZY1",
+	"4Fy5HrNKyPlC6m5fJiL027NNOQjXTQIXaDmANrZ+O1feAS27uPZIL9GINm7uoVEE01VN4kesr7sy0fO3",
+	"0SjqCLgMb08x//NtfaH5EqplmZihaGkEg4zNA6EF59gmjFFbQ0u4dpkmkD8rJZyhFSEi0xljdkQ6OWj3",
+	"hAMGjrbvKhUsUBtcAzgOLktX33O7V0ZEv0cjHkIG+b04lmUIszTQCY26I0ZLNvKBWbscEmMNhxpVf33G",
+	"yUaYBdcWckx+wNnrFk/+9dQeKU5+RGeafC2Z1vLTCBbyoDiZMX7HwnSNa7wuHql6I5tZHDvMubd6MFX7",
+	"3MVr9VYSleiyHEYQHY8jzlQX1BN0DYCmLHXqT1yZBxdhojQUZdRINKG0VchmTSdstiVtTPH+sNFuPPvl",
+	"b45/+nfHv//nz3764Scf/UUWLmh88ttvffLRX3z+0385/unf2R9nQIoUO2IxePCNCYWEp5N2qg90JQxI",
+	"fhEX05TZD4dA+dRbs4h0nSQJu1klyYtuA8D6sgFnEicRU82TYA3WyK80i+FyK3N7v+yW11na0q26ts0F",
+	"zuc1bcwGSURjwh6PY6bMdpONt+7tXE/rKSZDGTGi2eNyi6oIxFN49kiKATwCls8jVAVo/5VHcTMarUE0",
+	"7toLP3DPEXsaErV5iumEsv3ModyuCRFVFGbrnWwGehbZqeDcXBwrp2y5YjzvfNlr1UqijPlWdHdPBeRq",
+	"XcaaNU1q0Plyej0Nd2RGna/vhRQftFaU88y1YM2+mhkT1QkB1WSzpWGULwbbLZ3m2vhkJ2C9JcR6EHOE",
+	"E8gXSc8gOmD7D2V4oEZi9I5hkSMuI+jFjZXItRtSH0hjJoxSZU8s8ddtTO1GOld4L0e2FkgqdrKWl7mp",
+	"lfbQiBk9NN6wLbhY1SootL9OX5VNrUL+JOxVXgYvIsUR9GQrFy0LduItNmY0Fw/BhFUqCD1iMR0wEuMF",
+	"UMxKaE8eMdKquU19OuJR+bl/GgeoMSCzl24YaTsOMmExI/2Y1e1cEslBN+KHLOJDKcOarueYxnTEtF25",
+	"ckFf60HFOY498p5HjsjGEeGCjOi7MoZzepVHUnP7PkM4dlELY5ubXRHiOxd0yQillMCQEKWog2JTzRM1",
+	"dyS2zvV8KC2JWN2j5lOxVdwL7ZgKlvgi+Bx4f5CYK7HKF1vvMBqzeD/Rw+zTq24eX3vnoOHNOVUQxiLj",
+	"2KxOSHpT4o/ooRGNwof2U4fsfY4X+dCPygLtTmUSE24z9Mg4lkc8ZPE1EKMpHgoOIFu7odbjxlMzdi76",
+	"JeVartsFoUoxTUZU0AEAdbQNK8KJDIQ5rqkck9KYeRhX10M2JSEP8x9pzMhExiBYwtz3Ex5FJJTNjuiI",
+	"Gzce8gE0teSieeMGuYd9fMcsRtCHHovkhPhbR9s+HBAp4pslljF/Hy5oky/DREknabVuBrBY8Cfzm/nl",
+	"hEVWUEs/xSVVex0Bviy54Z7IbnhkTJVmZqU9GDX2Fb5xAP0LiEz0DTOlQ0UgjOuCorb/fMhG0qbNN8k9",
+	"GgxzEzHmCRx+dgR2UDNKBCZEFfEfbzrC3IRflW9Xx1jC6sYNQoWasJj4Tzqo3DqNNvlGs9l85JFOQ7DH",
+	"uhsksZKx+b7TaDabnYb5ZUhVdyRjZr42ZstTv0keUKWIn7vHJz0aHNpqWfjCA33QEXBMB7F06DGGMJAy",
+	"1h5JhOYR8d3zoYsR2L5NcheeoUgoAaCIPR7zGDvuQohaSBKysR6SiI+4ttN8J+ZGExoKeLB/cPer0BSJ",
+	"fO3hm29g11EyNmY32Xjr1bvkpZt3bl9vg7LCtKoRNPq2x8tcK9RaHvGNyeaTIGI0xqA7UFdHKC4GkVEu",
+	"mJGYAVoTpWMpBsS/d0AH/h5RTIRmo8zS3O9vvg69cYiWrtgZaz0MYU9lgtNTjAmysbu9g3H3CVfsumHe",
+	"jrAPeUMKlnvSgGlys7VLJkMeAaLT0DCDrbtuEv8IDTrWNe/6ktlD3xKDwjdPZBKFtvQbzwLxQLUj7MOa",
+	"ZF8Q/37IRgAWE0w3v86mPjG8YaYcMx1PiaJ9PDF5aQfxK9v5rjxJEBhG4YrA0SpGvWI2juiUhZZWsjfo",
+	"zbfsT0h0jpYx/m6IOWbE7OSd3VsvEZvlrtpYTtuLGPEDGTJoxedjYN93OX4RFYMEakr7xN8PAjbWm6/Z",
+	"73yywaAE9/3hdQ85zYdWjUp3eegjP/sMBvGNR/bAaCy5gJ5ozLDrBHYfUpKaxDeS0wcqiSCPQcLJyIDh",
+	"nezxOKJcYEKDGbCdJZyx37iBFOyynFBzoZVlKNRhqKaAq01y48YBH7H88ty8efOOmfjbB3f3CBVTJA20",
+	"1FyhDqALdIQRzolRIrO1O5qPGBbwkLftWeh7iRFpmR0B6+IOSnsynFqGwkNnmyiNr91ttfDMJ+IBExif",
+	"t8Hl/TENhmxzpwn1hXFkVY5qb21NJpMmhZ+bMh5s2XvV1mv379574+E9uCcDJmyA1kPMlme//t8++fhv",
+	"P/vFTz/749/PB5ob280W3iTHTNAxb7QbN5ut5k0ERRmCQt4aMhrp4fvm7wErsTn3LRtRRSKz75CNyZWh",
+	"SCB3xWKz75aGVJO8AfJaSFQgTYBmsvL9fthom7d8Fd6JrcvGUtg+djutlrXXtQUzAM8ngFu33lVzdbRp",
+	"AaQ8TIHA6DJjx74blPxsrg4/Ys2C5YINQ1QyGlGoN72fpsHC3GmE4UdNB+AamrXgAWs8Ms/YAjVavbB3",
+	"hyw4VLb0XtMeVcwDsh/xAS6XSjuwH7KphZBArQxEZ8ywPrdUV2vd32I05IIpdeKlD2DwMCk7dtwGz3bG",
+	"x7+zmWSbdLp7ZmY0bZon3WrdPIUpJCI2Mo6iq1I5FysIChOCW8PpaczqDYmARtM94uMwfaLo1OoybkgE",
+	"WrosJta7VBSoNZRAXsYyq6TZo+0t1Iybimm19STrGNPl4dOtNGRQStEHOTw/S65QSAKpJB7pJdEh0XQw",
+	"gP7rcR61zGpyz5j3PGySN4XD8cgdqNMoshAco3nqjrjSmErxkOn7tkdo3kWtiPpll2y9ZkwtyBldciHa",
+	"bhAeXIOL6hFHYS6YzFoisVDTyn4ORjFUwA67OJayV6Rj3npgroKLt2tdvI0X36x18U28eLfWxbs5Fl5y",
+	"sbkKyD4l9Ncge2UoRxnAjvHOLMhOjtaBpMBZfbxpLapN5F8I7e22duGnGS8juxNaOTcePZ2jrFmVicR7",
+	"zfgKKQP5mL5t5U/dLlYcYiJU5+ARCzzZyHvrGHPNCGxJhAByk4HlbXqbUQ2bE8YHQ72Yy/EaFjp0I9m3",
+	"6T+gsQw9gh/MmQKWRgh4P/8a8IWcQVbBzrnL37GDOkuOm38dnLCU8F22BDD1ntRDQOJ5rlhvXW4yKtWm",
+	"AaYZk7bajAypyrHTewmN7FFVKdOgfe2YZgGtbT0xq/cU0Q0XMNY7EO60NxXZacxiTHIqYRh7tFbNJ3Ua",
+	"nOK5i5H544rQLNRo4DF/JXsgilTKHU2SdYy6pkh+bSBLb8iIGhpbz0JPOaLDuC8+vSMwqc059LGElFQS",
+	"yomwzjyUZDHSj+WICDkhRuPKRGhlmNM8V7CJe/YeoeRd2fMgFpO6SuhMe2TEqEpipjDkY/ygjqADykWT",
+	"HLgwiBskdThgFlsN4CLAMSry+jipYPXV1Pf9/uu2BHjppfb8h70poqlV4+C9fFmG09WMSNwCGJ7LWTI3",
+	"00B3wWlWTde8GVel0b7ZMgNML8ZAqvtxu/Aj0nSzx2M9DOnMdY9q25kli/sgsXKtyBNPz1e8LhOtWPg3",
+	"tSjecJQ0ZDS0MfZ7tvVt2UvtZVtwDbzlubGHXq518ct48Z1aF9+Bi7d36ly8vYMX1xrzNo55+1ati2/B",
+	"xTu1hrGzcxIV9ZBO19BQTBuCQdlfYf/d8Xa3d7zdnZ0lKg3kaV6nActvIstvRVIeYuPFsVQLQip63l8C",
+	"Uc4e00ADKh9Pw7TQSIdqI3aJGrMo4mKAhw4cS3G5GHjweRJLzZrkvsbg2oM3Hx54HaFkBpmL55XWs+JQ",
+	"bPv2W6+B6SYkieTAqKV8dyDS53CpVoQ91gwKphXRUjbJOzZp3DdK1s89nquO0DFnoWFj41ND5A+DFP6Y",
+	"czALfNJjiocsQ6BEG9tvE0qmTBl9CRENMkiwMREGcjWLIkLJiKpDFtoXTrgeckG2W16r1SLm1apM2+Dm",
+	"3MUde2A2rHEC+W+hxhvbN18mLfNeyEBdQTRnw3gNqebcxXI2AtCf9X1Nex4OjGhLEMDaz/miz5cruoro",
+	"vdwC8lUOZ4kSiyKQlz3CRpRjCWIQWDwiJyitBMNI/wIPOZWMNNyUxnpK5WmJsCzytDHoLNvnJGf+1Lw8",
+	"/pzSXYm4nOnv4RlDliltT2RsXbevZKxtAC09bgJp5OOJnU+0PeZJ08WIPEIg7wJ+r/+VewfEDBvv28Tf",
+	"fCifUR4Eqaxs6AhfjZkIu9AGBM9d2ZfIthER+2+8Ai1g253GER93GvDFhrEEyZdIp/HJR9/79Ne/6TTI",
+	"m2+R9MtP//Lnx7/5q07jur9HxjRmAjDGMQ5sSwIRztU8ywjyN9/qiBF/3HSzxxkakQ6D9oi/6TvznCNc",
+	"rll3zCluEz9Lo/U94md5tOaT8QzMvwDraf4wwzT/yolgse91BB6cOsO1K4X5lY3GkZwypswHKkRCo27M",
+	"jphI4CExG3ClGVaRwrkW9tXLUIpzK4pH/dRCwtsrzKKnfSHcURZI6C7V3ZirQ9+zsQhuHofXFi9okrsF",
+	"8WZ0m3WtjK3hGi4g0PuETpGOEMTOJzQ02s32A4QlgneYvwB5HP6gA/yJDUaGk2EBCz6DjyNPu/HBESgc",
+	"vWWiFd0y4291hFH/TeKn1MjokSGNibWSOmIqExJKcQ0P0/cIDz1ij4k8CFyg7jfOmyEoGk3o1KL+4fze",
+	"860JkPFfz5pg1rGNmT1gdhFacoDO+lCO4BQfTvZBGkESPGgK86XnbAwZw7hgkYF/PThaF1l5lvJwFQpQ",
+	"JrJvSbxJ0qYYyP4gN7jCamtDxK5QLg2mG0qAOjACJVlESOPRNjvCWTWINC3HLGeyeMb6YDPNE2NmH9Gb",
+	"5sw3xmOkl75MYtsoD47DkTbTmjOz9x0BRKZAnhnRFkWw9gdpcVruMHJjnvc0HcBHy7fG1/dJs9m8TgSN",
+	"YzmxGC1KE4enYrY7E3hckFQcgpG11xG5iDtaplqSoYxCQ2w0YIZSbRyhKJttX0yzAUAoSJlN8mafjCQg",
+	"M1NjqKGllkuUIZjhh6FBaArpdQTwAr6uS2PWZUrzEdUMQ4hG/cA6vYOgSDQYMmPUamlbcXqAoWz+oQOw",
+	"Jx3fAQU6zvUsEXnpInjpHLPFNU/CpCP7EN/D9JRU8jgSQXbPPhlxjwZv7m612AYutV650ndz6WurhUjc",
+	"nf++TpBk5eMQr/b7X4UlXuWOhzLWq70B4jIr3AFIUGGdOw6gs9cqgwE6qnPHfWHTu2tc+VA7iJPllyKm",
+	"WK1r3zQ6vN6lr7AxjbXtU1Xj+gexPOKi7kDuYklSjSvvuyrBWldje+k6F/KaNIoi99VYjla4/EDWufht",
+	"NLzqPtteXu/Zr1GlHXZC3Rfk77Fvman6E9G0qAlA16DAw488RbOHWD1k2mTBentpI+9C52oObt9c2pZy",
+	"rmktV9pmHoKXkBseF0ozGlaNxd5QGMuyBv5neypsR76Ck/5cueDn4fvCdudTvFMfN5+tvMS9XebLPsJS",
+	"lrK0HmBvdLUwgG9Uvs0Lxi7bNvyHKZOYK2iNV0halhPhkB7BfReEh66CdOSl6ZYcHY8U3FOhT5QoRvwH",
+	"b6Ofmo56qzfddNdu8nDrCSZ1Pt16knvC09Q9EhBndMmPGSgoegPLvBXwIcIwOz1CU5NGkYdJHLFL4WwT",
+	"JmQyGIKDIyB5lvQSBTlKJKBxSCCHJDAvPnBHAYUjKaKl9FwgcLLAbIeYZswNkbg+5wCDqGbaUGplUxtL",
+	"rC80rh0Trn5ClWWXfp1Nz/egKsCCdQwuYLFDbg9h9LZq3h1Y5UOb2zs3d0mr1drBhol4IYSTche+P6Ri",
+	"0HyXUzFI5L+z724GRrE8Smvy03Na11Tyt//78b98fPzj/9nIQ5/ON7BwyCNzjQ2euvYi7cY4lmrskJlW",
+	"kqcO8rpO7HX71KV5mSS3VsLaZ15e4zWJg1p2fXrdi3JOdqkju0gXhKYSq1rB1TvvqqPyZo+7Mq3i6nyX",
+	"6MIYCxSUjd8Y1dabgqz1kemtEskpI99zgQqjzCCsgr8ZbRhKwEDIKVMqOkIizrlRu/iOvPqBaFGTQGqg",
+	"VSMhGzMRQvUOJT2ag70ey1jbBP4s+oSlOhbclux3hNWL8CqZe9Uhm+bRs0sUCazb+n78RSqS+a7nOfWC",
+	"YepGpbT/9C//6PhnP5lDJW/sb25julva4kYN5bjQ9Rw6oOJTMyyZ9LHmtc/+5t8+/ec/ffbhPx3/4J8+",
+	"/cl3P//zPz7+zt8f/+CjitftzL/u0cqKAxsznPeZXf7ltmVAmTMgyCxHXN7zuBdIxL8DyVrJ2BjF24UI",
+	"abWs78lwugm1Yo32yzdffvl26+UTSvVNexq3SgoDhMC9YnweLfO+jL1UnHJ3njYD+dYsl5NfYYWQ5/qS",
+	"K6xbv7/dWFMSfIXpCxUGX2G6Wh4czO/V1fn8HIufKG22jGmxpqGaddc6Sy/j2joefq3ajSxTyIYhUiPt",
+	"UMgJ1uLmLbXSWqOULqdZu5S1DyzOMpx/v/+GFOz1FEf6zDl1GW+eKM/xZp2Cizekfl2GUDz2otWKAJtm",
+	"3pNhTirwfBWJ/ZpayK01nKrdVWKIK7FD/XOcHM9Vpqw776wQ/3LdNwpQrBCzz/tfGzut7eseYZFizrMz",
+	"T4G6WDh7hUbMj7nSUOslGGRnYNG68d3MA1rXPZJmJU4kQRmjbOxxwscMvUXYnGsqPUTeF9M0ZaCPXUhi",
+	"RUZ0SkKJI7Uxwz3IHzA+G48i0gO8gozJyP7ceYBx2nZbd9K8oUTgFVhQ3syq29vkhu8qyLG8nYp0uh3h",
+	"ntcmu9s7aYOUGHzLRUnwpyEx81nwxe3+MhRX0/lZA66BPQkxSwp+q0UWLDsVccuy2rHIBQQ7jz/80Scf",
+	"/321N/rZH/3hs+/94+rRwgcX6fSVaY97hvRYuFdkZQTf4OrEufNXMc+r2oDLFiB1Iccz1vVLCwZquNuK",
+	"0XhRFDUtrLLx0Igr7dnmuUcstogXXBAKCrgNZ4U5JHPMlCWJgrxBzeI+DRjpJTwKbUYeQMjomDHEYElT",
+	"a7WUCPqAKPFvv/Vak3yFH7EsU2yDwn3XIa0Jv+xq9hgSo6SGysgybYdTPhWvHhO4LKZ1zAPYO8zcss03",
+	"ASo2sGUgOEZ4LtyVVVvlskthvMaN0YWDsBZIgLniLbiUC3clvDY9Z7MR0UcQW7QBmp2W13gPz74gBhnr",
+	"RruxmX//yirpIdLQBemky5qO8AJVBCCBnDgv4nRCFU9y3VKfosADg3Je9EEGQsGqkQmkEdmUe5t+ikhL",
+	"1LgHb1hwKK5IJJXey8x4n/SMCQxWkbF558MWeN365/snqkAt8Oju/Fq8wmzvmkvqsa9khKxL5rhItY5H",
+	"y313o8/r63KvPJj25oyjCZZImK/05tnJZQp3pZL4iB/JuElemUtUM9p4t7W7MNJ2FV27iq49X9G15zSM",
+	"5kjFBcdcEkORaF6vimtl4R0HARexvsZ6m0PGxrbwwxbuQts/RFeEFDSAaAQL2wWQbC5cR2St/2xxDkKC",
+	"GlkDwF4AKlMaPMqnE5yl2jq3xAOQmJswr9+tDvA8+8MfYLqBywCzGPKXP6JzcCaBnEtpNlxFRU4jKoKw",
+	"WKclmr3TiXwU/ICtNIO41iHlNUXSGzzMN4jCtPY3AyYoywUmSseMaezMCraVTSCGJDT8O6suKy3C2k8H",
+	"e+Ywc+U1FlyYgVOV1lTo6ZhVhezNlV0IydeVjPsxowfmhrMtaLDLuDyAkO71i4pux+JCLJOrNar3z9Gm",
+	"Ko1kugIwDwvbDbeFXOmYBxhvtLjJPVc7CxAlNA4J9EK0NcQbGFI7/ujbpMcCab7Cb67vEX/Aj5jw4dAS",
+	"cZ/NH5iy2RG4iGB7hbzfZ8YiA5EiE6HjqUPcSmGBoSRdCt8dCAIiFt6CFcaujsCNA9E2scZACtdYviN8",
+	"+6UtPMYjsjQdKnfHNeUG4yFkfcVi4QsL1ug1RQDw6x2bu5EdQ9rOmIjqnuWlOrDiO9WVDpY7L1V+aibq",
+	"2g0tk5gr7cK/zmA8/ujbDWgHDovZaDeO//aH5pcPP254jYj2oPDg8x/97PjjH2FvMU2jbiBD88id7Vut",
+	"1i1onMiRQbNmRljc2G58+g///dkf/uCzn3wLLFOjacyr//bbx9/9/rOf/oi8TI5/8Jv6NqrdhIspUXAU",
+	"UCabw/BFPqt7TkzYS22V7ochdChIxcwihVbfLj0Lm3Trif1zWcj6LdvQ34KqDKQMrVDmmgxsT+FMjytN",
+	"p7aUQUgL9DCrVpyCACR7V55WEbxeW2Rfxa6fl9h1XYY44wC2HcQexqYzhwnwx+vUWxo7yQh7VwQ+SlPB",
+	"RwBNZ4/ipWClYe31KfmcIs4LdKOZul2/q3jzmcebT1ODnIuDtFzGWtpaHKHez3f2UaBKZvr5NMnr9BDS",
+	"/tI1ctoEdc7IGK2DWTfEq6iM7og63kllhPocdNPzEqDOeyExwPsIzSGxxPkXx7/4p5V9gAsJU9cTc1dB",
+	"6qsg9WkFqU/fIzjlSHUR77cyXP1gKAVTFncTk1Qs8qaaxbM0P3o2zc6Wt3rmGmN72bepvTpR7o7Ihbkt",
+	"olwuwL3h/+7Lt7dvvnzjxo0b2zs3d32P+O/fuHEjD9fgXy+Pg1fBkeUQZC8sGp4CC3FRiebjOmyvjItr",
+	"of/L3wztdNP3OzKV/Wwjq8bjIDh4cVRLm3acExpwjaS+Ak++mIH5oZwUw/IWgzC8hOH5h1rG1uqzGN4C",
+	"wtjCUGSEjts8gBEirPpZ8J0rh2jI3cEFL0TibfSdCR1Nmx2BYtLFtO81t2/vpnKq1YL/tfw9LLGx4OMO",
+	"vLzHhtyIqj32WH/Jv76Xg2x1Qf1AhixrI4BityPmYvxN8hoVIR4ICsZCewJh7Dh4xB7ZbbVg9i+3WgXc",
+	"T8DLUXvujML+4kBr79y69fLL0HOrI+xyupHZwqEw30GwSe6hsnCJJCRi2uzgNRJQxRxir/nh36X3gpyJ",
+	"c/647RiaHVRYTQJQr4sPK0jZWcUeodAiJH+5TlMzIR6Vrqz5DUeZnUWQukcRe2lUIL1jRKeIPco1Is7v",
+	"25ovN9uCxjNXY7MTGkUpIkeT/J7FVoXaMjoeMwoYutjWySPY75LImERyoBZAPxVh4y8R/JORYubKxiCm",
+	"AjHtZvCeUscEQTPyAFB3UgCoNbHtLwhfKb9bVycYVycYZ3SCsSa+/oUcaMy0KnlSwIFb62zjDXdsgZJ/",
+	"9SOLkwnVq3OL5yfnPk/kF3t4UcGRe+dycnFCgj6vhPkl2hEzY3I7d3WScQ6Z8yuw0CU6zsjT2snPNPbB",
+	"GbF+J4acddYNG7r727IwaJ/FQ885NxkYrW0TS6eqI9KmMJn74VpspQDW5ibbBaSYtu8Z9xhBLWZFhXYZ",
+	"aGoIqVlft502OmIcUQ2XmPm107daKZWXMUUOrMz9PycV+tzk/5e4M85/+fS7f/jpTz5ez0+5mDqAVQXx",
+	"1VnL1VnL6RUEnLLGOcsDl8WVAbYTkZZE0+iQaOnNxbiwrxDJ2grBYUpz0bnGZe8jb4VL3WD+CxrGp8U2",
+	"zOnOz3DDBQXv8eW1Yvj7YaiIkiMGNYsZLxCan2QbyxqTKfbdwhpHpQrHVsg9VCmuNBXaXDdIaBxyKvA6",
+	"257YBfDLzzkxPp0XJXNHnwgFSl0+u72YqqwtGodmSGl7LzDGhsmICmxxmj1JSs89iepCAZ2Po4VH5Zpu",
+	"Y0Bak5FU2uI22p1GQw26OFgBYn9p1w6Gk1wsfFlI+VJFk0MWcMWl6MYywj4p9vOIHkJpWZh1Bmo3Pv/P",
+	"//nZr37++X/6WcM47CJkcaPd6LMRjViuD8APf/bpf/tBPq8e1UzMRjQ+NGbdL39w/MOfffLRdz/56HvH",
+	"3/+D499+85Pf/oXhUK5hDPiWT7/5L5/9+IcrG38XGp++gsK6Ck6fYXA6SAVMuTK7yDB0LgC9JPSMQUZV",
+	"UBEuBm3BsPRwTtVkSFbZb7ZQanEw+ioOffnj0Cuab6eH/GJpEInSqCePZAoRzCPzgXBBnOJUi+LIz30I",
+	"eUnQ4ipufG5x4xMJ+fP0X2qHjNfFaLGkl6aztCGH0fXB5pr0YzkqqIw0WpsmyE8gtc9hscRcmVdJuSwK",
+	"+yIEYAsG/if/+uPjj//r5//lXz/56OfH//af5ozy4+/+8tNv/suz//NbqwdlLzAeuywUexWEvQrCnnIQ",
+	"9hRs9FMOvOY6SqgFLSUq8RtLekgIxJRlse0mgXnT+VDN4t4SRZDGE0Clr2GHfwWO/F8wE+OAHjKXfesa",
+	"ANAJna4KrbiKcX2Wh9Gn20XhVWNHCDlJO8CVtkxZQuTkLTZmFJol8DlguOaiZgFnSP9XSGfnrVNXUJPr",
+	"MjPAd9N83VGer0+OCnZqmmfIWUzjYDhdjAbm+ipjKpeWY6xrzQGj91gkJ4Rrj0TsiEWkN7V/mOt6Uzgv",
+	"aOcaUyLKEPSmHNOYCTx+MB/00O+IiNFQZd6DltDySefH4jJAckCu8BNneDgCyERQJWFGpodsBDEqQJGU",
+	"iW6S/dyBREfkbo4Z5pLsEV/HiQioZqFN1Hc9m2KG9V4Vhw4Dpr+aruwZsnz2kgqeH8QyGTdfSHddu+k7",
+	"aH5HOYYgxMA4mTlGjFkEG3AxZ49fMeMsnDwu4VuHwl/FtXfhXNAjKhkhN4SGeiXUZUQRGSdxMKSA6Uex",
+	"7jBte0CVNis14tqwlI6pUDQwT12Iivy6Hc8Z0rp7RQWl2xV5MWl9MqQzp+u5jQMIR2yad/rG5GlUyi2h",
+	"dSH1ArTKB1wIFhK4aC7zRLAJU7pJ/EMuQp8IGsdgJ0o4NJYxCHAo2FLl6SlvwLvnZldSoYoDwCNplXsm",
+	"ezyOANTMIpjVqpm17X8XM4QZGxbNeo0RfXwf79lupcWsNI7ptFZTqOcqmcbMa3kmDaz3VRoNrkOOr/Hz",
+	"c1v9+nVA3x5HlAui2WNNaM9WkqZJM5O5esYJFVrl61nJhq/GLOA06tpAq3/dy7AoRzRkcG5pHMIcRCON",
+	"DNtv+EpGiRlPetOQjsdMQOX+kCst46mfO+4M6RScSRkESRyzsJu7c0SnrqbW1WYGMpUjZMMfx9IMFQYo",
+	"jSdgDWbo6rfhD5hgMY3861gPQRM9lHGKkSkPmbimiEp677JAV6XUdATk1CBHwGNgZblKjV2XKgOVmKTP",
+	"yvulY6qMYb9LlSfTgzsan3/zW89+9bfH3/3+s1/+5vg7f3D8gx9+9t9//sm//fT//e2Hn3z0/Wf/41uf",
+	"fve/fPZff/3sl3+ZVWXOEJGZNqiTNPxdX2JdTHILbNZVZstVZsvZtUinIFjKNcyFZLXA+7eemH9WyWcx",
+	"12cFlRUB7/WE31VWynOTlVJNq2ecjwLklXYZsnocwKf5iJVnnqxJbOeUdlKlWg4sL10lnJx9wsnJJO9z",
+	"UpZoCGnNBBOgs7xhDEC+ZDKUZBIbhuMOo6s8V+SsxfnzkiiyttV6IakfyyTLVdLHVdLHqSV9nNR4PeVU",
+	"jzGdjtgiOMNcM5YoIu5y8znfWB/LhhiNI86UJmGCUYoKWQiFdmkTLjuAC8IQhPBo3cAobsbqoVE7yYd4",
+	"eyE+ujsXHj1LI8oOZHk40230VUQzXYoc16ZfrRHXzJ+EnMdxxThmIcfXVR9aZOdv0JA67VIj2GOdns6R",
+	"EHqsw6GdmJKhjPn7UuBJDtHDmDEyZTRWnu3lQwIa8Z6NPHJhnF2skqMkiI6IjEkwTGLRESMZsqidFs/B",
+	"+agPX/p4MO+RFK0BrkJ8O/MQuMq875BNK64y78DrmmS3dYdMhjwyil0wMqSqIyiJk2x8KYZeJOUhoUaH",
+	"Gysv1hDe9Knqyr4Lxk5Kke5CwNWDReG6TbQMKaQVM1uRAkO5pkgQyeAQoqKQnYEr3hH5wUD0GI6GEMpP",
+	"ToSRq3szE40TcU2ZH5ok3UnIB4BTVhgqTXcRjli5AHGuAhkzBVP2zVZ33UUAsIGhcAj88hEjidA8mqcK",
+	"hA0X+VQEDoNugzVMo0g5AEPfKIipb96+baa03eqIAMnOXTFiIacCLrnlEdrXLCZ+RDXDu5rED4ZUBMzm",
+	"PwzlhET8kKEgT18Nda9R5JnfAfzPPGEPo85SMaI0j6IsEK8cwfbpiBsNRnqDrughG4zs35BcArWdyVQR",
+	"OqBcECWlwGJa8wLo+gs8om2ux4grZdtSjxDBkQqAoURGQfLC5R93qaEDH1F43STNJkIv0Yx8YIxToDQh",
+	"zSqYhdFDNmq7UWO2ezpe4530ZDIYaiJFwBzesOuM2xEPgeW5IlpGkByTMpYCuErs6h9yBdW9LERI4uyz",
+	"hUgBwZAncEOtTkjYEwTzZCC6iiyV1CrICa0lp51flRPSp7FhtxzLyn7Gq3MCqgqb1w62a9imoORD1qdJ",
+	"pBvtOy3Q3XyUjBrt7dad215jxIX9mGpyLjQbQOKbV5a+dMim81LQSqiKkcGPhSGNqdYsNpf+x2/Qzfcf",
+	"mf+1Nu90Hz1pebd3nv7/zhtDeG7jqjyqTB9d3hDieeTs2ZWczaUgEx5FJMynTqAUXxxVrJOjB8aIZx93",
+	"PqaJ7HOMGFTGMWPIJzEqrC+TmCjmckjGNNZt4veo4oFPNkAPskDGoYfwzJByB0JTIjpzQVNDnc+oABsC",
+	"rth1ryP8HhvSIy6T2CcbqY4fZ5rVpa942VtAwWPr5iGm92U7ZhTGdY/445jBgbER7PhcrkF7gf6BThtG",
+	"ZE5kHCqXp+gug2egbrAIWBu4Tx7RnBmby1DD9Sbx3Qp9ya5MDKmLEn0dqgG/zmicFKYXTnXh4NiIeVhv",
+	"nutu7VlceFRlXSQca5fZI26ZRNCtcUK4bhJbSTOPQ98RDoAvB7u3TA8ghdTJeMFEFzf92i4dS9XMqk4d",
+	"ju0hs+LuXB252QWqFLbw84uZhYZg0GiJHQJrodZd2gz5OU4+ey+hEXS1rBCZxhoyb4Hjp0wmIrhcloTs",
+	"DNP0gGjC+GCIqWokTiJmU4uN5IkZPYTQJwpWYyNCZNyIF2O4W1lJo44wr+hzQUXAaWRMYUq48rI3G3em",
+	"F6MtCkF1mnV7BWQ8EKJF3PglEuLf2wU5B15zr6rgNbs1LrcFF/7F5DxDJwMpw2IgJSXFHOc5en7e+S7L",
+	"x15UmJBelXrDhSYRVBDjack+WB/gmDKhWYyNB0ZlDc19o1Oss5uaIikQbUeA11YsNGqSt9JhAH+Hrh4h",
+	"dXfzhQepX28cY/NDIuwNVb1f0sfXUsvZmqTJqGZOtRX0XAPzWsrZjRG7mecDrjuXPiHVzW15FDdd+6sw",
+	"brYWz3GVRVWWKuz4bGs+oz5zmNRLRAUpkRR7M5coxjK03I5wq2O9E8LFEYsVa7sSKRurUklP8ZBTSFL1",
+	"wceJWWx/tB9D85NKDMmnPwEQnfmejcaRnNrvO8J9hu4yQ5koNpQRPMC4fCL36AgroRzUDyDEQY1WT+qh",
+	"EbUY2nwAo0UDKB2sq6xK66w8Qkn6Nogj9i24pAeC2w7Sgs/ZJk9kPy3jyWPKgWjGRSIbu6071/cIJfaz",
+	"s0idVMamixMKD8MCofyjbrWwcC1rF+xeiBFa6JGiWNRvk92dnY5w5WsBj4OIOT/NLA83XqXtjzKhUxLL",
+	"RIRNcjCRM5rBLmxuNgEjY0Nx0zHD+VSn6zrhdKlSduFQtt04/s4/HP/xh5989K/H3/urT//sb559+E/H",
+	"/+Vbn3/3V4g5B3zSzVkFjXajtf3ynRa9FW7S4M7tzZde2u1t9oKAbfZutnZad+7Ql1utbaO8bI/4ndbO",
+	"rc3WzU340iohS9T1UTLcCl9Mhm+6v1dZvldZvmeRKYG6jui8WKpW2ReS8ZuOYeuJ+3OVzN9Ur/ZlnFNV",
+	"FSnA6wvUqzTgi04DvieMCxxnO7iS4XlqucApwdFZTAqw+LhGQxCanwTSGHlFw/Casvi6UpYmDp+ARM8p",
+	"eXiR1so77ldJxGefRLycHS40mXjOK1suPh11Lc4qvmsBXtLiD4vBjWkqkCRSVAjknaHEfolgj3vudMnL",
+	"twrJU25JxvF5aI/nJes4s7K372y2XtpcpW9hFlO5gATkutLpKhH5KhH51BKRT0cMn3pCsk1mqIqy3zti",
+	"8RRTiLIsub6VpLnDfVcrzcU40codKZlFSjQLMUqEXY0JezyOqEAGg+BMzMaxDJOAqY7I2iKzxzTQ0bRQ",
+	"9Jw1Hk5zJDHZiKZJUCHNcrVg1JDK55HJkAdD18YqjV5RRVqVLdftWx/iCp2hPII3vMZVKRqmMShxJmMW",
+	"u6ylFz667JIxgJi4KHQCX56f8xzm5uCbtp7ABncP2fTpwpOvIkeeGgOSEv57B/JZBYn7I3wtgGWxggS4",
+	"psiQ9rhWTbLb2iU0UnIm7zHHuylfgm+EFL340BkY5Mw5sMocwATKF9J7sLnQl5v1ltvHrxsaBFt6dTbd",
+	"soghS1So7YXoOh0CC4ABXUjhRd8kTkQGlJ3xOKIZOZAjSLFL98BlVGeTyjLc82UBLsukIBx6RstGUQqJ",
+	"aQcJWGA3b2FWO40ZOWRjDVndMgoxUpEDDZN9HNKEsUMPT5YwnZxCEvD8hSMp9LCW8v2qXeFL3SMMZrL8",
+	"CNmWCLyQGn4exgz5ZELVCy5jzMps8j4mop/LGKuOxjPjw8EqomDDpNQBP2I5zeCRHlM8ZGmpkRNmew52",
+	"11jkhrlZ2CR+mvLr2yzWkDnAX2PWuxyfjsAVyhwSivbEBtT+uAIcKPOBop/re8SHrBsfShYUAplSjVUk",
+	"GApKzRMxtYHYGReD672O8NG88hFiLmbQiEwZQT6IUtvLimJ3EmxWqWh04RE0piAZK4kLpakIWEf4TzqN",
+	"EaOiGwNUcReqwzqNNrnVaj31iYzxBsgY9Ii5GitNujELABnLXNt6artrF+rB1NwmlMleQ2j3+/N215oH",
+	"vemOAq3SETTsbze279xpGrH1qHa8CEbyDgzuvKNFuVe/xVQS6YV2IqBUW9V7mSsurk5LyzGRsgT8zI7r",
+	"sZWrQ3IxHBpuShFNs8jP6pprmUJhgxETejOSg0or9Y2CcZm1+qKJSoslMRUm5soZkiELeMjCxRXnD/Ht",
+	"r8nBJTfg0nkst+LA2JWDF9iMszRX6Bzqkm8NOUWsn+/E4S4/HbPOPuxc4jZu4EsiqHhZeZ4yF5bj0CGc",
+	"gOaowVLqPLLwHdlXhCeN34gEP7oKS6ZU/4WgbE0HS08GRvIoE3i8z4JpEDECt84GLGwJvyQyttip8oiF",
+	"BWZYQvU4oMutRMwcXpdHNSIBZnle0EAAmFaw26mXmYaRUYpCUdOlrCjDES9kKk0HJYoioHEMedMpI40T",
+	"iOXpmYLYyXC6mJEOzBDOQXUc0MEitWFWYrZP+ZUOgWXJUTb8exmIeuuJpoM6vcpSis6alFnaxvpoOsBT",
+	"JFecGPJQXNPLepQd0MFVc7IzbU4Gckn2K2p616VTc59NVvDOvUvZAR2s0nZsVhY7es05zDGjxj2G9kiP",
+	"xzzOwpaIbanoVLVzh6H2eiEF87KCfQwYmrtTxOKF3cv2cvlp8DwZuwdwBQA1AvBimuS+wIcHUaL4EesI",
+	"1yMHJpKFNAvgUCVzL61WzLVMOyV2XDPuiKvQaDeeffNbx7/4Pz79g9+s0BU1m8GDBJTX0/PRlVVxRaoU",
+	"Hwhj978g8cTLHSJ8AHwNslKsJyoXJXgtEZfL9DS36YvVvd5yhghnMeECka0IECzDpNi6cYoDjsUkZ8Y9",
+	"5gUPjMBaFKJ4UzAydhdBFhXO5crWRCybPGXyS+FC8RGLuFgAZBSHiNEzZDzOpzXgZDwSM53EAnMkHLik",
+	"RSTy0PG2Vw+Y53SjzajgWK5RgkTYEQDakXZGJE4jBzIOWWjHUQyLzPWmMvaunAg857MaDa/5knlK7OHQ",
+	"/WZHuFmWTaYIOZDiAM2BYfoIZJS7wsgX9wvM1f7UET58xh/3CFWHxhYxw1RJMCQUel65Xo/pA7mGU/wx",
+	"w8z6fqKqgQ4ysWH394IwapnQYN2dZzcvN2fX0escsY3cq5eHpOzCvJi5cLlup7rQNMrmG1xqnKO8YKiB",
+	"TZ3Hop7pNliUbyQREVOK+ErG2oIlpGCqObepzyNIWktDyZgoRqNoiYWRH/d5iItlDmU2nodul1e7zfic",
+	"K97yttA8qnOPhaN+nemhDFcd2N0hFYJFK68CZNaudM8DyEbWq77pMKlzxz4koezr1xhVepUbXpdq5SHJ",
+	"eNVb7j0eUxGe7SFEfqmXH2XnOOzKYi4sR95wzn99CVDKHejUyTIKK7ME3xahZIpQi7rSJG/mXeEUkwVw",
+	"ji0uy3xQy9YrqIkrkK4+JnTTuZvp4AtAQ7lq7H9ZQILPJRD05RiIeA4PjvRocFhtJZ5ONfZMQCikmm4u",
+	"A7N80/UHz/CJ8PgV0hpTVm0D3uAIuvDHDD44CEwv+ymiwaGtuutzFoW5nwDi0v4WJwj4FHZE+vuQHjFE",
+	"s7SGNkoKFA+AXEl8pWnEADncb5J7NBgSkYx6EJ4WpIcWZGabo3npWU9VdYTvRiyMddpJWq2bAbnV8ol5",
+	"dsD1lHwJgOCrAHNfoZpmUJgLUfleSSeCzdXtLOzJFx1IzIGmEatCI8/mWo6SfvP2rRxM+s3bt1qtJTjp",
+	"Zymu8ktTWWA9lvFzFc0+JfjNKLLhHgjAVOFu1nD2zGWaj5hM9KZigRSharRvtxw7QyPfJYFczMvvM8Ow",
+	"GI/K+vqnoSjgGcsneCA1oGOsFtwmvSnxFXvPb5KvMzbOKnjgSzKVCXBqRwypCCOb1zemCrQQVcSH+h8/",
+	"y/UHBE7jNdNYkR6L5IRQx7bAIO6RRDEmMJJWML6sgdARh3Y8PCYQFWuSfYCM01O0W0eMOlBQ80yA2YQs",
+	"fqOxq8JP945O2BipLJQEz3RiaMgHQ0CBea+K1WHJyrm85TX6Mh5RjZx8e7eRY/JWnWYIFrY7B0hzrbI3",
+	"Qx53LT+cdAhJAr+cZ9MD2KAqjwV3DzqtqICJ0BAcLPTlFzKvysjwymwAynJDTspYsVAlZPDnmaRx9hif",
+	"sxlTvSDdbz8CgGkWErgu69GomaBCX1OkR5WxRePYGNHQk8h9QCRFjAotaVN2z47mLarZBfYoAxbBwVcz",
+	"CP5e2SVkf/M/PHpy89w7g+RXsAZirVnnLwKPgKfuaBmnlXfPgUgbq3jfpexhvGjc9qdbT0KKRfoLrb/7",
+	"D98kuzvbL5FAhrbvnc1SaLz98BVHW2Oqh6WkVSxzWoPU5ij8VQd/RKSwNjjkrVBtTPnInXO4Qe60dm5v",
+	"trYRQrNkrCFdPMxUXxjhUc4K1ak3wIg4VG+2H1YmjDwIRyeC6yyb0AoershExnpI/Bh6WpmL0iBzQWA1",
+	"O2I/H9wxtwZSHLEY3AibisZTmPy06RogBWtcP0y8sb21zJugeRgQELqCcBVUHXYwQgJ+Db4GrKYB5aIi",
+	"sybP2OcMTrhuFg4FmNeXmq2Xb+7UT8ApSLBEn3e9X2GdqxwY+oVsU3sF+HTyqM9DZtP3cqqoQhPViPTc",
+	"WQb4VFBdM0EfiLtshqzPBV9yshdFGKVJUxu4spYdoWHIQs92veMxCbkaR0YmQzoCoXEw5EcsRDgILoIo",
+	"qSwJfNW84pXceGr2GXJjk/1caErG88cTFU4V4KCrrpYFY40J4zllvrfZpexpZovO026bWZtFifO4Gl8Y",
+	"qw2mQ8ICWTh2walWG25AorkDk9LTiHwab0Y/G9Cx0lCRoTKEnof2gA6h/jogRuboC2KLEJ+gFiQpESGL",
+	"iU+1jnkvMaY0hhIP2RT+YH6zI34va8wVDFlwCLxiQzIT6CfZJg/efHjgkQf7B3e/6pEHbx94pGf0NXhO",
+	"fATRMvJqCRPYaGeiWAh1/XiM3hEQflk4KtuRjD3mSivbWN9ptDbx3WL7iJ0/oiJk0OZRsImLcdlWZTZC",
+	"AVfa3qQSCwKJnbrsd4Q/ZrGSgkaujQELYqZ9x9qFfCXZz859JAloFOUSkXLdzHAAsm/DLNUo+TPMdanA",
+	"8nPSq92wzQgaXiMYSh5YYIVDNoWmlWZiEe2xqNFuHP/wZ5989E0YKv6sh0nx5+Mf/xhGhj+HLOKGJF2c",
+	"2V34+Te/9exXf/vpj/7GLFoSj6UC6P5ffPfTP/qTz7/zffPzb3752cf/ltn2oyTSvIvjq2/1zWzRxaDt",
+	"z9LJFej+eRqJl9ru2w9DOGhiUVihv+qZewtMPVR2y4y8rSfwVTf7qi5Yvh1+Kmixo2STvCkwn9O1mOSK",
+	"mKG66AGLIpUe7nku4wtdI2cdthExR0gsgmFMdcAVd00rxRQ6NruY/7uyR2KGibhGk+xZ7x8fGmJhCnb2",
+	"DagwTrRTguhBk307FQyUShFym5wG0DkdIWPbgs9CreOUCOOQsjuh0zJdgut3Yl1y1Sfg1I7xz6OpAK7o",
+	"Et5ehPSyXZejF7QUyBgT4kpG03rEmgCe4SJDJ9wWntn2uUZVw2G5xb7VGNOKIhboMg9twPTJafucGgzU",
+	"UNQHzm+8ajJw9k0GZn249VXgbm1fbyXKnCGYxa0DXmex6xwA+io97MomuEd8y36+beIFJUah8aEomQxl",
+	"xJoEkl9Dp+SMjwX8aZ02MxMo2zc6B1SSxaaeEqU5+Pm6jd6p6yNrg894QG89WsPU6FY2iW/8SNJsNrfg",
+	"K98qZ4xID123bEiyARCrjshqsPtcwzF6GtCxGpQeQpwaHD9nEdx1IW04AQRhJGMSxnI8xkA3ro03q3+d",
+	"su2I3dad0ji32ZBz1LDPSy8F52198tu/OP7hnx1//6ef/fZPj3/wm4bXyGS7uW5EH3cjJgZ62GjvQDrI",
+	"WvLyQtourCKzr1ovXEXiT631wikqJ69OSP4kfhoK7tXTsiv0WzmGK4j0VLvZ41AIPuZzrjNQ1OwEU2AC",
+	"Si6ZUxV0HEIjFpQKPqYjlByxYrNulbbYwUe51DlIHXUhVp0hLoLOxOXOJXzBHN5NQqexi/KjNCZolnhe",
+	"yZwAbaB4+l0U2dlB/e/df7D5jdbmnUdPdp82LrXsfgsSOMsk+DtpZWweF3jEqLgCL7gEMvOARVGKw51C",
+	"1qeBoXQzV3SDVwI7LRj6SxJh8cBj045hMaxWLiLk430+ORRyomxDm/TI03NVyzHLF327s01XtohmL0gW",
+	"aaRlIrj2OsK6BVm3DazhBmm2l/rnvpJJbLwHj/RpgEkp6KfTQlG5DarBqPuJcAdRMhHaNlgetTuCCZkM",
+	"hkRL0kt4BA6ZjEcwr8z4rsp7fRXWAk+XGmcqQ3LvWXi0iTPDBfrCHHNOZlwh6wXSnkx0gZ3gCK92pniR",
+	"E9SWBV8HzVOq/e8ZSqQY702HA6SSr+otGgIRo33Sm8K/Hs5kCFoW4OYM1Tr9z2LM3m4SrJvEkz0usLXT",
+	"TI4oAp9j1u7bB3exvbcbkTwCpA5sNgIcaLEKZk9lBWOQt8A4wB+FFm9AS1lG8XZ9kBhPovXX6kyNuwRP",
+	"FyHYdRhVbDcA6r2rpaYRjLnRbgwgcwRWttFubLeAvLM7Aiw+gUu5cFcCkXzy0fc+/bXxHj/9y58f/+av",
+	"Go+ePlrF3jBjvGfp6NwNjfTlorJJ3zsF8Okrs+KymBXTvHLrc10UQRgAqxKFp2JaLBOeYxorVi060XHK",
+	"j5kam+GxNmOHwJ+OGSvUrUJ7UaOMlTsvM+ZT2oGuKPIQVF0yJa5pSMbtiAm0qMiwU6xjkzpEVEwnQyN0",
+	"WaRYOwNUgGiklwscSltQOyn4UzQI2FgjDG/MyiNysWInl5a4wl2zWEVhh8V37EvEyDey/8YraNxsFDEl",
+	"Oo07rbDTMH8EiENAvkSuTVjvWqdxPXtEY0Uh9xV+xC5IxD0w6xpW1vSmNMFFjoaeL2H34sivu0MGIYkc",
+	"44swl7i9itA6FYGFOWHVHs99/D3tsuccmwL2VKk3YO+83DDbOInl5S92Gb8wPgZPN8+Ro/umyp2wvy9L",
+	"oXxIp8rFBfo8sqUieyQZR5ICeAMUZYD68R+8fUByRLr1BP/A8CZur03dg46V8CNRmsbYPIlrxaI+pCj6",
+	"IwonSn7aTcmIxigZocMCfeTwjJc8HANuKY1lItJwJOhaW34KD7yb8hPx2WPNYkGjLg99suHW5rpHfPMy",
+	"3yM+jTi0o/IsSpsHdecD+A3d067VRrlvQqYpj3yvI9Jr6GhM+UCYi+REsNj8EbIxjTWAtZmPoPTiqflz",
+	"HMsjLgJ4i7Hx4WqudMwDs24+F2Gi7LXu7y5CGsJb0+8CGTJ/DwM4mH1JbBZmc8BEiOOwX/R4rIchnfpk",
+	"w9++c6e12bq1udMyF6R/HP/+T47/6PcJ/rq7uXMb3hYlgsZkp7XT2owYHe9utm7617PncmgW2u1RXD77",
+	"LQsT5OvcdzIIkvHslxxahiitfMQIcN+PY9ZnxossSW61M7apksS3fzRjNjCrCK9I16viZ6xKhgm63yM2",
+	"oFHXkYb7tpcoLphSXWCp/C9sNI7klDGV/5IKkdCoG7MjJhLmkw0uiO8cYt9L65I6Iq1hsvlUWkbhdUyd",
+	"LY6YxSzsSuFjbGkqk5jIiUgjKUsSgcl9zUYKVwxQt2jMOkIZ4qTYG5L4ewiL8P9881s+xt0fcwVAxPkm",
+	"JnDAGbZtUD6Ac2co03YmqGvztg8nydCIzFjM41iqMQs0JAk7285HoeB7wPchifghFlQ5niU8dLlilrLt",
+	"Mik5YlgjWyACbH9mYfJj5jDHGFjbHcggU3TaJH6BCuCgoE0mNBY+TMaY4dnvtnbdCEapbHI3CYY0pgF2",
+	"4IwZGt4eGdH4EFPZLJa02eBcpCWCLGz4HTvBsCMWcz0lvnm5kYB7ZmzGBfC9PEl41jFIAyByolDSSaFp",
+	"oMlYcqGNuBsPpQAChT+6O9mfN82fffrY/MNGILzsH3gV/glXTVgwpCCF3nsPP/OeNBwnGKFhGDOl2h3h",
+	"2z+bOanmvspLt/QyK+Xc57y0c98p41oVvjGaikYo5bzcS2nMaFdPx4VXwAF7/ouYBXzMjSpqkgPYv1JQ",
+	"T8jJmDIEQbGlMMISr4XygNQNzFYM9+AB9h3YB1mh6nRUl+OZdCNLpX8KReKTUBq2gc3KYScJ1hF9yiMF",
+	"nBE77FHzEhbHMiZphSF2EyRcA2XkMfPaRvrYOFa1PjSiOTZihurcL20jMmRAIyjR9LFSdGdze9codzKS",
+	"ALfrUtY6Qvb7iun8dQfbrXbL/Pe7rZfbLaNjoGU0PlPzEctfTNzFvueumClAf18KZkaLbQb9jtgIWcBH",
+	"NIJCDvt1d8SFjH2yESDma5+JPdfr2rU7hqdOpHlWKprJhm16j5LpmjK/5lfMIz5Ul6LiB3vf6FKHMxP6",
+	"BUFuHp2zHIxohM1HgL7uCBD6/CZ5WxwKI82zig8oI7E56OQdQ1YdUTRl0FSihWpWndV6oJKJ5eRamn5r",
+	"k5eAjszbAMJ2Vo5jHi61GLodMYKWnEyQgYT83QmdehAPsaL1miJqqjQbGWrtsYizIxZmJGrbJiN7OHkP",
+	"9LlvBgfKQTh0j/uamNehTdqzAzVMqNmoTXx1mPhkA3RJmAT6mgJKOmRj7QI0SAL291SJv5dQoYHDNrY9",
+	"YGO3h7ObZb7ujmNu+BKLXrgCpvWJozJlS+Ts0jrKuY69OJH6SLpoPSx36QhcZ5QPhdfAwnC9hzU1nqNK",
+	"MkqMlh7EjDUJQgADVrFRGEYvgjqHBu1GdT948+FBRxhjPB9P2YLiImMxwFLnjtjtmZ/ORoxonx5WRgkd",
+	"05AH2oocCzws4xyIMlcdgfg+LCQbPmxgd0hVF0ZmVh2QX7p4MwPGAdQT+42f47punz9moX8dxZYNmaHe",
+	"hjzvWcS49gzVc0WQfdCrIMabYOEs37JIMVfN/fCr+5s7t26Db6iByOGONE09RNKLQ26MEDqSYkDYewmN",
+	"QPE64WFG2CQHcWJ2jAugjJD3wWLV8Ks1R6BQXDDAzplhYyPxezR0vJAuKQjUiJstsZ6QGRU2PLDo7FqO",
+	"MxA9M7s9oiRaW+ZpYBhZLK+cGbKRaQL7o7HjocDKqR3UI8CYRZHj2pqn2wOjRPxrlzO4j7+YB3VElrUP",
+	"JzbGr4wismG+4wItPRHIEFJNMmwiuxs4b3cMO5H2C+WQaQ17Z7eZjblOQFFCXZzNzsyX6du267jSKIqy",
+	"Y96sqYex1UGz+tWVZhh5uFQFZincRLtx943/tZGDGQrUUcNrWB8cnpTToY22+xhY3KQyS2IOSihnSzhU",
+	"iKdeAz3lRruhhnKclZIVYDVrx3ZxDy6mgszuf3XhWBozwVgGvBKCJ1cVZVcVZUX8SDbg0K2HO5lSGtRb",
+	"nrZYnaroon8zuYolgbvKSPNX5YT0aZyNEy03e9DEEb4xhK5ZJQUn64rL86ozqWbng9QXuKovOfP6kpPz",
+	"QHVdyXwEfDVShNvzmMsLwt6r5/XmHl+BlPSQibDgdfWmOm0T6d/FF2/es+ZUmwze52MfEY2g1gQcSjka",
+	"x0wp41Mawn5X9lxA3l3o1BY0OmEiNJqMikyZUY24rgpaxEWMHuWQnHtsyEVYLH4ZWx8WD9URnnGbfIV/",
+	"mSRiTLGeBWOF+I6O0GneMrqr1tzTaYCRRxGJEyGgI5oUAbYwMwIIBuyh0Y3RE2ud9q1bD6ar5edy/CVr",
+	"VdiNXIJcYhY5WzrYkdmFdmAlKBMytJLZHSvFLDHPNw8IGTiwlWAldUxCGWimN5WOGR0VJWNqCPa4oICo",
+	"MvuSGrbVzqkJ46/JXpUkflf29kgfcRK5Nv6Es3VmpPMlN5WekyKSS21XvZ3Z30ZiVumUngynmxGcare3",
+	"Wy/dfGl3++WdXfOLkJs2xZ/NnOAvKhqpbYWVpjzfvN1qLTDPtsAvXYwIDBEKjPUwqFiEhCIAssN4Ahyn",
+	"gtqYiyw0yb4mI6k02W61vFarBdLskI31HvGNb82yKIA1AwOb/lnVwgXl6T0c9xcg2wBmUqOHEkz4xeyk",
+	"gbln1KWj5bv/VLLhBRtz78peNVe9BrOQ8eEaeTZfMw++MIBbpljdfma48Kt3NPua7GELpJJ2Zgtwdw+5",
+	"CKuA3OZaq43o49dsNayRS+cK2PY12VvO7YZ8vjDZRe8iyTo2hY9VjGh+nMlZM19tPXlX9urFE8AJ4apJ",
+	"HsgIkF8QAiY9WzMWfxIEjIFljzoITimoCFgUGf/EV0nvXRa4xmMuImE4VhEpSiMSxsh8bsMRiy3gq0DE",
+	"2QNdvAvkMc8CJ4lA5HllVdL7muzNqquUx7aQFVYPOriHVmUD7qtDRSh5L2EJ8px1uoFltYQTqCZ5JxcA",
+	"7HPB1RBBCvH4RWk2triDxs+HO123FxqZ1Zii1w4niphOz5bU9cJ012Lg57j902KenwFKuGredFoZ30BL",
+	"Cxh+DRafibKP2OIGLgB76TIqtDxkIk2AwFSxLJnCQvVCPA/sUcBAE1NEhrI3j+iUUHVYqvVeZ+tVfi46",
+	"RlzU3cYqZgBVG0lIhkcAXoRHxq/NZz5i3felYCB1ON16OKRiMKS8/mng65Uo3rjCXwTz7J2hJHRE7tdu",
+	"eZASoU2JqdP01V3q8lwgtcM6/Twm6jBR5a7OA/eO83d3UjgCdZgQG+oFDKIeG3CBmLKAbU3FlARUVfbg",
+	"em+h3zHiIv1cowfDATQYoZoNZDy1TCwVsz2RuG6T4z/50+P/9lOjNkNlP2x9+uG3n33zHyv7kdjHVY1z",
+	"Z41xFp3Fms7hIl60lOD8wjPVm/Zdy300R9dfGD9tnPGbkwbpVys2IC03/8LQZm6bZ7o8zIBqGsmBg2zh",
+	"Lq9cYo4aJOwTLZvkvlbAjlyRRPD3kpKTYcylcX2AL1MyTS+Gwu7GJx//8Pj//nnDy/iy3SjwccZD5tLv",
+	"/wi/tXx/s0WOP/yOmXjMA5Zl3jTaje3bd5qtFmTbFPStIYPDxHx489XNV966/2DzprkqEdzc9dmP/6S+",
+	"xrTrfjEJNGnz5yvo5atEmZq2OtBFJpEq5d6JEZgXNNtwb9rqTTfVYbL1RB0mTxca+Kn8dG4vxD/VYVJq",
+	"oVu++PL04WHy/AaoFnBvbspXgaqzD1Q56rKpzwqoZm22ONPG5dC5vyq9BZnbpn3YOU0QS9zmdji2IRs7",
+	"re3rNp97VAbhin1JEegOimM2dlqt6+gp2z6kUIVmG05AyYHE51MNCSV7NoVkwqOI9DC/xBG1zVZxg0RY",
+	"GgruRkVKyQl5+gJaeq1lzWxXWzO3d5t3bpUYM6vaKhfQJ2yBqAP84JPhTl+ZVFctzy6Z/SVjlLqnrnxO",
+	"1AQttcueuOqv2t0wCgaakDbgBeV1XobFH7MICFvtFbIRsXDZ9pVIK8+46CaK+U3ykGlcGpio8aH9mGnb",
+	"cUkozWgJQj8OeW23+KrxxOVsPLHMrVmz+UQZ0yxoQeG4wfVYdeGeRd7KlaNy5ajUdFSeW+/EUsrijhH3",
+	"Z6KdrmLaqD4EsbDJ7zbmn2INOK4a0jCXkw8JmrbZQ7O8ScI5aIHnpTlCidtwuzwGurLbcBFY2vVEz1UH",
+	"hCvD/NQ6IJyGjPXOwhDfSq3nhb2J06ssmBU+wENkxAmdqjbxZaIHErDCoBMx1JV3GhC8cSyFmBLJeBDT",
+	"0CJ9QFyHdRqApRXIUfYAOOLG1jwTOiWAK1YFoW1Z+q10MmcvPty7qhoFQ8a/G88LnG5O87sPC8JCAp2g",
+	"VzGmz8vAqMcrW0/cn91DLsKn9jMLl/m2Of2C9WhZpw63NEou8Tsd4a1seazhVB7QQyYIndDpC0fBZuqE",
+	"piwMi3AWRJt5fmtTrVeWwz0reDPWyyQrliBYO69h5XJX9l2yyZjqYRZZLtB8w5tru7KW+Py6eVZpio4d",
+	"YwYqRHhYHPBizHfauoOY71VTAXZdOI+0/jJJ4MqS8obykmA6zTfyr1B/ULNPg4ApZVwS69fDpD3MlaIa",
+	"NayRFIqPeETjJnkLKne5GBjz1ALwAIIegGySt/Hx0N/gmsY+FJQEPA4iRjZ2W3euLz4MOTPxcmYaeJn2",
+	"vcrKPTWDFpacFXOPqACSXSs6tp4lC00pNkcyZNFisxUvIb0pOWTT8tzIh+ZZr+OjzpBks9dU2YvZeL8w",
+	"eXCwT3ZSOfLAniKVmXD487IcOOiFxbDvdRGcD+4P93K9OONEKB9h32xTIT1kI0yEO2TTHLYxjpgLYlHE",
+	"bSOcWAOqJt7cDKIjBMr7AIrlyAdGsH9AMlFINkLWp0mk1XXygblsc3OTFP5vvoz7I/IBiVmAvVj6EKqB",
+	"P0dSME3jKWDPUxEqD3ALpOKaOURWxQaA7/gB8SdchHLSDelU+WSDRpHD9rvuER/u98nGreuIFjoYavPx",
+	"SacRdxptsu2RTqOf/jWCv57aYQfREfmAsMdjaFhMxkkcDClAnXKzYOkPgDDmEQfJx8yS+H064tHUJxuj",
+	"3qAreuGeUWn4p2fWimmJf9NEA9TjUMb8fSm6Iyn00Ixxe+e6lwH9dWOqGf4Ij201W9tunMMkFmYHYtmj",
+	"PR5xDdpUyHTIcFpk06btewpjzA1xVGeMdq3vtOwIIEqnOY3IB/AO2zpPWiBApnjIcj8oSfo09sgglhM9",
+	"JCCSPKKHMWObxtdV44jD1gbRURf4xycbQgrWNqqcRrxnAXARJo9YiD03n/nFrF5Hit23gugI5scHwy6M",
+	"sauGNGawzrAN6QxzP+za2UNPd7P+AHU70/XKplfJCKgCLvXJhuKPbU8triH3G9PlzZsGsUzG5hoLJzri",
+	"ootPNtMY0cfuEy6JowHHIOQDazdaVjemO1EBjRh27W0Bzkmr5dkG9EitYxrDE7EaGtDo+iMPOADixkBh",
+	"sBMphkk77WC/7ZEduGzbs1dyaEyA4K0jrhRENTbUIR/b4eIaU92NuTokH5htjY6s+EHuovZR8F07T1Vm",
+	"2UZ0ChCWUs3QCQCbJrFIySabEQ7fRV1AdKFmhDF1BHZpg+8R6cWPmSM25kj+pettxCkQZu6EmXswwcd2",
+	"bIMSMWvLCjYhIcCSCgucWCTfFDlGdgR0oDQvIYCq3EM02IjRWAA8I5uAzL1xI+6PbtwwjNADbMQ+AZzJ",
+	"bfK7+EqXRgSftreER3bM/5rNJkG4UUOrG8aSJy9dJ4hzHE1t6n+6yntOMFsYhY7o0eBwQqFpppL4TnM1",
+	"YDLAtRqhe2ARriFPgvT13aUZiUrbgCajym1DlbfwCQUB3xGIqqLwujgtOYJ4GMNugGa6ffhltJeHftRD",
+	"Ksgt1CG4a9yBLY4TXTkMryPMcu6SjR7ZJNvXyRbZEPCXR4Y0OgK4oDZqwNjsVDoGjxidtk0+IDvkA3KT",
+	"fEB2yQfkVoUWLNeLt8gHQDg5qdqN5BRk6/w3wZCOxiBnCn+bB+2iShhxw36lN8/+O/MAM35oD9fVsqsi",
+	"xsYwNMBOhEeBFpn7Yuap5klmNYa8x2KBnlvJc3OyYP4v84xteCTw+8yj0usR1bMbScVmPyHvpEtgOCgT",
+	"KZZAC1oLsISNUDJkm2iGWLjmMoDyNvfk1IUPUr+XTDM49ryqIxuC6Y6AtkMeyZso4BT35BGz0cIoIr3E",
+	"lgwZRVOmk2TfvWlIj1heOfkWT8q8P+9P2zF1RFExL333nNbDFwICMYLQxlM/xbCKmdJN8g7gfuU0N0pg",
+	"7SHsvDM/HB87vWysAAYGbG741EptJ/qM9kThZ/50uPdpUxxoCgJ4xQgQjIrSDWlIo3434n0ny4cZ/pjV",
+	"3DfIzn/c2KQDRrbI8LrD6jefkUI6AgQ0iAor3wFlg7okHZr2yEzTFNLBWTyaDb+8v9TN27fCQi8p/7qL",
+	"VRmRakg9pNMm4hDb8cJhBNgLMAtoidhjesIYYtga28HiRY8AXt9ssZYD6PifXpm3MNKL3RdNgmrR+Rgd",
+	"AQXSKOb37AmhmasERadsLU4kg0PzS8SPmNvqmLmQr9Elmimt7L6mmgH31hgjDhzcPMTKame5LJriXgq7",
+	"C70M3JVmTLfgqju3yP8/pwgdzrI1llLEtExXTYwYcFaAcaucbeMTRJ/OVAj2fmnmTJ4M9mFIx2MmHBA/",
+	"ncX4tyOwx0s01oAqzsc+cqIiZkpmvmhzecR/n8XSd0TV8ogvZBee4VsGEDKbRZPsp9ZbirUdMiOOiBQd",
+	"gS1v8m3eUmwcY48DwXOIduSa49y4YdyCGzcQ4M5o17xtEwwlNjVgBM3ytn23e7Aa0Sgy7IPNAqDdJgUW",
+	"lgkKCxJRpdEmQng+EDKJuKbAqgI0ZTCbqLNFzAwjKQ8VoUNGQxBnQpIRmJXGGKBED3kcOu60UhjMLRss",
+	"6XOdCxPDyxGpGY0THKwTB6D41XsJNXZfDr0/GFKBAIF5JwwcA2OceqmBmFprmXMJAnvClX2hsUfNhNGj",
+	"RsCCjrDw8Db2hAj3WjOwRoycw74kxiqzxmfa/8EuMJidQxlrZybtvGytz5j02cR9a9gtCy8MadgRPZkY",
+	"yxcB0FMQaxxsjgDMmDkdCKk0D5ThhAx+CbqixIDPjrTRDYwkF9gHBL6w87XY6zduFByGGzeIswpBzBvn",
+	"pW1lkTPCjQll2JkhXcWJcHiNuPYjUIEKE/P7Mg5YzkxHJLLYcE5H7LbuwNbhQyZDgH+Hl1rmda5W3wWt",
+	"jaCG9UCKTEn+kE2JX5hJahzbrvE23GKu7IjZS7WUbeJ/5R52t0q35X8xd3xps3hxClmPotgKIh4MoVlG",
+	"GuuBYmqYPchm2XfK0ghu3y4pyPa2nT/NxL0RzLZpTH4VnXoUIFqypUSbLy/70mgU1fnGv2ziSrwBFTOQ",
+	"o5ExHyxEfl7IuMHj1pX5Zc2OwAkhlL9HpIimxanYHYOKjGpg9SyCebnA1c32Qyk24Gw1zL42nnqNQzY1",
+	"UwNXGQo14VDLfpOrpvjou8ff/9bxX/9fn/76W8d//Q9u6hAfzgeDGu2brfrZT9laXkyNZ24vr2oSrso8",
+	"Vy3zzMX1K8L6Jy30tGcAC859tp7Av91DNq1VTaCL2ggKB5L/j72vb3LjNvP8Kij+I6mqhzOSZZ3Nqfwx",
+	"ftHGVbaskiZxXS1d0yAbJOFpAkwDPSNacpWTXC6OEye3l7rbxPGuNxsne1XJxpst71qRncuX0ejlW2zh",
+	"eQA0mtPNl3nVSPzHHpHNbgANPK+/5/cYz8PKYGuj88zZROtWSHJBRpnsQz8paGLRhIoCr9OgaZvskbjZ",
+	"bK6iSQk9BVFRtkUQCTVWHpgr1tQCiBSv5DvG6RxG5i6LDc5mscHsw3WwcoOJIzWl0GDimBQ7JbLGlA9B",
+	"5oUFUlmFcKj9e0KFCNN1oTdil5UIx1+JcCR65fLceeWF9iPsELBe64sQbrAikwyziIhitlcXnpzz0EsM",
+	"GfigJZproFU+aOQ87SgmNAJhtxkbRUTkaUoKBn7rHxr3EFHGSfj7IYLXjCcRo57cYZnC1q7oBeGdWK/H",
+	"ukFMApoIZ7lYr/SQXFEFz1R1p3rdHZyMynpSKiOsl7D3x39+8MGXD7/64NG939//6su9979uHMAXOJVi",
+	"iDnF37IaYlkNcWTVEEcj52fVQizmQ6zSruY7FF2Iw6iGSrRScY5Q7hrXAyOIGLkZyh2mLPW/C2udw6iR",
+	"mgjtNMmbQZUzjJphVLTgZt0nmt3kTjuIc4ZtuCWA9ChkwIbdiICsh3L7k7H65pUChQNfCyy9icAMGzLg",
+	"EMYdsCFTk+lY6+B7S8oddfD9MV1qJm5LobhukrcG2KHTpQqpGEdB5AIR3R3mmofOQrS+UkzmGA+ff8o0",
+	"ZKttX4rxjme3GMqsgILm3AlLz9lkzUJu/rF7N7NOCB7bY9aSSgNkCTqKtRyHuUtkYtzOnCXBOMTT9utM",
+	"ITNUl65LPJJ9wCI5F8goTXgjtJMyQlVbODxEk8ROY8bgS4FiNUoalXaV94PrslSwSwV7yhUaZhueVDBl",
+	"XrWasR2uplYZA6qnCGB4fgaUB+b4D2hS7uuzPhnbcLlkTwMUxPbB4gYqOPJmmrhvjAhoC3ZrlFIuQAxg",
+	"krUmwlFWrzf8pE7k5LnHTVOzfp2fTR1bKNYseDdnSbnmU47IjVx4ZLUNL85ucwX7x/zybLd4c9OYzSZu",
+	"lvCZ3/35k7bx60y+m9jklhb9ZzzWMMzZWqR6j3a1w8IZoc5FN80TLvokpmpL9my5A8TaESRHLFBMyzS5",
+	"YH7joY6sBOtskqtwb9qzgDCExCBeUxPFmGiSjRJqpvycDkM4ldM/LmjeFoCp5Jowkah1qHXxmDXqkaA+",
+	"oAM+Ui4SlrkUm+0yAlYoxuEBwtMZB0Zqsy02AlVpBgBDNZtC8yFrYc4aoVsFZi7IbQfFC35+YX6P2GIL",
+	"xGrtsLawsgcVrWsEFrSllD0iU+hQIaAMB1sZ4E0RbulTjAGkaQYA6UYuzhL8aLEswI1cFHig02zkC74S",
+	"dohxNlWWiya5umzwu2zwO1sbwWZGASsFOwCK4ciC+kYRrt7OcjG15eGbVlxWyaOWA0QHzgkXQBvKjKA2",
+	"l5/fZWxbRWRI35GZ/cyKyg5VjDiWtAtRW6Syv5LybZbygZRY2ZsLrSKPySfQ8hidlgBAXCUXHcLiQELx",
+	"RPEVZoR1LA25WGIrjh9bkcEeeVIxFbNV8o1chARN8534I0nqzT+2aXFNLNuw9hUai85WnACAq2g/+wBR",
+	"A7mLwENn0FpTKrC8jEEc1PIAF4LmaQr2WJX8KGUFT82yOqNyZxmuPApT4ToURKCj4SooDoUJWHvxOEyH",
+	"VTuQOgsCawRt+b4LXZpZ2eLZJLLlVv2B8Zmwsg+jNtYzc8yzZVI4OLmVcZ0bubiJYzrTcR03jdlxHUu+",
+	"8kwgjg8ZBgp1zcLW91lV9TuoWaznWXlKr2cs4d2Ax7Sb7jjGDpkFJC4W8tanXLjMbVEEmHDoouxLNbGQ",
+	"Prb/srXVLo4U1GtiDWJbFJWOECsRctcSYQAljMVWi8lYCVfknTzps6RJ3nQFki7i55wNqBbD+kEkeggr",
+	"OSF21hYYPJsYra1iLJeXwlDwma70rFT9nTGshyXn44zhszADk+XsAoq1HramVtDVB6NO29BR09y6qNS3",
+	"Dbh2bKzNWTTr5PKlS65yU0rSY7tA010uwBzb5ZJIJRPUy6NQxoJVm1D2TDy+wj5jjAjKd6DQF/pAjHCX",
+	"uCwxDeJqWpIOo9pSXwyZHsgESCbgF4rcIRkV2wAEwQ5FKTOz6oyn0EDh3e/gLisinkiuZG7JbQ57fz0t",
+	"ku9Q4LyBNXQuN+lLy3yjya3VTXLH/NeWFMsiY4A3eJdl0t1ASOBy6eRjC08jd4hlFmyRtaYl8nDUKHDb",
+	"4D0i/kXxlJnBYtMm4EfRu7zLbHkN3WGZEel9OiJ669bqrcg9wfMoWMoGpFJyt9skK+Z6NwvRL02jLeIh",
+	"ZT4DCHXJtKNkmmtbsxyROBsqFlvyFOkbKZRqmO2lWIydpsGxN+802H3FiYDNPVGY2SQxzbsF8wu+PkuR",
+	"4Cs9zS3t7dwS7FIFe8jY88BMYd6muS7hyTpiwG0FfZqaz/DJCvKacSfjLCuvQWleU6uzm+Q1CPY5iwXr",
+	"UKVwgXKaptioF4pYBzTttQUlQy7MCmN58JCnKZS+u0WbEbT4diGy9+mT/YSmBUEQ8vYXstxzP1iJXdcs",
+	"NxR6pZa5FkzfaL24FjWG9BYf5sNG6+Lai1egZa/9p+f/5EKzPsuOuX8urFKwRDV+TKH3ljyXR+aWfFOm",
+	"iSuSDq0AZLFgyXHENF1r9lsrmg+ZzPWKYl0pEtVoXXxh7UQtLotwnMqt6S5y7JoEeV3UN4z+jwlNlXTs",
+	"HCj4g/hGWIJiJouRVzjglpygJpntBjZDXEDfbD9AuCVXpEMVYqOrZAN8OXcfbTuQl+BHNezFNOsO+A7y",
+	"Yqiwp1TV493F1WKpR1PFvPjpSJkyKqqe+zIwCYGM94pL9gA9Xtu3HN7Rws89U+ABfFtz+Jh2yzw9DKzF",
+	"gfHyyn1UK47sBbMYWG/SHaQp9AxPmLamRhwAe1iMccyYnKdEZwwr3uyHW5rd0jEyboIcoFhJDZIgNgKU",
+	"d1vgS0DJGpB3lXleR7km6AAMqEgsT5OjImQ7NM0hRdMZI7ogghgqpO9j+63Rme/IzhZP4vUSawcZsmGH",
+	"ZWrAR4SrtsiAU8OCELBGDqLq4OQZqYVUKWQjWIyhBZc6Nkonjc7HfoHbjR0+ajfiC5Ej6tG7Eks9kJ69",
+	"LV5zfUyRX4wCcm0EmxXsMrQabcN3hBeD74OcH6OMKabjfZf6rqzgnyjgtieW14oJxTupLzCMPHELgi1Y",
+	"0irzvp1//PtfYM2bJTjroGHe0wOfBEOyts6YAAEc0IlmUoGDE5PzD/7yyd4n/898Cox5MTm/99d/evT5",
+	"x56Q1FPj4tMe//Pf4cW7pW/u/+Wn8E1bxInMhlRoc+9//9HDf/i1uVywXfPv//tvWKxnPpKCbRn1Y358",
+	"9/0Hf/j1g/f/5QLYwV0qSIcRlnCzhVK+zQrgxhSEAr7Ys9UvH1RYqwFvsxE1OkwYZx7HbTlRHEVdQIvy",
+	"53948OEv4MnBcW60GqNM7nDjXLx2jZxvN+7f/fDBf3zZbkSk3XjwH7988KdP7d9/+vTRj3/WblwgG9de",
+	"wV2xpaWmqad/e24NGkwhTQujSm91eH8LrjSr6key99FP79/95PHvf/HgPz949MWfjR7TxiXuj4G95ef3",
+	"7917+NUXDz78bIGKTHyNp0TNYvfQkpdlycuyMC+Llz/Vyv7QrCxOcU3mUOznq3KHZSkdQba10mZ4GR2C",
+	"gXPnC40OWs+oP9mzAL9La4XShOAgh3TKUIom+ZZA2kjjiWeKuTgAQCZ6PZYx0TVqTbWFyrvYP6Moy2qR",
+	"UAXTdgOE0LU3N0nwcafdiKskvZ1i4IkcWPRuszEu64CK/oDyRtQABdiIGlaBgfW1kNx4E4e3obZZcuKl",
+	"5KUh1BaKUJ3xW09WrGIRwXLGZQUyD852DKqkg5cMNFmRxvLwsmQON2JSVowytsPZ7kxZUXZmHWc8WvOK",
+	"KDn0hIaYsVAjLLIDWj6I45o7aB64wrZgk5wvuDjNsNsCroIBX2iSazYkyxVRdIdV9p6zkygMvwMLg7IZ",
+	"1eV6TL5BCgOq1k66iHaSsjd6blGBcR1ncJoCww6hSmC8NUDi1SGjTxqq/9mRGTcZpCCGJV8f3ohLHCq6",
+	"g/2oTkqcRA0vEurky23710IMca6rikeCprK/7rJiCJi3/SqGwIiLBdtBxTd0GuYFnN9YVBNcceYr46MG",
+	"VHEgy6bQwB3Ur1xywJ1RDrgZhvwBGeAmzfcpHHD7DkJx8rnApnQ9mQ1VVGXLY702qmPzdY9mljzIh+Va",
+	"vmLHUUmnsktTyKf2ZOZz78VjsZvbDoAOkH0X2e7N1QXbLdnA6Ba2kzmnyJAnyIiLJUZItMI1qa406TN9",
+	"8MN2UoDq+gjBZiHClpjqE+CrO7y/fXmBKPxC29HukvkY6yKCH3fMnzYVpSLoZ4GECTKzpPqueMyfS6Cl",
+	"dqcVi/iY8OdclY6m8DmxtnACxhI7BKF9aNNviU6wFU5nHKjY9aK8e5/eBX1bT013/Gr0SeGlC2KgDz7/",
+	"2d6//mbv3u/2fvWPj/74Vwx0LxwMPR1uurkk3ZKabklNd3TUdEcg0udp1D8zlFpyX+ahpXq1yPH5mt3J",
+	"/kBBo0trJZQop6A/8TiCvsKYAHMEO5ZwCmh1nAyfCtE4Geqp/Q+r4cXwqJJnlnkKd5Brh3gg/+JETJXp",
+	"58AytdQDk4TaNUZEymjPmA3w/13XgFLZVjDGWIF8pyK7DIKhTDRJPDQ6jqmgX58/N3J3ncQICohtikG5",
+	"rkBtAbXtri+KsYHQqNFkzDQ2GrMY7IJt4NqcSf3yOFx+f9/Js+tSa+FURNW0JPZXizRVf5G+EDRVn4QS",
+	"2ekdQVv14xYZr5qpi1pg5Vt4ZLo8Yc8emcgmA5TxOIQqY+zLSw7jEAh5PAKkIrZ3jBIllf1aaXItYNcJ",
+	"onhdmivf1M32cuLKtTPFXZO0Apy27BEqIII/gN6mRUtW78pgzmIXQoMDmljSugQhRf4BkM4AcYagIOeN",
+	"ofjAjAgKIwzb1HJY4Qq8LvtnnBXIz2M2tg/LBvrPqgkgCROaZbZOOGU9fcx2wMkeYwvYm0ovF8QYVEUb",
+	"MRuGD1KJrsCjCEiGOQKwKKYawW/YQS0675ftkK5CTnC+w4a/uCkzvcj1r94aUZEs8ournKWJahwHBHj2",
+	"lZtS0/RERAq+utlSpSh1ObNpkJPwr1/HxNcELP3giY45HOsjFkJmBtOpzK7nWoVJEKgp9Q07hgRKRTtj",
+	"EgdmsoohtkrB4MIKRg+ansRKN8m3RtgBNlpbWyPUWA9d1hZGUoGVYUwywcj5S2trF9aRKteBn82Hly6A",
+	"NeEsOpehdK49QoFR8FlrDwoAHX0ZV6ST2do32t2uRMGC0XJI4XeaYFhsR9xoNWgS7h3zoszemsM1utKA",
+	"51O4d+Phvb/ev/vjB//+y8f//5cPPvzt3v/6aOHAq11GDFCdUgC2NIak1l/apYokUjAQhSdAV/YS6+di",
+	"3XZCBenyjuws2ciW8NjK2G7Yq48SLDCZqX86MhmvACFXo/XCcy+8cGXthUPU+ZVjvqFumi8KjBj9OhP3",
+	"m/sT8SVzlULhHcaUsBJDG2EfOLbWjSzKEUEZAE2CrUov+s36O7UFzZgtV0e2AYVttR30zpGS2nap09Pu",
+	"37ZlCFPjV5u2IsXTcNrhrU941j4OHpCA1pXBOSb+QiIN6a3XmejrQaN15TmoA3b/vHgqIStcmrpcWD5c",
+	"mqDzRLVo4Pcam2ZXZnpwBuzPkhOsaX+ln8l8NL1EFy+xvaR5RhKuRikdE5klLKv2XDdp/2/wxse4od1D",
+	"pjGZ49ifmkJMTft2SsFeg//XbSTz5awSzDds5STcGekzaF81yWuCUEHYrW6aK77D7PdBOLdLs4yzgqAD",
+	"4pC0v05GudZc9H1kMWOjlHYBMtWsqXpzb/NstQWXqczMk9Z6/+3KFQYZELtaLl+BpWdQkaEDRYG1iXv3",
+	"fteAt8LxVcyPu3bLdTrlZf5lLevLlvVli9aXeSFWKcMOW10GAm/CEC4U3ept+L/j8Z0F5jbibzjSYxwv",
+	"YsbQzqV95YBiNXDrgwu0Jd76bOKtp2/sg6GtS9t5CtIadXOAs05lnkXEqRYLWWBI2Y8gaqepKntuH2L3",
+	"nhCAeZoOMr4MrMgSv3z8+OVDy/PLcxqvC+1Dtz0cpfIM5HLG8MjAn+DZqCbZsMfKwtigx2JhDgd4nQB6",
+	"7I1iW4VsTiNoi/OX11609IW7XLELtQDjk1AcTwrC2BvQl56/8hzrNBa2f08FUTyX6FkCipeA4iMDFB9e",
+	"xs4DJ66xnaeHh0C4dcZu04sE8MERlkj7oLDIhx2WlXLdrlFTlo0r4wI2kDQfTRuMwlG0edVfFaJ1DkBj",
+	"ESzhGaMq26TzQJlo/6mKjB1LTEzTfpO8phVyVyG2zjdWwI1OMTZqbmqpuKbEuM5UeKu8JHt3797/8789",
+	"/Ozrh7/63w8//h9IgOXJlfq8p7dSucOy4qg9/OBPj9//7sPPvl5Ir59aSGsZzVpGsw4SzTrJOJZava1p",
+	"f+74FRgOISe39U7WXWYzV67g0aU3Y0h2fsNzJhYcq1wT2euVajH9/S13ta8xgPQ4tLXHaiH7DFsItEvH",
+	"9TwFB5KSgeszYY/TbbZv5EWr0yoLwbUPOVIq02Wo7gkL1Z1CkM4clvktYsQhGDVCukavKiBMqIvWPdGB",
+	"ujpH2VhXywjdSUTonrTY3JxhuYBQwEfogOxX7hTqTfo8Mzp+AfWquS7BplAVqewigtcWYQhvV+ap7Z+C",
+	"h7EqlkfmC+U9C1G8CT/hz18gi+r9u+/fv/vDvR98//5Xv71/98OFnIDTiutNkVTLgN4yoHeUAb1TCeV5",
+	"92G1k6fbize0DER3Zdxkwxw+Bj2O8rDOoLBxOmPCkyisNYAQivFHEPlPFNNN8nLZKKKp0TVjJ4/xREZE",
+	"Zm2RSHGusJrCSgNotEQyBlrA9sg1z8qFLYyEcOU2YyMLbUPIPXzKbo14Nl4nPFHOgfKTaAtgOc8QCmxu",
+	"o8iQK8VFH/hpeAI8N8J2LLL9K6TosipNYV7EWYsM+RKHUa4PVuJwsRHNc9mlUiXEg1/89tGH39v71T8+",
+	"/t0HC6mTl8xmP3ltYh57gynjOs5V7rBUDE9RiAibkhrDAfo4hJD6yBV12cjEQr7oXEJ/SlkAktpNrXHF",
+	"SwruCC23meV9iQqQSakrOZa68iEj78JurvJS8cFPrqOK46uzAOHbZ9VdPZQHWlAphhsdP6iweqp2Nlwc",
+	"+puVfiOaV8pyNeu04FfIWB9o5qBUhSpo/Wf+j5RFtl2uzqhQqNpUtL/xvr+Z3+Yt5LCk0JCTZtpzr7jo",
+	"jnYi3vfDU7zGDECH8aBH5Mz5jPB6Gq3Gw8/uPfrJ9/d+8Ie9n91dQKXDOp2OkziHlHgKXcWl93ekNYQL",
+	"iMO63NEMBxAlZqXun9WB3G5iB6fgQmmaptQTdQpoFHpVZgRFmMxqGCw27ePOND2MkzUz8RQ42acGUmE8",
+	"dO1fYNU+rd12qkWTIRcz8RWZlEPs+uoJYYcjKsbnAgoEhF84ZlYsGDXmqLIuP3WdIWN8dky6KeVDxwAr",
+	"pCYd1haeCqm0bddJvM3e5W7HI0wjJol0BIfmsbZjm2LZzrS+XQfV3adZv2QtGyObrv33oI9kd2hcCGPn",
+	"bBk7x+xzxenqzaLHjNPfG90hI6/rZFHdfUooj1rlfVigxxK0cZZAG/NrXyFXUo/gOQScY0IuOn3MWbaC",
+	"fWRm9MnFa2yb3BBdCUkp7pkkjaQa8P6AKe34IrFZe42G5iy7aZ9/nDrUP2Zata6d5NMDSuTAqudW1282",
+	"87bqNSgvl3lXqs9XWI8LprAGmyW4AaLSy0eIC3nVbJROjnGclCptO3R6qM56WNHbYcYxVm7nIAmCuXlb",
+	"TLIAA3GZZTiTxd0h/A4MQkaJNslr2LHYGEgxjDJGXU59X9EWiW0TUGjh2ha+FShZJQ/+8sneh78yf/zy",
+	"j4/f/7jY4x0KPLQ9RzmRWYoIdLlj+CS24KPzcTfdiUP+hgsO2TTMlSbsFle62RaTjVdhoKW+T44oEV5p",
+	"BOysGtbFZoflrmiSa77RC1Q9JyQXmqe+XyyLSZYLNcWQ8IflTBkTiAMF2g4u+oUxgcngh//6o4f3/gUM",
+	"BzcXv9jYuYqlifs9dqeC5Wm0Gn2IZ1raksbza3jmLexUpknxqMc//DuY88HufLF0Z8XTEpj18c//E+6N",
+	"33ao4t1gjrA7kVphUYl4SpZQscmWsNelBbWwBVWotmrNdmj8K69KXQTm0upt/GOxzlzYsg8SvBDqAAmN",
+	"LC6CcN0kG+4a1Hco+ekEslWEeqCEcJ0Caz2EVF9WhJ9RmOmsU3JAvGnpbEzrv2W3ctlPgMiIb3pTnao7",
+	"zGY9qXTdVA226U/7EmF6AgjTI1AHl+f1iBYjvoJBzdfAKlQRssRa5I+O0QW7A5myJtmETwL0UAnjtM3G",
+	"1u4HsDe7pQMHYL0tAJUEHEm4eAj9LrilM0a4QJwAso3N1ECRU0FkwzgYwty8eGRbKE0z46IA+7tHobNd",
+	"nFp9SvJE9NaTkpZ09ExQ3IZe6N4H/3PvT99rHMCyP5385JxicQlnXSY0jw7OehTyfy5c60JuwWrClc54",
+	"J3ee6LyUpyh+Mcpq7l50IYULB3SHEcwsMeGiPIDsQFpU6AfUtT40ga4BiAGlSdIWCIylaTpZ+YMwFO3I",
+	"tGs4Ts0BfyWc1zELk9KzakQKTu+Z64oBzeWDtzgyipxD1GhuY//YrZ6Zh8TZCIujwSeMq8pQ9U00O1xb",
+	"T6rJKNe2o+d+Hvlg+2PZjgu/ksr4M+guSBC7A5axtojxRMbkPJBZBoHsIbsQkRjw4DEc6dhjwWPXxQ4q",
+	"YxX5Ts5yloAdiMZU5K2uelffLeVph3BL4uDYKdQ3kTTdk6hzTagmLrL3DHOpL2I2nAgk2ZyLiaO3eGBi",
+	"Ue0coCrrc5wFjKYEwhRB8yxfoa5kpmOi6FgVRXjrkJ4RLKjiMz5O2CYjbpKrlrkDywPboiuHHS6Mkn5N",
+	"s6HCNnsUwKH4cwatbb7BzbdxXSOszXCGx451iqoJcAa8AM2cU825musdJQFOsAg33aZZ7GdXMzlc8Cff",
+	"Mh72PL+5TsfYg0IPZLLowIyZK1jaWHQVZMYW/M31TCZ5Vy/6pO18nl9sDI2O3NCvM6r0Ij94Q6qFhzRn",
+	"C6ngJ66L1LHGDIOlng3oC47104NJKMsqL/rDj2vFe3DRLITCDdaVWYJ1fYBSQEqQondp2EvtnCJDpjPe",
+	"Rc8r4/2BdrA7CJ2ZhzXJNZePL/AK47YoiXhjr4XdkWJyXsk869qczy3NMkFTwpML61CjZ3tLuA7gsewC",
+	"Ji7Zojq20TcH1j2nSCq7NCUJHbdF6WIpjG5oi7dAZ6CygF/CzM8pElM4SnEBYTRuIk0SrJKMCCq2hCuw",
+	"Y+OIjNLcaLoBH4246Mct7KwEptUuHfte+m3BbtGuBgVANTl/+dIl97At22E2DivVyQZJufA5K63ICEUO",
+	"rJr92y1krLbzeJ1QorZzXwRpr8EaSK7INhsVeHd3/4kpx7ngemuU8S6LwQpXJP5OToXmehzj3M1Qivmv",
+	"g/qVuS79FLtU+RubBbajMe/G7G64Dko/6TZ04zW/LnrxqnzoICP28ZwpZ1ZgMAwKN82czTTaAqwASjoZ",
+	"VEC5MUdE5d2BmfXF5qXnyXY/8v4H7Pgp2I7iCJ0tpKhVgcYkwBYn3n6EC/FcGaui1XhlZQ3rO/Hkmd8M",
+	"5MhILvd+4YFD/KvxfHNtDe5XwqK+FzXgHMHCuHVvtC5FDbWdm2vevLryyo3Xrq9cXIOVcJRjn3299/Pv",
+	"7v3kB49+84NGFPzwYtQodlLp+S82X6x6vlmu4IA3WsaTurKydmnl4mV4dWBQbA3Bomi0GrusO6B6a0SN",
+	"tYVms3nr0qygZmBtwcq1Gnsf/f39e3+4f/eTR19+vnfv7xeILAcmyemARoLdW6E6UeYvYSNL2Mi+LKHZ",
+	"GISG1sdU4+PQ6JHQUpnij652XEJwuhUDgWAjj4yAv/7mzU1AN2JUmNpu8VQQmWvwIEfAss6GtmmOLSOA",
+	"fjnW0cQAM7bTZ0K3jI6hiY09tUXGRjLTlqAADAmjwvFnZjraKLcNolhXigQfVfTfMg+rNnqMgstYL1cs",
+	"WSdKmn+63tFtsUsVkOyYE0w6rCezaroCSAoexuM9TT1W6JSD6K/ydZsrF20X+wpFdbFSUdXrlOerdEqX",
+	"qkE4Ds1T9EKd8grU2HO1enTGTC/NOVNz3ZTBTwzy7YNotZdOJWE68fx6woaN/Sf8yUp5LNXPNPXjCGnW",
+	"1ub3gmtaNx5G5fhx1YVCk0SZsY7yrDugiilyfkR5EhEtt4w/GBHwCjE34e3LC7Yj5YgCQCShY9eyrVzE",
+	"Ds2DE2jfRoZS6EEETrTzAs0tqWZ9maGP2RlD1tO2D8nC/GYH2vg2yQ2m80zYDIz12nlG5K4wz8GCO3t7",
+	"wJ61hX0Cxw47zkdGSRYR5yTAQ50DTLjopnnCEkC5JHyHGy1Fh9J8pRWcRZjwKJNGdUJhA/ZxQCfO+JJw",
+	"ESrtzA4avVqjMYV03ysN3Ytx8YrGKhL4PLbZuEliwaxjq2jKlHVhY7wpS+JmW7yEq2zuBMtc3Mxnl2F4",
+	"UeGdl8o34MYYj4bg97rvsgYbOLgT2h8siax7rLMcVjixIXKoyCh4DoZGr5MYcPAwBwAEAR0TeMbDKqWP",
+	"e5a/y6Yr/gp+Gy1dmKMznk7J3hk35u5qbBYHWjD46PT+jBTmDBI6XifPXXkeTwSaNUW1yhwtPXuZHFaH",
+	"yo1FUh0q3z8YeBqMRUuzL+Z4MKDHDvfkk8gMHGvPUvOeb1p5eVZ6lp6ERruZD1FCTFVeVX7TnD6Tje5W",
+	"6a/bwb8cEXU95W1xbQFDtnLW/JmwlO8wo2xA5mqnBoyfhRxqgSwuKbJq3PJhwmsnBlyeHkUBGpHikiV8",
+	"+QTgy0cXlri8YPJkMfbF4h7TCXRfllnG0N5y2RdHmmvOGI54vZRLCXIwDsYRBC+6cjjkukk2JfKW+ft2",
+	"aHc7IopZBni8s9H6cZeKLktTZnMJGevlImFJ3CI92kWoTgnt5hMnHndtjJIU6lyBcBe/3/JWlqPudbac",
+	"wMAHYHxc3MRKE5yRgiTNHSwivUP6kimwVyW5Yz5eWVkh9r/mn7aQkdwh1eZ3VBjfEfGTtb+lPCF35vxJ",
+	"RNza4I/tr8idxX7mvII7c13trzHXV1/UFkgHg6Ans3tI1+8rMuTK7oSECMYS81mMr38LCRtjm46CnQ+g",
+	"rS240H8d5qUcGWJb7J80gvHtwATbgUJlYxor/5Jon3Kx/3k9mXV4kjARX2iSNxBwb/amfUZsNiBTuHVt",
+	"FpALEjut1LTXbVEdl9NE20LuinrM/KHU0JkDzRfZDreRfApky3N33r/7472P/s+DT3706PPPD5TyuH7K",
+	"waE5dPUSU7/E1B8dpv4IjZK5oPXzBrAmHYBVG7eezmDiLnI4PWs+jEmSM+MZRz7A8fzaWjVZyXX3nGM8",
+	"8PYZdTQl5sC7mTxzcHcEEAUrYNv8VG5UvynefmJs5coU3zVjASAox1OGg/mGvGR2nxorpzOGWNq6JcTD",
+	"FTBWbLgcPvjZJLG5zZYxdGz4sC0cNMd8Y8Nzlt48RQoRIAuFx8PnEEBFGJ4PG4a4Iu8MA5zKfWqNcKXN",
+	"/Y1JZbE5C0Ou1v26yB2WmYNqDemCh2U/Nqoe/GLP1tliOrdYqrwMGnl+rS7bluQszI49twIpQp/S61Cx",
+	"vQX7uwfY64z1mLkDa7Qar1379or91cX5TSS7qqeDCHGvdIkGWbKoHy90xApZXylkpJHMQF4OacJqNc/8",
+	"5tFxmkart11yf0brvk3beNRNt0O72wWNdIHPGDsHvFnDN3JgYbskG5l2Tk+UP2Tk3+EiVtVU6pCqnTyF",
+	"QcRtQ4jdYwaYa8yQKpvKsiaJNwRq+f8PviNPKDA/RZkFdv8yIH/8AflZG/8JC8TPXX80PWof3243rM/Q",
+	"brRIuzAhL7Ub783pL6zbyrWSp2FWNNOFS9IiIk/T2DZ2Rfyf0TS1Ec0T0CZPSjSz1lS3axea9pcWNtNP",
+	"JYo5n2BbRi+X0csji17aPRVhkzfNrN2uj8pgP65Ypk0mTg1luoTjvkjmXFFMi5c7ziAmPmJaDNNO4dkN",
+	"YQbvsC6C6bbCEx7AvMGSvMuKusKiOlKN8ASigQ6gz14weaxe0N5yOKcIu2V7MGZUswh4o4XUAAGVPY04",
+	"wnFbOOjnvrJGV0AHbus6SVnP1SuiYtl1jqyPsJrh2MR/ywZPbSclzMq6mKZHhbriPiJ7vWgCI4r8IcUI",
+	"miQ8rlr2GaSyAXkAaeShzJh5Dg3CqhEREr/BzQH1knCJGbibOkDrqAfpuobDDpxgEQtC6i265S6K26JI",
+	"ea8jMNNacj7QDKAEBFUUSA13d8UAUFlgKSAUzWhSH3NFUXBGazTM0kMpRVBX8V7YEBIL/R7+0xcPPvp0",
+	"flMM1+R0Aqb2fSzjpct46XHGS0HQdumQYQAxkDB1Cu5046R2KKu38Y95o6RWkc0OkpJN6cBLBFoO452h",
+	"nh7KAWDV4F9sty6kekBZ+gyGSQ8d+czcUh+1MTZHzNNuKhvyDM9RZVjzoBr2pKKa9RqncASWMc3jj2lO",
+	"39JnLqKJ2wo8k7kkfDGVqb0HHYDYOTNoFQ9ogt1tZJp4PrDIHVEJ4FQjviNrVEO5mkVFYB0QEzobQ+8b",
+	"IUncy+Qwbs4i8/I8VicDMMTHTfPaB1xpmY2bz+QJwjpEuyFAJGsZ+EgLV8KcrPduz8gO2gJcipUsT2c0",
+	"/YIrqpjBByyFrkuutG8cEgNENiPHM+M0j1Ko9QS/lgszoB2guFS+orL6GHzbD/RGnh7vESg/alqDMFiQ",
+	"p4aKq9gLOLFgB38np6lxd9+etx92ZWToaiaHRMhdIoUlfQTrp8zERbjy+wliQ3nKWiTupLK7HVu2CMgL",
+	"gLC9fOlSRAQdApDeXm3FrbG+ZZ4mQKxIu1020ixZJ/EuzURMUgaFX2REFXaggGSWkoC3N5dw0VexC1Bh",
+	"TWuTvFwmSIZGXYBrs20/ceN7nv0x8r/ag7BOYqDqqDp3q90BM/PTLE1dWeigxPHcyRjdJlxDzUjs3kFM",
+	"EjaE5Dcl0DcKxg8tpmLfU4yOScfMYUzgiyLqZpyMiMRUI6EyU812vrb2XHebjeEPhpxjsJY2x95hiifG",
+	"T2m1RWyOG+3qrZHkQqvmaCCF+UlMkyRjSjFl/mEvUjGk+7RmZvndqIuW/uyWnhi7Le/OmOUFicjQWKdm",
+	"lPBoJN6duBclPeDU9P3goAo7/ptXcd293IrrQ1Tl83+20IHma6a2tLRcT1SMG5FvOSZ3BTjc21yYf/oo",
+	"U9QYMqVoH+7BzFEdpYwqZlvjCeJ++O6g0Wo8+vzLBz/54d4fP370xaePvvjN/Xv3jOixZbv3v/7u/bsf",
+	"P/71Vw8++VHxfdRQ5sBDxKxhTtf8wbHy2zidINnEjlg2KFtSfcypWDeSBCVzqFnrFOuhWaYqe6xXq5p6",
+	"jqlNi8FgBNpGWmUBmiuklxrs71KAKgqpCFETC7kbFWQVCZTG8YrWrzCka2x3n+g9IklYcEuXWjHKDAS6",
+	"78iojQi0vRhF2IoR7VSQ5e7irnlt9lqutoTUWyJ3TENWwBYPKzozfvHVoy+/j/1cUEruffrTvbvfK4tI",
+	"sHZOQkYel9W8mXGaVgnKtwYS94mCjXBWRdjZlkqbLE3RqqPQcQnOKhrLQ0ZFnXyayt9AkxVp7Bcvv2a5",
+	"CeYazYdM5noFieNUo3VlrVZs3S4+2TKfzIrJv2XEoCvrJqkUfWMVWs+iSgjhjQ5r/S3hyk8MXHlOtXsA",
+	"1HJZ0U6L3cPJ8pF7rp23EhnFujuQw6hwV10ROfjD6BqDTxPIy4p4/6E37AnF/Wcb0ZvWgV9G/48/+n90",
+	"JunluYNCB8lS2u0yHaj8Bsv6oc3qO/XAbiIxmm8x6dFUMaJyaL1dfaDgCSenA54UkLE1cO2bPiJn/VSw",
+	"xfOLmSW+eIkvPjJ88RHK07nIEeZz9ats5sD/PwKBvEgIYWPz5W/OiiHYkD1EEgA8it3QYFGLUAJ8aoMJ",
+	"ZEMQNhzpMTysLajaVoR2zGV68qRXBn3NchxZ4OHsisqz6LIfm7x7evx7C6AGn+IQfr4RS8fg65ths26O",
+	"xsbf3m50GM1YtpHrQaP1t28bCaNYtlPN5wpEovh1I2rkWdpoNVZBKtlZTf7gOpMjmx7E3AhnQD86wTiq",
+	"KnqafbNEOlzOfmeMdgcY+3d3wpQXwbxYxe3eGsghJDhpug2UtDrsRbTvRnUjCkKvDJrEOUh5cIuMpRSR",
+	"B1XDoJqMcFXQ30zkrrDCs3JAwE9WcaeXff9+i4sRjKRU9HPat06s5f7l3cHE8pmdqINHYP6u6iFvSMHG",
+	"k/gDgNoEPy+BLWqmXE+s4rxxJmxtUHBnXxZUc9cSLM+vPmKq6geiLOWue4hlpq74xeu0w1JgCPSzB2wF",
+	"ci+HS2C2//7f36Q7LCk6lio3V+i7gBiNYXAXxfp1033TLBVLSMp2zIgwF15uoDqgttdWLwJyemzwGg6S",
+	"V7/kt/bDS3Zlpgc4WJ6mJJHhKLsyq9yRV3kKoJLgWj4cyax6aaHDoszCV/eO7FRdCrAwPUDAAdXOQIk8",
+	"g3ZwC7ZTs4CIA2Opy1qPZQ601FqGUxfJRM+34IyY39ZJBctTiEhiINIp0v2wogUfZQDp2WZsBHuAqHCB",
+	"nWaonoTNMbtuuAE8gilWPMpusi5NUy764S4ALVE1EUZTPUDTkUNXsC5Tap3IEQOGTNhuxuAr7dhsh3dZ",
+	"47233/uvAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -108,6 +108,19 @@ func TestLargeMainJobOnTheMaster(t *testing.T) {
 
 	score(t, c, "rfm", "rfm", object{})
 	score(t, c, "clv", "clv", object{})
+	var model, validation object
+	c.OK(t, "GET", "/v1/score-models/clv", nil, &model)
+	c.OK(t, "GET", "/v1/score-models/clv/runs/"+model["current_run_id"].(string)+"/validation?holdout_days=273", nil, &validation)
+	require.Equal(t, false, validation["refitted"])
+	require.InDelta(t, everybody, validation["customers"], 0)
+	for _, of := range []string{"purchases", "spend"} {
+		methods := validation[of].(object)["methods"].([]any)
+		for _, naive := range methods[1:] {
+			for _, e := range []string{"mae", "rmse"} {
+				require.Less(t, methods[0].(object)[e], naive.(object)[e], "%s %s", of, naive)
+			}
+		}
+	}
 	t.Run("ChurnTellsWhoWillNotBuy", func(t *testing.T) { churn(t, c, path) })
 
 	var list struct{ Items []object }

@@ -147,13 +147,20 @@ func (l Language) Sort(text string) (customer.Sort, error) {
 	// Who returned nothing comes last either way, so that the index has only those who did.
 	sorts["returns_total"] = customer.Sort{Column: filter.SQL("nullif(m.returns_total, 0)"), ID: filter.SQL("m.customer_id"),
 		Metrics: true, Nullable: true, Type: "bigint"}
-	for _, m := range l.models {
-		run := int64(0) // no run: nobody has a score
-		if m.CurrentRun != nil {
-			run = *m.CurrentRun
-		}
-		sorts["scores."+m.Key] = customer.Sort{Column: filter.SQL("s.value"), ID: filter.SQL("s.customer_id"), Type: "float8", Nullable: true,
+	byScore := func(run int64) customer.Sort {
+		return customer.Sort{Column: filter.SQL("s.value"), ID: filter.SQL("s.customer_id"), Type: "float8", Nullable: true,
 			Join: filter.SQL("scores s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ?", run)}
+	}
+	sorts[AtRisk] = byScore(0) // no run: nobody has a score
+	for _, m := range l.models {
+		s := byScore(0)
+		if m.CurrentRun != nil {
+			s = byScore(*m.CurrentRun)
+		}
+		sorts["scores."+m.Key] = s
+		if m.Key == AtRisk {
+			sorts[AtRisk] = s
+		}
 	}
 	names := make([]string, 0, len(sorts))
 	for name := range sorts {
@@ -240,11 +247,14 @@ func (c carried) Resolve(name string) (filter.Field, bool) {
 		Known: filter.SQL(`ct.tag_id = ANY(kezi_tag_ids(?::integer, %s))`, c.tenantID)}, name == "tags"
 }
 
+// AtRisk is a field of every tenant: the score of the model of that key, which nobody has where there is none.
+const AtRisk = "value_at_risk"
+
 // scores is the family scores.<key>, its band and, for rfm, its label.
 type scores []model
 
 func (s scores) Names() []string {
-	var names []string
+	names := []string{AtRisk}
 	for _, m := range s {
 		names = append(names, "scores."+m.Key, "scores."+m.Key+".band")
 		if m.Kind == "rfm" {
@@ -256,22 +266,29 @@ func (s scores) Names() []string {
 
 func (s scores) Resolve(name string) (filter.Field, bool) {
 	rest, ok := strings.CutPrefix(name, "scores.")
+	if name == AtRisk {
+		rest, ok = AtRisk, true
+	}
 	if !ok {
 		return filter.Field{}, false
 	}
 	key, part, _ := strings.Cut(rest, ".")
 	i := slices.IndexFunc(s, func(m model) bool { return m.Key == key })
-	if i < 0 {
+	if i < 0 && name != AtRisk {
 		return filter.Field{}, false
 	}
-	run := int64(0)
-	if s[i].CurrentRun != nil {
+	run := int64(0) // no run: nobody has a score
+	if i >= 0 && s[i].CurrentRun != nil {
 		run = *s[i].CurrentRun
 	}
 	f := filter.Field{Name: name, Nullable: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
 		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run)}
 	switch part {
 	case "":
+		if key == AtRisk {
+			f.Type, f.Label, f.Column = filter.TypeScore, fault.T("Value at risk", "风险价值"), filter.SQL("s.value")
+			break
+		}
 		f.Type, f.Label, f.Column = filter.TypeScore, fault.T("Score "+key, "评分 "+key), filter.SQL("s.value")
 	case "band":
 		f.Type, f.Label, f.Column = filter.TypeInteger, fault.T("Band of "+key, "评分档位 "+key), filter.SQL("s.band")

@@ -22,6 +22,8 @@ const (
 func Family(name string) string {
 	first, _, _ := strings.Cut(name, ".")
 	switch {
+	case name == AtRisk:
+		return Scores
 	case first == Tags || first == Scores || first == Tiers || first == Segments:
 		return first
 	case slices.ContainsFunc(facts, func(s filter.Source) bool { return s.Name == first }):
@@ -54,6 +56,8 @@ func LeafReads(l filter.Leaf) []string {
 			names[i] = l.Field + "." + v.Text
 		}
 		return names
+	case l.Field == AtRisk:
+		return []string{Scores + "." + AtRisk}
 	case Family(l.Field) == Scores:
 		parts := strings.SplitN(l.Field, ".", 3)
 		return []string{strings.Join(parts[:min(len(parts), 2)], ".")}

@@ -195,7 +195,7 @@ func TestLargeFill(t *testing.T) {
 	require.Equal(t, d.Total, placed)
 
 	// The data is drawn from what the models assume, so they find nothing to complain about.
-	require.Equal(t, []string{"churn []", "clv []", "composite []", "potential []", "rfm []", "rules []"}, f.rows(t, demo.Tenant, `SELECT r.kind, r.calibration->>'diagnostics'
+	require.Equal(t, []string{"churn []", "clv []", "composite []", "potential []", "rfm []", "rules []", "value_at_risk []"}, f.rows(t, demo.Tenant, `SELECT r.kind, r.calibration->>'diagnostics'
 		FROM score_runs r WHERE r.tenant_id = $1 ORDER BY 1`))
 
 	t.Run("AgainChangesNothing", func(t *testing.T) {

@@ -237,6 +237,7 @@ func (d *Demo) score(ctx context.Context, t tenant.Tenant, ids pins) error {
 		{Key: "clv", Name: "客户终身价值", Kind: score.CLV}, {Key: "rfm", Name: "RFM 价值分群", Kind: score.RFM}, {Key: "churn", Name: "九十天流失", Kind: score.Churn},
 		{Key: "potential", Name: "客户潜力", Kind: score.Potential, Params: score.ParamsChange{CLVModel: patch.Set("clv")}},
 		{Key: "engagement", Name: "活跃积分", Kind: score.Rules}, {Key: "worth", Name: "客户价值综合分", Kind: score.Composite},
+		{Key: "value_at_risk", Name: "风险价值", Kind: score.AtRisk},
 	} {
 		c := call(t, operator, scoreChangeSet)
 		if _, err := d.s.Scores.Create(ctx, c, m); err != nil {

@@ -106,6 +106,9 @@ func mayRead(ctx context.Context, names ...string) error {
 	p := auth.From(ctx)
 	for _, name := range names {
 		resource, _, _ := strings.Cut(name, ".")
+		if name == condition.AtRisk {
+			resource = condition.Scores
+		}
 		switch resource {
 		case "orders": // transactions of any status
 			resource = "transactions"

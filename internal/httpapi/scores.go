@@ -323,6 +323,7 @@ func calibrationToAPI(ctx context.Context, c score.Calibration) apigen.Calibrati
 		out.Values = &apigen.ValueFit{Family: v.Family, Parameters: v.Parameters, LogLikelihood: v.LogLikelihood, Customers: v.Customers,
 			LeftOut: v.LeftOut, Converged: v.Converged}
 	}
+	out.MeanSpend = set(c.MeanSpend)
 	if len(c.Quantiles) > 0 {
 		out.Quantiles = &c.Quantiles
 	}

@@ -30,6 +30,8 @@ func scoreParamsToAPI(kind score.Kind, p score.Params) (apigen.ScoreParams, erro
 		out.Groups = ptr(each(p.Groups, func(g score.Group) apigen.ScoreRuleGroup {
 			return apigen.ScoreRuleGroup{Key: g.Key, Min: g.Min, Max: g.Max}
 		}))
+	case score.AtRisk:
+		out.ClvModel, out.ChurnModel = &p.Parts[0].Score, &p.Parts[1].Score
 	case score.Composite:
 		out.Parts = ptr(each(p.Parts, func(x score.Part) apigen.ScorePart {
 			return apigen.ScorePart{Score: x.Score, Weight: &x.Weight, Min: x.Min, Max: x.Max, Inverted: set(x.Inverted)}
@@ -50,7 +52,7 @@ func scoreParamsFromAPI(p apigen.ScoreParams) score.ParamsChange {
 	return score.ParamsChange{WindowDays: given(p.WindowDays, same[int]), Weights: given(p.Weights, weightsFromAPI),
 		Bands: given(p.Bands, same[int]), Family: given(p.Family, named[apigen.ScoreParamsFamily]),
 		HorizonMonths: given(p.HorizonMonths, same[int]), DiscountRate: given(p.DiscountRateMonthly, same[float64]),
-		HorizonDays: given(p.HorizonDays, same[int]), CLVModel: given(p.ClvModel, same[string]),
+		HorizonDays: given(p.HorizonDays, same[int]), CLVModel: given(p.ClvModel, same[string]), ChurnModel: given(p.ChurnModel, same[string]),
 		HighValueShare: given(p.HighValueShare, same[float64]), PotentialShare: given(p.PotentialShare, same[float64]),
 		Rules: given(p.Rules, scoreRulesFromAPI), Groups: given(p.Groups, scoreGroupsFromAPI),
 		MinPoints: given(p.MinPoints, same[float64]), MaxPoints: given(p.MaxPoints, same[float64]), Parts: given(p.Parts, scorePartsFromAPI),
@@ -62,7 +64,7 @@ func scoreParamsPatchFromAPI(p apigen.ScoreParamsPatch) score.ParamsChange {
 	return score.ParamsChange{WindowDays: field(p.WindowDays, same[int]), Weights: field(p.Weights, weightsFromAPI),
 		Bands: field(p.Bands, same[int]), Family: given(p.Family, named[apigen.ScoreParamsPatchFamily]),
 		HorizonMonths: field(p.HorizonMonths, same[int]), DiscountRate: field(p.DiscountRateMonthly, same[float64]),
-		HorizonDays: field(p.HorizonDays, same[int]), CLVModel: field(p.ClvModel, same[string]),
+		HorizonDays: field(p.HorizonDays, same[int]), CLVModel: field(p.ClvModel, same[string]), ChurnModel: field(p.ChurnModel, same[string]),
 		HighValueShare: field(p.HighValueShare, same[float64]), PotentialShare: field(p.PotentialShare, same[float64]),
 		Rules: field(p.Rules, scoreRulesFromAPI), Groups: field(p.Groups, scoreGroupsFromAPI),
 		MinPoints: field(p.MinPoints, same[float64]), MaxPoints: field(p.MaxPoints, same[float64]), Parts: field(p.Parts, scorePartsFromAPI),

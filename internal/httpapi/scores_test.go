@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 func TestScores(t *testing.T) {
@@ -90,6 +92,141 @@ func TestScores(t *testing.T) {
 		var runs struct{ Items []object }
 		c.OK(t, "GET", "/v1/score-models/rfm/runs", nil, &runs)
 		require.Len(t, runs.Items, 1, "validation leaves nothing behind")
+	})
+
+	t.Run("WhatIsToComeAndWhatIsAtRisk", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		id := bought(t, c)
+		predictions := "/v1/customers/" + id + "/predictions"
+		var list struct{ Items []object }
+		c.OK(t, "GET", "/v1/customers?sort=-value_at_risk&filter=value_at_risk%20%3E%3D%200", nil, &list)
+		require.Empty(t, list.Items, "the field is known before there is a score")
+		c.Refused(t, 409, "no_model_to_predict_with", "GET", predictions, nil)
+		for _, kind := range []string{"clv", "churn", "value_at_risk"} {
+			c.OK(t, "POST", "/v1/score-models", object{"key": kind, "kind": kind, "clock": object{"mode": "fixed", "day": "2026-06-30"}}, nil)
+		}
+		c.Refused(t, 409, "score_parts_missing", "POST", "/v1/score-models/value_at_risk/runs", object{})
+		for _, kind := range []string{"clv", "churn"} {
+			require.Equal(t, "succeeded", run(t, c, kind, nil)["status"])
+		}
+		value := func(o object, key string) float64 {
+			for _, s := range o["scores"].([]any) {
+				if s.(object)["key"] == key {
+					return s.(object)["value"].(float64)
+				}
+			}
+			return -1
+		}
+		require.Eventually(t, func() bool {
+			c.OK(t, "GET", "/v1/customers?sort=-value_at_risk&expand=scores&filter=value_at_risk%20%3E%200.01", nil, &list)
+			return len(list.Items) == 12
+		}, 20*time.Second, 20*time.Millisecond, "it follows its parts by itself")
+		for i, o := range list.Items {
+			require.InDelta(t, value(o, "clv")*value(o, "churn"), value(o, "value_at_risk"), 0.0051)
+			if i > 0 {
+				require.LessOrEqual(t, value(o, "value_at_risk"), value(list.Items[i-1], "value_at_risk"))
+			}
+		}
+		s.In(t, c.Tenant, "customers:read").Refused(t, 403, "scope_missing", "GET", "/v1/customers?sort=-value_at_risk", nil)
+		s.In(t, c.Tenant, "customers:read").Refused(t, 403, "scope_missing", "GET", "/v1/customers?filter=value_at_risk%20%3E%200", nil)
+
+		var p object
+		c.OK(t, "GET", predictions+"?horizon_days=1096", nil, &p)
+		require.Equal(t, "clv", p["kind"])
+		require.Equal(t, "2026-06-30", p["as_of"])
+		require.Equal(t, "CNY", p["prediction"].(object)["expected_spend"].(object)["currency"])
+		c.OK(t, "GET", predictions+"?model=churn", nil, &p)
+		require.Equal(t, "churn", p["kind"])
+		c.Refused(t, 409, "no_model_to_predict_with", "GET", predictions+"?model=value_at_risk", nil)
+		c.Refused(t, 400, "contract_violation", "GET", predictions+"?horizon_days=1097", nil)
+		c.Refused(t, 400, "contract_violation", "GET", predictions+"?model=%27%3B--", nil)
+		var never object
+		c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "没有买过"}, &never)
+		p = nil
+		c.OK(t, "GET", "/v1/customers/"+never["id"].(string)+"/predictions", nil, &p)
+		require.NotContains(t, p, "prediction")
+
+		var m object
+		c.OK(t, "GET", "/v1/score-models/value_at_risk", nil, &m)
+		path := "/runs/" + m["current_run_id"].(string) + "/validation"
+		c.Refused(t, 409, "score_run_not_validated", "GET", "/v1/score-models/value_at_risk"+path, nil)
+		c.Refused(t, 404, "score_run_not_found", "GET", "/v1/score-models/clv"+path, nil)
+		c.OK(t, "GET", "/v1/score-models/clv", nil, &m)
+		path = "/v1/score-models/clv/runs/" + m["current_run_id"].(string) + "/validation"
+		c.OK(t, "GET", path+"?holdout_days=30", nil, &m)
+		require.Equal(t, true, m["refitted"])
+		c.Refused(t, 422, "too_few_repeat_buyers", "GET", path+"?holdout_days=1000", nil)
+	})
+
+	t.Run("AtRiskFollowsEachWrite", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		id := bought(t, c)
+		for _, kind := range []string{"clv", "churn", "value_at_risk"} {
+			c.OK(t, "POST", "/v1/score-models", object{"key": kind, "kind": kind}, nil)
+		}
+		for _, kind := range []string{"clv", "churn"} {
+			require.Equal(t, "succeeded", run(t, c, kind, nil)["status"])
+		}
+		values := func() map[string]float64 {
+			var list struct{ Items []object }
+			c.OK(t, "GET", "/v1/customers/"+id+"/scores", nil, &list)
+			all := map[string]float64{}
+			for _, s := range list.Items {
+				all[s["key"].(string)] = s["value"].(float64)
+			}
+			return all
+		}
+		require.Eventually(t, func() bool { return len(values()) == 3 }, 20*time.Second, 20*time.Millisecond)
+		before := values()
+		c.OK(t, "POST", "/v1/transactions", object{"customer_id": id, "occurred_at": time.Now().UTC().Add(-time.Minute).Format(time.RFC3339),
+			"amount": object{"amount": "888.00", "currency": "CNY"}}, nil)
+		after := values()
+		require.NotEqual(t, before["value_at_risk"], after["value_at_risk"]) //nolint:testifylint // as they are
+		require.InDelta(t, after["clv"]*after["churn"], after["value_at_risk"], 0.0051)
+		var p object
+		c.OK(t, "GET", "/v1/customers/"+id+"/predictions", nil, &p)
+		require.InDelta(t, 2, p["prediction"].(object)["inputs"].(object)["repeat_purchase_days"], 0, "a look ahead knows today's purchase")
+	})
+
+	// The figures scale with the currency's unit, and a likelihood that runs to its boundary ends and says so.
+	t.Run("AnotherCurrencyAndScale", func(t *testing.T) {
+		t.Parallel()
+		yen := func(c *tenant.Creation) { c.Currency = "JPY" }
+		c := s.Client(t, yen)
+		var batch []object
+		// Everyone buys every seventh day: nobody ever leaves, and all are alike.
+		for i := range 40 {
+			for k := range 12 {
+				batch = append(batch, object{"customer": object{"source": "shop", "external_id": fmt.Sprintf("Y-%d", i)}, "occurred_on": time.Date(2026, 1, 1+7*k, 0, 0, 0, 0, time.UTC).Format(time.DateOnly),
+					"source": "pos", "external_id": fmt.Sprintf("%d-%d", i, k), "amount": object{"amount": fmt.Sprint((80 + i + k) * 1_000_000), "currency": "JPY"}})
+			}
+		}
+		for i := range 40 {
+			c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "顾客", "external_ids": []object{{"source": "shop", "external_id": fmt.Sprintf("Y-%d", i)}}}, nil)
+		}
+		c.OK(t, "POST", "/v1/transactions/batch", object{"items": batch}, nil)
+		for _, family := range []string{"mbg_nbd", "bg_nbd", "pareto_nbd"} {
+			c.OK(t, "POST", "/v1/score-models", object{"key": family, "kind": "clv", "params": object{"family": family},
+				"clock": object{"mode": "fixed", "day": "2026-03-25"}}, nil)
+			r := run(t, c, family, nil)
+			require.Equal(t, "succeeded", r["status"])
+			calibration := r["calibration"].(object)
+			require.Equal(t, "JPY", calibration["units"].(object)["money"])
+			require.Contains(t, fmt.Sprint(calibration["diagnostics"]), "purchase_model_boundary")
+			var list struct{ Items []object }
+			c.OK(t, "GET", "/v1/score-models/"+family+"/runs/"+r["id"].(string)+"/scores", nil, &list)
+			require.Len(t, list.Items, 40)
+			for _, o := range list.Items {
+				// Some 50 purchases of about a hundred million yen each.
+				require.InDelta(t, 4.7e9, o["value"], 1.5e9)
+				require.Equal(t, o["value"], math.Trunc(o["value"].(float64)), "yen have no fraction") //nolint:testifylint // exactly
+			}
+			var p object
+			c.OK(t, "GET", "/v1/customers/"+list.Items[0]["customer_id"].(string)+"/predictions?model="+family+"&horizon_days=365", nil, &p)
+			require.InDelta(t, 52, p["prediction"].(object)["expected_purchases"], 6)
+		}
 	})
 
 	t.Run("ChangedByMergePatch", func(t *testing.T) {

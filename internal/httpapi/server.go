@@ -99,6 +99,7 @@ type handlers struct {
 	segments
 	tiers
 	scores
+	predictions
 	imports
 	jobHandlers
 	events
@@ -154,6 +155,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		tags:             tags{lists, s.Tags},
 		tiers:            tiers{lists, s.Tiers, s.DB, cfg.Now},
 		scores:           scores{lists, s.Scores, s.DB, cfg.Now},
+		predictions:      predictions{s.Scores},
 		imports:          imports{lists, s.Imports},
 		jobHandlers:      jobHandlers{lists, s.Jobs},
 		events:           events{lists, s.DB},

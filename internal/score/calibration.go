@@ -37,6 +37,7 @@ func (c *Calibration) copied() *Calibration {
 // PurchaseFit is the fitted model of purchases.
 type PurchaseFit struct {
 	Family          string
+	Facts           string // digest of the histories that it was fitted to; empty in calibrations from before there was one
 	Parameters      map[string]float64
 	LogLikelihood   float64
 	Customers       int64
@@ -103,7 +104,7 @@ type predictor struct {
 // fit calibrates a clv or churn model on everyone. groups are sorted by x, tx and t.
 //
 // Fails with ErrTooFewRepeatBuyers or ErrNoObservationTime.
-func fit(ctx context.Context, kind Kind, params Params, currency string, scale float64, groups []group) (predictor, Calibration, error) {
+func fit(ctx context.Context, kind Kind, params Params, currency string, scale float64, groups []group, same earlier) (predictor, Calibration, error) {
 	p := predictor{kind: kind, params: params, scale: scale}
 	cal := Calibration{Currency: currency, Quantiles: map[string][]float64{}, Diagnostics: []Diagnostic{}}
 	var rows []btyd.Weighted
@@ -123,21 +124,21 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 		days += int64(g.n) * int64(g.x+1)
 		spend += g.spend
 	}
-	var report btyd.Report
+	facts := digest(rows)
+	var before *Calibration
 	var err error
-	p.model, report, err = btyd.Fit(ctx, params.Family, rows, btyd.Options{})
-	switch {
-	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
-		return p, cal, ErrTooFewRepeatBuyers
-	case errors.Is(err, btyd.ErrNoObservationTime):
-		return p, cal, ErrNoObservationTime
-	case err != nil:
-		return p, cal, fmt.Errorf("fit the purchase model: %w", err)
+	if same != nil {
+		if before, err = same(params.Family, facts); err != nil {
+			return p, cal, err
+		}
 	}
-	cal.Purchases = &PurchaseFit{Family: params.Family, Parameters: p.model.Params(), LogLikelihood: report.LogLikelihood,
-		Customers: int64(report.Customers), RepeatCustomers: int64(report.RepeatBuyers), RepeatPurchases: repeats,
-		Converged: report.Converged}
-	cal.diagnose("purchase_model", fault.T("purchase model", "购买模型"), report)
+	if cal.takeOver(before) {
+		if p.model, err = btyd.Restore(cal.Purchases.Family, cal.Purchases.Parameters); err != nil {
+			return p, cal, fmt.Errorf("restore the purchase model: %w", err)
+		}
+	} else if err := p.fitPurchases(ctx, rows, repeats, facts, &cal); err != nil {
+		return p, cal, err
+	}
 	if !kind.worth() {
 		return p, cal, nil
 	}
@@ -159,6 +160,31 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 		Converged: report.Converged}
 	cal.diagnose("value_model", fault.T("value model", "消费金额模型"), report)
 	return p, cal, nil
+}
+
+// earlier is a calibration whose purchase model of a family was fitted to the histories of a digest; nil for none.
+type earlier func(family, facts string) (*Calibration, error)
+
+// purchaseModel begins the codes of what is said about the fit of the purchase model.
+const purchaseModel = "purchase_model"
+
+// fitPurchases fits the model of purchases to rows.
+func (p *predictor) fitPurchases(ctx context.Context, rows []btyd.Weighted, repeats int64, facts string, cal *Calibration) error {
+	m, report, err := btyd.Fit(ctx, p.params.Family, rows, btyd.Options{})
+	switch {
+	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
+		return ErrTooFewRepeatBuyers
+	case errors.Is(err, btyd.ErrNoObservationTime):
+		return ErrNoObservationTime
+	case err != nil:
+		return fmt.Errorf("fit the purchase model: %w", err)
+	}
+	p.model = m
+	cal.Purchases = &PurchaseFit{Family: p.params.Family, Facts: facts, Parameters: m.Params(), LogLikelihood: report.LogLikelihood,
+		Customers: int64(report.Customers), RepeatCustomers: int64(report.RepeatBuyers), RepeatPurchases: repeats,
+		Converged: report.Converged}
+	cal.diagnose(purchaseModel, fault.T("purchase model", "购买模型"), report)
+	return nil
 }
 
 // diagnose records a fit that did not end as it should.
@@ -236,19 +262,21 @@ const (
 )
 
 func (p predictor) clv(f fact, by btyd.Prediction) rate {
-	mean := f.meanRepeat(p.scale)
-	var value float64
+	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: f.meanRepeat(p.scale), inExpected: by.Expected,
+		inDiscounted: by.Discounted, inValue: p.expectedValue(f), inCLVAlive: by.PAlive}
+	return rate{clvValue(in, p.scale), in}
+}
+
+// expectedValue is what a purchase to come of the customer is worth, in major units.
+func (p predictor) expectedValue(f fact) float64 {
 	switch {
 	case p.value == nil:
-		value = float64(f.spend) / p.scale / float64(f.x+1)
+		return float64(f.spend) / p.scale / float64(f.x+1)
 	case f.x == 0:
-		value = p.value.Expected(0, p.mean)
+		return p.value.Expected(0, p.mean)
 	default:
-		value = p.value.Expected(float64(f.x), mean)
+		return p.value.Expected(float64(f.x), f.meanRepeat(p.scale))
 	}
-	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: mean, inExpected: by.Expected,
-		inDiscounted: by.Discounted, inValue: value, inCLVAlive: by.PAlive}
-	return rate{clvValue(in, p.scale), in}
 }
 
 // clvValue is the discounted value of the expected purchases, as the lifetimes package has it, rounded to the

@@ -41,7 +41,7 @@ func (m Model) reads() []string {
 // checkReads checks what a model reads: its conditions mean something, its parts are models, and it does not depend on
 // itself by way of other models, segments or tiers. What it names is held until the end of the transaction.
 func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenant, m *Model, v *fault.Validator) error {
-	if m.Kind != Rules && m.Kind != Composite && m.Params.CLVModel == "" {
+	if m.Kind != Rules && !m.Kind.joins() && m.Params.CLVModel == "" {
 		return nil
 	}
 	if err := condition.Hold(ctx, tx, t.ID); err != nil {
@@ -53,6 +53,9 @@ func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenan
 	}
 	if m.Kind == Composite && m.Params.Parts == nil {
 		m.Params.Parts = defaultParts(slices.DeleteFunc(slices.Clone(all), func(x Model) bool { return x.Key == m.Key }))
+	}
+	if m.Kind == AtRisk {
+		m.Params.completeRisk(slices.DeleteFunc(slices.Clone(all), func(x Model) bool { return x.Key == m.Key }))
 	}
 	m.check(v)
 	if m.Kind == Rules {
@@ -66,7 +69,13 @@ func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenan
 		of[x.Key], keys[i] = x, x.Key
 	}
 	unknown := fault.T("there is no score model with this key", "没有此键的评分模型")
+	if m.Kind == AtRisk {
+		m.Params.checkRisk(of, keys, v)
+	}
 	for i, p := range m.Params.Parts {
+		if m.Kind == AtRisk {
+			break
+		}
 		_, ok := of[p.Score]
 		v.Check(ok || p.Score == m.Key, partAt(i)+"/score", "score_model_unknown", unknown, keys...)
 	}

@@ -12,7 +12,7 @@ import (
 // unit of a kind's values.
 func unit(kind Kind, currency string) string {
 	switch {
-	case kind.worth():
+	case kind.worth() || kind == AtRisk:
 		return currency
 	case kind == Churn:
 		return "probability"
@@ -43,10 +43,13 @@ func inputsOf(kind Kind, p Params) int {
 // explain derives what was known of a customer, and why the score is what it is, from the inputs stored with it, the
 // parameters and the calibration. The factors reproduce the value exactly: for rfm, rules and composite the contributions
 // add up to it, for clv and potential it is the rounded product of expected_value and discounted_purchases, for churn it is
-// 1 - p_purchase rounded.
+// 1 - p_purchase rounded, for value_at_risk the rounded product of clv and churn.
 func explain(kind Kind, p Params, cal *Calibration, label string, in []float64) (map[string]float64, Explanation, error) {
 	if len(in) != inputsOf(kind, p) {
 		return nil, Explanation{}, fmt.Errorf("a score of kind %s has %d inputs instead of %d", kind, len(in), inputsOf(kind, p))
+	}
+	if cal.Purchases != nil { // which a model may have left open
+		p.Family = cal.Purchases.Family
 	}
 	var known map[string]float64
 	var e Explanation
@@ -61,6 +64,8 @@ func explain(kind Kind, p Params, cal *Calibration, label string, in []float64) 
 		known, e = explainPotential(p, cal.Currency, label, in)
 	case Rules:
 		known, e = explainRules(p, in)
+	case AtRisk:
+		known, e = explainRisk(p, cal.Currency, in)
 	default:
 		known, e = explainComposite(p, cal, in)
 	}

@@ -59,6 +59,10 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 	}
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
 		r, cal := r, learned.copied()
+		made, err := madeOf(ctx, tx, t.ID, r)
+		if err != nil {
+			return err
+		}
 		if err := s.gather(ctx, tx, t, r, cal); err != nil {
 			return err
 		}
@@ -96,12 +100,21 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 		if m.ID != r.model { // another one by now
 			return ErrNotFound
 		}
+		stale, err := s.outdated(ctx, tx, run.Call, m, &r, made)
+		if err != nil {
+			return err
+		}
 		r.Calibration = cal
 		if err := s.catchUp(ctx, tx, t, r); err != nil {
 			return err
 		}
 		if err := s.succeed(ctx, tx, run, m, r); err != nil {
 			return err
+		}
+		if stale {
+			if err := s.again(ctx, tx, run.Call, m); err != nil {
+				return err
+			}
 		}
 		// Last, because it locks the job: it tells whether this attempt may still write.
 		return run.Step(ctx, tx, 1, map[string]int64{"customers": r.Customers, "scored": r.Scored})
@@ -124,7 +137,18 @@ func (s *Service) learn(ctx context.Context, t tenant.Tenant, r Run) (*Calibrati
 	if err != nil {
 		return nil, err
 	}
-	_, cal, err = fit(ctx, r.Kind, r.Params, t.Currency, scaleOf(t.Currency), all)
+	params, chosen := r.Params, []Diagnostic(nil)
+	if params.Family == FamilyAuto {
+		family, why, err := s.chooseFamily(ctx, t, r)
+		if err != nil {
+			return nil, err
+		}
+		params.Family, chosen = family, []Diagnostic{why}
+	}
+	_, cal, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all, func(family, facts string) (*Calibration, error) {
+		return fitted(ctx, s.db, t.ID, r.AsOf, family, facts)
+	})
+	cal.Diagnostics = append(chosen, cal.Diagnostics...)
 	return &cal, err
 }
 
@@ -143,7 +167,7 @@ func (s *Service) borrowed(ctx context.Context, t tenant.Tenant, r Run) (*Calibr
 		return nil, err
 	}
 	cal := current.Calibration
-	if cal == nil || cal.Purchases == nil || cal.Currency != t.Currency || cal.Purchases.Family != r.Params.Family ||
+	if cal == nil || cal.Purchases == nil || cal.Currency != t.Currency || (r.Params.Family != FamilyAuto && cal.Purchases.Family != r.Params.Family) ||
 		current.CalibratedOn == nil || current.CalibratedOn.After(r.AsOf.Time) {
 		return nil, nil //nolint:nilnil // there is none to borrow
 	}
@@ -171,7 +195,7 @@ func (s *Service) gather(ctx context.Context, tx postgres.Tx, t tenant.Tenant, r
 			return err
 		}
 		return gatherRules(ctx, tx, t.ID, given)
-	case Composite:
+	case Composite, AtRisk:
 		runs, err := partRuns(ctx, tx, t.ID, r)
 		if err != nil {
 			return err

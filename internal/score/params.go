@@ -29,7 +29,7 @@ type Params struct {
 	Groups         []Group  // rules
 	MinPoints      *float64 // rules: of all together
 	MaxPoints      *float64 // rules: of all together
-	Parts          []Part   // composite
+	Parts          []Part   // composite; of value_at_risk the clv and the churn model, by their keys alone
 	Missing        Missing  // composite
 
 	RecalibrateDays int // nightly runs learn anew when the calibration is so many days old
@@ -85,6 +85,7 @@ type ParamsChange struct {
 	DiscountRate    patch.Field[float64]
 	HorizonDays     patch.Field[int]
 	CLVModel        patch.Field[string]
+	ChurnModel      patch.Field[string]
 	HighValueShare  patch.Field[float64]
 	PotentialShare  patch.Field[float64]
 	Rules           patch.Field[[]RuleDraft]
@@ -136,6 +137,8 @@ func defaults(kind Kind) Params {
 		p.Rules, p.Groups = defaultRules()
 	case Composite:
 		p.Missing = Skip
+	case AtRisk:
+		p.Parts = make([]Part, inPartChurn+1)
 	}
 	return p
 }
@@ -151,7 +154,13 @@ func (c ParamsChange) apply(kind Kind, p *Params, v *fault.Validator) error {
 	member(v, kind, "horizon_months", &p.HorizonMonths, c.HorizonMonths, d.HorizonMonths, CLV, Potential)
 	member(v, kind, "discount_rate_monthly", &p.DiscountRate, c.DiscountRate, d.DiscountRate, CLV, Potential)
 	member(v, kind, "horizon_days", &p.HorizonDays, c.HorizonDays, d.HorizonDays, Churn)
-	member(v, kind, "clv_model", &p.CLVModel, c.CLVModel, "", Potential)
+	clv, churn := &p.CLVModel, new(string)
+	if kind == AtRisk {
+		p.Parts = slices.Clone(p.Parts)
+		clv, churn = &p.Parts[inPartCLV].Score, &p.Parts[inPartChurn].Score
+	}
+	member(v, kind, "clv_model", clv, c.CLVModel, "", Potential, AtRisk)
+	member(v, kind, "churn_model", churn, c.ChurnModel, "", AtRisk)
 	member(v, kind, "high_value_share", &p.HighValueShare, c.HighValueShare, d.HighValueShare, Potential)
 	member(v, kind, "potential_share", &p.PotentialShare, c.PotentialShare, d.PotentialShare, Potential)
 	member(v, kind, "groups", &p.Groups, c.Groups, d.Groups, Rules)

@@ -196,7 +196,7 @@ func (r *reading) rate(ctx context.Context, customers []read) ([][]rated, error)
 			switch {
 			case m.summary.Kind == Rules:
 				subjects[n].given = c.rules[slices.Index(r.rules, i)]
-			case m.summary.Kind == Composite:
+			case m.summary.Kind.joins():
 				subjects[n].given = r.parts(m, all, n, c)
 			case m.params.WindowDays > 0 && c.bought:
 				w := c.windows[slices.Index(r.windows, m.params.WindowDays)]

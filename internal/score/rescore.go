@@ -232,7 +232,7 @@ func lives(ctx context.Context, q postgres.Querier, tenantID int32, runs map[int
 		if m.by, err = newScorer(f.summary.Kind, f.params, f.calibration); err != nil {
 			return nil, err
 		}
-		if f.summary.Kind == Composite {
+		if f.summary.Kind.joins() {
 			if m.partRuns, err = partRuns(ctx, q, tenantID, Run{Params: f.params, Live: true}); err != nil {
 				return nil, err
 			}
@@ -400,7 +400,7 @@ func (s *Service) catchUp(ctx context.Context, tx postgres.Tx, t tenant.Tenant, 
 		if l, err = condition.For(ctx, tx, t, s.now()); err != nil {
 			return err
 		}
-	case Composite:
+	case Composite, AtRisk:
 		if m.partRuns, err = partRuns(ctx, tx, t.ID, r); err != nil {
 			return err
 		}

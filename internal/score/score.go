@@ -46,16 +46,17 @@ type Kind string
 
 // The kinds.
 const (
-	RFM       Kind = "rfm"       // bands of recency, frequency and monetary value
-	CLV       Kind = "clv"       // discounted value of the purchases to come
-	Churn     Kind = "churn"     // chance of no purchase within the horizon
-	Potential Kind = "potential" // the value to come beside the value so far
-	Rules     Kind = "rules"     // points for conditions that hold
-	Composite Kind = "composite" // other scores, weighted
+	RFM       Kind = "rfm"           // bands of recency, frequency and monetary value
+	CLV       Kind = "clv"           // discounted value of the purchases to come
+	Churn     Kind = "churn"         // chance of no purchase within the horizon
+	Potential Kind = "potential"     // the value to come beside the value so far
+	Rules     Kind = "rules"         // points for conditions that hold
+	Composite Kind = "composite"     // other scores, weighted
+	AtRisk    Kind = "value_at_risk" // a clv score times a churn score
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{RFM, CLV, Churn, Potential, Rules, Composite}
+var Kinds = []Kind{RFM, CLV, Churn, Potential, Rules, Composite, AtRisk}
 
 // predicts reports whether a model of the kind is fitted to histories of purchases.
 func (k Kind) predicts() bool { return k == CLV || k == Churn || k == Potential }
@@ -65,6 +66,9 @@ func (k Kind) worth() bool { return k == CLV || k == Potential }
 
 // buyers reports whether only who has bought has a score.
 func (k Kind) buyers() bool { return k == RFM || k.predicts() }
+
+// joins reports whether it is made of other models' scores, its parts.
+func (k Kind) joins() bool { return k == Composite || k == AtRisk }
 
 // Model says how customers are scored.
 type Model struct {

@@ -98,6 +98,8 @@ func (s scorer) rate(ctx context.Context, subjects []subject) ([]rated, error) {
 				all[i] = s.rules(c)
 			case s.kind == Composite:
 				all[i] = s.composite(c)
+			case s.kind == AtRisk:
+				all[i] = s.atRisk(c)
 			}
 		}
 	}

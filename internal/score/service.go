@@ -79,7 +79,7 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Mod
 
 // validate fails with everything that is wrong with a model, v's findings included.
 func (s *Service) validate(ctx context.Context, tx postgres.Tx, t tenant.Tenant, m *Model, v *fault.Validator) error {
-	if m.Kind != Rules && m.Kind != Composite {
+	if m.Kind != Rules && !m.Kind.joins() {
 		m.check(v)
 	}
 	if err := s.checkReads(ctx, tx, t, m, v); err != nil {
@@ -90,6 +90,8 @@ func (s *Service) validate(ctx context.Context, tx postgres.Tx, t tenant.Tenant,
 
 // check is what a model must fulfil beyond the contract's types and lengths.
 func (m Model) check(v *fault.Validator) {
+	v.Check(m.Key != string(AtRisk) || m.Kind == AtRisk, "/key", "reserved",
+		fault.T("this key is for a model of kind value_at_risk", "该 key 保留给 value_at_risk 类型的模型"))
 	v.Check(m.Name != "", "/name", "required", fault.T("a score model needs a name", "评分模型必须有名称"))
 	v.Check(m.Kind != Rules || m.Clock.Fixed == nil, "/clock/mode", "not_of_kind", fault.T(
 		"rules are about customers as they are: a past day can't be judged by them", "rules 类型评估客户的当前状态，不能固定为过去的日期"))
@@ -204,7 +206,7 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 }
 
 // Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRetired,
-// ErrRunInProgress, or fault.ErrInvalid for a day that has not come yet.
+// ErrRunInProgress, ErrNoParts, or fault.ErrInvalid for a day that has not come yet.
 func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Request) (jobs.Job, error) {
 	var job jobs.Job
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -239,13 +241,25 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 			}
 			run.Params.Family, run.Params.HorizonMonths, run.Params.DiscountRate = of.Params.Family, of.Params.HorizonMonths, of.Params.DiscountRate
 		}
-		if job, err = s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()}); err != nil {
-			return err
+		if m.Kind == AtRisk {
+			if err := hasParts(ctx, tx, call.Tenant.ID, run); err != nil {
+				return err
+			}
 		}
-		run.JobID = job.ID
-		return insertRun(ctx, tx, call.Tenant.ID, run)
+		job, err = s.enqueue(ctx, tx, call, run)
+		return err
 	})
 	return job, err
+}
+
+// enqueue stores a run with its job.
+func (s *Service) enqueue(ctx context.Context, tx postgres.Tx, call tenant.Call, run Run) (jobs.Job, error) {
+	job, err := s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()})
+	if err != nil {
+		return jobs.Job{}, err
+	}
+	run.JobID = job.ID
+	return job, insertRun(ctx, tx, call.Tenant.ID, run)
 }
 
 // planned is the run that a request asks for.
@@ -354,8 +368,12 @@ func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call
 		return err
 	}
 	event.Means(ctx, tx, call, "scores."+m.Key)
-	return event.Record(ctx, tx, call, now, event.Event{Type: "score_run.activated", SubjectType: "score_run",
+	err := event.Record(ctx, tx, call, now, event.Event{Type: "score_run.activated", SubjectType: "score_run",
 		SubjectID: r.ID.String(), Changed: []string{"current_run_id"}, Previous: map[string]any{"current_run_id": m.CurrentRun}})
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, tx, call, m)
 }
 
 // OfCustomer is the customer's scores in force by model key, explained. Fails with customer.ErrNotFound.

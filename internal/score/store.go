@@ -387,3 +387,15 @@ func partRuns(ctx context.Context, q postgres.Querier, tenantID int32, r Run) ([
 	}
 	return runs, nil
 }
+
+// waiting reports whether a run of the model as of that day or a later one has not begun yet.
+func waiting(ctx context.Context, q postgres.Querier, tenantID int32, run Run) (bool, error) {
+	var yes bool
+	err := q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM score_runs r JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
+		WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.as_of >= $3 AND r.status = 'queued' AND j.status = 'queued')`,
+		tenantID, run.model, run.AsOf.Time).Scan(&yes)
+	if err != nil {
+		return false, fmt.Errorf("look for waiting runs: %w", err)
+	}
+	return yes, nil
+}

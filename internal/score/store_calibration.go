@@ -22,6 +22,7 @@ type calibrationDoc struct {
 
 type purchaseDoc struct {
 	Family          string             `json:"family"`
+	Facts           string             `json:"facts,omitempty"`
 	Parameters      map[string]float64 `json:"parameters"`
 	LogLikelihood   float64            `json:"log_likelihood"`
 	Customers       int64              `json:"customers"`

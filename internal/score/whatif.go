@@ -240,7 +240,7 @@ func (w WhatIf) checkInputs(m live) error {
 // plausible bounds inputs by what facts could be.
 func (m live) plausible(name string, value float64) bool {
 	switch m.summary.Kind {
-	case Composite:
+	case Composite, AtRisk:
 		return math.Abs(value) <= 1e12
 	case Rules:
 		return value >= 0 && value <= 1e5
@@ -267,7 +267,7 @@ func (m live) replace(c *subject, inputs map[string]float64) {
 		}
 	}
 	switch m.summary.Kind {
-	case Rules, Composite:
+	case Rules, Composite, AtRisk:
 		m.replaceGiven(c, inputs)
 		return
 	case RFM:

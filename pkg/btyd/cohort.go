@@ -54,7 +54,7 @@ func newCohort(rows []Weighted, o Options, family string) (*cohort, Report, erro
 		return nil, report, ErrTooFewRepeatBuyers
 	}
 	c.unit = total / c.customers
-	if !(c.unit > 0) || !finite(c.unit) {
+	if !(c.unit >= minT) {
 		return nil, report, ErrNoObservationTime
 	}
 	for i, r := range rows {

@@ -15,11 +15,11 @@ var (
 	// ErrTooFewRepeatBuyers: fewer than [Options.MinRepeatBuyers] customers
 	// bought again (for Gamma-Gamma: have a repeat value above zero).
 	ErrTooFewRepeatBuyers = &Error{"too_few_repeat_buyers", "too few customers have bought again to fit a model"}
-	// ErrNoObservationTime: every customer's T is zero.
+	// ErrNoObservationTime: the customers' mean T is zero, or below 1e-9.
 	ErrNoObservationTime = &Error{"no_observation_time", "no customer was observed for any time after the first purchase"}
 	// ErrUnknownFamily: [Fit] and [Restore] know the three families of [Families] only.
 	ErrUnknownFamily = &Error{"unknown_family", "the model family must be bg_nbd, mbg_nbd or pareto_nbd"}
-	// ErrBadParameters: a parameter is missing, not finite or not above zero.
+	// ErrBadParameters: a parameter is missing, not finite, not above zero or beyond all reason.
 	ErrBadParameters = &Error{"bad_parameters", "every parameter of a model must be finite and above zero"}
 	// ErrBadHorizon: a time ahead, a number of steps or a discount rate makes no sense.
 	ErrBadHorizon = &Error{"bad_horizon", "times ahead must be finite and not negative, a discount rate above -1"}

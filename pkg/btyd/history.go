@@ -33,6 +33,8 @@ func (h History) Problem() string {
 		return fmt.Sprintf("x %v is not a whole number from 0 to %d", h.X, maxX)
 	case h.T < 0:
 		return fmt.Sprintf("T %v is negative: the first purchase is after the end of the period", h.T)
+	case h.T > maxT:
+		return fmt.Sprintf("T %v is more than %g: its unit of time is too short", h.T, float64(maxT))
 	case h.Tx < 0:
 		return fmt.Sprintf("t_x %v is negative: the last purchase is before the first", h.Tx)
 	case h.Tx > h.T:
@@ -45,6 +47,10 @@ func (h History) Problem() string {
 
 // maxX keeps x and x² exact in a float64.
 const maxX = 1 << 26
+
+// A unit of time in which T is longer, or the mean T of a cohort shorter, is a mistake: of three years, the one is
+// shorter than a tenth of a microsecond, the other longer than a billion years.
+const minT, maxT = 1e-9, 1e15
 
 // tame makes any history one that the formulas are defined for, so that a
 // prediction for a single customer is finite whatever it is given.

@@ -60,12 +60,20 @@ func Restore(family string, params map[string]float64) (Model, error) {
 	return m, checkParams(m)
 }
 
-// A parameter within these limits cannot make a formula overflow.
-const paramMin, paramMax = 1e-9, 1e12
+// A parameter within these limits cannot make a formula overflow. Those in units of time have wider ones: what a fit finds
+// is within a factor 1e5 of the mean T, which is from minT to maxT.
+const (
+	paramMin, paramMax = 1e-9, 1e12
+	scaleMin, scaleMax = 1e-5 * minT, 1e5 * maxT
+)
 
 func checkParams(m Model) error {
-	for _, v := range m.Params() {
-		if !(v >= paramMin && v <= paramMax) {
+	for name, v := range m.Params() {
+		least, most := paramMin, paramMax
+		if name == "alpha" || name == "beta" {
+			least, most = scaleMin, scaleMax
+		}
+		if !(v >= least && v <= most) {
 			return ErrBadParameters
 		}
 	}

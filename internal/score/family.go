@@ -1,0 +1,164 @@
+package score
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strings"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/pkg/btyd"
+)
+
+// FamilyAuto has a run choose the family of its purchase model: that with the smallest error over a holdout, the last days
+// up to the run's day, among models fitted to the days before. The error is the mean squared one of the chance of no
+// purchase for churn, and of the number of purchases otherwise. The kind's default family stays unless another is better by
+// half a percent, and where there is too little to judge by.
+const FamilyAuto = "auto"
+
+const (
+	// A holdout is as long as what the model looks ahead, but no more than this share of all history.
+	holdoutShare = 3
+	// Below so many days of holdout, or so many customers who had bought again before it, nothing is compared.
+	leastHoldoutDays  = 28
+	leastRepeatBuyers = 100
+	// better is how much smaller the squared error of another family than the default has to be.
+	better = 0.995
+)
+
+// lookAhead is how many days ahead a model's score looks.
+func (p Params) lookAhead(kind Kind) int {
+	if kind == Churn {
+		return p.HorizonDays
+	}
+	return int(math.Ceil(float64(p.HorizonMonths) * btyd.WeeksPerMonth * btyd.Week))
+}
+
+// chooseFamily is the family for a run that leaves it open, with what was compared.
+func (s *Service) chooseFamily(ctx context.Context, t tenant.Tenant, r Run) (string, Diagnostic, error) {
+	standard := defaults(r.Kind).Family
+	tooLittle := Diagnostic{"family_default", fault.T(
+		fmt.Sprintf("the family is the default, %s: to compare families takes a holdout of at least %d days, a third of the history at most, and %d customers who had bought again before it",
+			standard, leastHoldoutDays, leastRepeatBuyers),
+		fmt.Sprintf("采用默认模型族 %s：比较各族至少需要 %d 天的留出期（不超过全部历史的三分之一），且此前至少有 %d 个重复购买客户", standard, leastHoldoutDays, leastRepeatBuyers))}
+	first, err := firstPurchase(ctx, s.db, t.ID)
+	if err != nil {
+		return "", Diagnostic{}, err
+	}
+	days := min(r.Params.lookAhead(r.Kind), int(r.AsOf.Sub(first.Time).Hours()/24)/holdoutShare)
+	if first.IsZero() || days < leastHoldoutDays {
+		return standard, tooLittle, nil
+	}
+	var all []outcome
+	from := tenant.Day{Time: r.AsOf.AddDate(0, 0, -days)}
+	err = outcomes(ctx, s.db, t.ID, from, r.AsOf, false, func(_ context.Context, some []outcome) error {
+		all = append(all, some...)
+		return nil
+	})
+	if err != nil {
+		return "", Diagnostic{}, err
+	}
+	errorsOf, enough, err := compareFamilies(ctx, r.Kind, all, days)
+	if err != nil || !enough {
+		return standard, tooLittle, err
+	}
+	chosen := standard
+	texts := make([]string, 0, len(errorsOf))
+	for _, f := range btyd.Families() {
+		e, ok := errorsOf[f]
+		if !ok {
+			continue
+		}
+		texts = append(texts, fmt.Sprintf("%s %.4f", f, math.Sqrt(e)))
+		of, known := errorsOf[chosen]
+		if !known || e < of && (chosen != standard || e < better*of) {
+			chosen = f
+		}
+	}
+	compared := strings.Join(texts, ", ")
+	en, zh := "of purchases per customer", "每位客户购买次数"
+	if r.Kind == Churn {
+		en, zh = "of the chance of no purchase", "不购买概率"
+	}
+	return chosen, Diagnostic{"family_chosen", fault.T(
+		fmt.Sprintf("the family is %s by the root mean squared error %s over the last %d days: %s", chosen, en, days, compared),
+		fmt.Sprintf("按最近 %d 天%s的均方根误差选用模型族 %s：%s", days, zh, chosen, compared))}, nil
+}
+
+// compareFamilies is the mean squared error of each family that can be fitted; false where too few had bought again.
+func compareFamilies(ctx context.Context, kind Kind, all []outcome, days int) (map[string]float64, bool, error) {
+	var rows []btyd.Weighted
+	histories := make([]btyd.History, len(all))
+	repeat, customers := 0, 0.0
+	for i, o := range all {
+		histories[i] = o.history()
+		rows = append(rows, btyd.Weighted{History: histories[i], N: o.n})
+		customers += float64(o.n)
+		if o.x > 0 {
+			repeat += o.n
+		}
+	}
+	if repeat < leastRepeatBuyers {
+		return nil, false, nil
+	}
+	found := map[string]float64{}
+	for _, f := range btyd.Families() {
+		m, _, err := btyd.Fit(ctx, f, rows, btyd.Options{})
+		if errors.Is(err, btyd.ErrNoObservationTime) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("fit family %s to compare: %w", f, err)
+		}
+		predictions, err := btyd.Predict(ctx, m, histories, btyd.Ask{Horizon: float64(days) / btyd.Week})
+		if err != nil {
+			return nil, false, fmt.Errorf("predict by family %s to compare: %w", f, err)
+		}
+		sum := 0.0
+		for i, o := range all {
+			off := predictions[i].Expected - float64(o.ahead)
+			if kind == Churn {
+				off = predictions[i].PNoPurchase
+				if o.ahead == 0 {
+					off--
+				}
+			}
+			sum += float64(o.n) * off * off
+		}
+		found[f] = sum / customers
+	}
+	return found, true, nil
+}
+
+// digest tells histories of a fit from others: equal ones give bit-equal parameters.
+func digest(rows []btyd.Weighted) string {
+	h := fnv.New128a()
+	var b [8]byte
+	for _, r := range rows {
+		for _, v := range [...]float64{r.X, r.Tx, r.T, float64(r.N)} {
+			binary.LittleEndian.PutUint64(b[:], math.Float64bits(v))
+			h.Write(b[:])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// takeOver puts the purchase fit of an earlier calibration into c and reports whether there was one to take.
+func (c *Calibration) takeOver(earlier *Calibration) bool {
+	if earlier == nil || earlier.Purchases == nil {
+		return false
+	}
+	own := *earlier.Purchases
+	c.Purchases = &own
+	for _, d := range earlier.Diagnostics {
+		if strings.HasPrefix(d.Code, purchaseModel) {
+			c.Diagnostics = append(c.Diagnostics, d)
+		}
+	}
+	return true
+}

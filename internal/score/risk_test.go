@@ -1,0 +1,113 @@
+package score_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/score"
+)
+
+// customers who come in different rhythms, some of whom have stopped.
+func rhythms(n int) []purchase {
+	var rows []purchase
+	for i := range n {
+		for k := range 2 + i%5 {
+			rows = append(rows, purchase{customer: fmt.Sprintf("c%d", i), day: day("2025-01-01").AddDate(0, 0, i%40+k*(7+3*(i%9))).Format("2006-01-02"),
+				cents: int64(500 + 310*(i%17) + 45*k)})
+		}
+	}
+	return rows
+}
+
+// settled waits until no job of the tenant is left to do, and answers the model's run in force.
+func (b *bench) settled(t *testing.T, key string) score.Run {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var busy bool
+		err := b.db.QueryRow(b.ctx, `SELECT EXISTS (SELECT FROM jobs WHERE tenant_id = $1 AND status IN ('queued', 'running'))`,
+			b.call.Tenant.ID).Scan(&busy)
+		return err == nil && !busy
+	}, time.Minute, 5*time.Millisecond)
+	m, err := b.svc.Get(b.ctx, b.call.Tenant, key)
+	require.NoError(t, err)
+	require.NotNil(t, m.CurrentRun)
+	r, err := b.svc.Run(b.ctx, b.call.Tenant, key, *m.CurrentRun)
+	require.NoError(t, err)
+	return r
+}
+
+func TestValueAtRiskIsTheProductOfItsParts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.buy(t, rhythms(60))
+	_, err := b.svc.Create(b.ctx, b.call, score.Creation{Key: "value_at_risk", Kind: score.AtRisk})
+	require.Equal(t, "required", fault.Of(err).Fields[0].Code, "there is nothing to be made of")
+	b.model(t, "clv", score.CLV, "2025-06-30", score.ParamsChange{})
+	b.model(t, "churn", score.Churn, "2025-06-30", score.ParamsChange{})
+	_, err = b.svc.Create(b.ctx, b.call, score.Creation{Key: "x", Kind: score.AtRisk, Params: score.ParamsChange{CLVModel: patch.Set("churn")}})
+	require.Equal(t, "/params/clv_model", fault.Of(err).Fields[0].Pointer)
+	m := b.model(t, "value_at_risk", score.AtRisk, "2025-06-30", score.ParamsChange{})
+	require.Equal(t, []string{"clv", "churn"}, []string{m.Params.Parts[0].Score, m.Params.Parts[1].Score})
+	require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, "clv", nil), score.ErrInUse)
+	b.run(t, "clv", score.Request{})
+	_, err = b.svc.Start(b.ctx, b.call, "value_at_risk", score.Request{})
+	require.ErrorIs(t, err, score.ErrNoParts)
+	b.run(t, "churn", score.Request{})
+
+	// product checks every score of the run in force against the scores of the parts in force.
+	product := func(r score.Run) {
+		t.Helper()
+		require.Equal(t, jobs.Succeeded, r.Status)
+		all := b.scores(t, "value_at_risk", r)
+		require.Len(t, all, 60)
+		require.Positive(t, all[0].Value)
+		banded(t, all, r.Calibration.Quantiles["value"], 60)
+		for _, s := range all {
+			scores, err := b.svc.OfCustomer(b.ctx, b.call.Tenant, s.CustomerID)
+			require.NoError(t, err)
+			by := map[string]score.Score{}
+			for _, x := range scores {
+				by[x.Key] = x
+			}
+			got := by["value_at_risk"]
+			require.Equal(t, "USD", got.Unit)
+			require.Equal(t, map[string]float64{"clv": by["clv"].Value, "churn": by["churn"].Value}, got.Inputs)
+			clv, churn := *got.Explanation.Factors[0].Value, *got.Explanation.Factors[1].Value
+			require.Equal(t, math.Round(clv*churn*100)/100, got.Value) //nolint:testifylint // to the last digit
+			require.Equal(t, got.Value, s.Value)                       //nolint:testifylint // to the last digit
+			require.NotEmpty(t, got.Explanation.Text.En)
+		}
+	}
+	first := b.settled(t, "value_at_risk")
+	product(first)
+
+	// Parts that change at once take the product with them, made of the last of both.
+	for _, key := range []string{"clv", "churn"} {
+		_, err := b.svc.Start(b.ctx, b.call, key, score.Request{})
+		require.NoError(t, err)
+	}
+	second := b.settled(t, "value_at_risk")
+	require.NotEqual(t, first.ID, second.ID)
+	product(second)
+
+	// Who is deleted leaves it with its next run.
+	_, err = b.db.Exec(b.ctx, `UPDATE customers SET deleted_at = now() WHERE tenant_id = $1 AND id = $2`, b.call.Tenant.ID, b.id("c1"))
+	require.NoError(t, err)
+	require.EqualValues(t, 59, b.run(t, "value_at_risk", score.Request{}).Scored)
+}
+
+func TestTheKeyOfValueAtRiskIsItsOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.svc.Create(b.ctx, b.call, score.Creation{Key: "value_at_risk", Kind: score.CLV})
+	require.Equal(t, "/key", fault.Of(err).Fields[0].Pointer)
+	_, err = b.svc.Create(b.ctx, b.call, score.Creation{Key: "x", Kind: score.AtRisk, Params: score.ParamsChange{Family: patch.Set("bg_nbd")}})
+	require.Equal(t, "not_of_kind", fault.Of(err).Fields[0].Code)
+}

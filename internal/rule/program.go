@@ -94,41 +94,43 @@ func (e *Engine) program(ctx context.Context, q postgres.Querier, t tenant.Tenan
 func levelled(rules []judged) ([][]judged, error) {
 	of := map[string]int{}
 	for i, r := range rules {
-		of[r.Field] = i
+		for _, p := range r.parts() {
+			of[p.Field] = i
+		}
 	}
 	const walking = -1
 	level := make(map[int]int, len(rules))
-	var path []string
-	var walk func(i int) (int, error)
-	walk = func(i int) (int, error) {
+	var path []string // the fields by which one rule led to the next
+	var on []int      // these rules
+	var walk func(i int, field string) (int, error)
+	walk = func(i int, field string) (int, error) {
 		if l, ok := level[i]; ok {
 			if l == walking {
-				from := slices.Index(path, rules[i].Field)
-				return 0, cycle(append(slices.Clone(path[from:]), rules[i].Field))
+				return 0, cycle(append(slices.Clone(path[slices.Index(on, i):]), field))
 			}
 			return l, nil
 		}
 		level[i] = walking
-		path = append(path, rules[i].Field)
+		path, on = append(path, field), append(on, i)
 		deepest := 0
 		for _, name := range rules[i].Reads {
 			j, ok := of[name]
 			if !ok {
 				continue
 			}
-			below, err := walk(j)
+			below, err := walk(j, name)
 			if err != nil {
 				return 0, err
 			}
 			deepest = max(deepest, below+1)
 		}
-		path = path[:len(path)-1]
+		path, on = path[:len(path)-1], on[:len(on)-1]
 		level[i] = deepest
 		return deepest, nil
 	}
 	var levels [][]judged
 	for i, r := range rules {
-		l, err := walk(i)
+		l, err := walk(i, r.Field)
 		if err != nil {
 			return nil, err
 		}

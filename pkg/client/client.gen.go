@@ -4220,6 +4220,18 @@ type ReturnList struct {
 	Items []Return `json:"items"`
 }
 
+// RuleEvaluation defines model for RuleEvaluation.
+type RuleEvaluation struct {
+	// AsOf The local day for which a condition relative to today holds for everybody.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// EvaluatedAt When everybody was last evaluated; absent before the first time.
+	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
+
+	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+}
+
 // RuleKind defines model for RuleKind.
 type RuleKind string
 
@@ -4543,9 +4555,9 @@ type Segment struct {
 	CreatedAt time.Time        `json:"created_at"`
 
 	// Customers How many customers it has.
-	Customers   *int64            `json:"customers,omitempty"`
-	Description string            `json:"description"`
-	Evaluation  SegmentEvaluation `json:"evaluation"`
+	Customers   *int64         `json:"customers,omitempty"`
+	Description string         `json:"description"`
+	Evaluation  RuleEvaluation `json:"evaluation"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -4642,18 +4654,6 @@ type SegmentDependents struct {
 	Items []SegmentDependent `json:"items"`
 }
 
-// SegmentEvaluation defines model for SegmentEvaluation.
-type SegmentEvaluation struct {
-	// AsOf The local day for which a condition relative to today holds for everybody.
-	AsOf openapi_types.Date `json:"as_of"`
-
-	// EvaluatedAt When everybody was last evaluated; absent before the first time.
-	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
-
-	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
-	JobID *openapi_types.UUID `json:"job_id,omitempty"`
-}
-
 // SegmentExpected The sum of a clv score; absent without the scope scores:read or without a model in force.
 type SegmentExpected struct {
 	// Customers Who have a score.
@@ -4720,7 +4720,7 @@ type SegmentLogPage struct {
 
 // SegmentMemberPage defines model for SegmentMemberPage.
 type SegmentMemberPage struct {
-	Evaluation SegmentEvaluation `json:"evaluation"`
+	Evaluation RuleEvaluation `json:"evaluation"`
 
 	// Facets With `facets` only.
 	Facets *[]CustomerFacet `json:"facets,omitempty"`

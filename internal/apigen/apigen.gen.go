@@ -533,6 +533,7 @@ func (e CustomerStage) Valid() bool {
 const (
 	CustomerTagSourceBulk   CustomerTagSource = "bulk"
 	CustomerTagSourceManual CustomerTagSource = "manual"
+	CustomerTagSourceRule   CustomerTagSource = "rule"
 )
 
 // Valid indicates whether the value is a known member of the CustomerTagSource enum.
@@ -541,6 +542,8 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	case CustomerTagSourceRule:
 		return true
 	default:
 		return false
@@ -1648,6 +1651,93 @@ func (e TagBulkAction) Valid() bool {
 	case TagBulkActionPut:
 		return true
 	case TagBulkActionRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntryAction.
+const (
+	TagHistoryEntryActionAssigned   TagHistoryEntryAction = "assigned"
+	TagHistoryEntryActionChanged    TagHistoryEntryAction = "changed"
+	TagHistoryEntryActionLifted     TagHistoryEntryAction = "lifted"
+	TagHistoryEntryActionRemoved    TagHistoryEntryAction = "removed"
+	TagHistoryEntryActionSuppressed TagHistoryEntryAction = "suppressed"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntryAction enum.
+func (e TagHistoryEntryAction) Valid() bool {
+	switch e {
+	case TagHistoryEntryActionAssigned:
+		return true
+	case TagHistoryEntryActionChanged:
+		return true
+	case TagHistoryEntryActionLifted:
+		return true
+	case TagHistoryEntryActionRemoved:
+		return true
+	case TagHistoryEntryActionSuppressed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntryCause.
+const (
+	TagHistoryEntryCauseBulk       TagHistoryEntryCause = "bulk"
+	TagHistoryEntryCauseExclusive  TagHistoryEntryCause = "exclusive"
+	TagHistoryEntryCauseExpired    TagHistoryEntryCause = "expired"
+	TagHistoryEntryCauseGone       TagHistoryEntryCause = "gone"
+	TagHistoryEntryCauseManual     TagHistoryEntryCause = "manual"
+	TagHistoryEntryCauseMerge      TagHistoryEntryCause = "merge"
+	TagHistoryEntryCauseNewDay     TagHistoryEntryCause = "new_day"
+	TagHistoryEntryCauseRuleChange TagHistoryEntryCause = "rule_change"
+	TagHistoryEntryCauseWrite      TagHistoryEntryCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntryCause enum.
+func (e TagHistoryEntryCause) Valid() bool {
+	switch e {
+	case TagHistoryEntryCauseBulk:
+		return true
+	case TagHistoryEntryCauseExclusive:
+		return true
+	case TagHistoryEntryCauseExpired:
+		return true
+	case TagHistoryEntryCauseGone:
+		return true
+	case TagHistoryEntryCauseManual:
+		return true
+	case TagHistoryEntryCauseMerge:
+		return true
+	case TagHistoryEntryCauseNewDay:
+		return true
+	case TagHistoryEntryCauseRuleChange:
+		return true
+	case TagHistoryEntryCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntrySource.
+const (
+	TagHistoryEntrySourceBulk   TagHistoryEntrySource = "bulk"
+	TagHistoryEntrySourceManual TagHistoryEntrySource = "manual"
+	TagHistoryEntrySourceRule   TagHistoryEntrySource = "rule"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntrySource enum.
+func (e TagHistoryEntrySource) Valid() bool {
+	switch e {
+	case TagHistoryEntrySourceBulk:
+		return true
+	case TagHistoryEntrySourceManual:
+		return true
+	case TagHistoryEntrySourceRule:
 		return true
 	default:
 		return false
@@ -2810,26 +2900,37 @@ type CustomerStage string
 
 // CustomerTag Example: {"actor":"demo-writer","assigned_at":"2026-02-14T02:00:00Z","color":"#b45309","group":"value","key":"vip","name":"贵宾","reason":"老客户","source":"manual","tag_id":"01890a5d-ac96-774b-bcce-b302099af001"}
 type CustomerTag struct {
-	Actor      string     `json:"actor"`
-	AssignedAt time.Time  `json:"assigned_at"`
-	Color      *string    `json:"color,omitempty"`
-	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Actor string `json:"actor"`
+
+	// Archived True for an archived tag.
+	Archived   *bool     `json:"archived,omitempty"`
+	AssignedAt time.Time `json:"assigned_at"`
+
+	// Automatic True for a tag with a condition; taking it off suppresses it.
+	Automatic *bool      `json:"automatic,omitempty"`
+	Color     *string    `json:"color,omitempty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Group The group's key.
-	Group  *string            `json:"group,omitempty"`
-	Key    string             `json:"key"`
-	Name   string             `json:"name"`
-	Reason *string            `json:"reason,omitempty"`
+	Group  *string `json:"group,omitempty"`
+	Key    string  `json:"key"`
+	Name   string  `json:"name"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Source By hand on this customer, in bulk, or by the tag's condition.
 	Source CustomerTagSource  `json:"source"`
 	TagID  openapi_types.UUID `json:"tag_id"`
 }
 
-// CustomerTagSource defines model for CustomerTag.Source.
+// CustomerTagSource By hand on this customer, in bulk, or by the tag's condition.
 type CustomerTagSource string
 
 // CustomerTagList defines model for CustomerTagList.
 type CustomerTagList struct {
 	Items []CustomerTag `json:"items"`
+
+	// Suppressed Automatic tags that were taken off by hand and stay off.
+	Suppressed []SuppressedTag `json:"suppressed"`
 }
 
 // CustomerTagPut defines model for CustomerTagPut.
@@ -4226,6 +4327,20 @@ type ReturnList struct {
 	Items []Return `json:"items"`
 }
 
+// RuleDependent defines model for RuleDependent.
+type RuleDependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type What it is, such as segment or tier_scheme.
+	Type string `json:"type"`
+}
+
+// RuleDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
+type RuleDependents struct {
+	Items []RuleDependent `json:"items"`
+}
+
 // RuleEvaluation defines model for RuleEvaluation.
 type RuleEvaluation struct {
 	// AsOf The local day for which a condition relative to today holds for everybody.
@@ -4646,20 +4761,6 @@ type SegmentCreate struct {
 	Strategy   *string        `json:"strategy,omitempty"`
 }
 
-// SegmentDependent defines model for SegmentDependent.
-type SegmentDependent struct {
-	Key  string `json:"key"`
-	Name string `json:"name"`
-
-	// Type What it is, such as segment or tier_scheme.
-	Type string `json:"type"`
-}
-
-// SegmentDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
-type SegmentDependents struct {
-	Items []SegmentDependent `json:"items"`
-}
-
 // SegmentExpected The sum of a clv score; absent without the scope scores:read or without a model in force.
 type SegmentExpected struct {
 	// Customers Who have a score.
@@ -4993,28 +5094,85 @@ type Subject struct {
 	Type string `json:"type"`
 }
 
-// Tag Example: {"created_at":"2026-01-01T00:00:00Z","customers":42,"description":"重点维护","group_id":"01890a5d-ac96-774b-bcce-b302099ae001","id":"01890a5d-ac96-774b-bcce-b302099af001","key":"vip","name":"贵宾","updated_at":"2026-01-01T00:00:00Z","version":1}
+// SuppressedTag defines model for SuppressedTag.
+type SuppressedTag struct {
+	Actor        string             `json:"actor"`
+	Key          string             `json:"key"`
+	Name         string             `json:"name"`
+	Reason       *string            `json:"reason,omitempty"`
+	SuppressedAt time.Time          `json:"suppressed_at"`
+	TagID        openapi_types.UUID `json:"tag_id"`
+}
+
+// Tag Example: {"archived":false,"automatic":false,"created_at":"2026-01-01T00:00:00Z","customers":42,"description":"重点维护","group_id":"01890a5d-ac96-774b-bcce-b302099ae001","id":"01890a5d-ac96-774b-bcce-b302099af001","key":"vip","name":"贵宾","position":0,"updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tag struct {
+	Archived   bool       `json:"archived"`
+	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+
+	// Automatic Whether a condition decides who carries it.
+	Automatic bool `json:"automatic"`
+
 	// Color #rrggbb; the group's where absent.
 	Color     *string   `json:"color,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Customers How many customers carry it; deleted ones don't count.
-	Customers   int64               `json:"customers"`
-	Description string              `json:"description"`
-	GroupID     *openapi_types.UUID `json:"group_id,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Key         string              `json:"key"`
-	Name        string              `json:"name"`
-	UpdatedAt   time.Time           `json:"updated_at"`
-	Version     int64               `json:"version"`
+	Customers   int64           `json:"customers"`
+	Description string          `json:"description"`
+	Evaluation  *RuleEvaluation `json:"evaluation,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition          `json:"filter,omitempty"`
+	FilterText *string             `json:"filter_text,omitempty"`
+	GroupID    *openapi_types.UUID `json:"group_id,omitempty"`
+	ID         openapi_types.UUID  `json:"id"`
+	Key        string              `json:"key"`
+	Name       string              `json:"name"`
+
+	// Position Within its group, ascending. Of the automatic tags of an exclusive group the first whose condition holds wins; of equal positions the older tag.
+	Position int `json:"position"`
+
+	// Relative Whether the condition changes its answer as days pass; of an automatic tag.
+	Relative  *bool     `json:"relative,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
 }
 
-// TagBulk defines model for TagBulk.
+// TagBulk Exactly one of `customer_ids`, `filter` and `filter_text`.
 type TagBulk struct {
-	Action      TagBulkAction        `json:"action"`
-	CustomerIds []openapi_types.UUID `json:"customer_ids"`
-	Reason      *string              `json:"reason,omitempty"`
+	Action      TagBulkAction         `json:"action"`
+	CustomerIds *[]openapi_types.UUID `json:"customer_ids,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Reason     *string    `json:"reason,omitempty"`
 }
 
 // TagBulkAction defines model for TagBulk.Action.
@@ -5030,13 +5188,31 @@ type TagBulkResult struct {
 
 // TagCreate defines model for TagCreate.
 type TagCreate struct {
-	Color       *string             `json:"color,omitempty"`
-	Description *string             `json:"description,omitempty"`
-	GroupID     *openapi_types.UUID `json:"group_id,omitempty"`
+	Color       *string `json:"color,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition          `json:"filter,omitempty"`
+	FilterText *string             `json:"filter_text,omitempty"`
+	GroupID    *openapi_types.UUID `json:"group_id,omitempty"`
 
 	// Key Letters of any script, digits, _ and -.
-	Key  string `json:"key"`
-	Name string `json:"name"`
+	Key      string `json:"key"`
+	Name     string `json:"name"`
+	Position *int   `json:"position,omitempty"`
 }
 
 // TagGroup Example: {"color":"#b45309","created_at":"2026-01-01T00:00:00Z","exclusive":true,"id":"01890a5d-ac96-774b-bcce-b302099ae001","key":"value","name":"价值","position":1,"updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -5077,6 +5253,61 @@ type TagGroupPatch struct {
 	Position  *int    `json:"position,omitempty"`
 }
 
+// TagHistoryEntry Example: {"action":"assigned","actor":"demo-writer","cause":"manual","change_set":"01890a5d-ac96-774b-bcce-b302099aa006","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","key":"vip","name":"贵宾","occurred_at":"2026-02-14T02:00:00Z","reason":"老客户","source":"manual","tag_id":"01890a5d-ac96-774b-bcce-b302099af001"}
+type TagHistoryEntry struct {
+	// Action `changed` is another source, reason or expiry; `suppressed` is taken off by hand, to stay off.
+	Action TagHistoryEntryAction `json:"action"`
+	Actor  string                `json:"actor"`
+
+	// Cause By hand; in bulk; another tag was merged into it; its expiry; another tag of its exclusive group; a write about the customer; another condition, or another meaning of what it reads; the passing of a day; the customer was deleted or merged away.
+	Cause      TagHistoryEntryCause `json:"cause"`
+	ChangeSet  openapi_types.UUID   `json:"change_set"`
+	CustomerID openapi_types.UUID   `json:"customer_id"`
+
+	// EventType The event that led a condition to another answer, such as transaction.created.
+	EventType  *string    `json:"event_type,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Key        string     `json:"key"`
+	Name       string     `json:"name"`
+	OccurredAt time.Time  `json:"occurred_at"`
+	Reason     *string    `json:"reason,omitempty"`
+
+	// Source How the assignment had come about.
+	Source TagHistoryEntrySource `json:"source"`
+	TagID  openapi_types.UUID    `json:"tag_id"`
+}
+
+// TagHistoryEntryAction `changed` is another source, reason or expiry; `suppressed` is taken off by hand, to stay off.
+type TagHistoryEntryAction string
+
+// TagHistoryEntryCause By hand; in bulk; another tag was merged into it; its expiry; another tag of its exclusive group; a write about the customer; another condition, or another meaning of what it reads; the passing of a day; the customer was deleted or merged away.
+type TagHistoryEntryCause string
+
+// TagHistoryEntrySource How the assignment had come about.
+type TagHistoryEntrySource string
+
+// TagHistoryPage defines model for TagHistoryPage.
+type TagHistoryPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool              `json:"has_more"`
+	Items   []TagHistoryEntry `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// TagMerge defines model for TagMerge.
+type TagMerge struct {
+	// Into The tag that stays.
+	Into openapi_types.UUID `json:"into"`
+}
+
 // TagPage defines model for TagPage.
 type TagPage struct {
 	// HasMore Whether another page follows.
@@ -5095,10 +5326,33 @@ type TagPage struct {
 
 // TagPatch defines model for TagPatch.
 type TagPatch struct {
-	Color       nullable.Nullable[string]             `json:"color,omitempty"`
-	Description *string                               `json:"description,omitempty"`
-	GroupID     nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
-	Name        *string                               `json:"name,omitempty"`
+	Archived *bool `json:"archived,omitempty"`
+
+	// Automatic false drops the condition; true only together with one, or where there is one.
+	Automatic   *bool                     `json:"automatic,omitempty"`
+	Color       nullable.Nullable[string] `json:"color,omitempty"`
+	Description *string                   `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition                            `json:"filter,omitempty"`
+	FilterText *string                               `json:"filter_text,omitempty"`
+	GroupID    nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
+	Key        *string                               `json:"key,omitempty"`
+	Name       *string                               `json:"name,omitempty"`
+	Position   *int                                  `json:"position,omitempty"`
 }
 
 // Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -5890,11 +6144,17 @@ type Sku = string
 // Source defines model for Source.
 type Source = string
 
+// SuppressedTagID defines model for SuppressedTagId.
+type SuppressedTagID = openapi_types.UUID
+
 // TagGroupID defines model for TagGroupId.
 type TagGroupID = openapi_types.UUID
 
 // TagID defines model for TagId.
 type TagID = openapi_types.UUID
+
+// TagReadID defines model for TagReadId.
+type TagReadID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
@@ -6445,8 +6705,20 @@ type ListCustomerStagesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListCustomerTagHistoryParams defines parameters for ListCustomerTagHistory.
+type ListCustomerTagHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
+	// Reason Why, for the history.
+	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
+
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
@@ -6455,6 +6727,15 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// LiftCustomerTagParams defines parameters for LiftCustomerTag.
+type LiftCustomerTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
@@ -6993,6 +7274,9 @@ type ListTagsParams struct {
 	// GroupID Only tags of this group.
 	GroupID *openapi_types.UUID `form:"group_id,omitempty" json:"group_id,omitempty"`
 
+	// Archived The archived ones instead.
+	Archived *bool `form:"archived,omitempty" json:"archived,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -7041,6 +7325,24 @@ type PatchTagParams struct {
 
 // BulkTagParams defines parameters for BulkTag.
 type BulkTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTagHistoryParams defines parameters for ListTagHistory.
+type ListTagHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// MergeTagParams defines parameters for MergeTag.
+type MergeTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -7450,6 +7752,9 @@ type PatchTagApplicationMergePatchPlusJSONRequestBody = TagPatch
 // BulkTagJSONRequestBody defines body for BulkTag for application/json ContentType.
 type BulkTagJSONRequestBody = TagBulk
 
+// MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
+type MergeTagJSONRequestBody = TagMerge
+
 // PatchTenantApplicationMergePatchPlusJSONRequestBody defines body for PatchTenant for application/merge-patch+json ContentType.
 type PatchTenantApplicationMergePatchPlusJSONRequestBody = TenantPatch
 
@@ -7653,12 +7958,18 @@ type ServerInterface interface {
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTagHistory List what happened to a customer's tags
+	// (GET /v1/customers/{customer_id}/tags/history)
+	ListCustomerTagHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTagHistoryParams) error
 	// DeleteCustomerTag Take a tag off a customer
 	// (DELETE /v1/customers/{customer_id}/tags/{tag_id})
 	DeleteCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params DeleteCustomerTagParams) error
 	// PutCustomerTag Put a tag on a customer
 	// (PUT /v1/customers/{customer_id}/tags/{tag_id})
 	PutCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params PutCustomerTagParams) error
+	// LiftCustomerTag Let a tag's condition decide again
+	// (POST /v1/customers/{customer_id}/tags/{tag_id}/lift)
+	LiftCustomerTag(ctx echo.Context, customerID CustomerID, tagID SuppressedTagID, params LiftCustomerTagParams) error
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
@@ -7869,6 +8180,15 @@ type ServerInterface interface {
 	// BulkTag Put a tag on many customers, or take it off
 	// (POST /v1/tags/{tag_id}/bulk)
 	BulkTag(ctx echo.Context, tagID TagID, params BulkTagParams) error
+	// ListTagDependents List what depends on a tag
+	// (GET /v1/tags/{tag_id}/dependents)
+	ListTagDependents(ctx echo.Context, tagID TagReadID) error
+	// ListTagHistory List what happened to who carries a tag
+	// (GET /v1/tags/{tag_id}/history)
+	ListTagHistory(ctx echo.Context, tagID TagID, params ListTagHistoryParams) error
+	// MergeTag Merge a tag into another one
+	// (POST /v1/tags/{tag_id}/merge)
+	MergeTag(ctx echo.Context, tagID TagID, params MergeTagParams) error
 	// GetTenant Read the tenant
 	// (GET /v1/tenant)
 	GetTenant(ctx echo.Context, params GetTenantParams) error
@@ -10144,6 +10464,38 @@ func (w *ServerInterfaceWrapper) ListCustomerTags(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerTagHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTagHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTagHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTagHistory(ctx, customerID, params)
+	return err
+}
+
 // DeleteCustomerTag converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerTag(ctx echo.Context) error {
 	var err error
@@ -10165,6 +10517,13 @@ func (w *ServerInterfaceWrapper) DeleteCustomerTag(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteCustomerTagParams
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
 	// ------------- Optional query parameter "validate_only" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
@@ -10207,6 +10566,56 @@ func (w *ServerInterfaceWrapper) PutCustomerTag(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PutCustomerTag(ctx, customerID, tagID, params)
+	return err
+}
+
+// LiftCustomerTag converts echo context to params.
+func (w *ServerInterfaceWrapper) LiftCustomerTag(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "tag_id" -------------
+	var tagID SuppressedTagID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LiftCustomerTagParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LiftCustomerTag(ctx, customerID, tagID, params)
 	return err
 }
 
@@ -12488,6 +12897,13 @@ func (w *ServerInterfaceWrapper) ListTags(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "archived" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "archived", ctx.QueryParams(), &params.Archived, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter archived: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -12723,6 +13139,96 @@ func (w *ServerInterfaceWrapper) BulkTag(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.BulkTag(ctx, tagID, params)
+	return err
+}
+
+// ListTagDependents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTagDependents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tag_id" -------------
+	var tagID TagReadID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTagDependents(ctx, tagID)
+	return err
+}
+
+// ListTagHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTagHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tag_id" -------------
+	var tagID TagID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTagHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTagHistory(ctx, tagID, params)
+	return err
+}
+
+// MergeTag converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeTag(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tag_id" -------------
+	var tagID TagID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MergeTagParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeTag(ctx, tagID, params)
 	return err
 }
 
@@ -14171,9 +14677,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/tags/:tag_id", wrapper.GetTag, options.OperationMiddlewares["getTag"]...)
 	router.PATCH(options.BaseURL+"/v1/tags/:tag_id", wrapper.PatchTag, options.OperationMiddlewares["patchTag"]...)
 	router.POST(options.BaseURL+"/v1/tags/:tag_id/bulk", wrapper.BulkTag, options.OperationMiddlewares["bulkTag"]...)
+	router.POST(options.BaseURL+"/v1/tags/:tag_id/merge", wrapper.MergeTag, options.OperationMiddlewares["mergeTag"]...)
+	router.GET(options.BaseURL+"/v1/tags/:tag_id/dependents", wrapper.ListTagDependents, options.OperationMiddlewares["listTagDependents"]...)
+	router.GET(options.BaseURL+"/v1/tags/:tag_id/history", wrapper.ListTagHistory, options.OperationMiddlewares["listTagHistory"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/tags/history", wrapper.ListCustomerTagHistory, options.OperationMiddlewares["listCustomerTagHistory"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tags", wrapper.ListCustomerTags, options.OperationMiddlewares["listCustomerTags"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/tags/:tag_id", wrapper.DeleteCustomerTag, options.OperationMiddlewares["deleteCustomerTag"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/tags/:tag_id", wrapper.PutCustomerTag, options.OperationMiddlewares["putCustomerTag"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/tags/:tag_id/lift", wrapper.LiftCustomerTag, options.OperationMiddlewares["liftCustomerTag"]...)
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.GET(options.BaseURL+"/v1/tenant", wrapper.GetTenant, options.OperationMiddlewares["getTenant"]...)
 	router.PATCH(options.BaseURL+"/v1/tenant", wrapper.PatchTenant, options.OperationMiddlewares["patchTenant"]...)
@@ -21484,6 +21995,112 @@ func (response ListCustomerTags503ApplicationProblemPlusJSONResponse) VisitListC
 	return err
 }
 
+type ListCustomerTagHistoryRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTagHistoryParams
+}
+
+type ListCustomerTagHistoryResponseObject interface {
+	VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTagHistory200JSONResponse TagHistoryPage
+
+func (response ListCustomerTagHistory200JSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory400ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory401ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory403ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory404ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory503ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerTagRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	TagID      TagID      `json:"tag_id"`
@@ -21693,6 +22310,22 @@ func (response PutCustomerTag408ApplicationProblemPlusJSONResponse) VisitPutCust
 	return err
 }
 
+type PutCustomerTag409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCustomerTag409ApplicationProblemPlusJSONResponse) VisitPutCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCustomerTag413ApplicationProblemPlusJSONResponse struct {
 	P413ApplicationProblemPlusJSONResponse
 }
@@ -21746,6 +22379,139 @@ type PutCustomerTag503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutCustomerTag503ApplicationProblemPlusJSONResponse) VisitPutCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTagRequestObject struct {
+	CustomerID CustomerID      `json:"customer_id"`
+	TagID      SuppressedTagID `json:"tag_id"`
+	Params     LiftCustomerTagParams
+}
+
+type LiftCustomerTagResponseObject interface {
+	VisitLiftCustomerTagResponse(w http.ResponseWriter) error
+}
+
+type LiftCustomerTag204Response struct {
+}
+
+func (response LiftCustomerTag204Response) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftCustomerTag400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag400ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag401ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag403ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag404ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag409ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag422ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag503ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -29075,7 +29841,7 @@ type ListSegmentDependentsResponseObject interface {
 	VisitListSegmentDependentsResponse(w http.ResponseWriter) error
 }
 
-type ListSegmentDependents200JSONResponse SegmentDependents
+type ListSegmentDependents200JSONResponse RuleDependents
 
 func (response ListSegmentDependents200JSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
 
@@ -31344,6 +32110,30 @@ func (response BulkTag200JSONResponse) VisitBulkTagResponse(w http.ResponseWrite
 	return err
 }
 
+type BulkTag202ResponseHeaders struct {
+	Location *string
+}
+
+type BulkTag202JSONResponse struct {
+	Body    Job
+	Headers BulkTag202ResponseHeaders
+}
+
+func (response BulkTag202JSONResponse) VisitBulkTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type BulkTag400ApplicationProblemPlusJSONResponse struct {
 	P400ApplicationProblemPlusJSONResponse
 }
@@ -31496,6 +32286,428 @@ type BulkTag503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BulkTag503ApplicationProblemPlusJSONResponse) VisitBulkTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependentsRequestObject struct {
+	TagID TagReadID `json:"tag_id"`
+}
+
+type ListTagDependentsResponseObject interface {
+	VisitListTagDependentsResponse(w http.ResponseWriter) error
+}
+
+type ListTagDependents200JSONResponse RuleDependents
+
+func (response ListTagDependents200JSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents400ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents401ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents403ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents404ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents503ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistoryRequestObject struct {
+	TagID  TagID `json:"tag_id"`
+	Params ListTagHistoryParams
+}
+
+type ListTagHistoryResponseObject interface {
+	VisitListTagHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListTagHistory200JSONResponse TagHistoryPage
+
+func (response ListTagHistory200JSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory400ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory401ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory403ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory404ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory503ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTagRequestObject struct {
+	TagID  TagID `json:"tag_id"`
+	Params MergeTagParams
+	Body   *MergeTagJSONRequestBody
+}
+
+type MergeTagResponseObject interface {
+	VisitMergeTagResponse(w http.ResponseWriter) error
+}
+
+type MergeTag200JSONResponse TagBulkResult
+
+func (response MergeTag200JSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag202ResponseHeaders struct {
+	Location *string
+}
+
+type MergeTag202JSONResponse struct {
+	Body    Job
+	Headers MergeTag202ResponseHeaders
+}
+
+func (response MergeTag202JSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag400ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag401ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag403ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag404ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag408ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag409ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag413ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag415ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag422ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag503ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -36560,12 +37772,18 @@ type StrictServerInterface interface {
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
+	// ListCustomerTagHistory List what happened to a customer's tags
+	// (GET /v1/customers/{customer_id}/tags/history)
+	ListCustomerTagHistory(ctx context.Context, request ListCustomerTagHistoryRequestObject) (ListCustomerTagHistoryResponseObject, error)
 	// DeleteCustomerTag Take a tag off a customer
 	// (DELETE /v1/customers/{customer_id}/tags/{tag_id})
 	DeleteCustomerTag(ctx context.Context, request DeleteCustomerTagRequestObject) (DeleteCustomerTagResponseObject, error)
 	// PutCustomerTag Put a tag on a customer
 	// (PUT /v1/customers/{customer_id}/tags/{tag_id})
 	PutCustomerTag(ctx context.Context, request PutCustomerTagRequestObject) (PutCustomerTagResponseObject, error)
+	// LiftCustomerTag Let a tag's condition decide again
+	// (POST /v1/customers/{customer_id}/tags/{tag_id}/lift)
+	LiftCustomerTag(ctx context.Context, request LiftCustomerTagRequestObject) (LiftCustomerTagResponseObject, error)
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
@@ -36776,6 +37994,15 @@ type StrictServerInterface interface {
 	// BulkTag Put a tag on many customers, or take it off
 	// (POST /v1/tags/{tag_id}/bulk)
 	BulkTag(ctx context.Context, request BulkTagRequestObject) (BulkTagResponseObject, error)
+	// ListTagDependents List what depends on a tag
+	// (GET /v1/tags/{tag_id}/dependents)
+	ListTagDependents(ctx context.Context, request ListTagDependentsRequestObject) (ListTagDependentsResponseObject, error)
+	// ListTagHistory List what happened to who carries a tag
+	// (GET /v1/tags/{tag_id}/history)
+	ListTagHistory(ctx context.Context, request ListTagHistoryRequestObject) (ListTagHistoryResponseObject, error)
+	// MergeTag Merge a tag into another one
+	// (POST /v1/tags/{tag_id}/merge)
+	MergeTag(ctx context.Context, request MergeTagRequestObject) (MergeTagResponseObject, error)
 	// GetTenant Read the tenant
 	// (GET /v1/tenant)
 	GetTenant(ctx context.Context, request GetTenantRequestObject) (GetTenantResponseObject, error)
@@ -38678,6 +39905,32 @@ func (sh *strictHandler) ListCustomerTags(ctx echo.Context, customerID CustomerI
 	return nil
 }
 
+// ListCustomerTagHistory operation middleware
+func (sh *strictHandler) ListCustomerTagHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTagHistoryParams) error {
+	var request ListCustomerTagHistoryRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTagHistory(ctx.Request().Context(), request.(ListCustomerTagHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTagHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTagHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerTagHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerTag operation middleware
 func (sh *strictHandler) DeleteCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params DeleteCustomerTagParams) error {
 	var request DeleteCustomerTagRequestObject
@@ -38752,6 +40005,33 @@ func (sh *strictHandler) PutCustomerTag(ctx echo.Context, customerID CustomerID,
 		return err
 	} else if validResponse, ok := response.(PutCustomerTagResponseObject); ok {
 		return validResponse.VisitPutCustomerTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LiftCustomerTag operation middleware
+func (sh *strictHandler) LiftCustomerTag(ctx echo.Context, customerID CustomerID, tagID SuppressedTagID, params LiftCustomerTagParams) error {
+	var request LiftCustomerTagRequestObject
+
+	request.CustomerID = customerID
+	request.TagID = tagID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftCustomerTag(ctx.Request().Context(), request.(LiftCustomerTagRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftCustomerTag")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LiftCustomerTagResponseObject); ok {
+		return validResponse.VisitLiftCustomerTagResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -41076,6 +42356,106 @@ func (sh *strictHandler) BulkTag(ctx echo.Context, tagID TagID, params BulkTagPa
 	return nil
 }
 
+// ListTagDependents operation middleware
+func (sh *strictHandler) ListTagDependents(ctx echo.Context, tagID TagReadID) error {
+	var request ListTagDependentsRequestObject
+
+	request.TagID = tagID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTagDependents(ctx.Request().Context(), request.(ListTagDependentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTagDependents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTagDependentsResponseObject); ok {
+		return validResponse.VisitListTagDependentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTagHistory operation middleware
+func (sh *strictHandler) ListTagHistory(ctx echo.Context, tagID TagID, params ListTagHistoryParams) error {
+	var request ListTagHistoryRequestObject
+
+	request.TagID = tagID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTagHistory(ctx.Request().Context(), request.(ListTagHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTagHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTagHistoryResponseObject); ok {
+		return validResponse.VisitListTagHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MergeTag operation middleware
+func (sh *strictHandler) MergeTag(ctx echo.Context, tagID TagID, params MergeTagParams) error {
+	var request MergeTagRequestObject
+
+	request.TagID = tagID
+	request.Params = params
+
+	var body MergeTagJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeTag(ctx.Request().Context(), request.(MergeTagRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeTag")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MergeTagResponseObject); ok {
+		return validResponse.VisitMergeTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTenant operation middleware
 func (sh *strictHandler) GetTenant(ctx echo.Context, params GetTenantParams) error {
 	var request GetTenantRequestObject
@@ -42268,930 +43648,965 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3/kxzHcSf6r1S07wUAX+9yZhcAsbuhuABBQoaOAHEAJIbMxZup6a6ZKW5P1bCrehdDxEbIvpMt6STT",
-	"ujubJ1t+su5snyNsSedn2aQpf/lnuCD40/sXXlRWVXd1T/V098wQoCNOoSB2ZrrrS1ZWVmZW5iefBhGf",
-	"zTkjTIrg8GkwJTgmKfz5xiM8Uf/GREQpnUvKWXAYPJoSlBLBszQilwQ6JamgnCEsEEZCppxN0ClOaIwl",
-	"T3eDMCBP8GyekOAwOA72j4MgDEQ0JTOsWpaLufpByJSySXB+HgZv8gjrjqr9vj0lKUHS6T1EPIUv3uWj",
-	"EFGBxjxj8e7KHs7DYI5TPCPSTPJmHKdEiDuxf6ZY/3xJIBqXZ9Pr3zjo4WvxDo4Oru+8+urV0c4oisjO",
-	"aL+31zs4iA56vX4QBlS1NMdyGoQBwzP1pmlzQOMgDFLyXkZTEgeHMs2IO/QxT2dYBodBlsGTy8S6OeMZ",
-	"kzflmwQLuTz+t1iyQHyMsESJegLJKRUIw0shwigmEZ3hBFEGVBxhQVCUpSlh0WLXDv29jKQLZ+zw9gDL",
-	"ATRZovUMP3mTsImcBod7PUVnKUmq2vi/3+ntHDx+2g/7184vHx/v2o9Xz6/8u3+zcmZ3ecPEZnzb81It",
-	"flHTusWZxJG8lQnJZyStY7rI/N6d6/CNXm/Pz3W20c3ZzsyidvT6586Dx/0btVvGtLm1sd/nlDVNAM3V",
-	"Q2vs/OZpQMtbmExKsCTx7ZTPajaJXXSBIv0s4kxvlxgvQrtDJGEYZvo+Z1qqJliStG6vmKYGY9Wvd8Qx",
-	"lmTViB/xdcarBkZwmtDmoUnedWBZKnjq54chI0/kIIInhkruKJrN8YSgERnzlBwhrsYOpx46o3IKDwg8",
-	"I2hME0lShFmMBE9l7bB17zVS52rv4HoYzCizX/T9M9Cke+PJHDMPZ9+MYzUuQZDkiOBomhNbc/c84TEJ",
-	"Dsc4EcQ/SqJbdkdJJZnBMfpvUjIODoNfe6XQJl7Rj4lXSiNTykJwnk8ApylelMZ/G0dEqyLl8d9SAhoo",
-	"WzCJOgOSBNZCoNHCzG9MSRKLEI15ahdgjhlJxC4aSjwRQ1iPoaQkFUPECIn194cpwbH7o/6iLXnGeuBr",
-	"kwcmfluNXdFnhp/c0W/3e6uoBXOt2U2aHDMyG5FUhGhEBI0JonFotbYQnVAWw4zVJFrPVHe6/kztJFdM",
-	"Sy2bh4mVcI6phLGr9TVSGQ0jKhfoK+g4+PTj7z37u4+OA3Tz3utIzAlT0kDiBB1nvd4++Qrq93q9Yd1O",
-	"1PxSf/73er32W/GLOd/7X/j5blr6Dz4lHEsk+IyMeLxAZzxLYqQaQJRJrgwAgtNoikb8SYjOeBoLJIjS",
-	"t5UkHy2QmOOIiBA2LR+jsymNpmiKT0EmjYhW4A8RRnNKImJFrZrgMeNKjCKcUCzQZc4IujWlTPF3NMUp",
-	"jtQupwIRxrPJNETDi199cvHH/zQM0VBwNrwSIioFmlO2oEydI5RRSXEi0OXh+1PMJu9SzCYZV8+//+5E",
-	"PY+R4mDMFiDSoX/1B88kNJWQCU4UC87Uo5IkZD5Vo2KZ2m3qZFWvijlJEsom0KV6S6nhY57pI2HGU4Ji",
-	"OqFS0YQhMsM00X89UTqm0mHjEOFjlpIJFTIF08h0sXvManj4vRXs2555H/JU+jYgbP5Qn3PDnaE5AxGV",
-	"sB/V04TFlE3qdpg6B0sDjMkYZ4niyB17fGP1hDPwfpuBv2FoVrfraKz1HcXBCyHJrLzzbu70a/eWXY6m",
-	"vdWV1iAIXydj4EbO6kYOJO+uTx/0aicELQ7ivOfNhcZXU57N/5UbNndiMptzqezEf08Wy1P4ptq4/Iyh",
-	"E7IAbgfNVPVIhLI8jTm6d+1aIZTELrqJUjInWMKeoQy9uoemPEsFmhApQMKNaSokElkUESEQnmDK8u2j",
-	"HTLFdJ1B7qhR1vHftVeb+e/O+C6W0bRG7X3jEZ4M9YYBtUvJSaKErLKolWYOpsLw14dACyXusEAJZxP1",
-	"r+uoQeQJFVIcoav9PcTllKRnVJD6GY539LBWbS3fZO5xRmomdJPZ+QhCWK647/euorMpYYhxtTQTM8kY",
-	"CcqilSNUfTUO0z/O2ZyntcYnhV/X2CBRv26z6ya3sD3YLSoXjZYbnNpUIKWRHRnWJ3GovlcHpDnUIyop",
-	"EbUGkerIHd0qtVIri9/ASUaEGejrSuuQM8Jk6+HG+Sv1gy6eqR158cgm47/D4kzItD2xqXmhfuzmiRVE",
-	"t21sMvB/T322Jwx6Tvg80e4FsJe1erViPMo2aT0We/TAAPRY3jpjPhuiQsGzKZ9pGs5JKjhDCecnAuGx",
-	"JGmJmgUp9Uzqhs2h2w1oeD/lp0r8tF78uXmhfvHtE7W0tg9sMu6HIOybCc6ZttWVjJhixkjiDny0KIkJ",
-	"/YCo1yahz86mqB7rLd162d7e04qbtb49Vuod9lDiSfNMqfFdCfW0O0dlgxRzhJ/rZwhdrW1r65EuORSa",
-	"Jui9+qlMDzSDCKfpQnsR8STnyBOyqNk7Ek9qpyrxZBP+e0RbbHe7JpKSNERnKZWSMDSEZsmh+nZYv1Lg",
-	"FaodPd1k23+Nj+pUgnf5aB19oFb5f5ePNlcG3sRC3s/SaIoFaeWAPptybf6OlIUuq47dlR5n9d5gbnpb",
-	"x+/sjraF87lhrA1O6PJoO7ui36Qz6lFbYLuqMwrcnbV9w8te8/paD4QAnWUzsKi1FDAf84FQJsmEpDCS",
-	"uzwmidcSUmw5U79egr1e5swoOfUzHrwxOAGjpZ733As2vPP+Y/Wf3s7B4PHTXnh979x/s3aPS1K3fxiX",
-	"ZI3bKFy7gVSDm++g+3ih1MS6Uc/1z90H3qsfuGlza2O/S+SU17qf59i6XIgg6AwvRFsHsx3nDNrvfviV",
-	"htfCm34/5XFWf6M51z+vsRQHtV4L0+bmS/GAJHiV8yg1v6+xA+pDGGyj2xi+zNIVg1e/rkH40Yqhqya3",
-	"MPCsftQZW+PAjuuHnG1hvA9Bw6mV5loB8onzU6Wk+AemX/piJPpDMlF7uH7A+nffiMUUs8kU05pB6xe/",
-	"0FG/SUXLkR9pNZqPIXwKSxqBwil57m+TAiVUyMoUccLZy5jfSdYkI8VJVh7rrbdu77z+4M79nX6vZsQn",
-	"WVu3equbgDpDFIgPrn9N9AncPE31lajIoinCAg3FlM+H4Nkk6XxY5Sw+r5mDNUTXnYa7HDd3flMvxuPi",
-	"z93BzuNf9y/KIzwB93udPJqoH9eQSKRWIkGLm8ukR3hSN2aJJ2uMeFw7YoknWxgvlzjxhibKKUlh00KU",
-	"Ak4SNMMymhIRKvUTvZvZMDVQ3tGQCElnWJIhiriQAjFlUyysG/oQkSc4kugMYh7H5Ey3FiKSCIIwmmRE",
-	"CGuUgu6E5glmjKRHaAi33QMqBkUfAi+Evm2tNV5hZv5rOcaZYmzClKXwTv7RtK7XJ5LBYy/FUswEjhSh",
-	"rLOlNpzP9QjVOoZNI5uIB2dMdcEycM8tORJTfoYw3GnAhSfEzcji/S86dKY6VBs94+izHnXWeavONFfy",
-	"DVycuWFbGxHR3dp2+q/d3sUja2zzesXUaXcL271ozFgINcwLvIEZUmvqemXVKys8roUBsOaovKdx/YjM",
-	"yez1MsIRvJU95Q8cGO7wCIJw4wGWQ0SVyDsjQuq7zxANSz/zJM5/WyeQwGnMkVyVr91PS8IrDJ7sqPd2",
-	"TnGqOhSqgXsw5NtqVEEYvAWD1J8eV4kgscwEWRmZ1VZ4CGhrI+Ghh9PCEi69w1PSIK2Feqbec60a2BJX",
-	"fZ1JmtRJMhOD0iTKMmijmyz7+jxuH2NrLo+7uDYz3f46Tk0ztBb+TPBl1oyuwZlpx9fZjfkNnQRC1FA8",
-	"0ZxTEp0gckrShb54xxCHKM5Iis7U4atjy6Z4PicsRKPMjt+qSHXjNbknZMBVv17xYLaaGfKI84Rg5o6Z",
-	"cvYgS0i9eZ+s4U/E9dE4p3m3A9X2pgfXuXpZzDkz8ucel3d5TMeUeCZ0zxf4AHrlG4/wBFGGSsEOu0qG",
-	"3L/a66mWIs6kuWLH83lCderOK/OUjxIy+7fvCp3Hk5NIvRHbOPgUR3JwSrl2JAVhEBOJ1RYPdOgIBNWg",
-	"mBMBGjQowPpK0LysiJ+mPFWSOW95Rtkg0SLFaXGm1O8RKTJh+k7UoNLugjCAmHySBofBK7As54/1GhAB",
-	"Z/RhcH18cL1/MB4rptLi9PAqRHhQCev/Go7RA/1CsSiWGOIVz5zP294W3deN6LUtr99dnCh+gFu2FCh1",
-	"pgN2lC5tulT2CD8Tdu36G62d5CeEDWZUCH1M5kTGaERwCmbQCWH6hCcxsby8mo79go5fZziTU57S90ns",
-	"I2R5ANug4T2ux2xiE4j2DuSsd0pSOoZDxUmOe/vtt3duZnJKmFS0IzU2BBXoLM3NB7hDVD01JKnpddrf",
-	"aJ1ExOfEt075IFCCoxMdqQUPFwfG4VlKJWm1cPvFwt3m6YjGMWG+VSsPZxur9qhuHqGNttV5LWoNMnbC",
-	"+BmzO+DqZtLLBhwyLgcQsuySl3HtSrJPtaLi1YKK97hEt02jy0JkuestkTKFyD47eH0m5HflQEdLvBsb",
-	"Ec/SQtIZ4ZmsMibElcc0ho2H05SekjxLic6IjUakAvE5MfHQUyxaEflGQWQjp9GjfBRLpK4OdFssu+YM",
-	"LfUPNqK+E8g8kPiElM5dzCA2M+dchJOU4HihutcjcsLSW1H8oKD4Lc7GCY28pF4e1baIrYZSRO9hidEY",
-	"hJRA1PJzf28jippMGiXZZiYatKLImBhYRcSSktWGgv29goL3U5Inv6DbmCb+43FpQNuiZT4TLSeU2mSV",
-	"dRuxC45GS9fNji+1TQaS80GCU4h/WhYTVBk26QR8WJihfu/qjWuvXkejhSStBEJ/f1kgvMEklQv0iHP0",
-	"pul4icKVoW1VMFTmVJEDanPk9L22EX1nJKZ4oOY2yJjI5nOeSlI6yARRJpnTKDTWhq7XXGUubxvdVV2i",
-	"R4qcHqrWDGib1L0kEPRiUpa0dpfreytovbeZjKAMLLw6G2eUEnwiEAbD8ghpo8b67Am4UJYNHZvQPjCq",
-	"TVkFkQgzdOfhW+jqXv/VPPkdwbslU0fnvb9in2hn9eztuQs8T3lEhMCjhJjt41teS4NtrOfXmdLCJeex",
-	"9gxAwoSQOQWHmlxDh4Z6Ia9tqFNnDJ9imqiplhYzXegxaFdPiz1yzdWbH5L0lEYEfb3U+hIF3c63Y/VI",
-	"xPjZESqGr28EHhCZLnZujsFrdZ535cJlVMiDU6K3Lih4gsbKKoL7JAjkPwwufvDhp5/8tfqs2C1VX926",
-	"pz4WCV+HwV5v7/pOr7/T6z/q9Q7h/7+pnnHye1onSMZUWVORavaz3/tPz372F0EYtHnfwnYkeETU0l78",
-	"/O9hwwiJk4Hhgr1+r9e/ob5O6QyryWgPTR5DfRg8+5ufPP/PH8CCp4TAKP7sk+ff/4/PP/oF6qOLDz4K",
-	"wtyztmru5jAPDvvn0P6cpJJqr45D89UscDMlGITuuV2OqqX6UGIW4zRGYspTmacCV8xSZ/GWYhMfvoX2",
-	"+9ev7/QRTuZTvLMHosbfiLPkFT/ijlKAve+4LNDoAHNX/+nyjxN6SlgT0b6qHrqf4AjI1rJbwzSePmdY",
-	"nPi8b4/SjJhbXh0JrrhFnUz6BYeAuZuywo2eznK29DkvTXBJJshRnrBmIpxxCRHA029tXkJbBkpJROfU",
-	"m5Xz9pSjlESEnhKhlUoqkCA65T/1N2c31/Jw1PehSZRVZwRNYsomIUo5nx0Z4ubpvIUDZDintEj6X+rP",
-	"3bFtWTffwc4LlMnrVwNvyG3h9X0nACYrZzfa1oq9WCx3aWuVBltcbvHRuyQCW9YIcg3IAfIk1qYFTu47",
-	"csb4yrcoejrdAZVkTiVC5vFTb5BSefd37C3fwc5715pfq+zICmJQ08vFdl295zrOpbTZOr5b7Cznxf02",
-	"V3Z1jHbfJMzgJHlrDIrs6gBeMKyeVhgvv/Zsdf9pdRUf0ERpn0Fjy5vksTt6k1W67i5pN+1ivzwOA5Yl",
-	"WtkD9aL1Diq/9qJ3VGPv7XZYYzNddlxzY9vZgY39dNiRjW213aENDXl3rOXCmrCoKUGKt0FN4UImi0N0",
-	"8Qe/8+nHf3Tx/U9C9Ok/fXDx82/Dn88+/Pazjz+GPy8++vP8gX/46bM/+WGInv3h7z77gx9dfP+TXSdE",
-	"Y5QJytSmDSuGhORZSuFmzSaywtdplsK/JM4ie5EIXkxPOFoY3JQypaNMmg3q3ctP/RcNFiKLnzEDMGQA",
-	"h2iKTohObZjhJ25Lbp66Q918DA1CRa9X5baPpBMNpQKhwxip5dWuCtDi8JmOfmgeSRg82ZnwHfOlMnl3",
-	"H+Czu8qQ1z6t19ToTNyIsvbMAhkdo1Aw1F/MODaDMBhrx6SP+q/RVE5jvKgaj+pg2H81DCKcEKVGBodB",
-	"kjGs7Gh4un8tDGacKYa+EQYAxgXE0DbTwc7eNWVo8QSnA4hGOAz6Bzdu5L8siGpSfbVsQ/mSOG9xNTJJ",
-	"YqTeFEhywEortHT1tWJ+c6W0rMe5UykoByNUpiXMzUcgQ5vl5hKC5wNDAp+Mqv7kvJqTy5sZRZ5IHQfC",
-	"DBgPBb37hMxliGDAoZ4/oixKstikRC6BxikqNISElJfIG5qtftfDGaORYpaVVG/sTy/80yY1O18rS0e9",
-	"EAXpfOqz5eWvWmNypWJQxdAxc5T5pC9ffPuvL37vd65AuJDiD3T54nd+DN/Y4YUIDFcNtHo25Qk5Qgmx",
-	"EexAHbX7DcX0OjIuDb3Q29rYOWYA8ade2e/JqTb7dI8webv6OkqIoL0DOXUWIX8GDL1QR+2oYcz1T5d0",
-	"WJFhkXmCKdM/aLQi16PWarOv2LsbbbE8D3K/vzoLsrr3qkFENYHgLqlc+qDLn3/4v5/9+DtXQkN0zpKF",
-	"39rOuyxyNveaxmo5Pn9lr19O8zxwDoKO+8G3C27hhI7SHLC3vEAxxRPGhaSRWBEcwVM5BR6FILCRtcfH",
-	"VB4hMpvLhcZnwUkCj5NEh4a30f9fzwewbAKEgU3QbU4mtFnOFOb8XoaZpMlKFaIYXyGkeFby62rfhG9g",
-	"ZUJBNnAe6z/CLBZ6++71QnS1F6LrPdiFN3ro/0L52NBluOJ49UoIGcMzgkVWcqIUa5gxKpvRBIqF/jo8",
-	"fx7qvLDGNyHFHUhXYTPdb1hikwYe+7odapnRZpz5Uq3u4nd5iqCbIrvAgQFekg3gwnGkyRkhJ/6sBnce",
-	"xvGjB+GdAOhGD4m8I8lsefTdfJvVveq83Nj3SzDBy3PfxBC/pcH4Xoc7l7qwas4cJ6ZadIC3HBogv3Iu",
-	"19MAM5bhZJCSU8Iy/Q3chikFEpAee73dXg98cOZ27DC4de+bahpkNk/4giiS9JXBCWiAAxPO+eyjv7n4",
-	"8d8++8nvP/vJ7z//+U8/+/mHz378yWd/+6vPfvWTZz/+7uc/+n112H/wMZg4EyokSUmsNdr+wcGNnX5/",
-	"p9/Pf9ScPzDi4jA46F+92tvv9V7t3bh6vd/fv/6o+qhOylQcJKKo+qO+hLMehYo2vESPVUt7Fxj+PMxN",
-	"tgH4UL0eaYdcZTfo/l7gP3MLcj712dElsj1tVgW9tHza8JwlZK0VbLEexW5jn4buT1coDKa1ORaCCAN+",
-	"Q6ITxcZKhOnRHCE8Aq94rpPZwC1GdhFsAswMiJi+1j7DyoRJYiQ5OsMpQyeEzMVymKNPC/F5B8xGbOcR",
-	"81qvGpBWGbH6ryNtxUYJmFvGmvgS7tMWW7HFnmonfc3uelzrwCkWZHn/lVxra/iWVm/XEoaI/p+jYvZq",
-	"26/d36tRM1t41RqkQcsWlqTDZh7KNUXJIRoquT1El29NKcOXhNJgxpTESPCI4gRFKYmphPvVUEsIEl+B",
-	"kFfMFhpd0bmGQ5eHccbEMERDQpn65xTLYXjMhhmBj/DC8IqytLmw4xAIp0TbgVjfwoHZH+E5lRhwtPUY",
-	"M5YQocWLa6obD7OSS7fuwchAZmkbsEq4VWno/YOaNHSvVEqIJGojvJZFJ9o16te0RKvLuFBnPi4t2X2S",
-	"RoYg2iPi9wBJvuarFZ3I5AVB+k0xgccNJHib0MlUdrywALdmLeSvNUFSEvE0DtEQ547MXYDWjk7IQmNs",
-	"DzUwaKnaAbBg+ZtdQExW35uKKMR9SAx3u4IAh8FZPu9uSEcligMZ8rbakboaEWMg0pWYN2QNfJMvujnc",
-	"7yllO39Yh1HZH/s9dRQAIOJhoHEKN48gGefY8e10+WX+8livBlysDshM6xzGHhU6AQwCHyEAKdTGvjbV",
-	"lMkvJE51FYiyi7EuAuPEwE+2R4qs3upXeF8rW2NTaGiU0UTuUIb0uoglN2SbMIByD712jbcMGTCQmUWY",
-	"gFnjlkz8JhUeudnR5PPsjXUNP+8g72drCbZNGd1NnG0EUFySJ3WzM/Hc3W6BnCoISKaEHKLh0+MAs/g4",
-	"OETv7O7uPj5XgvTpccDTpa8Yl+q7p7u7u+fnWlKDh3J8zNTPMFr1wHHgFE84DkJ0HPC5/mEiif4CXED6",
-	"OyVmj4Pz4REaUmaKaDAuB+qDxCdEKR5JBhIeA56Ndh4PqRgojWCoLZhjdszuMDRPsIb/H8JwhmaEKMJM",
-	"lwvAaJwxyAs2yDm2HNlYnRyHZirmETObbGZmMdZfOFABYldbFPqBM8pifqYf2r9+LTbfKvUmp1wTOa5p",
-	"aoQAhU2eyGM2FNnssqfPsNSLwbdAX0GXzsjo0nFwJa9bca3XG+6q4zFjUq1ljBdiiC7HdDwmqZJSCY9w",
-	"gtTXV0JFuVRIsxAJVn9ellNyzPKnroCS55DvCKkxwnl8OlH/zPKVnOEnQwdSVtmjVobvoqEmGCT1K0EG",
-	"2caCo5lSSNVwQnRGyIkIjxk4lIXiOX23prPi4ILp8vCgF6te+3uzoVZole4DXarfJUc2QeXysDjsdnfh",
-	"7/7ezn5fvQ2N7ewtdnf1X/3F8MrRMRvC8g21P77YPfyU6Iw/xTfAfTdNTFy/h2JC5qbQwV6vpy9bxNJF",
-	"BuCHOMe8s2uCMODz4FAxSGD8pcpm7fV6geesh0cpCwrP6jummEkQBs/+5GcXH/0/wWPwhXW8yTU1r6oh",
-	"zV9E6O0ehEVHFDJQUp5oRGzzeYZPIDjagcg+DD7/3d99/sufff4f/zIIgwlhMVjWYzLD4Cxv0W9eNsxY",
-	"9Rc//Mtnf/DBcnSujbbWHT771q8+++Mfbq5DvZBo1jJBGy49zMMPuA4Tj0tI6MvBsIbkTScicNBX9cPt",
-	"A2JrPXhaha1VFKF21jSbYXPd6calNnbaJvwVixMNLtI5CDYlM5yeeCdlOOzplyNw1AkVLYWQwpqsGzVq",
-	"CxhyJmqieAt/ZpFGOEkJAf/jlGBwy3N1ZJmcQhOxYi9dJilmNhGJURNeojNcfPe5dkDrhLFucV91NFPX",
-	"3HXtHGZdNtvN5dsS/XT3nbYaXMPdOJULTjKWiGfS+hfIKVhcRHtHluppNMw134NdoWbc/QN0XsH+X82X",
-	"z3KtOa7yc6s+BM0WoHwJd3FGDdjsFs6Mvns47NJus7Rb0g8oGycZYRF8iKZ4NtdyzN7Yq68z/c8ES3JC",
-	"yBw+jCnDOq9WkmjKaKQ1MLsUjR7bLlu6sbFJex5pbGsb+766mTcLii02c8MGbeym5YZdI4zVLfW6lM5n",
-	"zi/nuPnCUtFMvlHQ37+Ber1eD1kgoLh9LVnr+TM+Q5ud9uy7//nZjz+B1ZyNSGpT8GZ8RBOyrAK30nWL",
-	"C+LCZPm3N67392+Yy55+g0Zc6AYtpJHVJCAuPa/xu7Isr60MYg8u8ChSiUYk4WwikOTatTDhRBuYrc6y",
-	"F6HI55lnlUNYqOGfYWHLURR3KVgibd+L4uLXZC015Cq1HFIrh6mzkazTNA/jL0/lN/iMQOXHkxBhIaiQ",
-	"mMlDnc+FUQrwOUhMAdtLKXXeobdMlgPmbMqVK22MmmqWKfBUuXyjNLf6ufC2WyrBLE4oc/8c8HSQ/y55",
-	"kgzGKQHguylOSTyIdEXxeUpmNJsNUn0recrpPLBCGk6qOZ7oI0/fsOtnIigKuVKlmCdYqoX2BMVo5w7c",
-	"G+IIPEe765pMSxmDc5JqjbGyIfXu42NTZFgzj391RA1Q89tODOs45bPtZeP5wzBuK4UFcRYRNNN+E4Ei",
-	"ZYOOcHSCeFq+okUxwTXsZgTmUn4sQ0yNTxcMXT8BEZCoaM1dxdtTwqwgARfcPOWn2u4akdIKXVrv4mKr",
-	"+Yv2psKAyxfmqIVKsOfIWgYqyKq1jMIXdnyZ4rLLp9f2LrpWye2OCY61IuY2N1JAi5lDFPNsQVmInlDM",
-	"p2pK0yxECWUnJNYXfFgKPJ+bmuhIm5qlauebZUwWMqWjUZ7LhhXb2s21apHaWdmvbXZczYUeDKCJ4f3F",
-	"9/IYE3tgHqGhXqwhhIgIcOcP7RIP3WPPKpxj/ER9a46iMxJNYTO+956+ox4BOCi0udLoVYN8k/OTbN51",
-	"V+bl+bvVxd9goxRVmNarn1TeNN0YfD1+q7BOO57J66UuicEiWKEL/Vy9uO1NfG1YcxBWBtJqNi/Pt+JQ",
-	"dBteFtXaS57MFufR3WW0pbO4s+tjWznK2zimGnt5ScfWOg4ZRyy4zhgNEZRfdbZxxDiIgSI4fOdxO28K",
-	"rnhTbByVvTn8xz+9+NUnF3/8T4G7PLbiRIFnnuM+aVSjTz/+8fOPfnHxyYc6LRv2q2JkMde3s5vi/NjY",
-	"uLra8CncVveODHqMaGtdbIahEAY4odiPcA9XQKBaFGV1eAJRXOIICYLTaEoEGiu1UU51If58NMsewmq/",
-	"LZK4fVEzefX2uvTtJYb1oyXdYQhCczVh80jbEOk7+hrkJG3St4g8cpJczivHXzMLbHPpVx8DLxENKiaQ",
-	"nt3xnbxyt+cKSsl74Snyra2zhPOTvFgKKd0Pt+daF0JjBT+NsyQx7PT8z//l2T/8ocFHWI7RL0nAlif7",
-	"G+alO4CrIBe+gU5WZzQ/9dF2ydw4M2Hjxl1nA3fUWun4IWSLR+iKz+BfwbMcqlUnhui4NrULdVCV3mAX",
-	"H//2cXA+RCPAhzC4WaqlYzbUTwx30c08S4a5VQbyXpVIosU4dVTPkgBo6USltdXabyLQJXZXvZWDmPh8",
-	"BrEBB8YSRQkWgo4NWuHqJot8g1XsYKvM69KA68bPzohi7Ebeu2seWxUWwv0V29+ecrcq+9IurLn5akzs",
-	"haccYVsPcFYv8//uR8/+5id+dLKIp6T93nyoHn+YzUBl9OxLU9bPl0tN5RQNdYmpr9jHOsh5Wylcv+nt",
-	"O9eGWjWkny60oY6VyiWeiM51zh9hr9iFit3tK+ZQkgLoXx0hNgzkKa/bA0yFBnPRnnJd36TiTS9BzrQK",
-	"CQ+DM5wyyiZ1afdK6PE4drLtAe7fQcHVhViE9uQnREJS4hFiSpIqeaQUCdGawQwGaY6muNqe9LqJ6yMy",
-	"DJlufhFK4RGa6YzFE7IwmDuaJJCvmJIZPyW+hEV9eg0inCoz4xt37u/0elf3TBC5O6Jra+Dy2Bm/toZB",
-	"3dEP4PZkE7hLYfCd4uBXBPm7HX2VdA3vJ3kRv07TKhXUq270qlbVqANsQJe4HVUeEAF+yKdbWVTfpG11",
-	"jk4Tb7HmRcuN87QYCZ18w928jfetf85RodeIrmnrwNmgrqtLyby+rDtqx9XaSNm3MhlxrXdV+Kedkmtw",
-	"qFsDThdg16tfcHHGOt43tj/pnGPsizm2zFwbV2G7m7i0sOcby9/1wGDr/VM349g4I0oqzRGg+ehqVXkp",
-	"tw7OKDPM5ZysFR6qvP2Ou7zoYa/X5Ipqs2KOnrIJJm4Xb1Iu75p8SdteLs9dfPOarYNOWvbt+Ja6v/FS",
-	"bwAqvDVXTTHCa54Rul6IjiNcckWU3m//+ot0O6wZFJu7GDqSqItLId9xG6A3v1iTG94apAQLn6H69nRR",
-	"DrmkIq8NBm+GeRLzlArJ00UlpuNa1wj8tmZfocO7gdbG05S7YKwbwLgWHF/KklAMnfPMG8lgOr6NIx/E",
-	"RDsIhTFNoPAkZpMMqCe4Nr6xidGIMEMTjoRMMZ1MJaJMcjTUrw0P0VCdG5DsiCcAmQDT24V3/YFjNeGa",
-	"d5hJ2NQDgYzbm1FE5nLnTfOdvz3HUqiAp+Y1Z+0dhJlTS9eFjnJsaFa3aLzzOIWasJBTTOIKPpKDBjbD",
-	"C507LMgpSXHSckAFyt2ye/ZaT0dDjqHcC5NmXKHBf3R/KSpZd9HvgMsAQa9Ru7OoFXql83G3M72gn9uW",
-	"d+0+MptQS5SwsEC0CC2XIDByLrTJrPlhlO85vQUb99Q37J11NRQgY7KlUVBfhiO/EG8TOVPQUne+koBV",
-	"2lnVcwX5XLVlNTFz3aNE1+qpWz3Gw+KCu4godjRWe9VTUVDq4y1LN2+rFtLGoeVRZNVxrHp5KwEvY8VK",
-	"ta5y/eswB1/tvid93hPd6gCnZECEpDMsiWjIkFRrLtCZklQzrK96MBLgR/THF2/P15MxqA7oi7PXRHpP",
-	"0wdsZ4PKYq+a5+qsoELjs7Ym4Ndtj2/zNN4srqjkyelsrg5qIxduxrEwEFo6MlKqg5kLC7SHU1JENCh6",
-	"8CTW95YG8RhAa/RtHXjzdZ3J8IsyP5tM74SekDMqyIuwsCt3GwQwPIS2HQuKbo8YNQFIdWEiraSJz0pv",
-	"A8G3tcocuV3fcrwlC7/VSBvjSTS3m5DhXHuaYo0mviBa48KKv44AtEVJAlvYlKfmWiTWJgFcbAHmRl49",
-	"1MCHGBD3F+JIWAU598IdC018u8VaK41xCUcAzcM00Iq0AQdadbZLC+ERjUhsrcdSE+1wEwmi8Xwu37kS",
-	"opieQk4wunz92pUQTVKezdXffUDIh0gI+Ni7sjS09UdWeC/a7b6qH6NNKu+Xz9PRHMaaez5aqmSuD6SN",
-	"TNpihZ3Ca9JN4Gv/SYcxf5FuFngKweXykmPlCFGpy5oab2ypeqB6T0icV6Pp5H+pNW7up3xME49RNsKC",
-	"Ri2uUdTbr8Gz52EwIlN8SnmWtn0xf34549aDHJOlp/SUp5eEC0gKpXEgMlKR8wwLe7Fv6+U0X+9qK1pj",
-	"7JZPg8bQv3lKAKGr2Z1npny/eME1Wlu8aXwFK1Dil6ayyqz9DxlOjGrjhDfky66YOcYLoUtTGB1gRZxz",
-	"dfWL9/drXu/3yq9HDjRfcPhqz4I+UJzoyk25Y8pB5DKIJiNbfqjIn//sv/3k2Yd/7uJsXoPdD7ma9H2g",
-	"3uMwOKU8gaA7iDVfitButQ1exxLf1FKg9Q5w3ilPvAZYNnd+ZUzSxERZqjczmaOp5OlLZcxmD/qtQ9i2",
-	"o/QFEKyMCdTPa++JZ+e4C9GyyXvmFV2UxNOmu5gt23yQJeQb9rVGy9USodRVaLjEXX2XxqW5rtqSDyF6",
-	"/oWlz30RsTV1zpmbwprRCV3XWZqzkmsdeIbQERG05ObzTQlc8y3sGAP3mb8ykOSJ9OCotChVunmC4ntt",
-	"1qBzWEy6zh2pxkt0ZxMwnXpqnYj2o3Gt6Yi7SPoLtKzYPhML8FM50URwGEwIn6R4PoWNekIWqlF1LE0x",
-	"LdKEdKLSxc//x7PvfBSEgTAlv/WRtbfTv/qot1dk9giJpTodYF96j47myGA95tfg2XMzsKcd0PaE1a7b",
-	"BazaIT/11YMo3dKRRQEop6eSv217fdy8GFtBHW4KYu4cDPOwMCU6CFo8m2M6YWuYa3meWQMzwLBumYfP",
-	"i2y0ZWuCRlMkpnwegsNW/TeVTEfMdxpbVZs0fTcTb6s1QpyrvOJq0fiUGCEx4EQa9Nz8tm3d1Wl21W28",
-	"WhsNYKWIk96ylm/n1lBKtFaiTEUWl2BuEoJjTTabvYgjSU8h61HJDsDjSLhYff/zCE+qNT4jqfSPICYz",
-	"vgPR5kr9wULQCSvr/EsCNOIJvPpro6vX9nsHQRiANyg4zK/ptKA+BTgdI6Of//LvLn7+z1C5RdvawfNv",
-	"/VYhss3WDmaYZbq6LJ60w/Qa93p9T5UXPT2P6C1NsTWulJ7yU686RlMiOrVmyOWzluGnSwKdEH9FtM4n",
-	"TeHaWOGaKQDxDPVHWXLiZSi7LF3Lopn3wvIJld/A6uUqL84qafYIT7Z5RnlTVTqfT4/wpDsSfpl/PPhB",
-	"UNkVT9AYJ5AROVYimEpBkvGR1QzHmTTFBNsxYMEUXY+dpclbW9M/+BhLbFHKAdYLYJCMY8EpJ7lUOCvw",
-	"FAY2nglPLloCgOQCgYKjWqorAux4NFqDv9RN+ZYNgCgPFFJyWoXhsEXLiBchcUJWNgl3REBsl8Ao4WwC",
-	"cL8QzcTQEFoCOg7XKWahBxKaOT6uoY3jo6qsoRjwcXsxiU9Jqpa9m6fFkjcvzVPeFrVFP7v4jPTSr+E4",
-	"yl/sWvlI30GNMluaonPZDFOCyWspd3Mr5XNY07eUv7+U05gzp79w9hp+otxHVNNphb81g7qrU6F8WOdL",
-	"csbe5FjybhsXy9qrGChTwYYkWuCyKQbfwNnS3XBMIhqTkh75ojB9l3bx6yShpyT1iIMIpymtKfsY67c6",
-	"qmliSufzru9Ik2GxGmtcT+KhNFfdMsXRCWWT+tKV3pPDNHOHzTsrCg61OnpyXhwtPVTpivpdS7O14Ira",
-	"0qwFEnULGjZfhjbTtBmeuSuN1zBcy+xej1/H0xjyoXWuFQSm6UBbjdVhAksM7RZIQNGYCYTbubIJn2Eq",
-	"4QJsSuczDTFJ2QBK81AT5aip75cwRVVxT5RqTGoEjDX7G3wrOnDTPO6T3W/EWZQXXF8W3FM6mRIhUUJO",
-	"SXKILv73Bxc/+4sQXXznTz79+Gch+vyv/jv8++nHP3v+W99Hlz/9+GeffvxfQ/Tse9969qc/vRKiiz/7",
-	"X/qLH//1Z//rhyH67Kd/cPE//ypEFz/4I/3vt//+01/9Ibr81ddeeYSuXr9240oJLjBH8Xw3Y5SnAzUc",
-	"iLd3P51yPQMQ5VgAbqDULsRoShIwzWZYaB9BzJWxpn+vF/tvnC47df0+B62sDgSRLax9rPGijIILC6RU",
-	"zcdrIoHnL+VJjnstgatGugEeQYnb1Q6TeUqUGiCWsbUMsxGhkdGC6+OD6/2D8RhW6L3g8OpeGIhMs5pJ",
-	"DG07NbMi0XLEaQ7UYSKJV3hPfNf5MBqbOCH5CWGhBeR9l4/8mELOEtdWl4HotAIYBnQdZTcaAqk+3uUj",
-	"a9u0gxC3bFLt9B7EkubJHwA04ASJxt2QhLqiji9znRdqpsCbMM+5YCswzpb2Y8thlXi57ZHv8nZ7kIdH",
-	"gOhgkkZGZMxT4sX7cjeHz4NF3mtpPzmbaKV3OMu7XgFQPsXzOWEkLiKPq1tqtzl7nLynKw6YB4shFmzr",
-	"ULdwkTl7qbxk3rNJSWEbv1/e41MsBjOeEj9QYTc/mhb2np2RYCEHZpUqZjsWgPeEBRoCWw8RI08kUnyW",
-	"2/KK5ZnxEs1xS36vATzI5+ul0xNN1gdG3+lclS0vc/71h6+rMxIvSk8HYQAn5mHw6m7vBhTtfillzuww",
-	"fQoRXrQr3O9VCb/OqMwF6ggLJb50Z4BKnzEKR8bQfjvcHoD8+nDoOT307M3cSoW6OgCduzz0EjBiSyy8",
-	"SS5HaR6dzdQtsccRUntVey171fvRa+WA8d7OweOn/bC/d375+HjX+Xjl3zWjeMB4/ctZSfduooMjM0o4",
-	"JsHNnb5WyfJbLjHl82Wt618/+omPjhChc2vKaeere5xGU3pq1bdyNbMyez2UeCHMPYKLZAgWKdV5Ehiy",
-	"aE3AKSNnRvvwZ3WZazbP2Z+3reN+bcc2bXdEEptoVOHa6/urVuL4eP70zXP133vng8flj/718IMid44d",
-	"0Pdxuqna5XudjCnLyyK7Ft18nlAiBpK7pkboLJ1ZrwgYwCADtzlSy6S/+MFPP/+T//Hpx9/77I/+02f/",
-	"+IcXH3zUshTpgSmPpG+kXRiwIub003/8o4sf/veLH/xUNzvnwky1D97QOReARfyd/33xyYfPf/E7F9/5",
-	"K/1G4FLSzFMQpt4+1VaeOnhSbVUbwkJwWYe6T7ljoWCWb9y5v6OF3NXz0gHoQSp2lmf16QHL7Gi/5b3n",
-	"LsU3tNKuOB9Q5/AoIdrzg08IYtyi5o0yiaKE4NQAlCxvspwnWp5wriTxWWFrAdcasdKi5zzru0SPp+sX",
-	"eqq5yq9Pli44cylIcMbBZLbGbIiwiAiLy7R3KyFYvq5LedDwCBCtnCQk8ts07gaoNvQ6mWEWE4BYUOI2",
-	"JRFPYwFiM8JMieQR0RxSVyqqtJna8K/zvGPBNb73SD0IGbhU1oh9bIsN6QzhIzWrGWdkkWcz5AqNNMeE",
-	"PXBChJm95NZ2zXaLJ+Uiog0H28e3Ws7WETNh6UDJbdv85dKYCxFQMGR51cubzdkBjoTqpqVXzrP1ALbW",
-	"FqsbijwXbsiHiLQFaVZWHnv1csuzSYw/Rx0GeUF3obOxC5Ey0hlTGrnUUZVcbQjvvP/4Ha2ODh4/7YXX",
-	"a9JBfRpQK+igkiA1RKvGajcnZDhCtJlsZUnZVJv3ZYk+ty5FywJN68mf6s17gwhpsZW3ERBW1XbXDwqr",
-	"tLQWMIKjg21de/pSiJJt7N8XtWf/lezRdtVp8j3bzkFV2b2ts3LPmzfGAzI3+SmOWTnGNIHIoj0nyqgX",
-	"BhqIRcB49c1ufmw4RWDIkzkorEiCQ1mdTBrnRKCS7dSlRI2arAWe6u/1liytfMSegp+AVxJaRdFG62lc",
-	"sTMovGqU4dxFgSeYspaXO7XAXw+0wl2F/UI4UZ8nU+dM1qMY6bs2mlZu11bcqtj1qPb9kBeVIwxprAHQ",
-	"OotM7xnNE76swRoYMDttqW9qTkknvDMf7pSAcnt6fd0AMDv7WvH/MGdof1CC3710lipbLgf9zMfePoTB",
-	"mqD1d4r5jS3EWODI1q/oFtRtqoI2BUgsCb86nwIfo6GtvjsENXIoSJQSObR3tDiFYg9nDEkO0D45AF1R",
-	"TicHkcpjILJRAvF4jjvGKfKru/AGMZTU97q7QFFspCM0tBQeqqWcEz433hGNJEMBf4eeEHd8jt/Mgw/m",
-	"rFD9GB95Lyt/g5/lOnlKbC3rQzRUgnGIMNKtHKGhNm6HuZkL/AGxO3Si/sEif9pYsgueFXiJRoCkPGPx",
-	"MaPyCA3BOB5CuRg8UzazLhjT39u91jsOQnSc377oH27d++ZxcD48QkNlvqmRJDzCCYrxIr9lHVpP2X5f",
-	"PWiO4iFSZ48aMGhRR8dsqHWjIeQfqb90QoUaVZZIOsh/ZgjEiWI8XV1gmOf5D2FVKbgvbLGc/JYXatPY",
-	"5TMuPROOFQYwc7hS0iE0RmGwGpt6whkFGMcWW6B2fb9RPrTbJ2+5dtksExKNs2RMEzQiC66jtWiKVJ/L",
-	"Efcz/KQuR0XZzELmvKIX2CYjlK53gJFiXIUfvbrXBqNnkJjfHS3vWoss2hmtCalICP7Ch02ZM+xKwP4U",
-	"pziSSmYprgL9JDQsar5yWaOED3CtjW5rTehlLJ+UTLIEp4g8madEaCCfB2/sXcnRTM4gi0KNaCtIJV6N",
-	"sZv5Y/hvJfkbtd3WXFTT0jJXbTieEnusWN3m8TirvXq51ggAdew6DzNpPdKNnrokciFS7a2heMptSLp/",
-	"48k8wbSrcLtZqXBPKIhpC8sbqi2WEgKbeehk9w89iagdQ7heOLzACgAZv86Vk5UVd0gVZOTOU0gIPu3k",
-	"clA9PNDJZr7qJtoqa4DktEkNYyqFgUQzQ9JqCUgu3wVCFQXE9JYvXj6fegIWKLLu5b75MxBzwuIBACWg",
-	"46zX2ydfQf1er+fcLT6CH+HBIhfWeS8IA7UmWPJUmbUBRIUBrEICib2gQkwk/AcAZcVAbTDzF5f6UzEB",
-	"q3xoX4HSqpbjDPTpMoAhik3rChoV18BsEnuaQQ1B/XcFAFqrHBrMU+AFIkwZo/5qnx4XV2MwprNSVWmh",
-	"z7icfULADDUn3gYA3RV8bm9r9QX2itXvMkvrPFq+RjJOotXiw+TfmtsZ62ktxtKwI8TmftZid9VWt+va",
-	"XAG536oCku2kfq5fXV1403smvbH+GfQyzpSamd/HqdBuTw+afl1tHyo9ZegaOXnzWa9m9VzYu2/leEP1",
-	"i/8gz5F2JMqUw/QNaCkHh0JwGLyCWfxKD3wJimHeCfp7Nw52ez1oHkbpPSuOA3VaHAfLItr04/M65716",
-	"PY1g44yVTVNw4IPbt9D1g17fXxOTkBpjyYX0p1I7MFJP1nYVkpaRbgxgl9Frro1XyOjKQlvChNYi10Q0",
-	"U6xf6AJWxvVAG0Z/xz3vLZiJWrkzMjoOnIPeIorkh3yUf1FzwFModM7lgLqjg7GfPw6DccYii3Bn8O4h",
-	"TBVmlM2CMMCn2h/JtMEGTJ0KUBuwxgOxg7tvcjrVgwSLDKqgvuO6lsSutobLDiexq44T2CVmVu6Py2y7",
-	"UjyUVbczKqcArm7nCSU2sDgxRTA5I2iMI9nBXbzySHHIuaQY5AjhmIEbHnApjXljMZK1O8xSrxuH16gS",
-	"b9sMFzVPRIW/rke+Xt7XhyKbDUM0xKcT9c+MMuM4neEnQ/D68XGRpjD0rPiw21xqFBm/fmEVi4L4zoRa",
-	"yOBv5D7+zRHK+w01IMPgq4TFPsE6zNgJ42dsCDilmjug5iiXSPIkPkJgRzhlsgHFVCObTjm8pcMd4F3X",
-	"9TvTeApjYv7Q+XRKi4MevQ5B0Ep0Dbz6GnvG16uDXTVwvi3NYkJjtduLphpzCKcQGDvzWMbGY79sDDiw",
-	"2L7ahDmCcAut4zfwiMqHU5x65vQWc3wNp8Rb4KVS7tXIMuevoH/tGpzIpWQNYx6ZUib9vRzaNQAieRLj",
-	"8oZXAh2AEVY0vJT7YsSxAK0woSzPRZt1qYHTvmyKPT7M8H0b7jcITrRTqmoskuhkEyvxDRxNAb0gREN+",
-	"MkSwKZZuuqj0WoBFwUq7Y/gJbA+laC78SIMti0D+BiUpTqNpFUvXSJp31KLNFUV67e+J92x95EPnAsec",
-	"nLoQ/vM//5dn//CHz7//9xcf/P2zH3/38x/9/sW3//rig48h/cN02G/f4UFjh5//848+/eQPVIff/qjU",
-	"YRgodY7JQfvJKbVkjtUQ32n3gqJ7mrEIskxrABe7GY75qt3jsfdaWI+vuuNuWzh9yee6hAgxN3KLAoa6",
-	"dBB2rLJbmugKd5YuWeIkt6iRKCtAX2u2cGPBBMPcii26Xcnk98yVc5n2huGq4+0ho65JPt/dJKN0E2z9",
-	"5SOlYNclDU47mMqjXuMu26gtpsyWpo6PrHdmnqCV0QIqm/R7e1fXTGrXYazBYf/AmyOxDMRXPskc3JpB",
-	"3tarStmIeAwhIkEmxzs3TDgD9OSQKRKnbUNioj4MeIbncxN6ok+WwYwyyPA3HyNbSst6q8uJUWUU9HIq",
-	"fWzS2FJ+Zsp0lLOnirMhEFkUERITZ5FLZoo6L/JM8F4eIez+XUfmfikL8+oyWuzCW1LqIX0/11kyNscR",
-	"SBiatE3YLufLN+eT28VulQq99cxRD9fVQ5VBVS24dHSWyIREFXCiWCCjArekWMHjDRVCYOe+YZ9Wb6Yp",
-	"b3Q/fY2P3oDnzou904rY9pFCgVHbzKfWtxSp7/JR2zsqd3u21d08GfgTpefDHdIAlEF3MikZZ+BWOMOp",
-	"31rR+3cpOQRLjNRP4DFEgqMxTtsGneX+Gi+WU3N9c80DRYHzNoGY+p0iErMWWeKBmhTYWlBEDiegqeqj",
-	"v+UEc/n0tMPTX1jOtF5b31SNwxGW0ex8sIvNiEJTqA30e4xMYfi1UvjL6SYWL8FmoJrmHCFQ8H7OExXg",
-	"BC24DXsWErQgvrvI+Z73ybpu6Seaj9bKOnFl8NJCwCIUkZ5q+iR2wlnUukAkE8twglJySlhGxJEnHztj",
-	"CRECHBvVtAyozLXvT8VwBXCBGG/1DSsv7OfJqH+jt9/zSoxCZBbtaN2kSYS2EHjd3Ufu+9f0G+5X/dYy",
-	"05tV5j5qU8wgEMhaJ3b3gKkMbaHIhhGhmBNxCI7JlJ8pi1rL4xhddlbxCngZrENoeTe2l+WF5PVA+CyE",
-	"JLOiTp3SdtQkiIBaZkcwSmpCOOFkRxmLwSiiOkeouaTZuqnr3UV8Fb24InEso9Xv8Dec7dCF+c3bVidx",
-	"cUh0vPsIxwMTWRjxJJuxAqojD4B3oHS16zfGiyMkCIvRN7/5zW/u3L278/rriikwg8uh/f39AwPaFoRB",
-	"QhkJDvuvhgHUZdaZzMRqPy3h1ezYvEHI8NslgaYExyR1LpSYPVCcyI7cUdQ1BlrPozqAN6nrTkwI4gyd",
-	"ATC/7XpEJpQZ0ahHqIagWkP9tipKTjjf/FUnIIvREMiq/cpm6x4Z4CslA4Zmlw5dl667ZfWq6B1b5sca",
-	"Kxdokq+OM9A2cdwOb74EfBN3Z2wCb6LbeWkT2MLYHy45RV31JeHY6EDvZSSDL9OMMaMMOaZyodNgFpEk",
-	"qUFXdMSi26ODkFsytr1NMHUQvGbKFnm9++DZH2EWC3T503/6PcBD/PzDX1781geffvyf7afSt98D7MQr",
-	"oS38e88gGKLXspTgTDWqCEWFpBG4129NKcMaYF+gKc8EgQviXQR1GI6Zvg2BIj76lKKiqJhqj2PJDbhu",
-	"OQY84WdQhuGMpIMZjWO4zMn/yOZz93sAXfTTqVS+0i88EywEHVMN2AgpE6VCnsNDpJEgX712dWev139V",
-	"yfk7D+/cQg/I6S66uouGk5FUvw5dVc+tzWfqtKr537oHxwS4144QSQRBQypoNHSlkGkPYtJo5J3Z1/ho",
-	"6TjLTBFXEXFg/YOrvd55O8dXOyeVQf7Q7nHoZZBmTF9wTVIAE+/tXnUcSe4+6Ya5GJcwF4u+XFtr3xOI",
-	"183Nk5OsTrttAyTuvy+MNUK/NcOXQ/HWcBp196xQRsW0Yy8dXdG+m0rDDE89MPFFdqk3+L6AjxcSp3IN",
-	"6Olmd8XX+KjwVXTHMdwU5sE4w3MzOqdXCbFQs2YNdJpPmcjX/WVA9n6Nj16CAqCE4Canf8EIzkG8nUP+",
-	"ri9LsdbfoM4hSRhm8pIoew/8IWZ5hdaaqCAAkUUzvEAx7xaNIupy8x7ZZi8JNBTZyI83qCfRMEFrmy6/",
-	"TWdk8D5npKEB9RxSz6HLd27eu3mlBThovrHMCHMihi5oYTEAH5PfJTKlkYfub0EoSpIgC/Uv0OU5pnGI",
-	"JAcI7hAZoHIo7W2KSMRXwIk0xwsA9w5r8qagDov5KaeAGqNRmJwgDVPew46iHK7Ru7G7d80braF6GCRY",
-	"koFpITi87n4LeUPXTTBc3voApp5Dbe2bKLmBmY/7897OXi//2fO6Ukfgd0ns69oRxNkAlqT85ZywgScg",
-	"pVcXjQIvFE30woCfkjTOSLdWzDulhvLZmMCUfferRZRX37i65/ygv9pTHCqzlNl3+/YLMchLRebDun51",
-	"98C/em7ug/vG/t7V3Vf9r0AMon1l+Q7Ox0etonM8jOTxrKoHcq5fqjJjol1b1JepMGhTT2qzgW3Dx0jy",
-	"GC9CqKOkVxVwBJbGotOf/Bf2ns3QAut1aYe0fqdzR6W9tAwWbIgCt4eUoXGWJAYNuxQ55Mx4eTO2a3W0",
-	"MHFxis4mBdTTenlXt+I3eEftyTrEb4LThBIhbdfaT8UFQerVpfJeXgzvsvConTLjsjTtsGCtVP2ouS2N",
-	"SepEDjKTYJfrEojxFBxXLC5huLmEWpJd7Wi1JL6WNsycsGK3FDduag4aUVzvm1r8u5IkrA3ROwInvZJz",
-	"AHCoA9zzKvWrGnbk6VK8ipY3+rAcEXlG1FzMm/BtvrlHJOFnSJ7xlmKmIraXL14XBjABS5MOreZj3/LP",
-	"qSz4lwE34BRQDJMrFKvacc6LVqxQPTFaKezm7ce1Bu+IZ5OpIoEQOh4xwjOlzEQnu0tnjh/N2LSQ+00W",
-	"xdXGOpecFY6srmR5SGElh7C0QlVCe2RhVeJWBUdZwHm249LG9mqgbsEvj33hlEBbKumHEhydGOHeJs7C",
-	"JmpuJQatHoLzjNDJVPrqk1VxdbXZrMdVRMKb990SYysol6efetIsVmOHbiVpsfVka2bpnRlszI553sxi",
-	"NVjUzZp476C/d7B74FeI6wK5q6ilEZ3hJMxlJESbY6UjsAWaJzgiwnqc8yvzKS4HoBfDcK+byxeYO/8u",
-	"Byq/VsItv+qHLQ9X2ON3Hr6Fru71X0URj0l5JDousN0lfhWSz27+vGPfet5TezOh79cmmdex6sQmV9YI",
-	"aIFpfGSqI0c8jXOknaV8hab8P82buj//FJaKPuBMTj2likY8Vhz1+bd+6/kv/9fFd3/w/BcfXXz7Oxcf",
-	"/PCzn/zs03/56f/3j9//9OMfPP+L33r23f/62X/7u+e/+JMgbFk/Yo3aRW3gr/u47ASfk4jiZGDKqijO",
-	"oAxie3RG44Y1KSzVfOL8LOUSwNnzSuBLHKGpu6SJJZgySAE8MqkShEH2yvEx210RDdkxvrEb/MMW458V",
-	"99lzJw+BrbMQlFFgEzIl0QWBW9kFdp2XqAvfK42fCAjXWFofJ/X0BZfnqIR9laOFzfkKPJNPL7Qs2C0o",
-	"Sy3BWiFZlmMrSJLNcUWWMdopswWLPHaQOYMJYSTFiYdxOrHDaijayprAjOto+O/NrKxvelncCJ7YQqpT",
-	"KiSHynRObXs7JZ+PWvXwErz2cDps4rbX4+6Of7Qxc60pdarM04hpVDCTh3mWGKW5GpU/ecaCsM2VAjvm",
-	"ScLPaop3MPJEDqIsFb6zyK07pZ8Z5hhYUIBKte8WoNKKs8hdfcvXAH4j8WaSWNjRI4AkNDiF8PhXyBMc",
-	"SUiGGxIh6QxLMmxp6kADAyoG9sV6munOAIoQo0lGhGiRYLSyUJZxIFXVJZ3uEWettXHzxhzrk7TNK+0y",
-	"YtZQpHLPrL5IyHzO/jbKVs8oWzMipzyGWD12oquYjjW6I6ax56KhwP87DO7c+8aOUbyuujkuQKhSqE27",
-	"KR7oIXnTXPZ6JdqtUuxK69vKa1NZ4Hbpsi9Ac3MW2+sbs944zQZ5SVuleFFtmKgpOW7TVLsZ0dmUJrb6",
-	"EOPyCPXgGozOapxqhSO48bRum+9h+K7pUIQdfFc/fO5wZZ3CaaIlEw36OMepU2wfJq0kM2UTQDzFNG6l",
-	"kDpMv3Yih5mKk8lR2R4tiPZyddrKgKtKbh50YZgldHdieY+5nN1N+zVUXK8SxosRDB32yuaboBvrblJ7",
-	"y7eqK1ZoGwUO7Pm9fmGDMum8mMNaCM7BgROlJNaflTSNwEMdahmqeLVUB9zU5YqwmIITMZpiuH5UFEqo",
-	"/qN6pur2V5aiNiN+CbbDptR+7I5+jQISG+/OrpctDfUA1tzJbVestKcft7Fc6nd947sdpMAaAKzlo21p",
-	"l5nLl0O4x3UVElBYqlegR3BoU5wc5s+qL3IQG9OauxX5nDANEaHeM7prcevj32cAXv46hN35LmyVDaSE",
-	"QJHny8dIGasW9X1YceuPaCqnpi4tbN79V5V0SAiLcRocBknGcGqr7favAfS2IvkNYwM6qvbBDkQTCZ7g",
-	"VOfPHAb9gxs38l8WRDWpvjoPA1KU9HdL4E8MQFCB1wOIY0RIgNN6/v2/D8Lgsx/96uJv/kYRaJ6ziIlr",
-	"THiWwoMffvD5n/wX9ezf/O1nP/on9ayQC/DXf/bzb332yV8AT1S8AQ4tVu2C1+xz5Wk01I7NHzwvZrn6",
-	"FQOWpLRTiO4fjHCz18FJBDgvEa8L9CWPomyOa6vvVajeviZ5Ho6omREl9MTgmJ6QxaGB64ZweJRQoSvg",
-	"kydSeOKlvTsaWm0nxssDu0vSCYkttNRoYf46Qkqu6Ap6wnonanZPu01T2gNfGLOv5u12st5yuUbobHXy",
-	"lDZDu16cbdHmNCk2Trvm7RZq03Zlk7XrwN1u7TrxbciOtZncwlK1fdZs5tVdNR/nla3fTm1wXlqzpNH9",
-	"NiLn6VLLnBEzvm5ZydtAw7u2VPPrsT85BC+LQzHlqYSCGUoGQiEQfsbQ5SEcYsMQDfXuV38J+r7+RqNh",
-	"Dq8c5nUPPJIUaVF3zE7IwgheI+VSMuOnRIu5aiDx6oOVvq8meTdYPmOX0rv7ThEwbiOwG/Dr76d8lJBZ",
-	"3UU2OEkgd/vyg9u30MHVa69e8WDseQsCPZSKW46QOKMymmpfdA1KZJEaUcG9AiLrFcwjtvMwkBLylT99",
-	"x6PHvXFK0oWZFAREtIboNLTS2IWek50yITGryzCfY6iIZMIDoPhPfU1aIvxIUf8hM9fQkG2MxQllE/D/",
-	"T0ky312dpLM8pN949Og+0g/4nXySyoQ0vqsW5szWxqrNXa+imcNFCNCD6OoJFh2/GgPyylzTXbySe5cY",
-	"l4Mxz1gzLpZJfdcTcdE0Skk2JaJ7vQbu0i/5MGzhMz+l8rJoBpG4EnE3JmfdkkZW7bZOu6tcsUtZUxBJ",
-	"mFdTswP3NjrHKZ4RL5KzmvR7GUkXoWZ6YE9IRM9f8jdZBw39tYdv3UPmVy2Irh/0+lcQZQYLz6zeJYFG",
-	"PPZn8aRZHSdDgVfjJC6qCyL1gj0gRF4VeZTyE8Kaw3aak7jupzzOoiUUthRUpODTT3548f/+DLxJkkx4",
-	"uggOg4v/8ocXf/DTV559/7eff+tvW4bmtLr4MbcsBnhRdf2DD3UvukvU76GL738b5D6NSNtUiZNMfXjr",
-	"9s7rD+7c3+n33AshHEl6SopKD5/98X8JNg7gMcTz4TnkVPQJIjk9RFXibiUuZ0ul1usxBe1ytItEVguy",
-	"/m2F5tfitmJlufH3MswklQtTcHz3y3d3oaiRQyYW50KXmwdNkfVCbyyrdjRPXEbuqD3Xl7fdaxOWYZmw",
-	"Y69rsWhHomzIwF2KRlczHQsmWsEhL8N1b06XjVz3dvRrBP+0Y+9Gk7g9uzc21Y39G5vbdDts/Wriy7d1",
-	"1rk3MCyXyf/DcF96hvtSss4DktTE8q+lwNGURG2uIGy3r+cvtIxkrAzbBjXOC+uglZj3p+8Uwy9abIS2",
-	"8I3IhYGbT1IckwEfByFYvkLwdKE/CjqjCa65xi43u5VogMqSbxAVUOJSZ7a5nZISCc3UTG1ME/IaFjTy",
-	"eAfiOCVCkBonDASso36v19oPdVM36PcNMIkjOQBjeWsd3tKt3leNruh12/15u7LFplumxIHk5HI18fd6",
-	"IdJRwLrCvbl8hpCM9gXfW0VaO8WyK2sVOozikNQOv4Zrge/IFJ9S8CE/9UA0MVMmsV2BgqKSiYf6U575",
-	"XKpvQqlr+DFEw94QSY6Ge/vD1qRb3eusQAJZeXSZx8A5pXP+dQzGtmYPRVW21dgZISf+HOdhX4d03+UM",
-	"8mU4Gr6qv3mYMZMRvvEAqsVFDe1WcNn9UsRIhc201kR92+y1hQGrTE30pfW1WVVrS1yy5nX82vftr8H9",
-	"TtjpYj0/hbfDRef1q/WwUFvsUTaC4ykMRrm4cGcf2Ko8Kw64vKJyefUBL679jB6qxx9msxlOF95KJHjS",
-	"vjEr5x9hf1UTStL2jT2iJAUXf23U2zK5TZb7bepLEefsFG4E/aUQSxnkbZLE8Ywm/hoGCZ8MEnpCEjrl",
-	"PPZjwS1jLVhvfDtQvhXYMKWNkYYIJ/MpDhEO0ehI7YziKxGiEZHYuzdSMidYDrqSxbyWgzes4xs0pC3R",
-	"ZImqYQk2dGm0npGEDgv4ROuD23ffhlxz0dHcHTfB/dVU2y/WbLZxC+mGLVSWAGqcqvf9lFI6PolvOepf",
-	"xXJ44SV9VqAN1joEXevUDQH4IpKs99omWZvrHx2B3BYydLPqXUqb0vX1gr1e/2Cn9+pOCYE0GwkaUwz5",
-	"lRteCr24fGoPqjyeEcCPRyMup4gwfUfefOFjUvqX8ZHsGjX6Ipy9UhC7RdhyG6h5y8V5PZEvUWK1ufC3",
-	"lSi73OfYaa11oWOXrGIZkbFEALSmdV5ySphEY6Iv1btewcCkBl2Z84tce3+0xfI4V5H7ddfHtoS8IAhK",
-	"zYM6MePQ0tKo0rai6YhnOirL/KzTbSU3IDx5ZHgmJ1wDjUJQoh93vhjdS7i72dif9bg0/u63N5aXN3VZ",
-	"13LeGu7dEt/VY7HqVc8j9KnQ5RJpEWFs+ECX49MowMVZA+ZQCpLD/Al5bNl8nlANoZIt4F8ymye89CdA",
-	"o1tYdpN7wExLSaXCoctmMkur6gCOpAe9xQOfWR98McLCC7hZ/4Y3P7mSY/uFAb30RubZvHppp7Gbmh9h",
-	"YMMOlCLwWFFeF8EPLr7/7ef/89uf/ekvn/3gJznAGPFlM6+XoryccqyX0Aclo/GASFyGfixYoiPUYGWl",
-	"vzSZym0f6yga1cLdkWTms/btcj/1BVU6K97mKOyaiuvTURrSY90xhQVelbugRaFUzVCNlzeaQBskw7bm",
-	"oXUX7g6bZ7Iazd1btZjOMXSthZZUWeplrTwBdzVg0jIuoYa/zFJApT0y2fCVKmIN7HJeuxDAqcs3Qt0o",
-	"7a8EpGYCCKeXdHUffwRvIRBbeHL81XbyJlYW4K4ucDfes1PMnQfXSs6DftPUyJMoyQQ9JXftK1qxWO2e",
-	"MP/r4qWo0qSeFNu44DTawfr3mg+yhLxxipOs5k4ciwEfN+wSuHrQNaYwijjTi2q08lMCChZsGqhHo2vO",
-	"nJJ0YUNxG2Ut0QPMz6MlMBhWNAjB84Bnk7/lYM3qnNH8tsGiV7Q74IrSpMvEeJeP8hBgIWmS2O4pmziD",
-	"0+DLaJ4SGFBOLAdwgjANwUtF9yLPerXq1rl6UZ+/WQAogj9SD8mvjWYJsckh3ZL8QAGfEz5PdIVwJTmP",
-	"EC6SNSz1ZhoaFE2IFI7GbrTzMncSr/hfGvX70xaPnddQ7WFtrTOY0ojoIoBQ0AxUcT2TUUrwiZ5AmiUl",
-	"y2KU8OhkVR1C6Lau8oPSEKlAU5LEttK76uAIDa3yAHhIltQsNrWdKBEIJ/SkNBTntlkn0QAHaFdd3ci+",
-	"QXltBE3n0iZtg/rzSH47YnfHmD0NAfkpwbFAUPcNJwbQtGO8v/plVV0M9Xtr34rDPSsFuctpS55v06EZ",
-	"dMeydg8yBjdqy8s1KkfDuzW0O+ry9YDCp/ZKsKtyUVaFdTOhHvKqWb4Md4wl8CbumIc4IeKrKc/mFVv/",
-	"hCwKEzQIA0bKRu/e3vXebr+mSAYA3AeH/b1C620LRybUgMo97R/UluMA8O7gcH/ZvX5CFrXQSyHsW0jQ",
-	"RljY4p36W3GSAVa/k3xjHHphKTpA1/4VHDmnqFZIsARMXVYHbGevbSrylcqprqI3GC2+Yro8RFiPxICT",
-	"CgRriab4tKZt0qEWgFmlWox+jawn+IwYHCqd5wiDbAmqZ+bh1V+8M3YL5um56pWo1AOpEwgut7UL7Lfs",
-	"1uppw26rgOuPgAtsOIU+CPMoFJiW1dFbVR6obGWzZnYkdvzOxDUP+ERVsdWX6klrrILifI4BE8h+60Ro",
-	"2ijkaiiTqQPOAKYc4pGK5BXfgQ5jsbEWy+jWKZ+18oZY7mkM7ShNvbOTwBGSvliONmUXKk2kGYuwNzPT",
-	"YkzqYsNKZZ0p48HU15RTzBBm4oykpfxHF02YSa3yNDsHXM7KSRlq8tuGCk+PrXpQDN7LZf4zPzfoGtd0",
-	"VATMG5O7yeCGPF3WCpEFRveG8zwEaM0zud1QkxxtXVfktoFlOT4P0wI9xotdlI5nhyglkTrYoCZFiEol",
-	"KvQ5MycsRpeVQDZS+IyymJ9dOUJRcqqlzDRLmWqpFOuhm7j85EqIzgg5EQPJB6VSQuiyHBS/8pEg6SmJ",
-	"0eVHV3SpJCXNVBdaLD9Bx1mvt09QL0QzgtnAdAfj8wbPmHN4rYAHWK2l4hH+TNkYCTJREkkPOR3PvAfk",
-	"jMckGTiXvJ64naw9yqE31VAHzobqEBjhEU2oXGhAS7e4gVtyYXvaq6J2Hu1hlVcYpdlYodmJVUrk0873",
-	"Q3lf1W71W2BVdjXKqa6erjUuCNMDpC2eRlrmafj1sggxSDYe9CvQU9R80Jg+Ie2AMmfGZsxLDetwemig",
-	"ueA3vF1LkzfKAqlyuIHH3KNFaEEQojFs55me1Qg2oS78YaxqJlM6yrT7xuSGZ1BVGYiZzXJx4zwpdo9Z",
-	"lJwemoe/gsiTOYkkiQf6i19HMRWQEkviIk4sRCmHGlQot4I1914SaEYZT5FirSM0H2BFvvCY5c06NRAZ",
-	"l07rV0I05Sl9n7MB6BdavtnfBylUclM/JAskAP81RyXQOPopn6nJaGlnp9NHO2ied1oat6BPoLb0DCfi",
-	"yHkIfcWOG/268/WAjvW3u8fM/k6FRkspVFMdl2f0fBgnhTCAy6PJgI1iU9OqD6LIAWazJeWwEdO5pL+i",
-	"0Vfax6ne1vcuPnWEPPG6bxYAVAL1iAmThEVkGbmkVQGbamyF6i/M2bp2U9zOrx5bewMcBm55DNdmpK+Q",
-	"qDWX/kWjRb2eruLYZHFXA5grlFlykI6V+hUlp6BVZzXeOnh1G878zZwIZiB31WlSjR60R4OWtVrEnrct",
-	"3aIkjRzYw7htqXDtttC0szGA8KFy8PfziMCLn/+PZ9/56LNffef5J3/16a8+uvjWP9pwWy2jfZIpOOzt",
-	"9vpF5HMw0/seQi1c4RYc9vfOO4YK7i2HClpCNi6jPo3Xvkkv09zvpGT5SV17wdHKVN+aYrik0lXq6GEq",
-	"SIxGCyWIoTI8lNTL46n995P10BY5ZzQO8L5+9MUHImotsFDtqqqeEUtGTTQzCg2bdYtNLDb/Wnf7a3C2",
-	"4Ru39hbeef+x+k9v52Dw+GkvvL53/m/WDbIusZYnt7lN8voaPFKvx6+m+tYOAC3At3EKrBPZtwYfvKi1",
-	"0dPx3tO5K9jNAnpItLhUKywuIcDIQlii4f23Hj5Cr5z2XwGraAd2rhiaSiemaO3YuK9jklwSGulX2Uwu",
-	"LFbFcvKfYauzJBqyLIqkH6u2FGdg/sccp0Ry+OBTYexZafMN8873r19rDLOoHrTO6/29xrfPivSWlXcs",
-	"RSKMegl8Lv7hNvTYwD7r4NfeFMhpwamtQwQ6IWQeaqNFmyJQbEP7e78Q/mhUol8wv9SMZ03+aW7N4ad2",
-	"V4AuZ7VBtejAe02jreXFBxnbxHMb4YSO0lZ+2FvOo5tpq/UedCqF9S0p8Wi1Vr/XfEXVXJuv4lbDBp8G",
-	"SYiseJtWVdJlVEw7zrGlG7KIEGqhdc/bkSzCDI10XMMRAvlj1XwqkciiiJBYhAadkTDEyBlJlXmgbydB",
-	"7DBoMAczXab6mrp+nenQwrm7lvoOJIlXcYYua6tpd1SEDyla6FoApqr1grStvNwOxeZrfFQg2Gwvdakg",
-	"87LxULUarD+5gKozG9MwW86e5TRVQ9PGwGErmNYLHY4kPc2LUpUrMlYvvaUJ5mE66Ef7ooG1Swx/NsWS",
-	"nJq9Uq6D7zD2ivhFUHUvwbtuOO8RsIlxyOnA3zUjfC3FXkJISn6KbBSS4ubhVxJQNFnLNeS0A/HaCt+P",
-	"wfLURZuNJ/Baf293f385P6LzPWV5ha9ZR/yICInGdCyn9j5Ku++T0zCvfqZzuNWDkqOEKLEJ123TLGW7",
-	"rrLVeAX6Jbtl+9d7L+YVQXrKVV5Moyk9Vc0bgTLCggqoH8snKZ5PDagFI2MIGnnnqWVKSLYsUpI///Av",
-	"Lz758OK//tbn3/3lp//4R6AOdkm8FsHhXr9XFWjPvvutix//5cVPfu/i49/+9ONPPv34e8/+7qMgD2q2",
-	"BRtKG2pfJzuX456d35zuQaNJTAClqUYeRDo2kM/VJN8r9lpges9fGuhLCngBfQUdmweOg3ZpWQejnuvt",
-	"FVPMJlNMHahgaE57dm2iGz0l+VKps4pGzkdl+EygBvlvf+v5Lz66+OC3L773p3phnv3yVxff+8vN870L",
-	"fvFhbthfO6mHhuMatrfm3tfg2XOXI9sKddOAfs8LfrVB2pbw1zqbYbbI782gsuwUi5aqUxO6cXkLNIXH",
-	"OmkKJaZvAAoz0exVll8fbNkb0AiBJnnsvA6WCxGG23QjqcXhcXBK58fBbkcIZyKagwkNb9zXD5+7W21F",
-	"YJOTraE98gK0KR3XpEYPQStzLGoqEdvtW+3ijhQOzyijb56BTjVaoClmcV1rdvf7GFFyJBV7wwjzxr+E",
-	"uNH6iDOufXceVk44M3WkQE5NZ+0KcVQ+MDpeDbiCxwe/dWaTow2nopie0phUyGzdRaVjNSaz0iFrkKN0",
-	"STWxiKbOr/XwURXJ1s22iIuCbI2ZICeVG17rcINA+myucTAt3N6EjiH/m6SnFPCvrL4QcSb1X/VFGdf0",
-	"ipcw1JY3FY1N7IMuOansulDZRBA+jZGewyWxjB3RFDzQhEtjVmg9KPOXdDquqga0Cn233/PyzuYnTgUu",
-	"oUWl+/Wv2Na9lVnvtHEPgrJ1v1rMlzdsu6Qs0/nrZE5YbMwBb8pB+zNW1mNGwEYr9piVkMpaoiQdAEXa",
-	"BOdo4BPnbHjcYmqiYuoU6AdlhXuQ8AWI3LLa/S9/+vwXf5Qr33aAxogCE38jH0N1HTa4s9RNvWGC1mqw",
-	"knREHYYoWOPgszlgJpzLRDHObSzjYUpwrNaqiPcCL1rJB125AK1Xh9+ecu1SNf7Ftg5EG4hdb0W3yHmo",
-	"1hWIdGi/68lbEd2U07c+HLKS8uWjf3pKT3l6CZxvhJVDqc+wQDMAsmsVdLKGMAW/THv2vA09PNAgAR5b",
-	"KaFCNuenGMq9qR+GQ0VGUyL8xqMuXOn/zY91U6OPrsyFM70UY8lps2Lt38ynu8zUc7N1ynHxJEcrxUjL",
-	"dyv9lndNHlK4nBkI/XZSxWtROqrZzgbxouhi1fz55GX4Yc1BifN6eut7Y3VTd2Hxu03FXo/UTGl9M7wy",
-	"fKehFnMQt8DkXOMmoQxbi2ONlTLjp37rwtk95ZVrlFKFBtkvgCDsN8si5SVoiF4QlM6F+g1RV2yf0pLF",
-	"1fhS+HYAimNjfCjWHsPItgTxC5DyHxy+8zgMMpb/1FsOwHR6arF+UTHc5XM573XJ0IrNDTPjhUg0Xq/2",
-	"vFNlDmdeT5s8CvZJ961iwKFLhhVr9tYpSRM890QSJIn/IDDX84BXsZTqWa/hYLZY2R5nRClhs/Y601pS",
-	"1sz3AT9rKWj1yEOgRzMdb4oTkz3dXlqdkEV5GuuYcoUU2itJoL2GSULnzfNS9PIgOcxmNYCLdlUtaF5+",
-	"i8Z25BRJzvN0BkiStWFyajT+HVTPBnXFHdq+39kQ5CxZzcoAzeICSLbzhXtvwYyL0FXhof/QUn/F2r08",
-	"XWYbSozVhzyFUuv0yAhnwlsmVmOuALpnFSCEGbBHe+Dqmszm2xnBjLKJWswzY+gDdoiOGpljjUID2m+M",
-	"F0dLSjCgagl5VHKcKivIumyPlg0kE6kEwlAXvcdnOnLBKjMwGwP0MdBiHjLJIeDM6Lplt/CEsxq1p+NZ",
-	"2RHyIyYRjUlskr494RV8NscpFXmOrX7eg3QUU38FWQIFGzw2y22IghrzFO7qKZv47xPAXTvw+3Ye5Vi7",
-	"MLhEp6hRx5vqYPPtGm97t4sbHsFdejfbxzBSTWTVSrPQfTUXLpaGdgM5OIEFe5THulLqdI8oX33d+n98",
-	"w+tq/ms6eLfkfb2f+4mt5JrSyXRgIzrmKRdzossTWd8kPDCGSswsAlnGz0qfY7VDdEAGOYPDkAxgn6y4",
-	"MrqfklNKzurdWW1VBVF1srYvH1VbU2Tpok17i490lGLhrIQXwFfZutSNmf4j6KptTSmNUwLzfLxyaRVJ",
-	"26m7ldL5FI7WoebtIdS+SQmBc3foMPzQA+X2ZG7iuDrR/w31mqB+F99L2JUFG+UXIcshQZ64CsmRmPKz",
-	"3Tb1MVbHj7uMUZ+PVBkQnUx1mJxJGmxdDecW3J56aF97LOo94P0pYxCiHK9zCW+azQ8+a+Hlba7g+Jqy",
-	"RQDlXXMPYMKIQXXAQiLOora2bVfJRJxbkRYiIb9EOQ+DbiVvwgDQQwatcHT81xKupDHkc0dR7sG7IjxL",
-	"I3LLQBj5A0GqWvUZZ4doqKYHyIeYIc4SykBDnIVoqI4qpYUMHQd3imY4PSFK59c/hmgoFkKS2TC3EPRn",
-	"xMfHTNf4zy/aGeKJMm1vPbgboqGc0jQezHEqF0PLGDGWGAobkTlPpdCoArmST0ZCq/k2okDwiGpMn6Kt",
-	"HGIefsDxqeJM4wA6pQJCJsmTKR1RW8BzyhlxYJ/IDANukCIDNKZnqp6AmaldMlPDWxnI8FDiCbnLdSSR",
-	"B4M+EyQ9TKgaogsM39t/1Lt62Lt22Lv+m7n2eRjgObXARoe5lhA4QOyf/eyfP/3kdy7+4ZcXn/zFxe9/",
-	"5+L3vw+IR+pVXWmzC5L6jJ+SuMQwfkD1LuFyfjsUomhoNEVneHGIhnhOhyEajpS+rP7QdB4eoaGpjqrr",
-	"9QlFW2GYCSClwKkypWoJ/ZG3FpKrYgYXuHcFui207hqXCcGxo5xpY0DHGRW6V8KF9DLCCvB0tT7tzmvg",
-	"puXbca7Zx7FOgMxeCWH58WW4QPK9sJETpIB29ZWoqo1OaBVhUFNL5RGebFBSSgSHV/eqWsznv/uDz377",
-	"Hz771S+ffe/PAgsB1woigrSu+3CAx26A8SmdF0EOz3/5dxc//+ct1H/iiU9+/FqaTiaj0VEBtXhJmOAr",
-	"7cHwbs8vPgI3wmm6QFQeFd4kRgSKObskEQSzbSk6t1jQ7RVz6OyQ/dKGcrqaTpdgzEd48lqWnGx86znP",
-	"5Au69Wy49NzqDWRl2CsI+IAIsK62dxG59yW4iPxXcb34CE/Wwxixgta5BPu1d3o7B3hnfHPn9uOn1/33",
-	"X529cZ0klzec/02iRqhR3dkC6Z9CFNMJlSJEA7jz2qmE2V7fr/K8e9t3fDx/+ua5+u+988Hj8sedx7++",
-	"vSDO+rummsX0oU6btQp+bXT12j4UcmyjL+RVNmzGexd1wBzxxoNoIxlzICgutJ2jZvyFnvjbOtYdYizf",
-	"WuWWqDrOAZpfohkHRwLcL1IpkMSTmryLL+q0LYjsk1NforNYr6BLY2fwnQ9k2ACbibQCwvnXrl999eqN",
-	"URB2FXMVfmkKo34JseEOd+Tj6y1VzGn0Wa4hnbaBrpRLuvXjlG0TayErrXn6ldhimQ22sJZd189Hlpdg",
-	"jHsruncww2HUG6xjFd3lZWo1jZU219UklteaMLyUgt0eSDKvGZGf8DGZcbBkJgbL456iFp2RwfucEYBX",
-	"oviVh0VqsaRS9Rp89mefPP/+fzT1ol9SFWg7pSV3IBblVHqcJGhGZEojgyOuwV0u33n4Frq613/1SocK",
-	"FV9n9L3MoJtIfkLYJYGGEtZliKIEUz8WgKXwEngKz5hMF3os+/3r13f6uhj/zt4VQGicKp1E5/PrweM4",
-	"TokQxIZJ4hmpr7LhLOVSoOXNezfR+1Dsihn3qcZddwCJp+B5xylBBre4phPpq+Zzm6emENKXIU/U6C56",
-	"rA73uDTKl6lUwLqLOgN8sJ4y47Czq1bc3PnNx0/3V6sSFfOJn5F0J1KbINGWVGE77cCyDnbLCpJRW3L1",
-	"ZWeV/uJyslW7QGwsjbqmgRJPdjw5c1bbxN2Rh/55WKB+VV/GIavF/UbnrBn7GkftGgxZ8MaXmhmWV5jq",
-	"SIVOmogNXOgS4fCi7YaOCn8eU7BxRE9H67ddiG7dmF+nogSR7k3adK9TFN20x2NKJ1MHhOav/rvxeait",
-	"67xxo3hjziVhkroZn8/+6ccX3/vjFe/wNKZM1zC3r/zo559/S6Pc2JiM3PtiQgB0UfciLGPZD1otzdkS",
-	"Tq+bDFoVZ7IinCSPY6g4X5LEDbxRGgxeC0lwK+EqtphP3li4yv6kJL2vHvPAIK1mpjDQzZert/evlqq3",
-	"V9igfSk3SaHK8EkNWlS9v6kYU7XZh5RZ2LdSwAcVee6B6rV99daCUTyprfBb7Qzq1q4kI4q5NK7cVrwZ",
-	"JVbYwKVBSfowJ01Hm87rstUJ5znfmWjIdyrnlYWq0obQbpSc7hr8ryXUqmvnrURlh9YnsqgGcbh/3k6u",
-	"tpCjL8EGbVEbWVcWKSoiUw6VsCDLSxlfhMWeWj21PXZHV/DHw95O+QzGNjXRh6a2TcLPSMcoRO+F2MuF",
-	"+s+NvTWuiPMtuZYZtwUFr+pvyMExD5G7u/N4I40aEiKSCGKTvSqXY93AR+wtdz1kUI6q4JPmPDWw7Pp4",
-	"L4ZoU3yi5LRawn8deq3F2UeIUAvAJSAxEpvRdeb50k19x9TABtbb1hllzpZtHFDrmJBrusfzhf3ilsMz",
-	"0RlJKCNvMLmMtzqzNlGb0r1lHW//Uf+644a1obV5mGirO9oDc0ergTMhsRMyNKoYsBYtGaqIgzKd10j1",
-	"1NNZEbppK/jGNIa0rBLsFeNnzB/JmdOpVRnZ2iMTYA7nc8JIrOvIDjkb6owNiVOpM0BN4cjWB6cToLEs",
-	"tEBjseaIrY8jeRZNSTkrpDESJCqCpz3aghep/dFinme16qw4DbQDoyhS4vIK87vmBBt2CFF9pIk3AYmn",
-	"2cQAme/WB5RVagyOi7TiEOlKuyEyBXBDZcFB4xJPjuxstK5uyr+pXX1UnqepCwcT7VItyTswiSeqf9OB",
-	"6g3V4kO1gwS2MqFaB2dV9/kssaYIlbo2iXcQvguBR3BURTjRJbr1zjN1T6Bsd2kPNuIzw3LVogrlOeLY",
-	"MIVdWDUVs7QtK07XhicXEO5LW91Uy9Kj+P/Ze/cmOY7rTvSrZHTcGxjQNT09gwEE9AQjdgSCEmQ+sMDQ",
-	"jL1u3qnsquzu5FRnNiuzptEEEUHJK1ukSdOydy1bku3lrh+6YUta7VoiTMnWh7kYEPzrfoUbeU5mPXqq",
-	"uqvniSE6gkH0dNcjKyvzPH/nd5SmIlREYB1OyWWqiJzKW/3tpEjsK62WWWMxDVJUEbyb8lyGrLd5aE+n",
-	"LxrWGrzoChc8bZi9sF2LxIAw55X2am6R5oy3VEvAAkhp6fH1Zp2rjbEste1TDeXOmvat6ZyC0UptQHfj",
-	"84iLF5T1scLjWZ3xsZR+lyq2u9gph22BEqf/UJSoUCg+13C4vgDW2xoZZrZ2kZbTGGdZ/HTBp3M90tuN",
-	"gz/7i4P/+unak4++8/T9/w1V9ILlWw8+/vz7Bx//AH/GY8l6ixx89N2G13Bd4sGKU3uJucHrL6++dPf2",
-	"ndX1lrVudkcxDwovrXFts3njasnAHr41VRpeZamlBx22sqZ6vrcbYxYMqN4dAUeAghqqtNim1CSzsqxx",
-	"8PEPHn/+z48f/fjpZz8/+PwHOWOtNJpxaDHM4tle1BbDADqbu/e2syMPr/ta95plIh0HwV+fOyHi+yye",
-	"2y7/JXecOcdR1dZ9SHbf+LM02q0oK6mL7M/txsryBNijWav8wyQPzdk0P1O4AEGoJZ9Lu0pjffCLcEZ9",
-	"PzmTrcYTK7OWj8TSUNiaM80nR4WD8IxLCuAOtcym6T0+T6lNkKYLDn7otOz8qtF0uagBH40sDL3eCVbM",
-	"zDS4ar6drHdOtZGVmjDPGjJ1ioYDpyXXhye/xIprJ3VYi2JswXBhNo1fP0KEZEG7J7uZDU4eKhiZWS9S",
-	"P+wz9VSvJzqQQ1ZVNDdXjI1i2Y3YcO4+sofVXsQwuBNp/WTvV2cysuKXE3qXhSl+eBIv7Whtok7fZLBd",
-	"RAs2wILBQbff5930llXAt0OGFuQZWAq3xSjRJ2EulHLPg4IHKiwWSAGVh4QrErNeojBMtRAOxjv6gjXy",
-	"JX3WPJlP63RU/Gmr62No35JIARIXQCwxZoHxv0OoGIW69OnEx+zVP4WicjC99GOzsnjpJIyABXdmaiJM",
-	"QdqPCGvPhpbRzOTiG9NyMBeYmLI7D/PcLeivpK5siV208E5H77c0abVepG7s830mZvdlP9QKF5NtMkwC",
-	"pMMLaBSxMENyADMH0HbEXGtWHse3FyiVRdsF1yK914DivdVeUitemPn1Je5H7iEuKWKWVdFmr2h2ZgME",
-	"FcZrFiRYnFgF3lmaVU7HnhqQc7RxJi5PVSHn1+l0xduI6kGaSSgEZLYOTXeVfKqjUhbeDuUreacwJIC4",
-	"H29cxSV9jOX5JrQ4teWCehAzBtyKQxphh1ds1uOqhl51Qg8LQ2Y1kp4tKg+t8SPI5uPsgHRC5iz18wgG",
-	"50K4JxQKPhLT4nGs53rTdciOrtMxu7alPbeKKW8N1xuws4sXGG5egNS7iZ3SOheviHhtRxEoRrWFveKB",
-	"p5aw4UhPMBCGRA+g4bB/6R5jI1R4+NqPGhOrMqIrnuS8jeq6u7pgXr9VY2nlDfATf+vHMoXNp90suzmd",
-	"wpw4WIJOlOvit0UEY8bot+ltGccMmWyLeutqLcLQWrb43Amub5sfpW3+4bk7NFV3HA0dNiSkPPSIlrvm",
-	"xXsEXj8LsTWwy5PkubNGTITIjmHOBOA2nNqwSwc5dnMZloCKgBnTF3ncEhEWSAhLnQUcetYXo4RuLWRD",
-	"uQos0fE05dpUasaRrKUDBxY1GP3iHGrGe0wEJP1hUQE2hwqCxGakGwPt3bHZ1Rx0ZOFtcixyspIrVhCU",
-	"vVVn6Z0IdK5iURw9NveGwHZB4ZsyDkuJ1GUcEtkj/js+hg440JJ2I5oCaEAVuV5aheaQZS0ZF67HrBJy",
-	"vpB6tycTEfrt6aYchOsmgQO07ENjU7+dK++Afl1ce6SbaGQbN+fQKILHVU3iR6ynd2WiD59Go6gj4DA8",
-	"PeX8zzd6xW7hoJZlYoaipREMMjYXhKaMIwsYo7aGFtrYI9IE8LNSQg6tSBGZPjGiI9KHg15POGDY0fZe",
-	"pYIFaoNrEMfBYense+7tlS2i36MRDwFBfjeJSkRUjvqFjkYRZ2oXpA6QwUOvjTplBQ69z0WYKA1Y+xr4",
-	"AUpbBZBi+oxeY8jSfgPvDhrtxtOff3bw6T8d/OFfPf30o8ePfph5gY3Hv/n240c//PLTXx98+k/2xynu",
-	"GcX2WQyOWWNMAcdy3H7Uga5kd8hP4vzWTI5Y8KF3xNrAo+S+7csqwaS5FwBK1cYRSZxETDWPQyFXAzZn",
-	"JsNB5nLvft4pr7K0TVd1yZKLhx4WoDHrJxGNCbs/ipkyr5us3L21cTmFyY8HMmJEs/vlirLIr1K49lCK",
-	"PlwCps8jVAWo1suDc9karbFo3LHnnkfNLfY00mXhZ+kDZe8zR156ROafojA7WsIq0NOEPQWb9fy2crot",
-	"FwzTnO32WrRAJNt8C3oxJ8JddNSNNc11WGOdz1+vJ2FlTqnzoxuXxQsdKXh16lqwZq/EbBPV8exrbrO5",
-	"3vFXY9vNfcwj004dY+vNWaw7Mccq8Xzt61ShPnZ1UGYP1MC7bpgtss9lRDUElK48XKDJ8I40ZsIwVfbE",
-	"Lv66zYbdSA/VU8uhLfGQih2vk2Hu0UpbI8SM7hknx+LoF7UKCi2N01tlj1YhfxL2Mi9jjZBiH1ptlYuW",
-	"GW/iLhsxmnNzEYdIBaH7LKZ9RmI8AGoUCe3KfUZaNV9Tjw55VJ7OTd27GgMy79INI+2yQMYsZqQXs7oN",
-	"KSLZ3434Hov4QMqiEV6d6BzRmA6ZtjNXLuhrXaj4jCOPvOORfbKyT7ggQ/q2jCH9qvIEWe69Ty0cO6mF",
-	"sR16uiJzc86XzhZK6QLDhShFHXKS6j1R843E1rk+HCFJIlY3g3gitoq7oR1TwRKfxYoC9w8ScyQWb2JH",
-	"FUZjFm8nepD99bJ7jm+9udPwDjlVEJ0go9jMTki6E+IP6Z4RjcKHrkJ77F2OB/nQZsjyp05kEhNugVdk",
-	"FMt9HrL4EojRlOYCB5DN3UDrUeOhGTsXvZIqHNfEgFClmCZDKmgf+BfaZitCoB3CHJdUbpPSmHkYLtUD",
-	"NiEhD/N/0piRsYxBsIS578c8ikgomx3RES+8cI/3oVchF80XXiC3sD3riMVYy99lkRwTf21/3Ye4vyK+",
-	"mWIZ83fhgDb5Ojwo6SSt1pUAJgs+Mr+Zn06YZAUl0hOcUrXVEeDLkhfcFdkLHhlRpZmZaQ9Gje1iX9gB",
-	"WnoiE/2CeaQ9RSA652Jdtqd4yIbSoqGb5BYNBrkHMeYJ5LQ6AhtjGSUCD0QV8e+vuoW5Cr8q386OsYTV",
-	"Cy8QKtSYxcR/0EHl1mm0ye83m823PNJpCHZf7wZJrGRsvu80ms1mp2F+GVC1O5QxM18bs+Wh3yR3qFLE",
-	"z53jky4N9mwRJHzhgT7oCMi+QIgUWkchu5+MtUcSoXlEfHd9aE4Dtm+T3IRrKBJK4J1h90c8xkaqEHkU",
-	"koRspAck4kOu7WO+GXOjCc0KuLO9c/Ob0OuGfOve669hM0kyMmY3Wbn78k3ytSs3rl1ug7JCtAz2jLdZ",
-	"Q64Vai2P+MZk80kQMRpjLBVWV0coLvqRUS4INMt4ionSsRR94t/aoX1/iygmQvOizNTc7q2+Ci1PiJau",
-	"hhUh/GZhT2SCj6cYE2Rlc30Dw6ljrthls3k7wl7kNSlY7kp9psmV1iYZD3gERD0DsxlsOW2T+Pto0LFd",
-	"c68XzTv07WJQeOexTKLQVvRiigfzZB1hL9Yk24L4t0M2BA6QYLL6u2ziE7M3zCPHTMcTomgPA+Ff20Ba",
-	"wna+2UoSBGajcEUgY4ZRr5iNIjphoV0r2R306l37Ey46t5ZvxbGMYTHHjJg3eWPz6teIBS+rNlZJdiNG",
-	"/ECGDDqs+Riv9R10K6Kin0CpYI/420HARnr1FfudT1YYVFa+O7js4U7zoQOf0rs89HE/+wwG8ftv2TzA",
-	"SHIBra6Y2a5jePuANGkS30hOH1ZJBOlpCQHvPsMz2f1RRLnAPLUZsH1KSJ2+8AKuYAdeQc2FVpZZoY4a",
-	"M+XRbJIXXtjhQ5afnitXrtwwD/7Gzs0tQsUElwZaaq7+AorGO8II58QokemSDM2HDOsyyBs2xfVOYkRa",
-	"ZkfAvLj8V1eGE7uhMJdo8a94281WC0P5EQ+YwF5BNri8PaLBgK1uNKFsLI6sylHttbXxeNyk8HNTxv01",
-	"e65ae+X2zVuv3bsF52R8cw3QekjF8fSX//nx5//4xc8+/eJP/zAfaG6sN1t4khwxQUe80W5cabaaV5Dr",
-	"YgAKeW3AaKQH75rPfVZic27bbUQVicx7B5AdV2ZFwnJXLDbv3a4h1SSvgbwWEhVIExh3rHy/HTba5i7f",
-	"hHtiR6qRFLY92UarZe11bWvUwfMJ4NS1t9Wh8si0rk3upfxOdJ6xY+8NSn4agsH3WbNguWAfCJUMhxTK",
-	"CG+n6EZ4dhph+FHTPriGZi54wBpvmWusgRqtntibAxbsKVtRrWmXKubBsh/yPk6XShtr77GJZQZArQyL",
-	"zphhPW5XXa15v8toyAVT6thTH8Dg4aHs2PE1eLbhOX7OniR7SSf7zswTTZrmSldbV07gERIRGxlH0VWp",
-	"fBYrCAoPBKeGk5N4qtck8tRMtoiPw/SJohOry7hZItCpY/ZivUlFYbWGEpaXscwq1+z++hpqxlXFtFp7",
-	"kDUC2eXhw7U0ZFC6ondyNG12uUJ9ACAEPNJNoj2iab8PbbXjPBmV1eSeMe952CSvC0fPkMuT0iiyzArD",
-	"w6s74kpjhvwe07dt68e8i1oR9csOWXvFmFoABZxzINpuEB48wi6qtzgKz4IYxRKJhZpW9nLseKGC7bCJ",
-	"Yym7RTrmtTvmKDh4vdbB63jwlVoHX8GDN2sdvJnbwnMONkfBsk8X+isAShjIYcabYrwzy52SW+uwpMBZ",
-	"vb9qLapV3L8Q2ttsbcJPU15GdiZ06G289fDQyppWmbh4LxlfId1APqJyrfyp25yIQ0yE6hzrXWFPNvLe",
-	"OsZcswU2J0IAkFPY8ha1ZFTD6pjx/kDP3uV4DAsdaY3sWVQHaCyzHsEP5kzBlkZmbz9/G/CFnEFWsZ1z",
-	"h79pB3WaO+7w7SDDUrLvsimAR+9KPQCClWdq6x11NxmVatFdKRDOFhGRAVW57fROQiObqirdNGhfu00z",
-	"Y62tPTCz9xBJ62ZsrDch3GlPKm6nEYsRu1KyYWxqrXqf1OlbiXkXI/NHFaFZgN5jmr9yeyA5ULo7miRr",
-	"BHRJkfzcAPhqwIgaGFvPMgq5RYdxX7x6RyBWyTn0sQSkIQnlWFhnHiptGOnFckiEHBOjcWUitDKb01xX",
-	"sLG79hah5G3Z9SAWk7pK6Ex7ZMioSmKmMORj/KCOoH3KRZPsuDCIGyR19E6WMgtYAMAxKu71UVKx1RdT",
-	"37d7r9rKzrmH2vwPe11EE6vGwXv5ugwnixmR+ApgeA6zZE6mgd4Fp1k1XU9enJVG+0rLDDA9GAOp7sf1",
-	"wo+4pptdHutBSKeOe6u2nVkyuXcSK9eKe+Lh2YrXeaIV67kmlpwZUkkDRkMbY79lO5qW3dQetgbHwF2e",
-	"GXvoeq2Dr+PBN2odfAMOXt+oc/D6Bh5ca8zrOOb1q7UOvgoHb9QaxsbGcVTUPTo5goZi2iwYlP0V9t8N",
-	"b3N9w9vc2Jij0kCe5nUabPlV3PJrkZR72E9vJNWMkIo+7C+BKGf3aaCBbI2nYVroj0K1EbtEjVgUcdHH",
-	"pAPHCksu+h78PY6lZk1yW2Nw7c7r93a8jlAyY0LFfKX1rDjUUL5x9xUw3YQkkewbtZRv+kJ6HA7VirD7",
-	"mkEdrCJayiZ502KBfaNk/dzlueoIHXMWmm1sfGqI/GGQwh9xDmaBT7pM8ZBlxIJoY/ttQsmEKaMvIaJB",
-	"+gn2m8FArmZRRCgZUrXHQnvDMdcDLsh6y2u1WsTcWpVpG3w5N/GN3TEvrHEM+W8ZpBvrV66TlrkvIFAX",
-	"EM3ZMF7BVXPmYjkbAejP+r6mzYfDRrTIcrD2c77os+WKLiJ6L7aAfJlDLlEi1h33skfYkHKsLAsCSzPj",
-	"BKWVYBjpn+Ehp5KRhqvSWE+pPC0RlsU9bQw6u+1zkjOfNS+PP6frrkRcTrVt8Iwhy5S2GRlbrusrGWsb",
-	"QEvTTSCNfMzY+UTbNE8KFyNyn7lO+hktq/+NWzvEDBvPW8XffKiKUB4Eqaxs6AhfjZgId6G7A+Zd2Ytk",
-	"3YiI7ddegs6e7U5jn486DfhixViC5EXSaTx+9OGTX37WaZDX75L0yyd//dODz/6m07jsb5ERjZkA6miM",
-	"A9tKL2TpNNcygvz1ux0x5Peb7unxCY1Ih0F7xF/1nXnOkQXVzDtiitvEz2C0vkf8DEdr/jKegfkX2BrN",
-	"BzNM868cCxb7Xkdg4tQZrrtSmF/ZcBTJCWPK/EGFSGi0G7N9JhK4SMz6XGmGxYGQ18J2aRn5bG5GMdVP",
-	"LdO3PcJMekr37zfJzYKgMlrKOknGanCM+MjEPaYTXBHIMuYTGho9ZRu2wcPClc0noIaGD7SPP7H+0OxJ",
-	"mIqC9e9jOi1tlwbJTEiiZUISHSzjOXWEUeRN4qfritF985LH1t7piIlMbKN389a3CA89YhM+HoQgUIsb",
-	"N8wsDRqN6cTSsuHzveNbZZ7tpK41pqyLGjObKnaxVrKDbvdADiEfDzl6kCsAZweZb770nLUgYxgXTDLs",
-	"RA+S5CKrn1EezkKBa0L27GJtkrRrAW5kkABcYTmsWY6ukikNi/NggPU8BGpmiJDGN212hLNPkApYjljO",
-	"+PCMHcGmutvFzF6iO8kZYozHuF56MoltJzNIbGPCNC0KMu++I2CRKZBMRkhFEcz9Tlo9lEsrrhzeRZr2",
-	"4U+7A43X7pNms3mZCBrHcmxJNJQmjvDCvO5MdHFBUsEG5tJWR+Ri52hjakkGMgrNYqMBMyvVRgSKUtY2",
-	"LjQvABYKrswmeb1HhhKoc6kxudDmykFeCGL1MMgHXfu8joC9gLfbpTHbZUrzIdUMg4FGkcA8vYmsNTQY",
-	"MGOeaml7JXpAcmv+oX2wDN2+gxXodq5nF5GXToKXPmM2ueZKCB+yF/E9BJqkMsQtEdzu2V9GcKPpmjtb",
-	"zbZmS+1QrvTNHBBtsWCHO/M/1gl3LJzY8Grf/2WY4kXOuCdjvdgdIMKywBlA1RPWOWMHWi8tMhhYR3XO",
-	"uC0sULvGkfe046CYfyiSPtU69nWjjesd+hIb0VjbRkI1jr8Ty30u6g7kJhYX1Tjytqv3q3U09v+tcyCv",
-	"uUZR5L4cy+ECh+/IOge/gSZU3Wvbw+td+xWqtCtur3uD/Dn2LlP1eyKaFDUB6BoUePgnT+nGIeoOmJks",
-	"7G4PbeSd4Vz1wLUrc/sGHuoqypW2GEKw93PD40JpRsOqsdgTCmOZ12H9dPO7duQLuNvPlDN9Fl4svO48",
-	"WDv1VvO44zmO6jyv9C0sSikD6MD2RqcJQ/FG5VuEL7ZBtoE8BD8i6s8arwA/lmPhqPjAEReEh64WdOil",
-	"wEmOjkfKvqjQu0kUI/6dN9DjTEe91p2sumNXebj2AOGZD9ce5K7w0PesUSwgYuhgjBlrI3oD87wV8CHC",
-	"MMsDoalJo8hDOEbswJhtwoRM+gNwcATAYEk3UYA2IgGNQwJokMDceMcF9QvJJaKl9FxIbzzDbIfoZMzN",
-	"InGNqIGnTk31CdTKghRLrC80rt0mXDzXlOFEf5dNzjblFGDpOYYJsGwh9w5h9Lb+3aWe8kHK9Y0rm6TV",
-	"am1gRzs8EAJDuQPfHVDRb77Nqegn8j/YezcDo1jeSqvr04yr6/r3m/928OvPD370b408N+XhDgOOGuIQ",
-	"8/xD1/+h3RjFUo0cdc5C8tRxEteJoq6fuDQvk+TWSjhy9sprvCJxUPOOT497XjJeFzpGi+uC0FRiVSu4",
-	"epmrOipvOnGVaRVXsTtHF8ZYaqBs/Maotu4EZK2Pm94qkZwy8j0XqDDKDMIq+JvRhqEENoOcMqWiIyQS",
-	"URu1i/fIqx+IFjUJgPysGgnZiIkQ6nAo6dIcL/FIxtpC8bPoExbdWPZRst0RVi/CrWTuVntskqc3LlEk",
-	"MG9H9+PPU5EcbkudUy8YcG5USvsnf/0nBz/58SHa6Mb26joC19IeJGogR4W21NCiEq+ascKklzW3ffr3",
-	"v33yr3/x9KNfHXzyqyc//uDLv/rTg+/+88Enjyput3H4dm8trDiQOf+ss2/5m1tO9zJnQJDpHXFxM2vP",
-	"kYh/E2BXycgYxeuFCGm1rO/KcLIKVV+N9vUr169fa10/plRftXm1RcAIEAL3ivF5tMx7MvZSccpdZmyK",
-	"k6tZLie/wQohz6NLrrBuJf5644iS4BtMn6sw+AbT1fJg5/C7WmbaD23xYwFgyzYtVidUb90jZcXLdm0d",
-	"D79WFUaG+bFhiNRI2xNyjFW1eUuttGooXZeTrJ/FkRMWpxnOv917TQr2akr0e+o7dd7ePBZi8Uqd0onX",
-	"pH5VhlAG9rxVfcA2zbwnszmpwPwqLvZLauZureFUbS4SQ1xoO9TP4+T2XCX43HlnhfiXa49Q4MqEmH3e",
-	"/1rZaK1ftn3brWdnrgIVrpB7hU6597nSULUlGOAssPzc+G7mAq3LHknxhWNJUMYoG3sc8xFDbxFeziWV",
-	"JpG3xSSFDPSwTUSsyJBOSChxpDZmuAX4AeOz8SgiXWAeyDYZ2T6UDzBO22brRooASgQegaXhzaxOvU1e",
-	"8F0tOBaqU5E+bke467XJ5vpG2sEiBt9yFpz9JCRmHs9efN1fhzJpevipgaHAZkLMlILfajkCy7IibloW",
-	"S4ucQ7Dz4KMfPP78n6u90S/+5I+ffvi/F48W3jlPp69Me9wyS4+FW8WtjDQaXB0bBb+MeS5R/hctQOpC",
-	"jqes6+dC/2u424rReFYUNS2RsvHQiCvt2e6m+yy23BVcEAoKuA25whzVNGJeSaIAN6hZ3KMBI92ER6FF",
-	"5AEZjI4ZQzaVFCSrpUT6BqTxfuPuK03yDb7PMqTYCoXzLgOsCb/c1ew+AKOkhhrHMm2Hj3wiXj0CuMxU",
-	"W9ileXeI3LLdEYH0NbAFHThGuC6cldVN5XCiMF7jxuhCIqwFEuBQGRYcyoU7Em6b5tlsRPQtiC3aAM1G",
-	"y2u8g7kviEHGutFurObvv7BKuodr6Jx00kWFIzxH2H5cIMfGRZxMqOJBrp3lQxR4YFAeFn2AQChYNTIB",
-	"GJEFz1v4KXImUeMevGZpnrgikVR6KzPjfdI1JjBYRcbmPRy2wOOOnt8/Vi1pYY9uHp6Ll5htLnJBPfaF",
-	"jJCjLnOcpFrp0XLf3ejz+rrcKw+mvT7laIIlEuZrtnmWuUyJq1QS7/N9GTfJS4eAakYbb7Y2Z0baltG1",
-	"ZXTt2YquPaNhNLdUXHDMgRiKi+bVqrhWFt5xZG4R62mst9ljbGQLP2wJLvRlQ55EgKAB2SJY2C6AZLFw",
-	"HZH1ZrPFOUjuaWQNUHQBPUxp8CgPJzhNtXVmwAOQmKvwXL9THeB5+sefINzAIcAsG/zFj+jsnEog50Ka",
-	"DcuoyElERZDg6qREs3cykY+CH7CWIohrJSkvKZKe4CHeIArTKt6MYqAMC0yUjhnT2DoTbCsLIAYQGn7O",
-	"qstKi7C208GeOmFceY0FF2bgVKU1FXoyYlUhe3PkLoTk60rG7ZjRHXPC6RY02GmcH0BI3/XzylPH4kIs",
-	"k6sj1OGfoU1VGsl0BWAelqib3RZypWMeYLzRMiB3Xe0skI3QOCTQrM7WEK9gSO3g0XdIlwXSfIXfXN4i",
-	"PnSe9yFpiQzOWcP4jsBJBNsr5L0eMxYZiBSZCB1PHHdWSvALxeVS+C4hCNxWeApWGLs6AjcO5M3EGgMp",
-	"XOfvjvDtl7bwGFNkKRwqd8Yl5QbjIfl8xWThDQvW6CVFgLrrTYvdyNKQtnUh8rNnuFRHO3yjutLB7s4L",
-	"hU/NRF27oWUSc6Vd+NcZjAePvtOAfs0wmY124+Afv29++ejzhteIaBcKD778wU8OPv8BdgnTNNoNZGgu",
-	"ubF+tdW6Cp0rOW7QrC0RFje2G09+8bdP//iTL378bbBMjaYxt/7H7xx88PHTT39ArpODTz6rb6Pal3A+",
-	"JQpuBZTJ5jB8nnN1z4gJe6Gt0u0whF4DqZiZpdDq26WnYZOuPbAf54Ws79qO65YepS9laIUy16Rvm75m",
-	"elxpOrGlDEJaoodpteIUBHDSu/K0iuD1kUX2Mnb9rMSu626IUw5g20FsYWw6c5iASbxOvaWxk4ywd0Xg",
-	"wxQKPgSSOZuKl4KVhrWPvpLPKOI8QzeaR7fzt4w3n3q8+SQ1yJk4SPNlrF1bsyPU2/kePQpUyVRnniZ5",
-	"le4B7C+dI6dNUOcMjdHan3ZDvIrK6I6o451URqjPQDc9KwHqvBcSA72P0ByAJc6/OPjZrxb2Ac4lTF1P",
-	"zC2D1Msg9UkFqU/eIzjhSHWRubcyXH1nIAVTlkETQSqWQ1NNM1OaHz0Ls7PlrZ45xthe9m5qq06UuyNy",
-	"YW7LKJcLcK/4v3P92vqV6y+88MIL6xtXNn2P+O++8MILeboG/3J5HLyKjizHBXtu0fCUWIiLSjYf1yt7",
-	"YYZbS+JffmdojJve3y1T2cteZNV4HAUHL45qbvuNM+L1rQHqK+zJ5zMwP5DjYljechCGFzA8f0/L2Fp9",
-	"lo1bQBhbmBUZoeN2mMDIh2P9LPjOlWM05C5xwQuReBt9Z0JHk2ZHoJh0Me1bzfVrm6mcarXgfy1/C0ts",
-	"LI24oyHvsgE3omqL3dcv+pe3cpStLqgfyJBlDQFQ7HbEoRh/k7xCRYgJQcFYaDMQxo6DS2yRzVYLnv56",
-	"q1Xg/QS+HLXlchT2F0c/e+Pq1evXoXtWR9jpdCOzhUNhvhdgk9xCZeGAJCRi2rzBSySgijnuXfPDf0jP",
-	"BTkT5/xx2/szS1RYTQJUr7OTFaQsV7FFKDT7yB+uU2gmxKPSmTW/4SizXASpm4rYSqMC6RlDOkHuUa6R",
-	"O37b1ny5py1oPHM0ti2hUZQycjTJ71luVagto6MRo8Chiw2aPIKdK4mMSST7agb1U5EA/gLRPxkpZo5s",
-	"9GMqkNNuiu8pdUyQNCNPAHUjJYA6Ikv9OfEr5d/WMoOxzGCcUgbjiEz555LQmGo68qDAA3ek3MZrLm2B",
-	"kn/xlMXxhOoyb/HsYO7zi/x8kxcVO3LrTDIXx1zQZwWYn6MdERmTe3PLTMYZIOcX2EIXKJ2RX2vHz2ls",
-	"gzNi/U4MOeusrzX06bdlYdAIi4eec24yMlrb8JVOVEek7V0y98M1y0oJrM1JtgtIEbbvGfcYSS2mRYV2",
-	"CDQ1AGjW79pOGx0xiqiGQ8zztdO7WimVlzHFHViJ/T8jFfrM4P9L3Bnnvzz54I+f/Pjzo/kp51MHsKgg",
-	"XuZalrmWkysIOGGNc5oJl9mVAbYTkZZE02iPaOkdinFhXyGStRWCZEpzVl7joneEt8KlbjD/OQ3j02JD",
-	"5fTNT+2Gcwre481rxfC3w1ARJYcMahazvUBo/iHbWNaYTLDvFtY4KlVIW+HuoUpxpanQ5rh+QuOQU4HH",
-	"2UbDLoBfnufE+HRelBxKfSIVKHV4dnswVVlbNA7NkNL2XmCMDZIhFdisNLuSlJ67EtWFAjofRwuXyrXP",
-	"xoC0JkOptOVttG8aDTXo4mAFiP2lXTsYTnKx8Hkh5QsVTQ5ZwBWXYjeWEfZJsX8P6R6UloVZZ6B248s/",
-	"+qOn//LTL//gJw3jsIuQxY12o8eGNGK5PgDf/8mT//pJHlePaiZmQxrvGbPu558cfP8njx998PjRhwcf",
-	"f+/gN+8//s0PzQ7lGsaAd3ny/q+/+NH3Fzb+zjU+vaTCWganTzE4HaQCplyZnWcYOheAnhN6xiCjKqgI",
-	"F4O2ZFh6cEjVZExW2W+2UGp2MHoZh774cegFzbeTY36xaxAXpVFPHskUIphH5g/CBXGKU82KIz/zIeQ5",
-	"QYtl3PjM4sbHEvJn6b/UDhkflaPFLr0UztIGDKPraM016cVyWFAZabQ2BciPAdrnuFhirsytpJwXhX0e",
-	"ArAFA//xv//o4PP/8uWf//vjRz89+O0fHDLKDz74+ZP3f/30f3x78aDsOcZj54Vil0HYZRD2hIOwJ2Cj",
-	"n3DgNddRQs1oKVHJ31jSQ0IgpyyLbTcJxE3nQzWze0sUSRqPQZV+BDv8G5Dyf85MjB26xxz61jUAoGM6",
-	"WZRacRHj+jST0SfbReFlY0cIOU47wJW2TJmzyMldNmIUmiXwQ8RwzVnNAk5x/S+Zzs5apy6gJo+6mYG+",
-	"m+brjvL7+visYCemeQacxTQOBpPZbGCurzJCubQcYV1rjhi9yyI5Jlx7JGL7LCLdif1gjutOIF/QzjWm",
-	"RJYh6E05ojETmH4wf+iB3xERo6HKvActoeWTzo/FIUByRK7wE2eYHAFmIqiSMCPTAzaEGBWwSMpEN8l2",
-	"LiHREbmTY4ZYki3i6zgRAdUstEB917MpZljvVZF06DP9zXRmT3HLZzep2PP9WCaj5nPprmv3+I6a360c",
-	"syBE3ziZuY0YswhewPnkHr9hxlnIPM7Zt46Fv2rX3oS8oEdUMsTdEJrVK6EuI4rIKImDAQVOP4p1h2nb",
-	"A6q0makh12ZL6ZgKRQNz1ZmsyK/a8ZziWne3qFjpdkaez7U+HtCp7HruxQGFIzbNO3lj8iQq5easdSH1",
-	"DLbKO1wIFhI46BDyRLAxU7pJ/D0uQp8IGsdgJ0pIGssYBDgUbKlyeMprcO9DT1dSoYoDwJS0yl2T3R9F",
-	"QGpmGcxq1cza9r+zN4QZGxbNeo0hvX8bz1lvpcWsNI7ppFZTqGcKTGOeaz6SBuZ7CaPBecjta/z7ma1+",
-	"/V1g3x5FlAui2X1NaNdWkqagmfGhesYxFVrl61nJiq9GLOA02rWBVv+yl3FRDmnIIG9pHMIcRSONzLZf",
-	"8ZWMEjOe9KQBHY2YgMr9AVdaxhM/l+4M6QScSRkESRyzcDd35pBOXE2tq80MZCpHyIo/iqUZKgxQGk/A",
-	"GszQ1W/F7zPBYhr5l7EegiZ6IOOUI1PuMXFJEZV032aBroLUdARganBHwGVgZrlKjV0HlYFKTNJj5f3S",
-	"ESpjtt+Fwsl04YzGl+9/++m//OPBBx8//flnB9/93sEn3//ib3/6+Lef/n+/+ejxo4+f/sO3n3zw51/8",
-	"l18+/flfZ1WZU4vIPDaokzT8XV9inQ+4BV7WEtmyRLacXot0CoKlXMOcC6oF7r/2wPyzCJ7FHJ8VVFYE",
-	"vI8m/JaolGcGlVK9Vk8ZjwLLK+0yZPU4kE/zIStHnhxxsZ0R7KRKtezYvbQEnJw+4OR4kvcZKUs0C+mI",
-	"ABNYZ3nDGIh8yXggyTg2G447jq5yrMhpi/NnBShyZKv1XKAf8yTLEvSxBH2cGOjjuMbrCUM9RnQyZLPo",
-	"DHPNWKKIuMPN3/nG+lg2xGgccaY0CROMUlTIQii0S5tw2QGcE4cghEfrBkbxZSweGrUPeQ9PL8RHNw+F",
-	"R0/TiLIDmR/OdC96GdFMpyK3a9OvjhDXzGdCziJdMYplj6NarnQWYkjaGGehJ5OYKOYSNSMa6zbxu1Tx",
-	"wCcrZpPHLJBx6CEHIuS1ob+ORArEQqAUwLTDQm0uyLvLXkf4XTag+1wmsU9W0hBrmgjMckRedhdzPYb9",
-	"EQeYQ8+1eU8m6rJH/FHMICobMHddrknE95gi3QnSWcuxIGMZh8qBAdxhcA2kQbU0EysqkDG0GuMsNv/Q",
-	"vrrcJL6boRftzEAbYuT2g+yuFAzI+FIuPAidQnRWSI3zzXMtJD1LvsqV4qK/i6vFt6gEjCPLJIKWSGPC",
-	"dZNYuOphsteOcCw3OW6bckhAKoLtCqmTVsJsknv82nLTHn8EyYlju4cXMBv7DKXl9ARV2Ih2hz2fqV5k",
-	"XERoyx5sLSwnPmIn5mciw/tOQiNoHVUhMr8px4DegBhPJhORwSVD+tjdnEVhxoz3B5gPJnESMYvfMZIn",
-	"ZnQP/AsUrDJCwAiIF4+kspJGHWFu0eOCioDTiIRUU8KVl915TBXpxjLpDzR6rjRrqQb0MyBEi+SscyTE",
-	"f7QTcgZ7zd2qYq/ZV+MSSDjxz+fOM+ukL2VYtFbSpZjbeW49P+v7LgM9zUL/pUel6LcCEzMVhImQyB5Y",
-	"H0D9yoRmMbL7Dsu6hvpGp1hEXWqKpGxvHcEVov1yaN4muZsOA/Z3WNq9PU14JkLzyNKGmx8SYU+oIlhP",
-	"L19LLWdzkiI+zDPVVtCHuoTWUs5ujNgyNO/VbFx41Id7tvmuUjr3S18pm4tnGMpYBQWBNz7d/8aozxzx",
-	"4xxRQUokxdbUIYqxjJKuI9zsWO+EcLHPYsXaDofso2egkq7iIaeABPHBx4lZbH+0f4bmJ5WYJZ/+BGwv",
-	"5ns2HEVyYr/vCPc3ULgPZKLYQEZwAePyidylI4Qbu3p6oGEBIHRX6oERtQo8nTswWjSA0sE6+HIKZvYI",
-	"JendzGzJnmVw8kBw20FahhfbSYFsp1jZPHELiGacJLKy2bpxeYtQYv92FqmTytjZaEzhYojCzV/qagvR",
-	"4VlPPndDM5CuBCJyxaJem2xubHSEw4gHPA4i5vw0Mz3ceJWWhHxMJySWiQibZGcspzSDndjc0wSMjMyK",
-	"m4wYPk81JsYJpwuFi4HIZ7tx8N1fHPzpR48f/fvBh3/z5C///ulHvzr4829/+cG/ILEL7JPdnFXQaDda",
-	"69dvtOjVcJUGN66tfu1rm93VbhCw1e6V1kbrxg16vdVaN8rLNmLdaG1cXW1dWYUvrRKyi7p+Kaqb4fOB",
-	"0aTvdwmlWUJpTiMdgbqO6LxYqlbZ5wKrScew9sB9XARek+rVnoxzqqoCZ3N0gbrE2pw31uaWMC5wnL3B",
-	"hQzPEwPcpAuOThd+gsXHNRqCwDAeSGPkFQ3DS8qS2ElZis45xhI9I4TOLK2Vd9yXSJ3TR+rM3w7nitg5",
-	"5JXNF59udc2G7ty0VdQpwtISXWJHpJBOvCmFQN4cSGxKBPa457JLXp6PO79yS2A9Z6E9nhVoT2Zlr99Y",
-	"bX1tdZHmQFlM5RxQPnWl0xLts0T7nBja52TE8ImjfjCrXRllv7XP4gmBgwgHCzpw9UuF5L4rSOJilGjl",
-	"UkpmkhLNQowSYetAwu6PIipwg0FwJmajWIZJwFRHZL0H2X0a6GhSqCzKuvs5dAACAwglQxmy6JICrNGA",
-	"mh1rRw2t7zwyHvBg4HpFpNErqkirsq+pves9nKFTlEdwh1e4KqWcMgYlPsmIxfiYy+gycWAMWExcFNpt",
-	"2iV9/BCzZy91FgkvxfpDJvRqJPuVm/E1qBl2pcQZ5ylNFENAv2OhiLlyuytkAbdt7mascbz7K7J/sdnu",
-	"s+eYn6wBTgHZfz43EyQs7JorUKi7BKlZThHr5SnJ3OEns7Psxc5wb83VcnhYeS6ZC7vjwOoF4EStLaXO",
-	"Ainhln2FCtmOIrvgh0vVka76r8TK1rQ/13obyv1M4PEeCyZBxAic6lkeioJOGQ+k8ZWxiFzus7CwGeas",
-	"ehzQxVYi5hlelfs1qB6gHebzuafAhoa3nbIYpWY6SlEAnl1I1B+OeOam0rRfoigCGseQ20430gjacSMx",
-	"Vw60PB5MZm+kHTOEM1AdO7Q/S22YmZhu2LLUITAtuZUN/16ERb32QNN+HdLWdEVnbK12bSOGnfabZLO1",
-	"mQJIQx6KS3oeWesO7S9ZWk+VpRXkkuxV4K6Puk7NeTag5J05XesO7S/Cvzoti916zTnMMaPGPQaeyPsj",
-	"Hk8ySQ5FvopOVDsXbLLHCymYlxVVYCjLnJ31wp5F47qVyyHA9WTsLsAV8NILoMFrktsCLx5EieL7rCMc",
-	"WSA8CIkZNJlSaYupKj1UiijNccee0HY8IggIZ6HRbjx9/9sHP/vvT7732QL08NkT3ElAeT08G11ZlTKg",
-	"SvG+MHb/xc3QLxTvv9hR+Tuwr0FWiqOJyllB+Dnicp6e5jbFVE16mzNEOIsJF8h3S2DBMkxc1o1T7HAE",
-	"/Jza7jE3uGME1qwQBfRsdwdBpBufZWlrYr1hfmXyC+FC8SGLuJhRbBqHWEc5YDxOdaXsEXwYj8RMJ7FQ",
-	"tl8SVtnaqlEPHW97dJ95Tjcqy2uDkJpprTigqiOgsCqliCZOIwcyDllox1EMixwi6TT2rhwLxA9YjYbH",
-	"vGiuEns4dL/ZEe4pyx6mWBaS1moeqgr2sdg0d4SRL+4XeFb7U0f48Df+uEWo2jO2iBmmSoIBoUD+6Uiv",
-	"0wtyDQmVEUP0Qy9R1cUomdiw7/ecivWZ0GDdnSWtqXtmR216hvWn7tbzQ1J2Yp7PQrgc7bsusGeC7X/B",
-	"a1HzgqEGSUeelGOKdrko30giIqYU8ZWMtS1oAbE45orl3KYej8yYs1Cy0pYMZI6FkR/3WYiLeQ5lNp57",
-	"7i0vdprxORc85Q2heVTnHMvL8SrTAxkuOrCbAyoEixaeBRmzBc+5A5ANveid9pI6Z2wPZSL0tn6FUaUX",
-	"OeFVqRYekowXPeXW/REV4ekmIfJTPT+VndthS4u5MB15wzn/9QWga3GFwUCjdvJ812+IUDJFqK2Ma5LX",
-	"RaGXuq2bE1KntXOHg1oW1KXGDsRenSZ0j3Mz08HnULG27HB0UTocnUkg6OsxLOJDNfukS4O943VDWhii",
-	"GVJNV+cRjrzuGqVkNaRpk+vcVm0DJ8QQ2hHFDP5wNCVe9lNEgz2LjOxxFoW5n4CGxP4WJ1iUG3ZE+vuA",
-	"7jNkHLGGNkoKFA/ALkJ8pWnEdkM6UX6T3KLBgIhk2IXwtCBdtCAz2xzNS896qqojfDdiYazTTtJqXQnI",
-	"1ZZPzLUDrifkRSKSKKoiNXqJaprRlcxkTngpfRDsMmOfwma+aB/qAuBxzJ6t4IOzz1rwK0PWo0mkG+0r",
-	"164CKwIfJkP4q9XyGkMu8O/11JnkQrM+yJHTFFf5qakEwY9k/ExFs0+IIiWKbLgHAjBV3Cg1nD1zmOZD",
-	"JhO9qlggRaga7Wstt52ho8GcQC6Cw3vMbFiMR2UNjtJQFOwZu08wIdWnI4RUr5PuhPiKveM3ye8yNsoa",
-	"JcGXZCIT2KkdMaAijCyub0QVaCGqiE97msX+VqrPgSXFeM00dg3KqNu2sEHcJYliTGAkrWB8WQOhI/bs",
-	"eHhMICrWJNtQ1q8naLcOGXXELeaaQIUCYG6jsavCT7f2j8kQWRZKgms6MTTg/QFU6r1TtdVhysp3ectr",
-	"9GQ8pBp38rXNRm6Tt0o2eRUTZa5o8JKqGki+Nj4/nHQISYIt/fCuShtld8qSBV5QlceCb49wQagKmAjN",
-	"goOJvvhC5mUZmb0yHYCyuyEnZaxYqBIy+LNzL5wouY/XWY3prIZT2xGQgLGQwHEZWbVmggp9SZEuVcYW",
-	"jWNjRHtGeLg/kO0Co0Jz+Fpv2dHcpZqdI1krbBEcfPUGwd8Lu2NEtWaxOfr//v3t1f/rrQdXHv4fZ71J",
-	"cjNYg1WIPmP9pI7lqbu1jI+Vd89hkTYW8b5Lt4fxovG1P1x7ENLJwxL/uTjVt++9TjY31r9GAhlaAmCL",
-	"Umi8ce8lt7ZGVA9Kl1axcPEIS+3QCn/ZlagSKawNDrgVqo0pH7k8hxvkRmvj2mprHWlOSsYa0tnDTPWF",
-	"ER7lW6EaegMbEYfqpdxmjAh2X+eEkQfh6ERwnaEJreDhioxlrAfENwf6cFAaZC4IrGZHbOeDO+bUQIp9",
-	"FoMbYaFoPKUyBAGHFpE2cg3mD4E3XdaDkjYNY99COY2uIBxlzog7GCEBvwZvA1ZTn3JRgazJb+wzJpA4",
-	"KgqHAhXP15qt61c26gNwChIs0WddwVuY5yoHhn4l+fqXRbnHj/rcYxa+l1NFFZqoRqTnxryi3ILqmgr6",
-	"QNxlNWQ9LviczF4UYZQmhTZwZS07QsOQhZ4xrNHhCrkaRUYmAxyB0DgY8H0WGiFszMIgSipLAl82t3gp",
-	"N56aXNBubLKXC03J+HB6osKpAq46tQudYDMhwITxnDLf27yl7GrmFZ2l3TY1N7OA8zgbXxmrDR6HhIVl",
-	"4bYLPmq14QZLNJcwKc1G5GG82fpZoVEEzSmBTx3pAc2fKYvgZWD1yHcUDqjA+AS1heSJCFlMfKp1zLuJ",
-	"MaUxlLjHJvCB+c2O+L2MPD0YsGAP9ooNyYzphHDRJndev7fjkTvbOze/6ZE7b+x4pGv0NXhOfAjRMvJy",
-	"ySaw0c5EsRBq6DGN3hEQfpk5Kssaz+5zpZXtMOQ0Wpv4brJ95DccUhGacfeMH+diXJZO3kYo4Mg+32fC",
-	"Nq0fNol9dNnrCH/EYiUFjRzVJAtipn23tQt4JdnL8j6SBDSKckCkHOM8DkD2bJilmslwanNdKELDnPRq",
-	"NyxhZMNrBAPJA4aj32NmMw3hwSLaZVGj3Tj4/k8eP3ofhoo/60FS/PngRz+CkeHPIYu4WZIuzuwOxAaj",
-	"T37w92bSkngkFdAr/uyDJ3/yZ19+92Pz82c//+Lz32a2/TCJNN/F8dW3+qZe0fkwIk6vkyUx4lkaiRfa",
-	"7tsOQ0g0sSis0F/1zL0Zph4qu3lG3toD+Go3+6ouoaEdfiposetHk7wubI9H2waEK2KG6qIHLIpUmtzz",
-	"HOILXSNnHbaxO72QWATDmOqAK+4ai4gJNKV3Mf+3ZZfEDIG4RpNsWe8fLxpiYQoje2xiNKBxop0SRA+a",
-	"bNtHwUCpFCG34DRoiNARMrZtEiwdHj4SYRwgu2M6KdMlOH/H1iVLLscTS+OfaZPVWXt7Flvpet0dPYP2",
-	"MduYEFcymtYj1gTwzC4y64TbwjPb4sioakiWW34ijTGtKGKBLvPQ+kwff22fEQlkDUW94/zGJRHk6RNB",
-	"TvtwR1eBm7V9vYVW5tSCOWJn1uwBt4hvt59vidahxCg0PhQl44GMWJMA+DV0Ss74WLA/rdNmngTK9o3O",
-	"AZVk+cMmRGkOfr5uo3fqev3Y4DMm6K1HazY1upVN4hs/kjSbzTX4yrfKGSPSA9fRDEA20OmrI7Ia7B7X",
-	"kEZPAzpWg9I9iFOD4+csgpsupA0ZQBBGMiZhLEcjDHTj3HjT+tcp247YbN0ojXObF3KGGvZZ4bt03tbj",
-	"3/zw4Pt/efDxp1/85i8OPvms4TUy2W6OG9L7uxETfT1otDcADnIkeXku1JiLyOwlPeYyEn9i9JgnqJy8",
-	"OiH54/hpKLgXh2VX6LfSeOgOiPRUu9l0KAQf85hrL3UEswymQABKDsypCjoO+0cWlApepiOUHLJiQzWV",
-	"0iDjpRx0DqCjLsSqs7aUoDNxunOAL3iGt5PQaeyi/CiNCZopPqxkjsE2UMx+F0V2lqj/vdt3Vn+/tXrj",
-	"rQebDxsXWnbfBQBnmQRPW5Ha9Be+uSGjYklecAFk5g6LIrQ2qXuD0GjT+p/py1zQDU6FJQ1XjUGbidl5",
-	"hv4cICwmPFbtGGbTauUiQj6e50MvUWVJh9OUp+eqlmOWL/p2uU1XtohmL0gWaaRlIrj2OsK6BRklMdZw",
-	"gzTbSv1zX8kkNt6DR3o0QFAK+um0UFRug2ow6l4iXCJKJkLbJljDdkcwIZP+gGhJugmPwCGT8RCeKzO+",
-	"q3CvL8NcYHapcaoyJHefmalNfDKcoK9MmnM85QpZL5B2ZaIL2wlSeLWR4sWdoNYsazFonlLtf8usRIrx",
-	"3nQ4sFTyVb1FQyBitEe6E/jXwycZgJYFujmzap3+ZzGit5sE6yYxs8cF0m9PYUS5UJpa1O4bOzexBZsb",
-	"kdwHpo5DjbEPZWUFY4BbYDzGltfIN6ClLFvxdn5wMR5H6x+pexi+Jbi6CMGuw6hiu6FGTIS7WmoawZgb",
-	"7UYfkCMws412Y70Fyzs7I8DiEziUC3ckLJLHjz588kvjPT75658efPY3jbcevrWIvWHGeMuuozM3NNKb",
-	"i8pGCm8WyKeXZsVFMSsmeeXW47oogjAAViUKT8S0mCc8RzRWrFp0ouOUHzM1NsN9bcYOgT8dM1aoW4UW",
-	"MEYZK5cvM+ZT2iWgKPKQVF0yJS5pAON2xJhqJIm23CnWsUkdIiom44ERuixSrJ0RKkA00ssFDqUtqB0X",
-	"/CkaBGykkYY3ZuURuVix40tLnOFdM1lFYYfFd+xFYuQb2X7tJTRuVoqcEp3GjVbYaZgPAfIQkBfJpTHr",
-	"Xuo0LmeXaCwo5L7B99k5ibg7Zl7DypredE1wkVtDz5awe37k180Bg5BEbuOLMAfcXkRonYjAQkxYtcdz",
-	"G3/HeEvOsSlwT5V6A/bMi02zjQ8xv/zFTuNXxsfg6ctzy9F9U+VO2N/nQSjvpZ2ooZjalopskWQUSQrk",
-	"DVCUAerHv/PGDskt0rUH+AHDm/h6LXQP2vrAj0RpahYs9qdmUQ8giv6QQkYp3/s4kFEyRIeFUVdd3iT3",
-	"RsBbSqEVsnNHQNfa8lO44M10PxGf3dcsFjTa5aFPVtzcXPaIb27me8SnEacKfHRkafOg7rwPv6F7umu1",
-	"Ue6bkGnKI9/riPQYOhxR3hfmIDkW2Ck7ZCMaayBrM3+C0sO226NY7nMRwF2MjQ9Hc6VjHph587kIE2WP",
-	"dZ93kdIQ7pp+F8iQ+VsYwEH0JbEozGafiRDHYb/o8lgPQjrxyYq/fuNGa7V1dXWjZQ5IPxz84Y8P/uQP",
-	"Cf66ubpxDe4WJYLGZKO10VqNGB1trrau+Jez63IRyCHb7VKcPvstCxPc17nvZBAko+kvObQMUVq5huL2",
-	"+xE0I2ciKAG32id2vbV91+A7Zn0zi9jj1c1Xxc9YlQwP6H6PWJ9Gu25puG+7ieKCKbULWyr/i2t9rvJf",
-	"UiESGu3GbJ+JhPlkhQviO4fY99K6pI5Ia5gsnkrLKLyM0NniiFnMwl0pfIwtTWQSEzkWaSRlDhCY3NZs",
-	"qHDGgHWLxqwjlFmcUGDVnRB/C2kR/t/3v+1j3P0+V0BEnG9iAgnOsG2D8gHknaFM25mgmCgwBq9gY9fG",
-	"npJRLNWIBRpAws6281Eo+B7s+5BEfA8LqtyeJTx0WDG7su00KTlkWCNbWARc5WjybY95kGPG2u4AgkzR",
-	"SZP4hVUAiYI2GdNY+PAwxgzPfre160YwSmXB3SQY0JgG2jVgB8PbI0Ma7yGUzXJJmxeci7REgMKG37ET",
-	"DNtnMdcT4pubGwm4BQ34E2XWWG5JeNYxSAMgcoyd8m9KoWmgyUhyoY24Gw2kgAUKH3Y3so9XzMcevY8N",
-	"/EF42Q94FH6Eo8YsGFCQQu+8g3/zrjQ7TjBCwzBmSrU7wrcfmzmp5r7KS7f0MCvl3N95aee+U8a1Knxj",
-	"NBWNUMp5uZvSmNFdPRkVbgEJ9vwXMQv4iBtV1CQ78P5KST0BkzFhSIJiS2GEXbyWygOgG4hWDLH7rr0H",
-	"oZGSyHmXrbrcnklfZKn0T6lIfBJKs23gZeW4kwTriB7lkYKdETvuUXMTFscyJmmFYQzU4YRrWBl5zry2",
-	"kT42jlWtD41ojo2YoTr3S9uIDBnQCEo0fawU3Vhd3zTKnQwl0O06yFpHyF5PMZ0/bme91W6Z/36ndb3d",
-	"MjrGuNH2mpoPWf5g4g72PXfEVAH6u1IwM1oKgUe/I1ZCFvAhjaCQw369O+RCxj5ZCZDztcfElusHCKvY",
-	"Zij1WJprpaKZrNjGhCiZLinza37GPOJDdSkqfrD3jS51PDOhXxDk5tI5y8GIRnj5SNC3OwSGPr9J3hB7",
-	"wkjzrOIDykgsBp28aZZVRxRNGTSVaKGaVWe1HqhkYjm+lMJvLXgJ1pG5G1DYTstxxOFSy6HbEUM6QVBv",
-	"XwJ+d0wnHnalRtF6SRE1UZoNzWrtsoizfdf41hwy4OapkRA/lfewPrfN4LAvrmP3uK2JuR3apF07ULMJ",
-	"NRu2ia/2Ep+sgC4Jk0BfUrCS9thIuwANLgH7e6rE30mo0LDDVtY92MbuHU6/LPP17ijmZl9i0QtXsGl9",
-	"4laZsiVydmrdyrlsxAsjuPpIOmldLHfpCJxnlA+F28DEcL2FNTWeW5VkmBgt3Y8ZaxKkAAauYqMwjF4E",
-	"dW5sLlDdd16/t9MRxhjPx1PWoLjIWAww1bkUu8356WzEyPbpYWWU0DENeaCtyLHEwzLOkShz1RHI78NC",
-	"suLDC9wdULULIzOzDswvu3gyg40DrCf2Gz+363Z7/D4L/csotlxjTdDbgPOeZoxrT616rghuH/QqiPEm",
-	"WDi9b1mkmKvmvvfN7dWNq9ewsycscjgjhamHuPTikBsjhA6l6BP2TkIjULxOeJgRNslOnJg3xgWsjJD3",
-	"wGLV8Ks1R6BQXDDgzpnaxkbid2no9kI6pSBQI25eifWEzKiw4YFlZ9dylJHomafbIkqitWWuBoaR5fLK",
-	"mSErmSawPxo7HgqsnNpBPQIbsyhy7HNnrwdGifzXDjO4jb+YC3VEhtqHjI3xK6OIrJjvuEBLTwQyBKhJ",
-	"xk1k3wY+t0vDjqX9QjlmWrO9s9PMi7lMQFFCXZxFZ+bL9JGq1s40iqIszZs19TC2OmhWv7rSDCMPF6rA",
-	"LKWbaDduvvafGjmaoUDtN7yG9cHhSjkd2mi7PwPLm1RmSRyiEsrZEo4V4qHXQE+50W6ogRxlpWQFWs3a",
-	"sV18B+dTQWbff3XhWBozwVgG3BKCJ8uKsmVFWZE/kvU5dOvhTqaUBvXmwxaroYou+jeFVSwJ3FVGmr8p",
-	"x6RH42ycaLnZRBNH+sYQumaVFJwcVVyeVZ1J9XbeSX2BZX3JqdeXHH8PVNeVHI6AL7YU4fQ85/KMsPfi",
-	"uN7c5SuYku4xERa8ru5Ep20i/Zt449Vb1pxqk/67fOQjoxHUmoBDKYejmCllfEqzsN+WXReQdwc6tQWN",
-	"TpgIjSajIlNmVCOvq4IWcRGj+zkm5y4bcBEWi19G1ofFpDrSM66Tb/Cvk0SMKNazYKwQ79EROsUto7tq",
-	"zT2dBhh5FJE4EQI6okkRYAszI4BgwB4a3Rg9sdZpz7r1YLra/VzOv2StCvsi5zCXmEnOpg7eyPREO7IS",
-	"lAkZW8n0GyvlLDHXNxcIGTiwlWQldUxCGWimV5WOGR0WJWNqCHa5oMCoMn2TGrbVxokJ42/JbpUkflt2",
-	"t0gPeRK5Nv6Es3WmpPMFN5WekSKSC21XvZHZ30ZiVumUrgwnqxFktdvrra9d+drm+vWNTfOLkKsW4s+m",
-	"MvizikZqW2GlkOcr11qtGebZGvilsxmBIUKBsR4GFYsAKAIiO4wnQDoV1MahyEKTbGsylEqT9VbLa7Va",
-	"IM322EhvEd/41iyLAlgzMLDwz6oWLihPb+G4vwJoA3iSGj2U4IGfz04aiD2jDo6W7/5TuQ3P2Zh7W3ar",
-	"d9Ur8BQy3jsCzuZb5sLnRnDLFKvbzwwnfvGOZt+SXWyBVNLObAbv7h4XYRWR26HWakN6/xVbDWvk0pkS",
-	"tn1LdufvdrN8vjLoordxybptCn9WbUTz4xRmzXy19uBt2a0XTwAnhKsmuSMjYH5BCpg0t2Ys/iQIGAPL",
-	"HnUQZCmoCFgUGf/EV0n3bRa4xmMuImF2rCJSlEYkjJH5zIYjZlvAy0DE6RNdvA3L4/AWOE4EIr9XFl16",
-	"35LdaXWV7rE13AqLBx3cRavQgNtqTxFK3klYgnvOOt2wZbWEDFSTvJkLAPa44GqAJIWYflGajSzvoPHz",
-	"4UzX7YVGZjYm6LVDRhHh9GxOXS887pE28DPc/mn2np8iSlg2bzopxDespRkb/ghbfCrKPmSzG7gA7aVD",
-	"VGi5x0QKgECoWAamsFS9EM8DexQ40MQEmaHsyUM6IVTtlWq9V9nRKj9npRFndbexihlI1YYSwPBIwIv0",
-	"yPi1+ZsP2e67UjCQOpyu3RtQ0R9QXj8b+GolizfO8FfBPHtzIAkdktu1Wx6ki9BCYuo0fXWHOpwLQDus",
-	"089jovYSVe7q3HH3OHt3J6UjUHsJsaFe4CDqsj4XyCkL3NZUTEhAVWUPrndm+h1DLtK/a/Rg2IEGI1Sz",
-	"vowndhNLxWxPJK7b5ODP/uLgv35q1Gao7B9rTz76ztP3/3dlPxJ7uapxbhxhnEVnsaZzOGsv2pXg/MJT",
-	"1Zv2XvN9NLeuvzJ+2ijbb04apF8t2IC03PwLQ4vcNtd0OMyAahrJvqNs4Q5XLhGjBoB9omWT3NYKtiNX",
-	"JBH8naQkM4xYGtcH+CKBaboxFHY3Hn/+/YP/9dOGl+3LdqOwj7M9ZA79+Af4rd33V1rk4KPvmgePecAy",
-	"5E2j3Vi/dqPZagHapqBvzTLYS8wfr7+8+tLd23dWr5ijEsHNWV/86M/qa0w77+cDoEmbPy+pl5dAmZq2",
-	"OqyLTCJVyr1jMzDPaLbh7rTWnayqvWTtgdpLHs408FP56dxeiH+qvaTUQrf74uuTe3vJsxugmrF7c4+8",
-	"DFSdfqDKrS4LfVawao68LU61cTl07q+Ct+DmtrAP+0xj5BK32A63bcjKRmv9ssVzD8soXLEvKRLdQXHM",
-	"ykardRk9ZduHFKrQbMMJKDmQeH2qAVCyZSEkYx5FpIv4EreoLVrFDRJpaSi4GxWQkmPu6XNo6XUka2a9",
-	"2pq5ttm8cbXEmFnUVjmHPmEzRB3wBx+Pd3ppUi1bnl0w+0vGKHVPXPkcqwlaapc9cNVftbthFAw0IW3A",
-	"C8rrvIyLP2YRLGy1VUAjYuGy7SuRVp5xsZso5jfJPaZxauBBjQ/tx0zbjktCaUZLGPpxyEd2i5eNJy5m",
-	"44l5bs0Rm0+UbZoZLSjcbnA9Vl24Z5a3snRUlo5KTUflmfVO7EqZ3THi9lS001VMG9WHJBYW/G5j/inX",
-	"gNtVAxrmMPkA0LTNHprlTRLOQAs8K80RStyGa+Ux0IXdhvPg0q4nepYdEJaG+Yl1QDgJGeudhiG+llrP",
-	"M3sTp0dZMiu8gIfMiGM6UW3iy0T3JXCFQSdiqCvvNCB447YUckoko35MQ8v0AXEd1mkAl1Ygh9kFIMWN",
-	"rXnGdEKAV6yKQttu6bvpw5y++HD3qmoUDIh/N57nGG5O828fJoSFBDpBL2JMn5WBUW+vrD1wH3f3uAgf",
-	"2r9ZOM+3zekXrEfLOnW4qVFyjt/pFt7ClscRnModuscEoWM6ee5WsHl0QtMtDJNwGos28/yOvGq9Mgz3",
-	"tODNtl4mWbEEwdp5DSuXd2XPgU1GVA+yyHJhzTe8Q21XjiQ+f9dcqxSiY8eYkQoRHhYHPJvznbZuIOd7",
-	"1aPAdp35HGn9ZZLAkSXlDeUlwXSSb+Rfof6gZp8GAVPKuCTWr4eH9hArRTVqWCMpFB/yiMZNchcqd7no",
-	"G/PUEvAAgx6QbJI38PLQ3+CSxj4UlAQ8DiJGVjZbNy7PToacmng5NQ08T/suUbknZtDClLMi9ogKWLJH",
-	"io4dzZKFphSrQxmyaLbZioeQ7oTssUk5NvKeudareKlTXLLZbarsxWy8XxkcHLwn+1C55YE9RSqRcPjz",
-	"PAwc9MJi2Pe6SM4H54dbuV6ccSKUj7RvtqmQHrAhAuH22CTHbYwj5oJYFnHbCCfWwKqJJzeDaB+J8t6D",
-	"YjnynhHs75FMFJKVkPVoEml1mbxnDltdXSWF/5sv496QvEdiFmAvlh6EauDjUAqmaTwB7nkqQkXWm82r",
-	"HpAXSMU1c7SsivWB5PE94o+5COV4N6QT5ZMVGkWO4O8ysoT2B9r88KDTiDuNNln3SKfRSz8N4dNDO9wg",
-	"2ifvEXZ/BI2KySiJgwEFilNuJir9AZjFPOKo+JiZCr9Hhzya+GRl2O3vim64ZVQZfvTMHDEtzWczrIGM",
-	"+btS7A6l0AMzuvWNy15G7bcbU83wR7hgq9ladyMcJLEwcx7LLu3yiGvQn0Kmg4X8kAVK2/sURpcb3HD2",
-	"6OyU3mjBvTtiW8Cr6wIZnSLr5HcQ1ezwC/DXRssjmy2PXGvBErreIv8nQbbDiCmyYgwJ8rXLBGlWo4lF",
-	"HpszbZ8quy5sFXdHdGmwN6bQs09JctUS6mJJOByrkTmkuDCQkUFhv9o4LVcAX5phJzEz4h78Mmzjoo6N",
-	"wEx/8ohZpuvkPbJB3iNXyHtkk7xHrlYs7PKlfpW8B9CM9wiEMzWn0W4kJzQq/SYY0OEIgg2Fz+ZCm/jO",
-	"h1wZ+6fs5Ol/py5gxg8dn3a13FURYyMYGtChwaVgmRz6Yuqq5kpmNga8y2KBxljJdanejbnaK/9krrEO",
-	"l1T68KXS45GobzeSik3/5UgZg0gGe67CkgcDoINNpRmUC/RkHDCQjrJnm5T4Ed9nvvFwEmijYhauNGeO",
-	"EseEDJgdOBUWHRDSQLRGjAdMsH0W227JA+xLJ/cZkWLLXh+5I73iHaDBSnl3f8QcZ4ryYnH4mXcAiH8o",
-	"526YyTX6c49NoOFlEotdwAOD72S/yYF2Hn1w8PG3D/7u/3nyy28f/N0v3KODGZKXQ432lQWaDmdzeT5Q",
-	"4ty7XEJflmjiRdHEOfOxwno8Lp7Ympoz3Iu1B/Dv7h6b1AKtoE4OWZTDpyTC2pFwty0rELkwmqwPPOVA",
-	"jtoEpMp4AOy60HCPYJOESyrX98aYxQqZxCvChMeRoEuEysVEqMzfKkfDqExtkBnolKlFn60Uz9onqe2J",
-	"ax/MilLoyrHW7xmhV2Zrth0nBJbwldOHr5yIltisHYxYaD3CCgFbtBq5cpdl4Qd4Co8oZgneceesAAE9",
-	"0jYAj75jXS9uNLJCu8o4fZA93WNs5BGRRBHJaBttWOJysyMwNR3mzx9ixsM4aj5qvX0WK+wHhI4FXon1",
-	"eizQGXsUdJ6KE7FV6nQ4JA6PVXl7Qx0MzkZlPStwGmvzH/zsvz/53mdf/Pp7Tz//p8e//uzg/d80jmDZ",
-	"nwuCpqb4W0JolhCaE4PQnIycnwegWcwjgMhyZQbibiLSjhRWss+npYOtZc682JSM7jHmV/+bKXw+4TEU",
-	"V8UldBEXstvPwlwp70OJpNQ044sKaMS7MS06v9hjjfRooB21NITLRRAlIRd94lO1K3s+WdEugHlJQdxy",
-	"utteR1iDgu2zeJKmeprkZbg2dK5Jw4oWUqNdB/xC5LF4ny4LpDO7oJORtVcwtmnUFhOhcdbFxOIQoH9L",
-	"lwZ72mxhV2YCMLdEhBgLNTe0rEBgKqEJJEU0gW5ANNB8n2rmNzti207VgGIrJRiqBs9/yNr5WIBI75+L",
-	"GWC0386Nfb68a4WNY1w7nH3WEVb2wMBT4r4cjazsERkBo4yxH6WlHsGLQkfQzLtz75xLMSeSezcRFymO",
-	"u5gBdjcRWWD1PIm3oZAJGZ1cYihORJO8vCTkXhJyz9dGsJhRwErBjhBAOlF7au1BnIiZFKWvW3FZJo/a",
-	"pMe1Ljq2XECZHzOC2hy+MmZsT3lkSN+Wsf3OisouVSxrHed1RCT7qxHfYxEfSBkqzyZkvTSbS4CiHCO8",
-	"Iad9IZXmQamv64JbRxKKZxraMiOsQlUlYhnWOv2wVgxr5FkNZ81XyXcTkQdU19vxa85AWpwy9ShjqzJy",
-	"7TK/pJx9hcaisxUttDNFHXmH0UJEDeQYEzrOoLWmVM7ywmaGqYEL2CVooWLssTL54WbnfC2rCyp3lgDQ",
-	"kzAV7kAfSHQ0HDjkWOGY1o3TMB3W7ECqLIhb4ExiSCktBTVPZeYh0bZVERnw/sD4TIDJslEb65nluzdl",
-	"RRywc0vjOncTcQ/HdKHjOu4x5sd1LFjyuUj2HjMMlNc1C1vfz56qR+zhbGS2O8hhs20LdvWikRc+Nm63",
-	"DWyQ3TanbfO5KOhSDn7AECI1PYT2lodW3cDm9A4D1tV0gK6zSJcqrqpoWOHH2iysdiBfh5Mqal9oHAz4",
-	"PgvR4MgxkpTd3h1cGIFN9qW9RWzxSlfKiFFRdt+b0HA63yQfHp/RYFDJegvvaOH7XqhQNr6tGhLPLpmv",
-	"Dn4/2zCpTHJfVYode8A8/P496E9Ic8gmDKJSIw6gj72PVjU0ltcxw9S3/XJXs/vaR/Q2yAFKIqg4BeSp",
-	"EZI8aBOQJUZeSMWyRttoaY8S6HTdnZABFWGTgEWATHWKMKPwIWDQnWCs2wOLHoLJvv2VS9HERg/+FgKs",
-	"ocJACjJkwy6L1YCPsBs77w+0C4ljshx8PAhdQ+d+Y+I0yXZuMoZ0gkdh7DeVRit+OsGdxj4fdRr+ZY90",
-	"E+BH0mOJPcSwuK8jbjsWPNtEGzBoI2yDZZ4Xm0NaumCElkFhw5swjaOYKab9Q4emnH62ySQd0wm2jSCK",
-	"CcW7UYo0QDNqj01s6J+FbeIbq2oXTCqfrHz5T3+JyW84tCO6mB/r6UEakkkm5qV1J0SNmABo/iiWasQC",
-	"qGh48m8/PvjxT8y3AM72ycrBb//b05//ECD85k5pYQXe7cv//n08eFz45fG//Qn80hF+KOMhFdpc+399",
-	"8MVff2oOF2xs/v6L/4lZe/OVFGzXqB9z8qP3n/zzp0/e/8fLTXJbuxabLORmCUV8j2VphBnxcnyxF4tt",
-	"GVRYuwFvs+E1ukywHtc4bgt1duUcObTzv/71kw//Eu6c286NdmMUy30uAkZuv0ZWOo3Hjz588svPOg2P",
-	"dBpPfvlXT37xt/bzL/726R9/0mlcJtuvvYSrYldLTSPSSVqtK+xFcqUF9CSIvmZU6d0u7+/CkQy63TkM",
-	"xsd/8vjRj7/8p7988qvvPf2XfzV6TMdUs/4EQNl//vjzz7/49b88+fDvFoBm4Gs8J8S1XUNLuPUSbr0w",
-	"3DqVP+XK/thga6e4pj16+/2a3GdxREcQ+yu1GW6iQzCQY7T2M40OWs+oP9mz6eaNVqY0B3QfEryBHA6l",
-	"aJI3BJdCeYQLIw4ZFpnaAH6vx2ImAqPWVEeoJBjYvsFWM6s2yatg2mmAEHrt9R2S+7rbafhlkt4+Ys4T",
-	"ObLo3WMTnFbXkMVrgAJseA2rwMD6WkhuvI7D21Z7LDxzTFlhCJW4Mqpjfv/ZiiosIlguuKyQwxGEqec5",
-	"BmXSIZUMNJzq2lvDjZiWFaOY7XM2nisris4smK89rtGaV0TJIXMxA4RtqBEWWED9m7QVblCMkbrCtiqD",
-	"rKQAWBh2R8BRMODLTfKa7bzOFVF0n5UyF9mHyAy/IwuDohkVcD0hL5LMgKq0k9bRTlL2QlcWFRh38AnO",
-	"U2DYIZQJjDcHcmgcmyGjzxrG7PmRGfcYMx74sODrwxshXdaTRprQfWQzOStx4h1qiHZIvjywnxYq/HJV",
-	"1ykuIZL9LSKkCytwwJUZy2UoY9YkbwK+KzMtkKeSZ+AyY1FlOHuIcJifjI/KwJcRxgUGWTajHuyofuWy",
-	"GOyCFoPNMeSPWAo2bb7PKAY7tBGync8FUhr1ZDxUXpktjx1LUR0PbDNirCJIw3LtFD+KaLeOiGRAIwB2",
-	"9mRsMwS0UDYZUc33GdBfQZn7QEYhADQxvmX2KDTZz9o5XlJkyEMB0TsEvA7lPpTdkHLcY5/po2+2s4L3",
-	"VEcIdjIRtkT4nEHh2vH97c0FovCLdYTB8+uVrnlZW1TP5a2UR2KmtIzNJxmTPodIsYUyp/vSI91JulsR",
-	"Us5Eus9VYWuKNCfWEU7ADKgiQuYJgIDkWVzSpOu4ULqTnIrN9Qg4pHdB31bXqJ2+Gn1WCtRyMdAnP//k",
-	"4Kf/4+Dzfzj40d88/dlvMdC9cDD0fIrUakm6ZY3askbt5GrUTkCk16F5nhtKLbgva5mzMBsQZSMWroIE",
-	"8qY5GypHk2atBOvBYEsuYLeceMBKiQkwwTiIe/RDQiJknMrwmRCNl7IBn76AyN2sgpYvRZU8tyTOuIIU",
-	"keLI/sWZmCqz9wG7P4ooF9XAJKHGxoiIGO0ZswH+hedHZ8EYF2isQL5TYZsIrDXzh0bHMeVckvy+keMt",
-	"4iMowLcpBkvJxnVHQKWVo30xNhAaNZpMmDFShixt8JvWvr1WM6lfHIfL7x/aeXZeKi2ckqialsSetQgl",
-	"7w16PUfJOw0lso93AqS8py0ybplHF5Xks2/ilgl4yJ6/0tYdFkVkPJgY99u+URv7SiWHcQiEPB0BUhLb",
-	"O0WJEsl+pTR5LVfrnYviBTRRLGXDCSCjwhWgg9JVE7bJGHQqRe1DBUTwjRTybEVnrHTmymDOYgyhwQEN",
-	"LUFIiJCi9AaQzgBxZltjWm8MxQdmRFAYYdimqtmCnZ9XZP+C16inzzEf2wfxV9l/Xk0ASZjQLLZVKxHr",
-	"6VO2A852G1vA3sxu0bkYgyL+N27tEHPB9Fsbhs+lEoFwpxCQzOcIwKKYaQS/age16HPftEN6GXKC9TYb",
-	"nnFPxnqR42/dH1ERLnLGy5xFoWqcBgR4/pE7UtPoTEQKvrr5UiVdPRc3DXIW/vUrmPiagqUfPdFRw7E+",
-	"YSFknmA2scadRKt8EkRABwjH3DUkMtFt4JDImcnKh9gqBYNLkh7XGWh6GivdJG8ALmq95bVaLddOuyOM",
-	"pAIrI8aG3tCRewsSlCn42Xy5cRmsCWfRuQylc+0RCoyCz1p7fcoFcWQaXJFuLJP+QAOFRikKFoyWYwq/",
-	"8wTDYreCRrtBw/zaMS/KrK0artG1BtyfwrUbX3z+28eP/vjJ//qrL//9r558+PcHf/rxwoFXO40YoDqn",
-	"AGxhDGGlvzSmioRSMBCFZ0Ce8XXWT8SWZUgH6fK27C65MZbw2NLYboq/QMUDBSZz9U9XhpNVoIdotK9f",
-	"uX79Wuv6MZg0ijHfvG6qFwVGjH6VifvNw4n4grlKofAOY0pYiaGNsM85ttaNzMoOQRlQ6CaBVEcuspy7",
-	"UkfQmGUdJbREmFoGvXMUWZYFfXba/fdsGcLM+NWOrUhJSaHs8LamPOs0Dp6jpKoqg4OnLlTBDen9V5jo",
-	"60Gjfe2K1xhy4f5cP5eQFU5NVS4sGS5N0DpRLZrze41NM5YxtBV71u3PghOsaX+1H8tkNLtEFw8h2EOF",
-	"xyTkahTRCXZYLvdcd2j/G3jhU1zQ7iazGinh2L8yhZia9u0j5dYa/FvZPov255ZgvmorJ+HKEKYwZzXJ",
-	"bUGoIOx+ECWK7zP7ey6cG9A45uZUjf1nIA5J+1tklGhoYOIiizEbRTQAyFSzourNvc2L1e1DRjI2d2r1",
-	"vnbtGoMMiJ0tl6/A0jOoyNA5RYG1iQef/0MD3grHV1Efd+2m63zKy9KXtawvW9aXLVpflgqxUhl23Ooy",
-	"EHhThnCm6NYewL/z2vM6MLcRf8ORnuB4ETOGdi7tKwcUq4BbH12gLfHWFxNvPXthHw1tXVjOM5DWqJtz",
-	"OOtIJrFHnGqxkAWGBLIIonaaqrT5xjFW7xkBmGfpIOPLwIws8cunj18+tjzfrGm8LrQO3fJwBH9zkMsx",
-	"wy0DH8GzUU2ybbeVhbENachy5nAOr5ODHqdGsa1CNrsRtMXKZutGB+3hMVfsciXA+CwUx7OCME4N6I2r",
-	"166wbmNh+/dcEMW1RM8SULwEFJ8YoPj4MrYOnLjCdp4dHgLh1p24RS9CwAd7WCKd9QZKu+JOVWEbcTkp",
-	"jQvYQFI9mjYYhaNoS1V/WYjWOQCNRbCEF4yqbIfWgTLR/lcqMnYqMTFN+1l/cI7YupTmFxc6xdiouail",
-	"4poR47pQ4a3ilBw8evT4X//nF3/3my9+9Gdf/PA/IwFWSq7U5z29G8l9Fmdb7Yvv/eLL97/9xd/9ZiG9",
-	"fm4hrWU0axnNOko06yzjWGrtgab92vErMBxAz1r2AeudbLnMZqJcwaNLb/qQ7Hwx5UzMOFa5JrLXK9Ri",
-	"ptfviGKNAaTHoXctVgvZe9hCoHF55+80cHYs12fKHqd77NDIs8ZbZRaCI7M+USrTZajuGQvVnUOQzmyW",
-	"+hYx4hCMGiGB0asKCBOqonXPdKCuylE21tUyQncWEbpnLTZXMyyXIxRII3RA9iv3M/Um0zwzOn456lVz",
-	"XIgtCkpS2VkEryPyIbyxTKIQKQhwM5bF8ki9UN7zEMWb8hP+9V+QRfXxo/cfP/qjg+/+weNf//3jRx8u",
-	"5AScV1xvhqRaBvSWAb2TDOidSygvdR/Wukm0t3h7pZzoLo2bbJvNx5QRykm+ziCzcboTwkMvX2sAIRTj",
-	"jyDynyimm+Rm0SiikdE1EyePcUd6RMYdEUpxKbOa8pUGWhodEDPQArZjm7lXImxhJIQrs8bkBCH38C27",
-	"P+LxZIvwUDkHKn2IjgCW8xihwOYyigy5Ulz0gZ+GhwRbtesxD5jrXyFFwMo0hXkRFy0ylJY4jBJ9tBKH",
-	"9YZX57CNQiXEk7/8+6cffufgR3/z5T98byF18nWz2M9em5jb3mXKuI61yh2WiuErFCLCFlnGcIA+DnlI",
-	"veeKumxkYiFftJbQn1EWgKR2M2tc8ZCMO0LLPWZ5X7wMZFLokYmlrnzIyLuwmsu8VLzxs+uo4viqLED4",
-	"9Xl1V4/lgWZUivmFjl+UWD1lKxsOzvubpX4jmlfKcjXrKONXiFkfaOagVIUq6NNm/kXKItu8TcdUKFRt",
-	"yjvcBja9WLrM28hhSWPWESMa65R7xUV3tBPxrp8cUbzCDECH8ahb5ML5jPB6Gu3GF3/3+dOP/uDgu/98",
-	"8MmjBVQ6zNP5OIk1pMRX0FVcen8nWkO4gDisyh3NcQBRYpbq/nn9MO0idnAKLpSmUURTok5jCDTJyzIm",
-	"KMJkXMFgsWNvd6HpYZysmYunwIf9ykAqjIeu0xdYtk4rl51q03DIxVx8RSzlEAqOMkLY4YiKyaUcBQLC",
-	"LxwzKxaMGnNUWZefus6QPt7bJ0FE+dAxwAqpSZd1REqFVFi2W8TfY+9yt+IRpuGTUDqCQ3Nb27FNsXh/",
-	"Vt+uo+ru86xfspaNkU2v/adcH8lgCN18+ZDtGjvHrHPF6dq9rMeM09/bwZCRV3S4qO4+J5RHpfI+LtBj",
-	"Cdq4SKCN+tpXyNUoRfAcA84xJRedPuYsXsU+MnP65OIxtk1uHl0JSSmeMknm21VbvshIjpmqAlhyFt+z",
-	"9z9NHZreZla1rn3Irw4okQOrnpvddLGZt1WtQXmxzLtUfb7EelwwhTXYLMQFUOxVbruU3zILpZtgHCei",
-	"StsOnSlUZytf0dtlxjFWbuUgCYK5eEdMswADcZllOJPZ1SH8DgxCRok2yW3sWGwMJB9G6aMup2lf0Tbx",
-	"bRNQaOHaEWkrULJGnvzbjw8+/JH58Fc/+/L9H2ZrvEuBh7bnKCdiSxGBLrcP3/gWfLTiB9G+n+dvuOyQ",
-	"TcNEacLuc6WbHTHdeBUGWuj75IgS4ZV6wM6qYV5sdliORZO8ljZ6garnkCRC8yjtF8t8EidCzTAk0s1y",
-	"oYwJxIECbQcX/cyYwGTwFz/94IvP/xEMB/cs6WRj5yoWhe587E4F09NoN/oQz7S0JY2rLdzzFnYqozC7",
-	"1Zd/9H145qNdeb1wZcWjApj1yz//FVwbf+1SxYPcM8LqRGqFRSXiOVlC2SJbwl6XFtTCFlSm2so127Hx",
-	"r7wsdZEzl9Ye4IfFOnNhyz5I8EKoAyQ0srgIwnWTbLtjUN+h5KdTyFaR1wMFhOsMWOsxpPqyIvyCwkzn",
-	"7ZIj4k0Le2NW/y27lIt+AkRG0qY35am64yzWs0rXzdRgO+luXyJMzwBhegLqYLOuR7QY8RUMql4Dq7yK",
-	"kAXWonTrGF0wHsiINckOfJNDDxUwTntsYu1+AHuz+zrnAGx1BKCSgCMJJw+h3xm3dMwIF4gTQLaxuRrI",
-	"cyqIbBsHQ5iLZ7fsCKVpbFwUYH9PUehsjI9WnZI8E731rKQlHT0TFLehF3rwvT88+MV3Gkew7M8nP1lT",
-	"LC7hrMuE5snBWU9C/tfCtS7kFqyFXOmYdxPnidalPEXxi1FWc/WsCykcOKD7jGBmiQkX5QFkB9KiQj+g",
-	"wPrQBLoGIAaUhmFHIDCWRtF05Q/CULQj067gODUb/KX/n73r6Y3jyO5fpTAX2UBzRNGSgR0iB643yhpY",
-	"24LErA47wnRNdw2nM91V465q0rOSDptgESyyziUIFlgYcILNMYgvBmx4/XFERfkWwXuvqrt62D3sITmk",
-	"aM2F4MxU17+uen9/7z1/XRsmJrWxWkgKLe+dq4qBxeW9tzgHRp6g1aizsL9xqefcS+JkhPXR4EvCVaOp",
-	"+gmJHa6sJzdsXhhb0fNsHnnv+FPYjjO/skb7M/IudBC7C5aLoQzpRobsPUxm6RmyM/F+wELEg4d4pcMS",
-	"Cx66KnYYGavZ54UoRIxyIAlTQSl1tav6bitv2oRbIwcbT6F+SEnTyyTqiWHcMGfZe4dzqa8jNlwLJBnu",
-	"xdLVW98wsS539lCV7T7OCkZTA2FKr3hWGaGuVW5CpvlCV0F4++iekcKL4gMdxy+TEfbZQ5u5g8IDhzJS",
-	"2TiRwKQ/NiLTVGaPIziUHhdY2uZvEvg1bCuEdeivcONYp6A5Ac40qUAzd3S/U3G9q0yA423CE3do1nvs",
-	"Ya6yNR/5e9CwuzzziC+oBoWZqnjdiYGYK0XaW3cXVC7WfOZRruIiMuuONCu6PHGQAY88ML8SXJt1HvhE",
-	"6bWn1LGElPeIqyK1UZuht9XnA/q8a/3TwSTUaVVJ+v2vW8m71+g8hMJjEak8prg+RClQSpCqdqlfS+2O",
-	"ZpkweRKR5pUnR1PjYHdoOoPB+uxT54+v8AqLoayReJDX/OpIIXtPqyKPrM/nCyNyyVOWxO/vY4yerS3h",
-	"KoCHKkJMXDziJrTWNwfWvaNZqiKespgvhrLWWEngDUP5FHkGMQt8Eld+R7OQ41UKKwgjqIk8jilKMmDE",
-	"2OJEoxwbBmyeFsDppsl8nsijcECVlVC0OuGLspb+UIoveGSQAXDD3ru/t+cGG9kKs6Efqc4OWJrI0mdl",
-	"NJsTycFds/+7jQz1rAj3GWd6VpRBkLYNxUAmms3EvMK7u/6XlhwWMjGjeZ5EIkQpXLPw84JLk5hFSGuH",
-	"qVTr30f2qwpTe5SqVJUdwwbb2cC7gdON7TD0k8+wGi88XdXi1UXmICN2+ERoJ1aQMQwDN2HNsIyhRCmA",
-	"s3GOEVBuzgHTRTSFVd/r7z1gs6Og1D/wxK/AdlRX6HYhRS0LBJGASpyU8iM2pHsFUsWg94udXYrvpJsH",
-	"z0zVHCiXe784YEb/9R70d3exvxoW9WXQw3uEG+P2vTfYC3p6VkCbzx7u/OLxx4927u3iTriUY//14+m/",
-	"/e70j79/85ff9wLvwXtBrzpJtfF/1v9Z0/iwXd4F7w1Ak/pwZ3dv5959fHUoUIwylCh6g96JiKbcjOYc",
-	"pC0Sm+GtK9hBI1Dawp0b9E6//NOrH/771fdfvfnum9Mf/rSGZdkTSW4GNOKd3gbWSTR/CxvZwkbOeAnh",
-	"YDDuSx8rhY9Lo0d8SWWFPnp37ByCq6UYNAQDPQIC/+izJ4eIbiSrMLfV4rlkqjCoQc4xy7rIbNEcG0aA",
-	"9XKsokkGZiqnL6QZAI/hsbU9DWUu5io3NkEBChLAwukxWI4B5nbAtIiUjGmoqv4WDNYs9ACDy8Wk0CLe",
-	"Z1rBR1c7eihPuMYkO3CD2VhMVN6crgCdgpfReG+Sj1U85SL8q97ucOeerWLfwKjuNTKqdp7yoImnRFxP",
-	"/XmYJCUt1DEvj4190MpHz1npXseVQrsVk1+a5LOLcLWf34jDdGn89oQNB2dv+Nvl8tiyn1XsxyWk2d3t",
-	"rgW3lG68DMsp59VmCo1jDXOdF3k05Vpo9t6cJ3HAjBqBPhgw1ArJN1HKl+/bipRzjgCRmC9cybZ6EDsW",
-	"D46xfBvLlDTTAJVopwVCl9yII5WTjjleoNfTlg/Jff/mGMv49tljYYpcWg+M1dqTnKkTCeNQwJ3tHrFn",
-	"Q2lHSKjCjtORiZIFzCkJOKhTgFkio7SIRYwolzg5ToBL8UzBT0bjXcQFz3MFrBMDG6iOAylxoEtiI2La",
-	"uZ00abXAMaVyv2uD1Ytp86rCKgrzeczEos9CKaxiq3kqtFVhQ+pUxGF/KH9Ouww94TZXnZXeZZxeUGnn",
-	"tfAN7Jjs0Wj83i+rrOEB9noi+UPEgVWPTV7gDsfWRI4RGVWegwz4OgsRB49rQEAQpmNCzThrYvp0ZpPf",
-	"itWMvyG/jVHOzDFerE7JPl70Olc1hs3BEgyldfqsR4p8BjFf7LMPPnxAN4LEmipapUNJz0musmZTOUgk",
-	"zabys5PB0XAuRsG56DAwoscuN/J1eAY2WrMU3vMTSy9vS83S6+BoT4qMKMRK5tWkN3XUmax1t4l/Pfc+",
-	"uUTU7Slvq7YVDNnSWfg3FmlyLIDZIM01jg2AnkU51DxaXGNkzbjly5jXrg24vNqKgmlEqiZb+PI1wJev",
-	"zixxf03nyXrZF6s+VifQ/UjluSB5y3lfXNJcuGM04/2aL8XzwTgYh2e8iFSWJabPDhXlLSv7HfNoFjAt",
-	"bAZ46hm4fhhxGYk0FdaXkItJIWMRhwM24RFBdWpot9JxUuKuQShJMc4VE+7S76NSynKpe50sJ8nwgRgf",
-	"Zzex1IRWpNFJ84KCSF+wIyU0yquKvYCvd3Z2mP0LH20gI3vBmsXvoBK+A1Yu1j7Lk5i96PhIwNze0MP2",
-	"KfZivcecVvCiU+uyDbRvbjSUlA6GQE9welhUniuWJdqehJhJIWL4LqTXP6KEjaF1R+HJR9DWCBuWP/t+",
-	"KZcMcSjPLprA+HZiUhxjoDKIxrp8SfyIJ/LseBOVj5M4FjJ8v88+IcA9nE07RggHUGg6utYLmEgWOq7U",
-	"t+1G3IR1N9FMqhPZjpm/FBu6daD5ytvhDlLpAhmVuTtfff8vp1/+++uv/vDmm28u5PJ4dMPGoQ68eoup",
-	"32Lqrw5Tf4VCSSdofVcD1rICcNfarVdnMHGNHE7Pig8LFhcCNOOgNHA82N1tTlbyyI2zwQtvx2hLUwIX",
-	"3q3knYO7E4DI2wFb5qfxoJaH4tlbIys3uvg+BQmAQDllynAU3ygvmT2nIOWMF2hL27cJ8WgHQIr1t6M0",
-	"fvZZCN2MQNCx5sOhdNAc+MWa52x685RSiGCyUBwev0cDKsHwSrOhjysqlWGEU7lvrRCuDfQPIpXF5qwN",
-	"udov90UdixwuqhWkqzwsZ7FR7eAXe7duV6Zzi6Uq6qCRB7tt3ra4EL537IMddBGWLr0xl7MRnu8JYq9z",
-	"MRHQg+gNeh9/+usd+9S97iKS3dWbQYS4V7pFg2yzqG8WOmKJbBkpBNRI5UgvMx6LVs7TXTzapGh097lz",
-	"7p9Tuu/QFh51yx3zaFalka7wGQungPdb8o1cmNhuk42suqfXmj9kXr7DdaSqlalDmk7yigwi7hii7Z48",
-	"wIkhD6m2riwrkpSCQGv+/4ufyGsyzK9gZp7cvzXIb94gf97Bf8sM8Z3jj1Zb7cPnw57VGYa9ARtWIuTe",
-	"sPeyo76wbyPXapoG7GhuKpVkwGSRpqEt7Er4P+A0rRbNa+Amb4s1s1VUt3vni/Z7a4vpN2LF7EbYttbL",
-	"rfXyyqyX9kwFVOTNCCu3m6sS2Ddly7TOxJWmTOdwPGPJ7GTFtHi5TRoxaYhVNky7hHfXhOm9wzYLpjsK",
-	"b7kB87GIi0hUcYVVdKSe0w0kAR1BnxNv8RS9YErJ4Y5m4gtbgzHnRgSYN1oqgxBQNTGEI1wMpYN+nglr",
-	"dAF0qLbus1RMXLwiMZYTp8iWFlaYjnX8D6zx1FZSIq+ss2mWqFAX3MfUZBIsYUQpf0g1gz7zr6tRRwJd",
-	"2Yg8QDdypnIB43DPrBowqegXOhwYL4lNYOJu6Qit4yVI1xUcduAEi1iQyoz4yDUKh7Jyee8TMNNKcqWh",
-	"GUEJBKqokBqudy0QUFlhKdAULXjcbnMlUnBLYzRg6zGUwoureOkXhKRAv//9j29ff/l1d1GM9uRmDKb2",
-	"fWztpVt76SbtpUhoI54JMiB6FKaNwd2sndRO5e5z+qerldQysvONpOxQOfASw5LD1DPG02M4AO4afhIn",
-	"bSbVC9LSd9BMemnLZ+62+qqFsQ42T3uorMnTv0eNZs2Lctjrsmq2c5xKEdjaNDdv01x9pG+dRZOOFWom",
-	"nSh8tZSVtQcdgNgpMyQVT3lM1W1UGpf5wAJ3RRWCU4F8B1aoxnA1i4qgOCAhTb7A2jdSsXCSqyzsn5fM",
-	"q8xjdT0AQxpuldY+TbRR+aL/Tt4gikO0BwJJslGejrR2JMz1au/2jhyTLJAouZMX6TlFv7BFU2bwqUix",
-	"6pIL7Vv4iQEC65FLclCa5ynGeqJem0iY0DGmuNRlRGXzNfh1OdHHRbrZK1AfalWBMNyQn0wqruos0MK8",
-	"E/x5wVNQd591rYfdaBl6mKuMSXXClLRJH1H6qWfiYokuzxPahopUDFg4TlU0C222CPQLILG9v7cXMMkz",
-	"BNLb1pbcgvStijTGxIo8isTciHifhSc8lyFLBQZ+sTnXVIECnVlaId4emiTySIfOQEUxrX32UT1BMhbq",
-	"QlybLftJB7/Ms7+g/K/2IuyzEFN1NN27u9FUwPqMSFMXFjqt5Xge54LPWGIwZiR07yBkscjQ+c0Z1o3C",
-	"+WOJqbCsKcYXbAxrWDD8obK6gZIRsJAbSqgsdH9Y7O5+EM3EAv8RlHMM99L62MdCJzHoKYOhDOG68ciM",
-	"5iqRRvfnUyXhkZDHcS60Fho+2EY6RHefMQK238265KtGfGGW5m7Du3Nh84IELAPpFGaJQ1Pi3aW+OJtg",
-	"Ts2yHhxGYYd/97e07yXdCttNVPX7f7vQgfCz0COjbK4nLhe9oCw5pk4kKtyzRMLH0soU9DKhNT/CPgRc",
-	"1XkquBa2NJ5k7sHfTnuD3ptvvnv9x38+/Z8/v/n26zff/uXVDz8A6bFhu69+/N2r7//8f//519df/aH6",
-	"PehpuPBoMevB7epuHKu/jZsxki2diG2Bsm2qj46M9SCOiTL7nLWNsV46y1RjjfVmVtOeY+rQYjAEw7KR",
-	"llkg5/LTS03PVikgFkWpCIkTS3USVMkqYgyNSxpKv+KUPhUnZ0jvFVHCKrd0rRSjypGglxUZDZBAW4tR",
-	"+qUYSU5FWu4aR/DabNtEj6QyI1m4TEOWwFaDVZUZv/3rm+/+ieq5EJU8/fpfT7//xzqJRGnnOmjkpqTm",
-	"wzzhaROhfDpVdE40HoTbSsJuN1U6FGlKUh3Hikt4V0lYzgSXbfRpZf4GHu8okF9K+nWemgBtTJIJVZgd",
-	"Shyne4MPd1vJ1vPqmxF8c55N/imQQRfWzVIlj0AqtJpFExGiji4r/W3hym8NXLkj270AarnOaFfZ7vFm",
-	"lZb7xDhtJQDGejJVWVCpqy6IHPVhUo1Rp/HoZYO9/9IH9prs/ucL0YdWgd9a/zdv/b86kfR+Z6PQRbyU",
-	"9risBip/IvIjX2YtK/XgaWIhiW8hm/BUC6YLLL3dfKFwhOvjAW8LyNgKuPZNX5GyfiPY4u5kZosv3uKL",
-	"rwxffIX0tFNyhG6qfpPM7On/V0CQ1zEhHBx+9MvzbAjWZI+WBASPUjU03NTKlIDfWmMCO5BMZHOzwMGG",
-	"kuuZZnwMzczyTW80+sJ2XJnh4faSytuosm+M3v109HsLoEad4hJ6PpClDej6MG0RFSRs/OZ5byx4LvKD",
-	"wkx7g988AwqjRX7cnM8VE4nSz72gV+Rpb9C7i1TJrmr5gUdCza17kHwjicD0o0sZR3VDTbNf1pIO173f",
-	"ueDRlGz/ridyeTHyizV093SqMnRw8nSGKWmNX4voTEdtM/JMrwKLxDlIuddFLlJOyIOmaXDD5rQrpG/G",
-	"6kRa4tk4IcxP1tDTR2X9fouLkYKlXB4V/MgqsTb3bxJNl7YPTqLxhiD/XdMgnygpFsv4A4TaeI/XwBYt",
-	"S25PrOK0cSFtbJDXcxkW1NJrDZZX7j5hqtonom3KXTeIzUzd8MSv+FikmCGwXD1iKyj3sr8FcPzPPv+E",
-	"H4u4qliq3Vqx7gJhNDKvFy2O2pb7GWyViFkqjmFG5AuvF1CdcltraxJgcnoq8OpPMml+yU/PwktOVG6m",
-	"NNkkTVms/FlGKm88kQ+TFEElXtskm6u8eWuxwqLK/Vf3D2rc1BRhYWZKgANunIASlBm0vS7EccsGEg5M",
-	"pM5rvVAFpqU2yl+6jJdqvnl3BJ5towo2TyEhiTGRTuXuxx2t8lF6kJ6ZEHM8A0z7G+w4Q/MirI/ZVcP1",
-	"4BFCi2ooe8ginqaJPPJPAXKJpoUInpopiY4JVgWLhNb7TM0FZsjE4wYCX+3E5sdJJHovn738/wAAAP//",
+	"7P1/kxzHcSeMv5WK9n0DgK93ObP4QWA3FBcgSEjQESAOgMSQufjO1HTXzBS3p2rYVb2LIWIjJN/JlnSS",
+	"ad2dzZMtnaw72+cIW9L5sWzSlH+8GS4I/vW8hScqq6q7urt6untmSdDPY4WC2Jnprh9ZWVmZWZmffBpE",
+	"fLHkjDApgv2nwZzgmKTw52uP8Ez9GxMRpXQpKWfBfvBoTlBKBM/SiFwQ6JikgnKGsEAYCZlyNkPHOKEx",
+	"ljzdDcKAPMGLZUKC/eAwuHwYBGEgojlZYNWyXC3VD0KmlM2C09MweJ1HWHdU7ffNOUkJkk7vIeIpfPE2",
+	"n4SICjTlGYt31/ZwGgZLnOIFkWaSN+M4JULcif0zxfrnCwLRuDybwfD6jQG+Gu/g6Ma1nZdfvjLZmUQR",
+	"2ZlcHuwNbtyIbgwGwyAMqGppieU8CAOGF+pN0+aIxkEYpOSdjKYkDvZlmhF36FOeLrAM9oMsgyfrxLq5",
+	"4BmTN+XrBAtZH/8bLFkhPkVYokQ9geScCoThpRBhFJOILnCCKAMqTrAgKMrSlLBotWuH/k5G0pUzdnh7",
+	"hOUImizReoGfvE7YTM6D/b2BorOUJFVt/P/fGuzcePx0GA6vnl48PNy1H6+cXvp3/2btzO7ylokt+HnP",
+	"S7X4WU3rFmcSR/JWJiRfkLSJ6SLze3+uw9cHgz0/19lGt2c7M4vG0eufew8eD683bhnT5rmN/T6nrG0C",
+	"aKke2mDnt08DWj6HyaQESxLfTvmiYZPYRRco0s8izvR2ifEqtDtEEoZhpu9ypqVqgiVJm/aKaWo0Vf16",
+	"RxxjSdaN+BHfZLxqYASnCW0fmuR9B5algqd+fhgz8kSOInhirOSOotkSzwiakClPyQHiauxw6qETKufw",
+	"gMALgqY0kSRFmMVI8FQ2Dlv33iB1rgxuXAuDBWX2i6F/Bpp0rz1ZYubh7JtxrMYlCJIcERzNc2Jr7l4m",
+	"PCbB/hQngvhHSXTL7iipJAs4Rv9NSqbBfvAbLxXaxEv6MfFSaWRKWQhO8wngNMWr0vhv44hoVaQ8/ltK",
+	"QANlCyZRZ0CSwFoINFmZ+U0pSWIRoilP7QIsMSOJ2EVjiWdiDOsxlpSkYowYIbH+fj8lOHZ/1F90Jc9U",
+	"D3xj8sDEb6uxK/os8JM7+u3hYB21YK4Nu0mTY0EWE5KKEE2IoDFBNA6t1haiI8pimLGaROeZ6k43n6md",
+	"5JppqWXzMLESzjGVMHa1vkYqo3FE5Qp9CR0GH3/4vWd/+8FhgG7eexWJJWFKGkicoMNsMLhMvoSGg8Fg",
+	"3LQTNb80n/+DwaD7VvxszvfhZ36+m5b+g08JxxIJviATHq/QCc+SGKkGEGWSKwOA4DSaowl/EqITnsYC",
+	"CaL0bSXJJyskljgiIoRNy6foZE6jOZrjY5BJE6IV+H2E0ZKSiFhRqyZ4yLgSowgnFAt0kTOCbs0pU/wd",
+	"zXGKI7XLqUCE8Ww2D9H47Ncfnf3xP45DNBacjS+FiEqBlpStKFPnCGVUUpwIdHH87hyz2dsUs1nG1fPv",
+	"vj1Tz2OkOBizFYh06F/9wTMJTSVkhhPFggv1qCQJWc7VqFimdps6WdWrYkmShLIZdKneUmr4lGf6SFjw",
+	"lKCYzqhUNGGILDBN9F9PlI6pdNg4RPiQpWRGhUzBNDJd7B6yBh5+Zw37dmfehzyVvg0Imz/U59x4Z2zO",
+	"QEQl7Ef1NGExZbOmHabOwdIAYzLFWaI4csce31g94Qx82GXgrxmaNe06Gmt9R3HwSkiyKO+8mzvDxr1l",
+	"l6Ntb/WlNQjCV8kUuJGzppEDyfvr0zcGjROCFkdx3vP2QuPLKc+W/8INmzsxWSy5VHbivyer+hS+oTYu",
+	"P2HoiKyA20EzVT0SoSxPY47uXb1aCCWxi26ilCwJlrBnKEMv76E5z1KBZkQKkHBTmgqJRBZFRAiEZ5iy",
+	"fPtoh0wxXWeQO2qUTfx39eV2/rszvYtlNG9Qe197hGdjvWFA7VJykighqyxqpZmDqTD+zTHQQok7LFDC",
+	"2Uz96zpqEHlChRQH6MpwD3E5J+kJFaR5htMdPax1W8s3mXuckYYJ3WR2PoIQlivulwdX0MmcMMS4WpqZ",
+	"mWSMBGXR2hGqvlqH6R/nYsnTRuOTwq8bbJBo2LTZdZPnsD3YLSpXrZYbnNpUIKWRHRjWJ3GovlcHpDnU",
+	"IyopEY0GkerIHd06tVIri1/HSUaEGeirSuuQC8Jk5+HG+SvNgy6eaRx58cg247/D4kzItDuxqXmheezm",
+	"iTVEt21sM/B/T322Jwx6Sfgy0e4FsJe1erVmPMo26TwWe/TAAPRY3jhhPhuiQsGTOV9oGi5JKjhDCedH",
+	"AuGpJGmJmgUp9Uyahs2h2y1oeD/lx0r8dF78pXmhefHtE420tg9sM+6HIOzbCc6ZttWVjJhjxkjiDnyy",
+	"KokJ/YBo1iahz96mqB7rLd162d7e04qbtb49Vuod9lDiWftMqfFdCfW0O0dlgxRzhJ+bZwhdbWxr65HW",
+	"HAptE/Re/VSmB5pBhNN0pb2IeJZz5BFZNewdiWeNU5V4tg3/PaIdtrtdE0lJGqKTlEpJGBpDs2RffTtu",
+	"XinwCjWOnm6z7b/KJ00qwdt8sok+0Kj8v80n2ysDr2Mh72dpNMeCdHJAn8y5Nn8nykKXVcfuWo+zem+0",
+	"NL1t4nd2R9vB+dwy1hYndHm0vV3Rr9MF9agtsF3VGQXuzsa+4WWveX11AEKALrIFWNRaCpiP+UAok2RG",
+	"UhjJXR6TxGsJKbZcqF8vwF4vc2aUHPsZD94YHYHR0sx77gUb3nn3sfrPYOfG6PHTQXht79R/s3aPS9K0",
+	"fxiXZIPbKNy4gVSD2++g+3il1MSmUS/1z/0HPmgeuGnz3MZ+l8g5b3Q/L7F1uRBB0Aleia4OZjvOBbTf",
+	"//ArDa+DN/1+yuOs+UZzqX/eYCluNHotTJvbL8UDkuB1zqPU/L7BDmgOYbCNnsfwZZauGbz6dQPCT9YM",
+	"XTV5DgPPmkedsQ0O7Lh5yNk5jPchaDiN0lwrQD5xfqyUFP/A9EufjUR/SGZqDzcPWP/uG7GYYzabY9ow",
+	"aP3iZzrq16noOPIDrUbzKYRPYUkjUDglz/1tUqCEClmZIk44exHzO8raZKQ4yspjvfXG7Z1XH9y5vzMc",
+	"NIz4KOvqVu90E9BkiALxwfWviT6Dm6e5vhIVWTRHWKCxmPPlGDybJF2Oq5zFlw1zsIboptNwl+Pmzm/p",
+	"xXhc/Lk72nn8mw2Lki2XKRGCxI/wbM31BzCZMtNg9sowzV807mxSCQroKrumg8HETxeJZ9vLrkd4BvcL",
+	"TXObqR83ELmkUeRCi+cy8KYxSzzbYMTTxhGfF6EfEByf+5g/U+bgEifeeFE5JylIUggdwUmCFlhGcyJC",
+	"ZROgtzMbOwgWFRoTIekCSzJGERdSIKYMvZW9G9hH5AmOJDqBQNQpOdGthYgkgiCMZhkRwnoKQKFFywQz",
+	"RtIDNIYQhBEVo6IPgVdCX4E3ehRgZv67UsaZkjaEKfPtrfyjaV2vTySDx16KpZgJHClCWQ9YY4yl66Zr",
+	"9NabRraR2c6YmiKYIPhAciTm/ARhuGiCW2gIZpLF+591PFN1qDakyTEyPDaG81aTv0QdOuB3zr0NjWEq",
+	"/V0gTv+N27t4ZINt3mwtOO2ew3YvGjNmWwPzAm9ghtSauq5y9coaN3hhlW04Kq+K1Dwioy55Xb+gF53L",
+	"nvJHc4x3eASR0fEIy7HSCBg5IULqC+kQjUs/8yTOf9skusNpzJFcla/dTzXhFQZPdtR7O8c4VR0K1cA9",
+	"GPJtNaogDN6AQepPj6tEkFhmgqwNl+sqPAS0tZXw0MPp4J4ovcNT0iKthXqm+TpBNXBOXPU1JmnSJMlM",
+	"YFCbKMugjX6y7GvLuHvgs7nR7+NvznT7m3iazdA6OJnBwdwwuhYPsx1fb9/y13VmDlFD8YTYzkl0hMgx",
+	"SVc6GgJDcKg4ISk6UYevDvib4+WSsBBNMjt+qyI1jdckBJERV/16xYPZambIE84Tgpk7ZsrZgywhzT6X",
+	"ZAMnL24OkTrOux2ptrc9uE7Vy2LJmZE/97i8y2M6pcQzoXu+aBTQK197hGeIMlSKQNlVMuT+lcFAtRRx",
+	"Jk3cA14uE6rzqV5apnySkMW/fVvo5KqcROqN2CYnpDiSo2PKtXcvCIOYSKy2eKDjeSDSCcWcCNCgQQHW",
+	"ZqN5WRE/TXmqJHPe8oKyUaJFitPiQqnfE1KkJw2dUE6l3QVhAIkSJA32g5dgWU4f6zUgAs7o/eDa9Ma1",
+	"4Y3pVDGVFqf7VyDshkpY/1dwjB7oF4pFscQQL3nmfNr1Cu++bkSvbXn97uJE8QNcfaZAqRMdRaV0adOl",
+	"skf4ibBrN9xq7SQ/Imy0oELoYzInMkYTglMwg44I0yc8iYnl5fV0HBZ0/BrDmZzzlL5LYh8hywM4Dxre",
+	"43rMJmCEaKdFznrHJKVTOFScjMU333xz52Ym54RJRTvSYENQgU7S3HyAi13VU0vmoF6ny1utk4j4kvjW",
+	"KR8ESnB0pMPn4OHiwNg/SakknRbucrFwt3k6oXFMmG/VysM5j1V71DSP0IZA62QjtQYZO2L8hNkdcGU7",
+	"6WWjQBmXI4gjd8nLuPbv2ac6UfFKQcV7XKLbptG6EKl3fU6kTCHc0g5enwl5AAPQ0RLv+lbEs7SQdEF4",
+	"JquMCcH+MY1h4+E0pcckTx2jC2JDRKlAfElMkPoci05Evl4Q2chp9CgfRY3U1YGeF8tuOENL/RtbUd+J",
+	"Lh9JfERK5y5mEDCbcy7CSUpwvFLd6xE5uQKdKH6joPgtzqYJjbykro/qvIithlKEVGKJ0RSElEDU8vNw",
+	"byuKmvQmJdkWJkS3osiYwGRFxJKS1YWCw72CgvdTkmckoduYJv7jsTag86JlPhMtJ5TaZJV1G0YNjkZL",
+	"1+2OL7VNRpLzUYJTCEqriwmqDJt0Bj4szNBwcOX61ZevoclKkk4CYXi5LhBeY5LKFXrEOXrddFyjcGVo",
+	"5yoYKnOqyAG1OXL6Xt2KvgsSUzxScxtlTGTLJU8lKR1kgiiTzGkUGutC16uuMpe3je6qLtEjRU4PVRsG",
+	"dJ7UvSAQ9GLyyLR2l+t7a2i9t52MoAwsvCYbZ5ISfCQQBsPyAGmjxvrsCbhQ6oaORRkYGdWmrIJIhBm6",
+	"8/ANdGVv+HKOSIDg3ZKpo8EIXrJPdLN69vbcBV6mPCJC4ElCzPbxLa+lwXms59eY0sIl57H2DEAWi5A5",
+	"BceaXGOHhnohr26pU2cMH2OaqKmWFjNd6TFoV0+HPXLV1ZsfkvSYRgR9rdR6jYJu5+dj9UjE+MkBKoav",
+	"bwQeEJmudm5OwWt1mnflYphUyINTorcuKHiCxsoqgvskyK7YD85+8P7HH/2V+qzYLVVf3bqnPhZZePvB",
+	"3mDv2s5guDMYPhoM9uH/v6WecZKuOmetxlRZU5Fq9pPf+0/Pfv7nQRh0ed9iqSR4QtTSnv3i72DDCImT",
+	"keGCveFgMLyuvk7pAqvJaA9NHti+Hzz7658+/8/vwYKnhMAo/vSj59//j88/+CUaorP3PgjC3LO2bu7m",
+	"MA/2h6fQ/pKkkmqvjkPz9SxwMyUYhO6pXY6qpfpQYhbjNEZizlOZ52dXzFJn8WoBow/fQJeH167tDBFO",
+	"lnO8sweixt+Is+QVP+KOUoC977gs0OoAc1f/af3HGT0mrI1oX1YP3U9wBGTr2K1hGk+fCyyOfN63R2lG",
+	"zC2vDs9X3KJOJv2CQ8DcTVnhRk9nOVv6nJcm4icT5CDPIjRh57gUkeHptzFZpCsDpSSiS+pNlXpzzlFK",
+	"IkKPidBKJRVIEI3DkPqbs5urPhz1fWiyl9UZQZOYslmIUs4XB4a4eY514QAZLyktkBhq/bk7tivr5jvY",
+	"eYEyee1K4I2DLry+bwXAZOWUU9tasReL5S5trdJgi8stPnmbRGDLGkGuUVJAnsTatMDJfUfOGF/5OYqe",
+	"XndAJZlTCVt6/NQbOVbe/T17y3ew897V9tcqO7IC49T2crFd1++5nnMpbbae7xY7y3nxcpcruyZGu2+y",
+	"mHCSvDEFRXZ9VDUYVk8rjJdfe3a6/7S6ig/9o7TPoLH6Jnnsjt6k+m66S7pNu9gvj8OAZYlW9kC96LyD",
+	"yq993juqtfduO6y1mT47rr2x89mBrf302JGtbXXdoS0NeXes5cKGsKg5QYq3QU3hQiarfXT2B7/z8Yd/",
+	"dPb9j0L08T++d/aLb8Ofz97/9rMPP4Q/zz74s/yBv//Zs5/8METP/vB3n/3Bj86+/9GuE6IxyQRlatOG",
+	"FUNC8iylcLNms4vh6zRL4V8SZ5G9SAQvpiccLQxuSpnSSSbNBvXu5af+iwaLW8ZPmEF9MihQNEVHROeb",
+	"LPATtyUXPMChbj6GFqGi16ty20fSmca3gXhujNTyalcFaHH4REc/tI8kDJ7szPiO+VKZvLsP8MldZchr",
+	"n9YranQmbkRZe2aBjI5RKBjqL2Ycm0EYTLVj0kf9V2gq5zFeVY1HdTBcfjkMIpwQpUYG+0GSMazsaHh6",
+	"eDUMFpwphr4eBoCQBsTQNtONnb2rytDiCU5HEI2wHwxvXL+e/7Iiqkn1Vd2G8mXW3uJqZJLESL0pkOQA",
+	"YFdo6eprxfzmSqmux7lTKSgHI1SmJczNRyBDm3pzCcHLkSGBT0ZVf3JezcnlTVcjT6SOA2EGIYmC3n1E",
+	"ljJEMOBQzx9RFiVZbPJUa0h+igotISHlJfLGy6vf9XCmaKKYZS3VW/vTC/+0Tc3O18rSUS9EQTqf+mx5",
+	"+cvWmFyrGFSBjcwcZT7pi2ff/quz3/udSxAupPgDXTz7nR/DN3Z4IQLDVaPfnsx5Qg5QQmxaAVBH7X5D",
+	"Mb2OjEtDL/SmNnYOGeAuqlcuD+Rcm326R5i8XX0dJUTQ3g05dxYhfwYMvVBH7ahhLPVPF3RYkWGRZYIp",
+	"0z9oCCnXo9Zps6/Zu1ttsTw59fJwfWpqde9Vg4gaAsFdUrn0QRc/ff//PPvxdy6FhuicJSu/tZ13WSTS",
+	"7rWN1XJ8/sresJx7e8M5CHruB98uuIUTOklzFOXyAsUUzxgXkkZiTXAET+UceBSCwCbWHp9SeYDIYilX",
+	"GjQHJwk8ThIdGt5F/381H0DdBAgDmzXdnuFpU88pzPmdDDNJk7UqRDG+QkjxrOTX1b4J38DKhIIU7TzW",
+	"f4JZLPT23RuE6MogRNcGsAuvD9D/D+VjQxfhiuPlSyGkcS8IFlnJiVKsYcaobId4KBb6a/D8aaiT9Vrf",
+	"BNwBIF2FzXS/YYlNWnjsa3aoZUZbcObLf7uL3+Ypgm6K7AIHm7kmG8CF40iTE0KO/FkN7jyM40cPwjsB",
+	"0I0eEnlHkkV99P18m9W96rzc2vcLMMHLc9/GEL+lERJfhTuXprBqzhwnplp0wBwdG3TFcoLd0wAzluFk",
+	"lJJjwjL9DdyGKQUS4DcHg93BAHxw5nZsP7h17xtqGmSxTPiKKJIMlcEJEI0jE8757IO/Pvvx3zz76e8/",
+	"++nvP//Fzz75xfvPfvzRJ3/z609+/dNnP/7upz/6fXXYv/chmDgzKiRJSaw12uGNG9d3hsOd4TD/UXP+",
+	"yIiL/eDG8MqVweXB4OXB9SvXhsPL1x5VH9WZsoqDRBRVf9SXcNajUNGGa/RYt7R3geFPw9xkG4EP1euR",
+	"dshVdoNe3gv8Z25Bzqc+O7pEtqftqqCXlk9bnrOEbLSCLQCn2G3t09D96RqFwbS2xEIQYRCJSHSk2FiJ",
+	"MD2aA4Qn4BXPdTIbuMXILoJNgJlBdtPX2idYmTBJjCRHJzhl6IiQpaiHOfq0EJ93wGzEbh4xr/WqUYKV",
+	"Eav/OtBWbJSAuWWsiS/gPu2wFTvsqW7S1+yux40OnGJB6vuv5FrbwLe0fruWgF30/xwVc9DYfuP+Xg9l",
+	"2sGr1iINOrZQkw7beSg3FCX7aKzk9hhdvDWnDF8QSoOZUhIjwSOKExSlJKYS7ldDLSFIfAlCXjFbachL",
+	"5xoOXRzHGRPjEI0JZeqfYyzH4SEbZwQ+wgvjS8rS5sKOQyCcEm0HYn0LB2Z/hJdUYgA312PMWEKEFi+u",
+	"qW48zEou3boHIwOZpW3AKuHWYQMMbzRgA3ilUkIkURvhlSw60q5Rv6YlOl3GhTrzsbZk90kaGYJoj4jf",
+	"AyT5hq9WdCKTFwTpN8UEHreQ4E1CZ3PZ88IC3JqNOMzWBElJxNM4RGOcOzJ3Ae88OiIrDXw+1mitpRIU",
+	"wILlb3YBxlp9b8rUEPchMd7ti8wcBif5vPvBT5UoDmTI2+pG6mpEjMGtV2LekDXwTb7oZv/yQCnb+cM6",
+	"jMr+OByoowBQKvcDDR65fQTJNAf076bL1/nLY70axLcmdDmtcxh7VOgEMAh8hACkUBv72lRTJr+QONWl",
+	"OcouxqYIjCODCdodvrN6q1/hfa1sWcSKSUYTuUMZ0usiam7ILmEA5R4G3RrvGDJgcEyLMAGzxh2Z+HUq",
+	"PHKzp8nn2RubGn7eQd7PNhJs2zK6mzjbimpZkydNszPx3P1ugZzSFEimhOyj8dPDALP4MNhHb+3u7j4+",
+	"VYL06WHA09pXjEv13dPd3d3TUy2pwUM5PWTqZxiteuAwcCpaHAYhOgz4Uv8wk0R/AS4g/Z0Ss4fB6fgA",
+	"jSkzlU0YlyP1QeIjohSPJAMJjwFkSDuPx1SMlEYw1hbMITtkdxhaJljXZBjDcMZmhCjCTNdwwGiaMcgL",
+	"NnBGtkbcVJ0c+2Yq5hEzm2xhZjHVXzhQAWJXWxT6gRPKYn6iH7p87WpsvlXqTU65NnJc1dQIAZ+cPJGH",
+	"bCyyxUVPn2GpF4Nvgb6ELpyQyYXD4FJeTOTqYDDeVcdjxqRayxivxBhdjOl0SlIlpRIe4QSpry+FinKp",
+	"kGYhEqz+vCjn5JDlT10CJc8h3wFSY4Tz+Him/lnkK7nAT8YOzq+yR60M30VjTTBI6leCDLKNBUcLpZCq",
+	"4YTohJAjER4ycCgLxXP6bk1nxcEF08XxjUGseh3uLcZaoVW6D3Spfpcc2QSVi+PisNvdhb+HezuXh+pt",
+	"aGxnb7W7q/8arsaXDg7ZGJZvrP3xxe7hx0Rn/Cm+Ae67aWLihgMUE7I01Sf2BgN92SJqFxmAH+Ic886u",
+	"CcKAL4N9xSCB8Zcqm3UwGASesx4epSwoPKtvmQozQRg8+8nPzz74H8Fj8IX1vMk1hciqIc2fRejtHoRF",
+	"RxQyUFKeaJhy83mBjyA42sEt3w8+/d3fff6rn3/6H/8iCIMZYTFY1lOywOAs79BvXsvNWPVnP/yLZ3/w",
+	"Xj0610Zb6w6fffPXn/zxD7fXoT6XaNYyQVsuPczDD7gOE49L8PT1YFhD8rYTETjoy/rh7gGxjR48rcI2",
+	"KopQ0GyeLbC57nTjUls77RL+isWRBhfpHQSbkgVOj7yTMhz29IsROOqEipZCSGFNNo0atVUlORMNUbyF",
+	"P7NII5ylhID/cU4wuOW5OrJMTqGJWLGXLrMUM5uIxKgJL9EZLr77XDugTcJYz3Ff9TRTN9x13RxmfTbb",
+	"zfptiX66/05bD67hbpzKBSeZSsQzaf0L5BgsLqK9I7UiJy1zzfdgX6gZd/8Andew/5fz5bNca46r/Nxq",
+	"DkGzVUFfwF2cUQO2u4Uzo+8fDlvbbZZ2Nf2AsmmSERbBh2iOF0stx+yNvfo60//MsCRHhCzhw5QyrPNq",
+	"JYnmjEZaA7NL0eqx7bOlWxubdeeR1rbOY99XN/N2QbHFZm7ZoK3ddNywG4SxuvV3a+l85vxyjpvPLBXN",
+	"5BsFw8vX0WAwGCALBBR3L/BrPX/GZ2iz05599z8/+/FHsJqLCUltCt6CT2hC6ipwJ123uCAuTJZ/e/3a",
+	"8PJ1c9kzbNGIC92ggzSymgTEpeeFl9fWSrblWuzBpRFmJZqQhLOZQJJr18KME21gdjrLPg9FPs88qxzC",
+	"Qg3/BAtbI6S4S8ESafteFBe/JmupJVep45A6OUydjWSdpnkYf3kqX+ELAuU4j0KEhaBCYib3dT4XRinA",
+	"5yAxB2wvpdR5h94xWQ6Ysy1XrrQxGkqMpsBT5Zqa0tzq58LbbqkEszihzP1zxNNR/rvkSTKapgSA7+Y4",
+	"JfEo0mXelylZ0GwxSvWt5DGny8AKaTiplnimjzx9w66fiaBS51qVYplgqRbaExSjnTtwb4gj8Bztbmoy",
+	"1TIGlyTVGmNlQ+rdx6em8rNmHv/qiAb07DedGNZpyhfnl43nD8O4rRQWxFlE0EL7TQSKlA06wdER4mn5",
+	"ihbFBDewmxGYtfxYhpgan67iunkCIiBR0Ya7ijfnhFlBAi64ZcqPtd01IaUVurDZxcW55i/amwqD+F+Y",
+	"oxYqwZ4jGxmoIKs2Mgo/t+PLVPytn17nd9G1Tm73THBsFDG3uZECWszso5hnK8pC9IRiPldTmmchSig7",
+	"IrG+4MNS4OXSFKpH2tQslaDfLmOykCk9jfJcNqzZ1m6uVYfUzsp+7bLjGi70YABtDO+viJjHmNgD8wCN",
+	"9WKNIUREgDt/bJd47B57VuGc4ifqW3MUnZBoDpvxnXf0HfUEwEGhzbVGrxrk65wfZcu+uzJLBa8G5VwZ",
+	"3LjWugQbb5SiNNZmRa3Km6Yfg2/GbxXW6cYzeRHbmhgsghX60M/Vi7vexDeGNQdhZSCdZvPifCsORc/D",
+	"y6Jae8GTOcd59HcZndNZ3Nv1cV45yudxTLX28oKOrU0cMo5YcJ0xGiIov+rs4ohxEANFsP/W427eFFzx",
+	"ptg4Kntz+A9/cvbrj87++B8Dd3lsxYkCzzzHfdKoRh9/+OPnH/zy7KP3dVo27FfFyGKpb2e3xfmxsXFN",
+	"BftTuK0eHBj0GNHVutgOQyEMcEKxH+EeroBAtShqHfEEorjEARIEp9GcCDRVaqOck0VpNHUPYbXfDknc",
+	"vqiZvKR+U/p2jWH9aEl3GILQXE3YPNI2RPqOvgE5SZv0HSKPnCSX08rx184C57n064+BF4gGFRNIz+75",
+	"Tl5O3XMFpeS98FRe19ZZwvlRXiylXLaqO9e6EBpr+GmaJYlhp+d/9s/P/v4PDT5CPUa/JAE7nuyvmZfu",
+	"AK6CXPkGOluf0fzUR9uauXFiwsaNu84G7qi10vFDyBaP0GW4wb+CFzlUq04M0XFtahfqoCq9wc4+/O3D",
+	"4HSMJoAPYXCzVEuHbKyfGO+im3mWDHOrDOS9KpFEi3HqqJ6aAOjoRKWNJfRvItAldte9lYOY+HwGsQEH",
+	"xhJFCRaCTg1a4fomi3yDdexgS//reo2bxs8uiGLsVt67ax5bFxbC/WX035xzt1R+bRc23Hy1JvbCU46w",
+	"bQY4a5b5f/ujZ3/9Uz86WcRT0n1vPlSPP8wWoDJ69qWptejLpaZyjsa6xNSX7GM95Lwt367f9Pada0Od",
+	"GtJPF9pQz/LxEs9E7+Lzj7BX7EIZ9e4VcyhJAfSviRBbBvKU1+0BpkKDuWhPua5vUvGmlyBnOoWEh8EJ",
+	"Thlls6a0eyX0eBw72fYA9++g4OpCLEJ78hMiISnxADElSZU8UoqE6MxgBoM0R1Ncb0963cTNERmGTDc/",
+	"C6XwAC10xuIRWRnMHU0SyFdMyYIfE1/Coj69RhFOlZnx9Tv3dwaDK3smiNwd0dUNcHnsjF/ZwKDu6Qdw",
+	"e7IJ3KUw+F5x8GuC/N2Ovkz6hveTvIhfr2mVCupVN3pVq2rVAbagS9yNKg+IAD/k03NZVN+kbXWOXhPv",
+	"sOZFy63ztBgJvXzD/byN961/zlGhN4iu6erA2aLYrkvJvOivO2rH1dpK2TcyGXGtd1X4p5uSa3CoOwNO",
+	"F2DX619wccZ63jd2P+mcY+yzObbMXFtX4Xw3cWlhT7eWv5uBwTb7p27GsXFGlFSaA0Dz0dWq8lJuPZxR",
+	"Zpj1nKw1Hqq8/Z67vOhhb9DmiuqyYo6esg0mbh9vUi7v2nxJ571cnrv49jXbBJ207NvxLfVw66XeAlT4",
+	"3Fw1xQivekboeiF6jrDmiii93/31z9PtsGFQbO5i6EmiPi6FfMdtgd78+Zrc8NYoJVj4DNU356tyyCUV",
+	"eW0weDPMk5jnVEierioxHVf7RuB3NfsKHd4NtDaeptwFY90AxrXg+FJqQjF0zjNvJIPp+DaOfBAT3SAU",
+	"pjSBwpOYzTKgnuDa+MYmRiPCDM04EjLFdDaXiDLJ0Vi/Nt5HY3VuQLIjngFkAkxvF971B441hGveYSZh",
+	"Uw8EMm5vRhFZyp3XzXf+9hxLoQKemtectXcQZk4dXRc6yrGlWd2i8c7jFGrCQk4xiSv4SA4a2AKvdO6w",
+	"IMckxUnHARUod3X37NWBjoacQrkXJs24QoP/6P5SVLLuo98BlwGCXqt2Z1Er9Ern4+5mekE/ty3v2n1k",
+	"NqGWKGFhgWgRWi5BYORcaJNZ88Mo33N6C7buqa/bO+tqKEDGZEejoLkMR34h3iVypqCl7nwtAau0s6rn",
+	"GvK5ast6Yua6R4mu1VO3eoyHxQV3EVHsaKz2qqeioDTHW5Zu3tYtpI1Dy6PIquNY9/K5BLxMFSs1usr1",
+	"r+McfLX/nvR5T3SrI5ySERGSLrAkoiVDUq25QCdKUi2wvurBSIAf0R9ffH6+noxBdUBfnL0m0juaPmA7",
+	"G1QWe9W8VGcFFRqftTMBv2Z7fJOn8XZxRSVPTm9zddQYuXAzjoWB0NKRkVIdzFxYoD2ckiKiQdGDJ7G+",
+	"tzSIxwBao2/rwJuv60yGn5X52WZ6J/SInFBBPg8Lu3K3QQDDQ2jbsaDo+RGjIQCpKUykkzTxWeldIPjO",
+	"rTJHbtd3HG/Jwu800tZ4Es3tJmQ4157mWKOJr4jWuLDirwMAbVGSwBY25am5Fom1SQAXW4C5kVcPNfAh",
+	"BsT9c3EkrIOc+9wdC218e461VlrjEg4AmodpoBVpAw606myXFsIjWpHYOo+lIdrhJhJE4/lcvHMpRDE9",
+	"hpxgdPHa1UshmqU8W6q/h4CQD5EQ8HFwqTa0zUdWeC+67b6qH6NLKu8Xz9PRHsaaez46qmSuD6SLTDrH",
+	"CjuF16SfwNf+kx5j/izdLPAUgsvlmmPlAFGpy5oab2ypeqB6T0icV6Pp5X9pNG7up3xKE49RNsGCRh2u",
+	"UdTbr8Czp2EwIXN8THmWdn0xf76ecetBjsnSY3rM0wvCBSSF0jgQGanIeYKFvdi39XLar3e1Fa0xdsun",
+	"QWvo3zIlgNDV7s4zU75fvOAarR3eNL6CNSjxtamsM2v/Q4YTo9o44Q35sitmjvFK6NIURgdYE+dcXf3i",
+	"/csNrw8H5dcjB5ov2H95YEEfKE505abcMeUgchlEk4ktP1Tkz3/y33767P0/c3E2r8Luh1xN+i5Q73EY",
+	"HFOeQNAdxJrXIrQ7bYNXscQ3tRTovAOcd8oTbwCWzZ1fGZM0MVGW6s1M5mgqefpSGbPZg37rELbrKH0B",
+	"BGtjAvXz2nvi2TnuQnRs8p55RRcl8bTpLmbHNh9kCfm6fa3VcrVEKHUVGi5xV9+lcWmu67bkQ4ie/9zS",
+	"5z6L2Jom58xNYc3ohG7qLM1ZybUOPEPoiQhacvP5pgSu+Q52jIH7zF8ZSfJEenBUOpQq3T5B8Z0ua9A7",
+	"LCbd5I5U4yW6swmYTj21TkT70bjWdMRdJP0FWtZsn5kF+KmcaCLYD2aEz1K8nMNGPSIr1ag6luaYFmlC",
+	"OlHp7Bf/89l3PgjCQJiS3/rI2tsZXnk02Csye4TEUp0OsC+9R0d7ZLAe8yvw7KkZ2NMeaHvCatfdAlbt",
+	"kJ/66kGUbunIqgCU01PJ37a9Pm5fjHNBHW4LYu4dDPOwMCV6CFq8WGI6YxuYa3meWQszwLBumYdPi2y0",
+	"ujVBozkSc74MwWGr/ptKpiPme42tqk2avtuJd641QpyrvOJq0fiUGCEx4EQa9Nz8tm3T1Wl31W29WlsN",
+	"YK2Ik96ylm/m1lBKtFaiTEUWl2BuEoJjTTabvYgjSY8h61HJDsDjSLhYf//zCM+qNT4jqfSPICYLvgPR",
+	"5kr9wULQGSvr/DUBGvEEXv2NyZWrlwc3gjAAb1Cwn1/TaUF9DHA6RkY//9Xfnv3in6Byi7a1g+ff/FYh",
+	"ss3WDhaYZbq6LJ51w/SaDgZDT5UXPT2P6FXKGj1uRDOaQtkOZJ9CEs/8Fz8lUnUV5DiTfGFleVPvqk99",
+	"q+4AI4NjEBKmJOLTKRLZcqmvGsyFRn2EZp2eenVImhLRa+hmjX0mPvx0QaAj4i/j1vt4LPwxa/xJ5XG8",
+	"skJzQDmyxQpy7CPK0CRLjgC/2iS2STy7IAralmClLAOqd6CccUK8W8syaN8Ccea9sHxW53fRmnHL7LVO",
+	"rj/Cs/M8rRuSdnJu84XSWJ5WZDUhIHCBqj3ZilknZnEAYUZCqdVpZ2viYd63d3AN8e3OiFvI1796QXn7",
+	"eDCfDI+hKU4gixUoQKUgyfTAavPTTJoCkN32X7En+qoKtclb/4B/8DGW2CLLAxQbQFcZZ5BTArRW7Czw",
+	"FHM23iRP/mACIPICgVKqWmoq3Ox4oToD9jRN+ZYNWikPFNKoOoVOsVXHKCUhcULWNgn3ekBsl8Ao4WwG",
+	"EM0QgcbQGFoCOo43KUCiBxKaOT5uoI3jV6ysoRjxaY8D7pikatn7eccsefNySuVt0ViotY+fTy/9Bs6+",
+	"/MW+1ar0veEks+VEepc6MWWzvN6Nfq7AfA4b+gPz92sHQ86c/mLnG/j2cr9eQ6cV/tYM6q5OhfJhk//P",
+	"GXubM9C7bVz8ca9epMw7G0ZqwebmGPw5J7X7/JhENCYl3f/zwmGu7eJXSUKPSeoRBxFOU9pQqjPWb/VU",
+	"icWcLpd935EmK2Y9PryexENpwhNkiiOlQjeXG/WeHKaZO2zZW1FwqNXT+/b50dJDlb5I7Y002whiqivN",
+	"OqCHd6Bh+wV2O03bIbX70ngDZ0OZ3ZsxB3kaQw67zo8DlVwHR2t8FRMMZGi3QgIK/cwgRNKVTfgEUwmX",
+	"lnO6XGhYUMpGUE6JmshUTX2/hCkqwXsii2PSIGCsq6bFH6aDbc3jPtn9WpxFeZH8uuCe09mcCIkSckyS",
+	"fXT2f947+/mfh+jsOz/5+MOfh+jTv/zv8O/HH/78+be+jy5+/OHPP/7wv4bo2fe++exPfnYpRGd/+r/1",
+	"Fz/+q0/+9w9D9MnP/uDsf/1liM5+8Ef632//3ce//kN08cuvvPQIXbl29fqlEsRjjrz6dsYoT0dqOJAj",
+	"4X465noGIMqxAKxHqd2+0ZwkYEQusNB+nZgrs1L/3iz2XzuuO+L9fiKtrI4EkR08NFhjfBkFFxZIqZqP",
+	"N0Rvz1/KE1P3OoKNTXQDPIKyxOudXMuUKDVA1PHQDLMRodHsgmvTG9eGN6ZTWKF3gv0re8r61Kxmknm7",
+	"Ts2sSFSPEs7BVUz09xqPly8EA0Zjk10kPyIstCDKb/OJHwfKWeLGikAQUViA+YCuo+xGQyDVx9t8Ym2b",
+	"brDvlk2qnd6D+N88YQfAIZzA3rgf+lNfpPg613nhgQqMEPOcC5AD4+xoP3YcVomXux75Lm93B+Z4BCgc",
+	"JtFnQqY8JV6MNndz+Bx45J2O9pOzidb7h/Ku14DKz/FySRiJi2jx6pbabc/4J+/oKhHmwWKIBds61C2c",
+	"ec5eKi+Z92xSUtjmXJT3+ByL0YKnxA8u2c/jp4W9Z2ckWMiRWaWK2Y4FYHRhgcbA1mPEyBOJFJ/ltrxi",
+	"eWa8REvckd8bnHj5fL10eqLJ+sDoO70r6eWl6b/28FV1RuJV6ekgDODE3A9e3h1ch0LrL6Q0nR2mTyHC",
+	"K1959brv0KsSfo1RmQvUCRZKfOnOoJJAxuCqAY3tt+PzA/3fHMI+p4eevZlbqbhaD3B6l4deAK5viYW3",
+	"yb8pzaO3mXpO7HGA1F7VXstB9U77ajnIf7Bz4/HTYTjcO714eLjrfLz079qRV2C8/uWspOi30cGRGSXs",
+	"meDmzlCrZPnNpJjzZV3r+pePWOOjI0RV3Zpz2jvcony7Wq5AV2avhxKvhLlHcNEnwSKlOrcFQ+azCRJm",
+	"5MRoH/7rTnPL6Dn787Z1rLbt2KZaT0hik8MqXHvt8rqVODxcPn39VP333unocfmjfz38QNa94z30zaFu",
+	"qnH5XiVTyvJS1q5Ft1wmlIiR5K6p4V6Mm/WKgAEMmnOXI7VM+rMf/OzTn/zPjz/83id/9J8++Yc/PHvv",
+	"g47lY2+YklY6isCFbivihD/+hz86++F/P/vBz3SzSy7MVIfgDV1yAfjR3/k/Zx+9//yXv3P2nb/UbwQu",
+	"Jc08BWHq7WNt5amDJ9VWtSEsBAT2qNWVOxYKZvn6nfs7WshdOS0dgB50aWd51p8esMyO9tsc2fB1rbTD",
+	"1WtKcIwnCdGeH3xEEOMW6XCSSRQlBKcGVMYTU2B5ouMJ50oSnxW2EdiwESsdes4z9Uv0eLp5ca6GSIbm",
+	"BPeCM2v35gsOJrM1ZkOERURYXKa9W73C8nVTmoqGtIAI8yQhkd+mcTdAtaFXyQKzmAAshhK3KYl4GgsQ",
+	"mxFmSiRPiOaQpvJepc3UhX+d5x0LrvW9R+pByJqmskHsY1sgSmd1H6hZLTgjqzwDJVdopDkm7IETIszs",
+	"Jbe2a8634FUuIrpwsH38XEsQO2ImLB0ouW2bv1wacyECCoYsr3p5szk7wJFQ/bT0ynm2GSjaxmJ1S5Hn",
+	"QkT5UKzOQZqVlcdBs9zybBLjz1GHQR4PJXQGfSFSJjrLTaPNOqqSqw3hnXcfv6XV0dHjp4PwWkMKr08D",
+	"6gT3VBKkhmjV+Pr2JBpHiLaTrSwp2+opvyjR59YS6VhUazP5U715bxEhHbbyeYSuVbXdzQPNKy1tBGbh",
+	"6GDnrj19IUTJeezfz2vP/gvZo90qCuV7tpuDqrJ7O2dSn7ZvjAdkaXKKHLNyimkCkUV7TpTRIAw0eI6A",
+	"8eqb3fzYcAr3kCdLUFiRBIeyOpk0No1AJdupT1khNVkLFjbcG9QsrXzEniKtgDETWkXRRutpLLgTKJZr",
+	"lOHcRYFnmLKOlzuNYG0PtMJdhWpDOFGfZ3PnTNajmOi7NppWbtfW3KrY9aj2/ZAX1T4MaawB0DlWV+8Z",
+	"zRO+TM8G6DY7balvao5JL4w6H1aYgBKJen3dADA7+0bx/zBnaH9Qgt+9dJIqWy4Has3H3j2EwZqgzXeK",
+	"+Y0txFjgyEau9ws/N5Vc2wIkasKvyafAp2hsKyaPQY0cCxKlRI7tHS1OoUDHCUOSAxxTDhpYlEDKgb/y",
+	"GIhskkA8nuOOcQoz6y68QQwl9b3pLlAUG+kAjS2Fx2opl4QvjXdEo/9QwEyiR8Qdn+M382C6OSvUPMZH",
+	"3svKr/CTXCdPia0/vo/GSjCOEUa6lQM01sbtODdzgT8gdofO1D9Y5E8bS3bFswLj0giQlGcsPmRUHqAx",
+	"GMdjKPGDF8pm1kV+hnu7VweHQYgO89sX/cOte984DE7HB2iszDc1koRHOEExXuW3rGPrKbs8VA+ao3iM",
+	"1NmjBgxa1MEhG2vdaAw5Y+ovnU+iRpUlko7ynxkCcaIYT1eEGOfYDGNYVQruC1vgKL/lhXpCdvmMS8+E",
+	"Y4UBzByulHQIjVEYrMamnnBGAcaxxYNoXN+vlw/t7gl3rl22yIRE0yyZ0gRNyIrraC2aItVnPeJ+gZ80",
+	"pegom1nInFf0AttkhNL1DjBSjKuQsVf2uuAqjRLzu6PlXe2Q+bygDSEVCcGf+bApc4ZdCdif4xRHUsks",
+	"xVWgn4SGRc1XLmuUMB2udtFtrQldx19KySxLcIrIE8hkAfClB6/tXcoRaE4gi0KN6FzQZbwaYz/zx/Df",
+	"WvK3aruduaihpTpXbTmeEnusWd328TirvX65NggAdew6DzNpPdKNnrogciFS7a2l4M1tAEp47ckywbSv",
+	"cLvp6DPqjCUUxLSFUg7VFksJgc08dhAZxp7k4Z4hXJ87JMQa0B+/zpWTlRV3SBU0695TSAg+7uVyUD08",
+	"0Mlmvoo02iprgVG1SQ1TKoWBsTND0moJSC7fBUIVucX0li9ePp9mAhbIv+7lvvkzEEvC4hGAW6DDbDC4",
+	"TL6EhoPBwLlbfAQ/woNF/rLzXhAGak2w5KkyawOICgMojASSsUGFmEn4D4AAi5HaYOYvLvWnYgJW+dC+",
+	"AqVV1eMM9OkygiGKbWtBGhXXQKMSe5pB3Uf9dwW0W6scGoBV4BUiTBmj/gqtHhdXazCms1JVaaHPuJx9",
+	"QsB5NSfeFqDqFUx1b2vNRRGL1e8zS+s8ql8jGSfRevFhMoXN7Yz1tBZjadkRYns/a7G7GisS9m2uKJPQ",
+	"LavXdNI81y+vL5bqPZNe2/wMehFnSsPM7+PU5Gd7KiA01WOi0lM6sJWTt5/1elbPhb37Vo4R1bz4D/Ic",
+	"aUeizDlM3wDNcnAoBPvBS5jFLw3Al6AY5q1guHf9xu5gAM3DKL1nxWGgTovDoC6iTT8+r3Peq9fTCDbO",
+	"VNk0BQc+uH0LXbsxGPrrmBLSYCy5ZRio1A6M1JO1XYURZqQfA9hl9Jpr0zUyurLQljChtcg1Ec0Umxe6",
+	"gAJyPdCG0d9yz3sLQKNW7oRMDgPnoLcoMPkhH+VfNBzwFIrTczmi7uhg7KePw2CasciiEpoaBRCmqgEJ",
+	"FkEY4GPtj2TaYAOmTgWoDVhjuNjB3Tc5nepBgkUGlWvfcl1LYldbw2WHk9hVxwnsEjMr98c6264VD2XV",
+	"7YTKOQDi23lCWRQsjkzhUs4ImuJI9nAXrz1SHHLWFIMc1R0zcMMDlqgxbyyutXaHWer14/AGVeJNm+Gi",
+	"5omo8NdiydfL+/pYZItxiMb4eKb+WVBmHKcL/GQMXj8+LdIUxp4VH/ebS4Mi49cvrGJREN+ZUAcZ/PXc",
+	"x789qvywpW5nGHyZsNgnWMcZO2L8hI0BW1ZzB9SJ5RJJnsQHCOwIp7Q5IM9qNNo5h7d0uAO8W0aIATCC",
+	"KTF/6Hw6pcVBj16HIGglum5hc11E4+vVwa662IEtp2NCY7Xbi6YaJwqnEBi78FjGxmNfNwYcKHNfPckc",
+	"9bmD1vEVPKHy4Rynnjm9wRxfwzHxFuWplOg1ssz5KxhevQoncilZw5hHpvzMcC+H4w2ASJ7EuLzhtUAH",
+	"YIQVDddyX4w4FqAVJpTluWiLPnWLupe6sceHGb5vw32F4EQ7parGIomOtrESX8PRHNALQjTmR2MEm6J2",
+	"01XCnSoBcZsio3bH8CPYHkrRXPnRITsW7vwKJSlOo3kV/9hImrfUoi0VRQbd74n3bE3rfecCx5ycz37y",
+	"87MP/sfzP/vnZ3//h8+//3dn7/3dsx9/99Mf/f7Zt//q7L0PIf3DdDjs3uGN1g4//acfffzRH6gOv/1B",
+	"qcMwUOock6Puk1NqyRKrIb7V7QVF9zRjEWSZNoBk9jMc81W7x2PvtbAeX3XH3bYlECRf6rIvxNzIrQro",
+	"8NJB2LMycmmia9xZusyMk9yiRqKsAH2t2cGNBRMMcyu26HYtk98zV85l2huGq453gIy6Jvlyd5uM0m3q",
+	"IdSPlIJdaxqcdjCVR73BXbZRW0xpNE0dH1nvLDxBK5MVVKMZDvaubJjUrsNYg/3hDW+ORB08sXySObg1",
+	"o7ytl5WyEfEYQkSCTE53rptwBujJIVMkjruGxERDGPACL5cm9ESfLKMFZZDhbz5GtvyZ9VaXE6PKyPXl",
+	"VPrYpLGl/MSUVilnTxVnQyCyKCIkJs4il8wUdV7kmeCDPELY/buJzMNSFuaVOsLvylsG7CF9N9dZMrbE",
+	"EUgYmnRN2C7ny7fnk9vF7pQKfe6Zox6ua4Yqg0pocOnoLJEJiSogYLFARgXuSLGCx1uqusDOfc0+rd5M",
+	"U97qfvoqn7wGz50We6cTse0jhQKjtplPre8oUt/mk653VO727Kq7eTLwZ0rPhzukESiD7mRSMs3ArXCC",
+	"U7+1ovdvLTkES4zUT+AxRIKjKU67Bp3l/hovllN7TXrNA0VR+i6BmPqdIhKzEVnigZpUgVuJE9BU9dHf",
+	"cYK5fHra4+nPLGdar61vqsbhCMtodj7YxWZEoSmuZ9BnTTH/jVL4y+kmFi/BZqCa5hwhUPB+zhMV4AQt",
+	"uA17FhK0IL67yPme98m6fuknmo82yjpxZXBtIWARikhPNX0SO+EsAGc7RZixDCcoJceEZUQcePKxM5YQ",
+	"IcCxUU3LgGpql/2pGK4ALlD+rb5h5YX9PJsMrw8uD7wSoxCZRTtaN2kToR0EXn/3kfv+Vf2G+9Wws8z0",
+	"ZpW5j9oUMwgEstaJ3T1gKkNbKLJhRCjmROyDYzLlJ8qi1vI4RhedVbwEXgbrEKrvxu6yvAkvGSB8VkKS",
+	"RVFbUGk7ahJEQP25AxglNSGccLKjjMVgFFGdI9Rehm7T1PX+Ir6Ks1yROJbRmnf4a8526MP85m2rk7g4",
+	"JDrefYLjkYksjHiSLVgB1ZEHwDtQutr1G+PVARKExegb3/jGN3bu3t159VWkwckf3L6FLl++fMOAtgVh",
+	"kFBGgv3hy2EAtbR1JjOx2k9HeDU7Nm8QMvx2QaA5wTFJnQslZg8UJ7IjdxT1jYHW86gO4HXquhMTgjhD",
+	"J1BMwXY9ITPKjGjUI1RDUK2hYVcVJSecb/6qE5DFaAxk1X5ls3UPDPCVkgFjs0vHrkvX3bJ6VfSOLfNj",
+	"g5ULNMlXxxlolzhuhzdfAL6JuzO2gTfR7bywCZzD2B/WnKKu+pJwbHSgdzKSwZdpxphRhhxTudBpMItI",
+	"kjSgKzpi0e3RQcgtGdveJpg6CF4xpaa83n3w7E8wiwW6+PE//h7gIX76/q/OvvXexx/+Z/up9O33ADvx",
+	"UmiLNd8zCIbolSwlOFONKkJRIWkE7vVbc8qwri8g0JxngsAF8S6C2hmHTN+GQOElfUpRUVS5tcex5AZc",
+	"txwDnvATKJ1xQtLRgsYxXObkf2TLpfs9gC766VQqOeoXngkWgk6pBmyElIlS8dXxPtJIkC9fvbKzNxi+",
+	"rOT8nYd3bqEH5HgXXdlF49lEql/Hrqrn1lM0tXXV/G/dg2MC3GsHiCSCoDEVNBq7Usi0BzFpNPLO7Kt8",
+	"UjvOMlN4V0QcWP/GlcHgtJvjq5uTyiB/aPc49DJKM6YvuGYpgIkPdq84jiR3n/TDXIxLmItFX66tddkT",
+	"iNfPzZOTrEm77QIk7r8vjDVCvzXD66F4GziN+ntWKKNi3rOXnq5o302lYYanHpj4IrvUG3xfwMcLiVO5",
+	"AfR0u7viq3xS+Cr64xhuC/NgnOG5GZ3Tq4RYqFmzATrNp0zk6/4iIHu/yicvQAFQQnCb079gBOcgPp9D",
+	"/q4vS7HR36DOIUkYZvKCKHsP/CFmeVXdhqggAJFFC7xCMe8XjSKacvMe2WYvCDQW2cSPN6gn0TJBa5vW",
+	"36YLMnqXM9LSgHoOqefQxTs379281AEcNN9YZoQ5EUMXtLAYgI/J7xKZ0shD9zcgFCVJkIX6F+jiEtM4",
+	"RJIDBHeIDFA5lGM3RSTiS+BEWuIVgHuHDXlTUIfF/JRTQI3RKExOkIYp72FHUQ7XGFzf3bvqjdZQPYwS",
+	"LMnItBDsX3O/hbyhayYYLm99BFPPobYumyi5kZmP+/Pezt4g/9nzulJH4HdJ7OvaEcTZCJak/OWSsJEn",
+	"IGXQFI0CLxRNDMKAH5M0zki/Vsw7pYby2ZjAlMvuV6sor75xZc/5QX+1pzhUZimz7w7tF2KUl/fMh3Xt",
+	"yu4N/+q5uQ/uG5f3ruy+7H8FYhDtK/U7OB8fdYrO8TCSx7OqHsi5vlZlxkS7dqgvU2HQtp7UZgPbhk+R",
+	"5DFehVBHSa8q4AjUxqLTn/wX9p7N0AHrtbZDOr/Tu6PSXqqDBRuiwO0hZWiaJYlBwy5FDjkzrm/Gbq3q",
+	"sm40RYrOJgXU03p5V3fiN3hH7ckmxG+C04QSIW3X2k/FBUHq1Vp5Ly+Gd1l4NE6ZcVmadliwVqp+1NyW",
+	"xiR1IgeZSbDLdQnEeAqOKxaXMNxcQtVkVzda1cRXbcMsCSt2S3HjpuagEcX1vmnEvytJwsYQvQNw0is5",
+	"BwCHOsAd4jvbGnbkaS1eRcsbfVhOiDwhai7mTfg239wTkvATJE94RzFTEdv1i9eVAUzA0qRDq/nYt/xz",
+	"Kgv+OuAGnAKKYXKFYl07znnRiRWqJ0Ynhd28/bjR4J3wbDZXJBBCxyNGeKGUmehot3bm+NGMTQu532RV",
+	"XG1scslZ4cjqSpaHFFZyCEsrVCW0RxZWJW5VcJQFnGc71ja2VwN1C3557AunBFqtpB9KcHRkhHuXOAub",
+	"qHkuMWjNEJwnhM7m0lefrIqrq81mPa4iEt6875YYW0O5PP3Uk2axHjv0XJIWO0+2YZbemcHG7JnnzSxW",
+	"g0XdbIj3DoZ7N3Zv+BXipkDuKmppRBc4CXMZCdHmWOkIbIWWCY6IsB7n/Mp8jssB6MUw3Ovm8gXmzr/L",
+	"gcqvlnDLr/hhy8M19vidh2+gK3vDl1HEY1IeiY4L7HaJX4Xks5s/79i3nvfU3kzou41J5k2sOrPJlQ0C",
+	"WmAaH5iK1hFP4xxpp5av0Jb/p3lT9+efQq3oA87k3FOqaMJjxVGffvNbz3/1v8+++4Pnv/zg7NvfOXvv",
+	"h5/89Ocf//PP/u9/+P7HH/7g+Z9/69l3/+sn/+1vn//yJ0HYsX7EBrWLusBfD3HZCb4kEcXJyJRVUZxB",
+	"GcT26IzGLWtSWKr5xPlJyiWAs+fV22scoalb08QSTBmkAB6YVAnCIHvl8JDtromG7Bnf2A/+4RzjnxX3",
+	"2XMnD4FtshCUUWATMiXRBYE72QV2nWvUhe+Vxk8EhGvU1sdJPf2cy3NUwr7K0cLmfAWeyacXWhbsF5Sl",
+	"lmCjkCzLsRUkyfa4IssY3ZTZgkUeO8icwYwwkuLEwzi92GE9FG1lTWDGTTT892ZW1jddFzeCJ7aQ6pwK",
+	"yaEy3TLl6kkAuTBT8vmoVQ8vwGsPp8M2bns97v74R1sz14ZSp8o8rZhGBTN5mKfGKO3VqPzJMxaEbakU",
+	"2ClPEn7SULyDkSdyFGWp8J1Fbt0p/cw4x8CCAlSqfbcAlVacRe7qq18D+I3Em0liYUcPAJLQ4BTC418i",
+	"T3AkIRluTISkCyzJuKOpAw2MqBjZF5tppjsDKEKMZhkRokOC0dpCWcaBVFWXdLpHnHXWxs0bS6xP0i6v",
+	"dMuI2UCRyj2z+iIh8zn7uyhbA6NsLYic8xhi9diRrmI61eiOmMaei4YC/28/uHPv6ztG8bri5rgAoUqh",
+	"Nt2meEMPyZvmsjco0W6dYlda305em8oCd0uX/Rw0N2exvb4x643TbJCXtFWKF9WGiZqS4zZNtZsRncxp",
+	"YqsPMS4P0ACuweiiwalWOIJbT+uu+R6G79oORdjBd/XDpw5XNimcJloy0aCPS5w6xfZh0koyUzYDxFNM",
+	"404KqcP0GydymKk4mRyV7dGBaC9Wp60MuKrk5kEXhllCdyeW95jL2f20X0PFzSphfD6Cocde2X4T9GPd",
+	"bWpv+VZ1zQqdR4EDe35vXtigTDov5rAWgktw4EQpifVnJU0j8FCHWoYqXi3VATd1uSIs5uBEjOYYrh8V",
+	"hRKq/6ieqbr9taWozYhfgO2wLbUfu6PfoIDE1ruz72VLSz2ADXdy1xUr7enHXSyX5l3f+m4PKbABAGv5",
+	"aKvtMnP5sg/3uK5CAgpL9Qr0AA5tipP9/Fn1RQ5iY1pztyJfEqYhItR7Rnctbn38+wzAy1+FsDvfha2y",
+	"gZQQKPJ8+RQpY9Wivo8rbv0JTeXc1KWFzXv5ZSUdEsJinAb7QZIxnNpqu8OrAL2tSH7d2ICOqn1jB6KJ",
+	"BE9wqvNn9oPhjevX819WRDWpvjoNA1KU9HdL4M8MQFCB1wOIY0RIgNN6/v2/C8Lgkx/9+uyv/1oRaJmz",
+	"iIlrTHiWwoPvv/fpT/6Levav/+aTH/2jelbIFfjrP/nFNz/56M+BJyreAIcW63bBK/a58jRaasfmD54W",
+	"s1z/igFLUtopRPePJrjd6+AkApyWiNcH+pJHUbbEjdX3KlTvXpM8D0fUzIgSemRwTI/Iat/AdUM4PEqo",
+	"0BXwyRMpPPHS3h0NrXYT4+WB3SXpjMQWWmqyMn8dICVXdAU9Yb0TDbun26Yp7YHPjNnX83Y3WW+5XCN0",
+	"djp5SpuhWy/OtuhymhQbp1vzdgt1abuyybp14G63bp34NmTP2kxuYanGPhs28/qu2o/zytbvpjY4L21Y",
+	"0uh+F5HztNYyZ8SMr19W8nmg4V2t1fx67E8OwXVxKOY8lVAwQ8lAKATCTxi6OIZDbByisd796i9B39Xf",
+	"aDTM8aX9vO6BR5IiLeoO2RFZGcFrpFxKFvyYaDFXDSRef7DSd9Uk7wb1M7aW3j10ioBxG4Hdgl9/P+WT",
+	"hCyaLrLBSQK52xcf3L6Fbly5+vIlD8aetyDQQ6m45QCJEyqjufZFN6BEFqkRFdwrILJewTxiOw8DKSFf",
+	"+dN3PHrca8ckXZlJQUBEZ4hOQyuNXeg52SkTErOmDPMlhopIJjwAiv8016Qlwo8U9R8ycw0N2cZYHFE2",
+	"A///nCTL3fVJOvUhfeXRo/tIP+B38kkqE9L6rlqYE1sbqzF3vYpmDhchQA+iqydYdPxqDMhLS0138VLu",
+	"XWJcjqY8Y+24WCb1XU/ERdMoJdmUiO71GrhLX/Nh2MJnfkrlZdEMInEl4m5KTvoljazbbb12V7lil7Km",
+	"IJIwr6ZmB+5tdIlTvCBeJGc16Xcykq5CzfTAnpCInr/kb7IJGvqrD9+4h8yvWhBduzEYXkKUGSw8s3oX",
+	"BJrw2J/Fk2ZNnAwFXo2TuKguiNQL9oAQeVXkScqPCGsP22lP4rqf8jiLaihsKahIwccf/fDs//o5eJMk",
+	"mfF0FewHZ//lD8/+4GcvPfv+bz//5t90DM3pdPFjblkM8KLq+gfv6150l2g4QGff/zbIfRqRrqkSR5n6",
+	"8MbtnVcf3Lm/Mxy4F0I4kvSYFJUePvnj/xJsHcBjiOfDc8ip6BNEcr6PqsQ9l7iccyq13owpaJejWySy",
+	"WpDNbys0vxa3FWvLjb+TYSapXJmC47tfvLsLRY0cMrE4F/rcPGiKbBZ6Y1m1p3niMnJP7bm5vO1el7AM",
+	"y4Q9e92IRXsSZUsG7lM0uprpWDDRGg55Ea57c7ps5bq3o98g+Kcbe7eaxN3ZvbWpfuzf2ty22+Hcrya+",
+	"eFtnk3sDw3KZ/FeG+8Iz3BeSdR6QpCGWfyMFjqYk6nIFYbt9NX+hYyRjZdg2qHFZWAedxLw/facYftFi",
+	"K7SFb0QuDNxyluKYjPg0CMHyFYKnK/1R0AVNcMM1drnZc4kGqCz5FlEBJS51ZpvbKSmR0EzD1KY0Ia9g",
+	"QSOPdyCOUyIEaXDCQMA6Gg4Gnf1QN3WDft8AkziSIzCWz63DW7rV+6rRNb2ed3/ermyx6Y4pcSA5uVxP",
+	"/L1BiHQUsK5wby6fISSje8H3TpHWTrHsylqFDqM4JLXDb+Ba4Dsyx8cUfMhPPRBNzJRJ7FagoKhk4qH+",
+	"nGc+l+rrUOoafgzReDBGkqPx3uVxZ9Kt73VRIIGsPbrMY+Cc0jn/OgbjvGYPRVXOq7ETQo78Oc7joQ7p",
+	"vssZ5MtwNH5Zf/MwYyYjfOsBVIuLGtqt4bL7pYiRCptprYn6ttkrKwNWmZroS+trs6rWOXHJhtfxG9+3",
+	"vwL3O2Gvi/X8FD4fLjptXq2Hhdpij7IJHE9hMMnFhTv7wFblWXPA5RWVy6sPeHHdZ/RQPf4wWyxwuvJW",
+	"IsGz7o1ZOf8I+6uaUJJ2b+wRJSm4+Buj3urkNlnut6kvRZyzY7gR9JdCLGWQd0kSxwua+GsYJHw2SugR",
+	"Seic89iPBVfHWrDe+G6gfGuwYUobIw0RTpZzHCIcosmB2hnFVyJEEyKxd2+kZEmwHPUli3ktB2/YxDdo",
+	"SFuiSY2qYQk2tDZaz0hChwV8ovXB7btvQq656GnuTtvg/hqq7Rdrtti6hXTLFipLADVO1ft+Sikdn8S3",
+	"HPWvYjl87iV91qANNjoEXevUDQH4LJKs97omWZvrHx2B3BUydLvqXUqb0vX1gr3B8MbO4OWdEgJpNhE0",
+	"phjyK7e8FPr88qk9qPJ4QQA/Hk24nCPC9B15+4WPSemv4yPZNWr1RTh7pSB2h7DlLlDzlovzeiJfoMRq",
+	"c+FvK1H2uc+x09roQscuWcUyIlOJAGhN67zkmDCJpkRfqve9goFJjfoy52e59v5oi/o415H7VdfHVkNe",
+	"EASl5kGdmLFvaWlUaVvRdMIzHZVlftbptpIbEJ48MjyTM66BRiEo0Y87X4zuBdzdbO3Pelwaf//bG8vL",
+	"27qsGzlvA/duie+asVj1qucR+lTocom0iDA2fKDL8WkU4OKsAXMoBclh/oQ8tmy5TKiGUMlW8C9ZLBNe",
+	"+hOg0S0su8k9YKalpFLh0GUzmaVVdQBH0oPe4oHPbA6+mGDhBdxsfsObn1zJsf3MgF4GE/NsXr2019hN",
+	"zY8wsGEHShF4rCivi+AHZ9//9vP/9e1P/uRXz37w0xxgjPiymTdLUa6nHOsl9EHJaDwgEpehHwuW6Ak1",
+	"WFnpL0ymctfHeopGtXB3JFn4rH273E99QZXOinc5Cvum4vp0lJb0WHdMYYFX5S5oUShVM1Tr5Y0m0BbJ",
+	"sJ15aNOFu8OWmaxGcw/WLaZzDF3toCVVlrqulSfgrgZMWsYl1PCXWQqotAcmG75SRayFXU4bFwI4tX4j",
+	"1I/S/kpAaiaAcHpBV/fxR/AWArGDJ8dfbSdvYm0B7uoC9+M9O8XceXC15DwYtk2NPImSTNBjcte+ohWL",
+	"9e4J878+XooqTZpJcR4XnEY72Pxe80GWkFfJkrCY+DAsj4jfndgYcCibtS9QzkNdsAsLJMhsARA0KZKU",
+	"pCOYEtntGrCtRrbOj+LOSzSWQIf5BWKO2WyO6SjhK0gGtYGuH37v2d9+cPbPf/L8l3909ov/+ew7Hzij",
+	"08PXuvRWS1hage1W8rVjnGQN0Q1YjPi0Rd7BJZKuFoZRxJnensa+OiagKoP4g8pCunrQMUlXNqi69dQk",
+	"eoC5ZlGD9WFFg5AGAchE+VsOarDO/s3vjSwOSTdVpSgyWyfG23ySB3MLSZPEdk/ZzBmchtFGy5TAgHJi",
+	"OdAhhGkwZSr6l+vWq9W0ztWQi/zNAgoTPMt6SH67IkuITfPpl64Jm3lJ+DLRtd7VGXiAcJF2Y6m30CCv",
+	"aEakcGwvY2eVuZN4D/LaqN+dd3jstIFqDxur1sGUJkSXc4TSdGBU6ZlMUoKP9ATSLCnZiJOER0frKkpC",
+	"t001PJSuTwWakyS2NftVBwdobNVAQLaypGaxqdJFiUA4oUeloThxAzodCjhAO12bRvZ1yhtjoXoXqema",
+	"npHnZNgRuzvG7GlIrUgJjtUxcUxSnBho2p6ZG+qXdRVO1O+dvWQO97TJ85zTancYpkMz6J4FCh9kDO5G",
+	"68s1Kec1uNXQe1plzdDQx/Zyt6+aWDZqdDOhHvK6Wb4Ix5ol8DaOtYc4IeLLKc+WFbVDKxvGmaC0DFJ2",
+	"X+ztXRvsDhvKnUCpgmB/uFfYL12B5YQaULmnyzcaC6sADHuwf7l+UWKUQS+IVgj7FlLtlXJnyrDqb8VR",
+	"BlUXnDQq45oNS3Eeuoqz4Mg5RbVCgiWgI7MmiEKrjlbkK5VzXQ9xNFl9yXS5j7AeiYGZFQjWEs3xcUPb",
+	"pEdVB7NKjdUWNEai4AtiEMV0xioMsiM8opmHV3/xztgtfajnqleiUtmlSSC43NYtRcOyW6enDbutK0Fw",
+	"AFxgA2P0QZjHE8G0rLXVqYZEZSubNbMjseN3Jq55wCeqiq1eqwyuUSeK8zkGdCf7rRNra+PJq0FppqI7",
+	"A8B5iCwr0pB8BzqMxUbN1HHKU77o5Ney3NMapFOaem93jyMkfVE5XQpoVJpIMxZhb46tRQvVZaOVyrpQ",
+	"xoOplCrnmCHMxAlJS5msLi40k1rlaXfzuJyVkzLU5LcNFT47W7+iGLyXy/xnfm7Qta7ppEh9MM6TNtcJ",
+	"ZFyzTtg6MLrXnOch1G6ZyfMNGspx83VtdRsimCMtMS3QY7zaRel0sY9SEqmDDaqLhKhUbESfM8rkRheV",
+	"QDZS+ISymJ9cOkBRcqylzDxLmWqpFLWjm7j45FKITgg5EiPJR6WiUOiiHBW/8okg6TGJ0cVHl3TRKyXN",
+	"VBdaLD9Bh9lgcJmgQYgWBLOR6Q7G5w2DanLKdAldgdWqlQHx5zzH1kejh5xOF94DcsFjkoyc63pPBFbW",
+	"Ha/SmzSqQ6BDdQhM8IQmVK40NKlbpsItnnF+2qt2NJm4Hau8wijNxgrNTqxSIp92vh/K+6pxq98Cq7Kv",
+	"UU51HXytcUHAJWCm8TTSMk8D6ZdFiMEk8uCYgZ6i5oOm9AnpBnm6MDZjXjRaJ0ZAA+2l2+HtRpq8VhZI",
+	"lcMN7j48WoQWBCGawnZe6FlNYBPqEi7GqmYypZNMu29Mln8G9bGBmNkiFzfOk2L3kEXJ8b55+EuIPFmS",
+	"SJJ4pL/4TRRTAcnNJC4i/kKUcqgmhnIrWHPvBYEWlPEUKdY6QMsRVuQLD1nerFPNknHptH4pRHOe0nc5",
+	"G4F+oeWb/X2UQk0+9UOyQgKQfHN8CV0RIeULNRkt7ex0hmgHLfNOS+MW9AlUCV/gRBw4D6Ev2XGj33S+",
+	"HtGp/nb3kNnfqdC4N4VqqiMsjZ4P46QQ0HFxMhuxSWyqkw1BFDkQe7Y4IDZiOpf0lzSOTveI49v6Bs2n",
+	"jpAnXvfNCiBnoLI0YZKwiNQxaDqVIqq6uFV/Yc7WjZvidn6J3Nkb4DBwx2O40dW/RqI2hG8UjRaVl/qK",
+	"Y5OPXw1Fr1Cm5iCdKvUrSo5Bq84avHXw6nlcy2znRDADuatOk2ocqD0atKzVIva0axEeJWnkyB7GXYu+",
+	"a7eFpp2N5oQPlYN/mN+b6LuST379necf/eXHv/7g7Jv/YAOntYz2SaZgf7A7GBYx7MFC73sImnGFW7A/",
+	"3DvtGfS5Vw/6tIRsXUZ9Gm8cE1Gmud9JyfKTuvGCo5Opfm6KYU2lq1RExFSQGE1WShBDjX8ojphHxvtv",
+	"mptBSnLOaB3gff3o5x9SqrXAQrWrqnpGLBk10cwoNGzWL8q02PwbRWlswNmGb9wqanjn3cfqP4OdG6PH",
+	"Twfhtb3Tf7NpuHyJtTxZ6l1gCDbgkWY9fj3Vz+0A0AL8PE6BTWI0N+CDz2tt9HS893TuCvazgB4SLS7V",
+	"CosLCNDOEJZofP+Nh4/QS8fDl8Aq2oGdK8amZo0pPzw17uuYJBeExmxWNpMLcFaxnPxn2Pp8l5Z8mSJ9",
+	"y6otxRmY/7HEKZEcPvhUGHtW2szRvPPL1662BsxUD1rn9eFe69snRaLS2juWIqVJvQQ+F/9wW3psYZ9N",
+	"kIhvCuS04FRJIgIdEbIMtdGiTREom6L9vZ8Jf7Qq0Z8zvzSMZ0P+aW/N4aduV4AuZ3XBJ+nBe22jbeTF",
+	"BxnbxnMb4YRO0k5+2FvOo9tpq80edCqF9S0p8Wi1Vr/XfE39Y5t55NY1B58GSYiseJvW1URmVMx7zrGj",
+	"G7KIEOqgdS+7kSzCDE10XMMBAvlj1XwqkciiiJBYhAZnkzDEyAlJlXmgbydB7DBoMIelrVN9Q12/yXTo",
+	"4NzdSH0HksTrOEMXKNa0OyjChxQtdFUHU598RbrW0O6GR/RVPimwiM4vCa0gc914qFoN1p9cgA6ajWmY",
+	"LWfPcsKxoWlrCLgVTJsFgUeSHuflxcq1NauX3tIE8zAd9KN90cDaJYY/mWNJjs1eMfgVdcZeE78Iqu4F",
+	"eNcNzD4ANjEOOR3CvWGstqXYCwhJyU+RrUJSXESFSiqRJmu5GqB2IF5d4/sxqKy6/LbxBF4d7u1evlzP",
+	"dOl9T1le4avWET8hQqIpncq5vY/S7vvkOMzr2OlsfPWg5CghSmzCdds8S9muq2y1XoF+wW7Z/uXei3lF",
+	"kImervBiGs3psWreCJQJFlRAJWA+S/FybuBJGJlC0MhbTy1TQtpsEbj96ft/cfbR+2f/9VuffvdXH//D",
+	"H4E62CeFXgT7e8NBVaA9++43z378F2c//b2zD3/74w8/0tHhQR7UbEtvlDbUZZ22Xo57dn5zugeNJjEB",
+	"lKaufBDp2EC+VJN8p9hrJja9eGmkLyngBfQldGgeOAy6JdjdmAxcb6+NiK/FwtsoeBsSni+VOqto5HxU",
+	"hs8Mqsn/9jef//KDs/d+++x7f6IX5tmvfn32vb/YPnO/4Bcfeor9tZd6aDiuZXtr7n0Fnj11ObKrUDcN",
+	"6Pe8MGZbJOAJf9W6BWar/N4MagTPseioOrXhVJe3QFt4rJOmUGL6Fsg3E81eZfnNYbO9AY0QaJLHzutg",
+	"uRBhuE03klrsHwbHdHkY7PYE4yaiPZjQ8MZ9/fCpu9XWBDY52RraIy9Am9JxTWr0ELSyxKKhprTdvtUu",
+	"7kjh8Iwy+pYZ6FSTFZpjFje1Zne/jxElR1KxN4wwb/wLiADu5BiVt4CVE85MHSmQU9NZu0IclQ+MnlcD",
+	"ruDxAamd2DR3m10V02MakwqZrbuodKzGZFE6ZA0GmC6OJ1bR3Pm1GQisItn62RZxUVqvNRPkqHLDax1u",
+	"EEifLTWiqQVOnNEpZPKT9JgCkpnVFyLOpP6rubzmhl7xEhpefVPR2MQ+6OKhyq4rcuMw0nO4IOooIG3B",
+	"A20IQ2aFNgOlf0Gn47q6TutwlIcDL+9sf+JUgC/auWGLK7ZNb2U2O23cg6Bs3a8X8+UN2y0py3T+molw",
+	"aoBI0uFXGEImjTfIJgyZ2B8T8ra0gW/7KcGxMoOK4CBwuZQclpXbsmbd6c051/4344zq6m2yUbvNJleH",
+	"APlqOYFIx4G7bp81oTA5fZtj5yr5QT76p8f0mKcXwFNDWDnu9gQLtAD8uk4RChvsPDDiuwuP29DDA40N",
+	"4FGsEypkezKDodzr+mGQQDKaE+G3NHS9Sv9vfoibBuVlbeKU6aUYS06bNWv/ej7dOlMvzdYpB1GTHKQU",
+	"Iy0MrDJR3zV5/Fk9jQz67aW3NYJzVFNjDdBF0cW6+fPZi3DaGamK8zJ6m7vudFN3YfH7TcX60humtLnN",
+	"Vhm+01CHOYhbYJ9s4HYuo9XiWEOkLPixXxV1dk955VqlVKFuDAv8B/tNXaS8AHXCi33Suz6/Ieqa7VNa",
+	"srgajAjfjkDLaA0mxNq9FNmW4LIb8sOD/bceh0HG8p8G9Wg9p6cO6xcVw62fy3mvNa08NteRjBci0bhI",
+	"uvNOlTmceT1tMz/tk+5bxYBDlwxr1uyNY5ImeOm5dk4S/0Fg7nIB3KCWF9is4WC2WtseZ0QpYYvuOtNG",
+	"UtbM9wE/6Sho9chDoEc7HW+KI5Nq211aHZFVeRqb6P2FFNorSaC9lklC5+3zUvTypP0vFg04i3ZVLVZe",
+	"fuXCduQcSc7z2HfIqLQxVWo0/h3UzAZNNR26vt8btYazZD0rA46HixvZzXHqvTIx/iRXhYf+Q0v9NWv3",
+	"4nSZ81BirD7kqY/apEdGOBPe6rAaoANAPatoEsxgPNoDV5diNt8uCGaUzdRinhhUIgCa0CEGS6whS0D7",
+	"jfHqoKYEA5iWkAclL5uygqx/76BuIJmwFhCGutY9PtHX3FaZgdkYVIiRFvOQdgzRSUbXLfsQZ5w1qD09",
+	"z8qe+BAxiWhMYpMh7LmL54slTqnIEzL18x5YnJj6C8cSqNPgsVluQ8jMlKdwsUvZzO98Bt/eyA9E9SiH",
+	"2IXBJTqfiTquNweSb9e4Zvt5+XkEF6/9bB/DSA1hOGvNQvfVXLhYGtoN5MADFuxRHutaqdM//Hj93dy/",
+	"OhI31fw39Aaek6vufu5UtJJrTmfzkb3+X6ZcLImuSmSx1OCBKRRgZhHIMn5S+hyrHaJv78kJHIZkBPtk",
+	"zf3C/ZQcU3LS7M7qqiqIKihc96pRjaVEarcyGtruQIe0Fc5KeAF8lZ0r3JjpP4KuupaS0qAWMM/Ha5dW",
+	"kbSbulupmE/haB1r3h5DyZuUEDh3xw7Djz24X0+WJuinF/1fU68J6nfxvYBdWbBR7jWvx494LuElR2LO",
+	"T3a7lMVYH2zsMkZz8kplQHQ21zFVJsOscxGcW3DV5qF947Go94D3p4xBPGu8yY2taTY/+KyFl7e5huMb",
+	"qhUBgnfDPYCJOQXVAQuJOIu62rZ9JRNxbkU6iIT8EuU0DPpVugkDgJoYdQJd8V9LuJLGkM8dRbkH74rw",
+	"LI3ILYN3448aqGrVJ5zto7GaHsDkYYY4SygDDXERorE6qpQWMnYc3Cla4PSIKJ1f/xiisVgJSRbj3ELQ",
+	"nxGfHjJd2j+/lWWIJ8q0vfXgbojGck7TeLTEqVyNLWPEWGKoZ0SWPJVCp6DnSj6ZCK3m2+tnwSOqAWCK",
+	"tnJkefgBx8eKM40D6JgKiK8jT+Z0Qm3dzjlnxMEIIgsMIDOKDNCYnql6AmamdslCDW/trfdDiWfkLtdh",
+	"Jx7o+UyQdD+haoguHvzg8qPBlf3B1f3Btd/Ktc/9AC+pRcHZz7WEwMFf/+Tn//TxR79z9ve/Ovvoz89+",
+	"/ztnv/99gMdRr+oCm30A1Bf8mMQlhvHjqPeJrfLboRByQaM5OsGrfTTGSzoO0Xii9GX1h6bz+ACNTVFU",
+	"XaZPKNoKw0yAPwROlTlVS+gP07T4TRUzuABJK6BQoXXXuEwIjh3lTBsDOiil0L0SLqSXEdZgpqv16XZe",
+	"AzfVcQ64Zh/HOgEyeyWE5ccX4QLJ98JWTpACB9RXmaoRSrkTHHJDCZWH2XIJJUPjR3jWx+/S24W2hk1E",
+	"PoheNrHEs42Q9c17lfAty2HlwfhoZii1Li4ZZ5IvSvGuPaOLr+xVlcNPf/cHn/z233/y6189+96fBhaG",
+	"rRNMA+lcReMGnrpBvsd0WcT3Pv/V35794p8gaErok0Wpnl+8AF2H9E3hkC50tXY/CXQy5yjCKSAGlspq",
+	"uAlrPPGdKL+RprPZZHJQIDVeECZ2S/u0vAL7sw/gVdNZISoPCv8iIwLFnF2QCGLh/t8Z3FtsjfMrMtJb",
+	"3BW7xIfBSXWaHow0RFhEhMWUzXbRG/oKIWdiJPFMI04zlJco0O85J/oJJKkXTK3R108oEwfqXfJOhhNk",
+	"R2SgtrVugWe7DSUxzzWm+MBMoTSvBizFL2pEb76irowpudxdK6dP1O4jPHslS/oiur32BEcyWSFz8zR2",
+	"wxmUbmmcLXAN1+JkqQdPLDP5r8ETn1nwhFnwB0SAJ+j8gib2vgBBE/8iQiEe4dlm4DlWBXAu7H/jrcHO",
+	"Dbwzvblz+/HTa/67+n8JNwe9zk1vaszrRBHFnFcrpH8KUUxnVIoQjUAW7VRC1q9dro7MDYY4PFw+ff1U",
+	"/ffe6ehx+ePO498814Do0pFtvLSDWsGfVt9rw41+Axv6gOANlwW/Mbly9TJUye1iPuT6gQWh6GMdGI3f",
+	"3NPYnL4cmy0nzXD7crprtejzUpUdYtRjA3J/n9X4sUQLDu5aOEuVFqMUL7+G8nmojHUJ+wXSi/QKujQu",
+	"aUc9VR/YANsJ4wJV/TeuXXn5yvVJEPYV0BV+actseAHpGi9OOp0H4Fku6TaHO7NNbAR2tuG5XWKLOhuc",
+	"w1r2XT8fWb6iHcOvMVmHbzCqfYCFoDNdrcBfHda64heYZXC10FcTvbZpfdd13qZStIwDQlGqKpvfEjz/",
+	"5rfyDHQBV0buhKzDsJsX7LTZSiqfJ2Ojf5pbJnNJBL2HSA8N8RSRJ0uarg7QuPAwwhsatYdPpzZlNoRb",
+	"X4lX6kvXT+8sYaHyahstLnkuISBs2lQxuHcw3St6XAeQ1pslR0UIncQzJ8NHo7hQeQAHqJ2v+6w5Wyue",
+	"jIO8ntZnH663Qexdzj9q7pBnk0L0HUxQ5+s6B2FbpN6LisvrGfXm+kglz8mtfTv9o+E0rUQv7aV/lO4m",
+	"kXXr7iWMBGm6bdb7EQI85zjWWOnAweu4B+p6PT7H64xytF/j5YbWzcyUtgz7K46cF3DZVj3vtrlye4Rn",
+	"d2E399MmlJzz7yIl5GAPKfm9QVlHaLmB5C+G1tvS9/xjQ9fc8GjQvDjlS1F2UB8gZRIbSFc+0y5sCLfj",
+	"TMeh5YUGUig+UK4k5rsEqkI+/n/MI9SAeFkT3190T8/2+jdhuIZU1R1vPy+tl+u+Si0HxW5mIA/vqanT",
+	"BRm9q3SH/eCmoPilhwUCk6RS9Rp88qcfPf/+fzz79l+dvffh9uBJmwOERh7X4CtYlBHHcJKgBZEpjUy5",
+	"JY2BefHOwzfQlb3hy5d6FPL7GqPvZAYEUvIjwi4INJawLmMUJZj6IdMshWsYkzxTJ4sey+XhtWs7Q4ST",
+	"5Rzv7F0CIPs5ZwRp2DM9eBzHoHnbBEG8IM3FCJ2lrKUY3rx3E70LNYGZCRzS5amcui1ziDnDKUGmvEtD",
+	"J9JX9PQ2T0292C8CnI7RTvRYHe5xaZQvk+uO6uViAj7YzMHksLMrqm7u/Nbjp5fXu3cqnnF+QtKdSG2C",
+	"RDvJC7f4DizraLfstDKupNyltLPOp+RysnWFgdiojbqhgRJP9pSmOattc1uWJ715WKB5VV+ESqTF/VZa",
+	"kRn7Bm6sDRiy4I0vNDPUV5hqbaeXl88qP320pM/bl9vTCZtH02+dy9LToO6WnNo05lepKFWScpQjs8/e",
+	"Ks3giqLb/8Pevz85clx3ovi/koH4fmN66Go0uufBGXQwYlvDoTQSH7MzTTPuNXi7ElUJINmFTLAyqzHQ",
+	"cCIo78qrFyXL3rXe9nLXXuuGLGllWyZNydYfc6eHw5/uv3Ajz8msB7oKKKBf0xxEMDhooB5ZWZnn+Tmf",
+	"g5HAAe8Pclydv/ihzUOZrZs740Z2xkhqJjRCpe1pT/7tp4ff+smMc2QcckHjSe6UH/3qs/eRDNRVI6QZ",
+	"MQt+3wITMStIOJpVLzJ51mYdX0wGzaqwmFFIkSL4pxJiUZQvOTEWDF2KcP1ECjVcz9P0Yt6snABn8V1z",
+	"WAlb7OzF5DXw8jMDy1PLoH7Ha81ZfEmR/QpS3eocYDam6cve58KxYxeCmFylVffmrkcYrKtrStOFUkLq",
+	"BL9VPkHVuyvIiOxZ5r65E8kwFZbCMdJMnMX306lZ0KcrTaNjSiJdd7YO8E+m9JVj9EVHqBlEB01Lk3yE",
+	"3Pfao1qicoGr93XWNK995VE9uVpDjp6DDzotgI/AF10DRqVJhlwFnOQBiyfG+WIiLGlpenKB6opK0Fdi",
+	"OYSxDWzdnW0BGskxW7D+rhRedb4d0VJnbwmAZLoll3LjTsDAm443pD0E2iS/u9NKGyRX9AiLFHM0J1O4",
+	"p8U4Gl06oZpZNeUTLJPmMrbdq1C9Z0N02bIgOsi3RihxRmvN11Ire5sw7jDFCiiBqB3dwmu+AC5dkBRn",
+	"ztI7KR1ldctJKKhlXMglQ6bpiz2911HyoEMWccFKcQ1D5xO5T43NrZvNm62jgdVHUyWIm1d2N6/nwrCu",
+	"qDQtkKyFEbhpsQvYXwAojYCbYLpVhmsq0zDTBMa0bYOgytqOzihahBwF1STkIRCSFNiBhRyL8hrGdJ5q",
+	"VO26kscSlQls8KMREyzcBinnS+EjV4GmsUbuI9tfv7bizMF9jwotsFicO+LaiGqZBANW5EOYiysOsrLh",
+	"8rR4yQAmo5TPCTPjSDELo8jS3ynovmk1mL9AceYuTl4fJB4uE9vvqVldqTLVir2XEWp5JGY6iYVHRnSC",
+	"/UKE1HBxTfvb7mnQVrddss2u3i4+p22fDQ+6SFPZ0oEB5iOl+jJ3s/dvLtsr1MmE6Xahs26fPiXFGeEa",
+	"WziWDqIsIbALqiqgkVnebufZ9pAMugrl9+DcNjbwuir5dFN2NGoXhXux5lHsq631YmYhG9JOV0e2um0q",
+	"jKNQmopQEYEMFCWXqaIwLu+IvptWLF1ptcwai2mQAsbh3ZTnMmS9zUN7On3RsNbgRVe44FYEL2HXIn86",
+	"zHmlvZpbpDnjLdUSsADS7l34esHigrdrjGWpsWSfAnxI0741nVOoRqkN6G58HnHxgrI+Vng8wxQdS+l3",
+	"qWJ7i51y1BYocfqPRImWAj0uYmSY2drD7gXGOMvipws+HdWsL40p1Tj8i786/G8fbjz5zp8+ff+fAC4o",
+	"WL5D++NPvn/4wQ/wZzyWbLbI4Xe+3vAa7yZUaK4nYMWp/cTc4I1X1l++d+fu+mbLWjd7o5gHhZfWuH61",
+	"efNaycAevV0J8yxaaulBR60su3P2hkwPpJnZMQsGVO+NAHOXQkGRZqLUJLOyrHH4wQ8ef/IPjz/+6dOP",
+	"fn34yQ9yxlppNOPIYphV7byoLYYBdDZ37+1kRx5d97XuNctEOk6lcn3WwIgfMLTyZw34ZXecOcd19Kj7",
+	"kOyB8WdptFdBqFC3ZDi3GyvLsGGPWjgRzbckcPSGzdkEt1O4AEGopV03VgcAl5AZ6yU4o76fnMlW44mV",
+	"WctLoSgLW3Om+eRIYBGecUkB3KGW2TS9x+cptQkSVMPBj5yWnc+XlC4XNeCjkS1qrHdCihedYXDVfDtZ",
+	"i9FqIys1YZ61aqEpAkqHOU0NnvwSK66d1GEtirEFw4XZNH5hiQjJgnZPdjMbnDxS4zyzwrl+2Gfqqd5I",
+	"dCCHrIouZq4YG8WyG7Hh3H1kD6u9iGFwJ9Ih196vzmRkpdQn9C4LU/zoJF7act10T99kwCBi0QZYMDjo",
+	"9vu8m962CvhOyNCCPANL4Y4YJfokzIXSFl2g4IEEmgVSAMMK4YrErJcoDFMthIPxll+wRr6kz5qnsW2d",
+	"joo/bXV9DO1bEilAyj6IJcYsMP53CIVKwMg2nfiYvfqnUFQOppd+bFailU/CCFhwZ6YmwhTMeUmocza0",
+	"jGA1F9+YloO5wMSU3XmUaWxBfyV1ZUvsooV3Onq/pUmrzWLTgj4/YKLcdC+PRO4om2yTYRIgEXxAo4iF",
+	"GZIDOCmBsDLmWrPyOL69QKks2im4Fum9BhTvrfaTWvHCzK8vcT9yD3FJEbOsijZ7RU9oGyCoMF6zIMHi",
+	"lKLwztKscjr21ICco40zcXmqCjm/TqdZCEZUD9JMQiEgs31kuqvkUx2VsvB2KF/Ju4UhAcT9eOMqLulj",
+	"LM+3jDvsKBz0IGYMaN2GNCKAQcKepq5G8zUn9LBu5egSrisqj6zxJWTzcXZAOiFzlvp5BINzIdwTCgUv",
+	"VUd2HOu53nQdsaPfriyNyl5ObUt7bpFV3hquN2BnFy8w3LwAqXcTO6V1Ll4R8dqJIlCMapuYS2DJN2HD",
+	"kZ5gIAzr3kHDDaGAYp8xW/WHr33ZmFiVEV3xJOdtVNfd1QXz+u0aSytvgJ/4Wz+WKWw+7WXZzekU5sTB",
+	"EnSiHDHhNhGMGaPfprdlHDOsWi/qrWu1WmXUssXnTnB927ziUnVt9fsV2d67joAd+7ZTDtQTe+bFewRe",
+	"Pwtha6V5knxh+wg5KyH5ghobT23YpYM8FbkMS0BFwIzpiwzmiQgrCCqODD3rCFlCNF5kMZmVmnH04unA",
+	"gT8cRr84e7jxHhMBSX9YVIDNoYIgpTfpxkD4fmxecQcdWXibHIuWu+SKFdTcb9dZeicCnatYFMvH5t4U",
+	"2Cg3fEvGYWkLMRmHQK35ro+hAw4NOboRTQE0oIpcF+lCD/2yzvUL12NWCTlfSL3Xk4kI/fZ0O0rCdZPA",
+	"Aa7Q3W/nyjugUzXXHukmGvtsmXNoFMHjqibxI9bTezLRR0+jUdQRcBienna7ywrtFfTeYqiWZWKGoqUR",
+	"DDI2F4Te9SMLGKO2hpZw7ZAmgJ+VEnJoxeYI6RMjOiJ9OOhyjAOGHW3vVU6xIfdZjQbCeFg6+557e2WL",
+	"6I9pxENAkN9LohIRlaPjo6NRxJnaA6kDbdCgy2SdsgKH3uciTJQGrH0N/AClrQJIMX1GrzFkaae9rw4a",
+	"7cbTX390+OEvDv/sR08//M7jj3+ceYGNx7//2uOPf/zZh787/PAX9scpPkDFDlgMjlljTAHHclxW8EBX",
+	"Mm7lJ3E+17Sj1AfehmVqA5fJfduXVYJJcy8AlKqNI5I4iZhqHoebugZszkyGg8zl3v28U15jaYPq6pIl",
+	"Fw89KkBj1k8iCtRXMVPmdZO1e7e3Lqcw+fFARoxo9qBcUVaTaO8MpejDJWD68hza5R1s0jVaY9G4Y889",
+	"j5pb7Gmky8LP0gfK3meubceSbIxFYbZcwirQ0ySKBZv1/LZyui0XDNOc7fZatEAk23wLejEnwie57Maa",
+	"psqusc7nr9eTsDKn1PnyxmXxQksFr05dC9bz6nObqI5nX3ObzacP+lxsu7mPuTQV0TG23pzFuhtzrBLP",
+	"175OFepjP0Nl9kANvOuW2SIHXEZUQ0DpytFCz+rOJrvSmAnDVNkTu/hr1qSnIz1STy2HtsRDKna8Hv65",
+	"RyttChgzum+cHIujX9QqyPeVyG6VPVqF/EnYK7yMNUKKAyC6LBctM97EPTZiNOfmIg6RCkIPWEz7jMR4",
+	"ANQoEtqVB4y0ar6mHh3yqDydm7p3NQYEjVDsMNL+gmTMYkZ6MavbijGS/b2I77OID6QsGuHVic4RjemQ",
+	"aTtz5YK+1oWKzzjyyLseOSBrB4QLMqTvyBjSrypPkOXe+9TCsZNaGNuRpyv2Lcn50tlCKV1guBClqENO",
+	"Ur0nar6R2DrXRyMkScTqZhBPxFZxN7RjKljis1hR4P5BYo7E4k3sJcpozOKdRA+yv15xz/Hlt3Yb3hGn",
+	"CqITZBSb2QlJd0L8Id03olH40E93n32V40E+EBtaTvuJTGLCLfCKjGJ5wEMWXwIxmtJc4ACyuRtoPWo8",
+	"MmPnoldShePa9xGqFNNkSAXtA/9CGxpqUWLDHJdUbpPSmHkYLtUDNiEhD/N/0piRsYxBsIS578c8ikgo",
+	"mx3RES+8cJ/3gfaXi+YLL5DbByyeELP6sJa/yyI5Jv7GwaYPcX9FfDPFMuZfhQPa5AvwoKSTtFpXApgs",
+	"+Mj8Zn46YZIVlEhPcErVdkeAL0tecFdkL3hkRJVmSCVpRg1EAuSFXWi/RWSiXzCPtK8IROdcrEsiqiJk",
+	"Q2nR0E1ymwaD3IMY8wRyWh2BLaGNEoEHoor4D9bdwlyHX5VvZ8dYwuqFF1wnJv9hB5Vbp9Emf9JsNt/2",
+	"SKch2AO9FySxkrH5vtNoNpudhvllQNXeUMbMfG3Mlkd+k9ylShE/d45PujTYt0WQ8IUH+qAjIPsCIVKg",
+	"n0R2PxlrjyRC84j47vpAfw22b5PcgmsoEkrgnUG+YOS7oweMCElCNtIDEvEh1/Yx34q50YRmBdzd2b31",
+	"JeDfJl++/8brSOVMRsbsJmv3XrlFXrxy8/rlNigrRMsMGYQeMWvItUKt5RHfmGw+CSJGY4ylwurqCMVF",
+	"PzLKBYFmWe8IonQsRZ/4t3dp398mionQvCgzNXd6669Bs0+ipathRQi/WdgTmeDjKcYEWbu6uYXh1DFX",
+	"7LLZvB1hL/K6FCx3pT7T5ErrKhkPeAREPQOzGWw5bZP4B2jQsT1zr5fMO/TtYlB457FMotBW9GKKB/Nk",
+	"HWEv1iQ7gvh3QjYEDpBgsv4VNvGJ2RvmkWOm4wlRtIeB8Be3kJawnW8zmgSB2ShcEciYYdQrZqOITlho",
+	"10p2B71+z/6Ei86t5dtxLGNYzDEj5k3evHrtRWLBy6qNVZLdiBE/kCGD3uI+xmt9B92KqOgnUCrYI/5O",
+	"ELCRXn/VfueTNQaVlV8dXPZwp/nQe17pPR76uJ99BoP4k7dtHmAkuYAmz8xs1zG8fUCaNIlvJKcPqySC",
+	"9LSEgHef4ZnswSiiXDh22pDZp4TU6Qsv4Ap24BXUXGhlmRXqqDFTHs0meeGFXT5k+em5cuXKTfPgb+7e",
+	"2iZUTHBpoKXm6i+gaLwjjHBONPC2F0syNB8yrMsgb9oU17uJEWmZHQHz4vJfXRlO7IbCXKLFv+Jtr7Za",
+	"GMqPeMAEEszb4PLOiAYDtr7VhLKxOLIqR7U3NsbjcZPCz00Z9zfsuWrj1Tu3br9+/zack/HNNUDrIRXH",
+	"09/+58ef/P2nv/rw0z//s3ygubHZbOFJcsQEHfFGu3Gl2WpeQa6LASjkjQGjkR581XzusxKbc8duI6pI",
+	"ZN47gOy4MisSlrtisXnvdg2pJnkd5LWQqECawLhj5fudsNE2d/kS3BN7MY+ksI25t1ota69rW6MOnk8A",
+	"p268o46UR6Z1bXI/5Xei84wde29Q8tMQDH7AmgXLBbuKqWQ4pFBGeCdFN8Kz0wjDj5r2wTU0c8ED1njb",
+	"XGMD1Gj1xN4asGBf2YpqTbtUMQ+W/ZD3cbpw0Vk2FcsMgFoZFp0xw3rcrrpa836P0ZALptSxpz6AwcND",
+	"2bHja4DyeOU+Z0+SvaSTfWfmiSZNc6VrrSsn8AiJiI2Mo+iqVD6LFQSFB4JTw8lJPNXrEnlqJtvEx2H6",
+	"RNGJ1WXcLBHo8zB7sd6iorBaQwnLy1hmlWv2YHMDNeO6YlptPMxo8vd4+GgjDRmUrujdHE2bXa5QHwAI",
+	"AQ9aaRBN+33oUBHnyaisJveMec/DJnlDOHqGXJ6URpFlVhgeXd0RVxoz5PeZRhhT0UWtiPplh2y8akwt",
+	"gALOORBtNwgPLrGL6i2OwrMgRrFEYqGmlb0cO16oYDtcxbGU3SId88ZdcxQcvFnr4E08+Eqtg6/gwVdr",
+	"HXw1t4XnHGyOgmWfLvRXOfaEHWa8KcY7s9wpubUOSwqc1Qfr1qJax/0Lob2rravw05SXkZ3ZNpuy8faj",
+	"IytrWmXi4r1kfIV0A/mIyrXyp26rSw4xEapzrHeFPdnIe+sYc80W2LxeDG+7LW9RS0Y1rI8Z7w/07F2O",
+	"x7DQkdbInkV1gMYy6xH8YM4UbGlk9vbztwFfyBlkFds5d/hbdlCnueOO3g4yLCX7LpsCePSu1AMgWHmm",
+	"tt6yu8moVIvuSoFwtoiIDKjKbad3ExrZVFXppkH72m2aGWtt46GZvUdIWjdjY70F4U57UnE7jViM2JWS",
+	"DWNTa9X7ZOaysJIV8y5G5o8qQrMAvcc0f+X2QHKgdHc0Sdac8ZIi+bkB8NWAETUwtp5lFHKLDuO+ePWO",
+	"QKySc+hjCUhDEsqxsM687TbVi+WQCDkmRuPKRGhlNqe5rmBjd+1tQsk7sutBLCZ1lVwfpCGjKomZwpCP",
+	"8YM6gvYpF02y68IgbpDU0TtZyixgAQDHqLjXR0nFVl9Mfd/pvWYrO+ceavM/7A0RTawaB+/lCzKcLGZE",
+	"4iuA4TnMkjmZBnoPnGbVhOYJDa+Bs9JoX2mZAaYHYyDV/bhZ+BHXdLPLYz3AZlq5496ubWeWTO7dxMq1",
+	"4p54dLbidZ5oxXquiSVnhlTSgNHQxthv79LKYkl72AYcA3d5ZuyhG7UOvoEH36x18E04eHOrzsGbW3hw",
+	"rTFv4pg3r9U6+BocvFVrGFtbx1FR9+lkCQ3FtFkwKPsr7L+b3tXNLe/q1tYclYZN73I6Dbb8Om75jUjK",
+	"fexxPJJqRkhFH/WXQJQz2+ke4ixWqkN/FKqN2CVqxKKIiz4mHThWWHLR9+DvcSw1a5I7GoNrd9+4v+t1",
+	"hJIZEyrmK61nxaGG8s17r4LpJiSJZN+opXzTF9LjcCi0MtQM6mAV0VI2yVsWC+wbJevnLs9VR+iYs9Bs",
+	"Y+NTQ+QPgxT+iHMwC3zSZYqHLCMWRBvbbxNKJkwZfQkRDdJPsN8MBnI1iyJCyZCqfRbaG465HnBBNlte",
+	"q9Ui5taqTNvgy7mFb+yueWGNY8h/yyDd2Lxyg7TMfVu2lWZdoZgN41VcNWculrMRgP6s72vafDhsRIss",
+	"B2s/54s+W67oIqL3YgvIVzjkEiVi3XEve4QNKcfKsiCwNDNOUFoJhpH+GR5yKhlpuC6N9ZTK0xJhWdzT",
+	"xqCz2z4nOfNZ8/L4c7ruSsTlVNsGzxiyTGmbkbHlur6SsbYBtDTdBNLIx4ydDz1pVaEHqDxAfuYCLav/",
+	"xdu7xAwbz1vH33yoilAeBKmsbOgIX42YCPeguwPmXdlLZNOIiJ3XX4Zu6+1O44CPOg34Ys1YguQl0mk8",
+	"/vhbT377UadB3rhH0i+f/OyXhx/9dadx2d8mIxozAdTRGAe2lV7I0mmuZQT5G/c6YsgfNN3T4xMakQ6D",
+	"9oi/7jvznCMLqpl3xBS3iZ/BaH2P+BmO1vxlPAPzL7A1mg9mmOZfORYs9r2OwMSpM1z3pDC/suEokhPG",
+	"lPmDCpHQaC9mB0wkcJGY9bnSDIsDIa+F7dIy8tncjGKqn1qmb3uEmfSU7t9vklsFQWW0lHWSsHUpMuIj",
+	"E/eYTnBFIMuYT2ho9JRt2AYPC1c2n4AaGj7QPv7E+kOzJ2EqCta/j+m0tF0aJDMhiZYJSXSwjOfUEUaR",
+	"N4mfritGD8xLHlt7pyMmMiGhFJcwLb5NeOgRm/DxIASBWty4YWZp0GhMJ5aWDZ/vXd8q82wnda0xZV3U",
+	"mNlUsYu1kl10uwdyCPl4yNGDXAE4O8h886XnrAUZw7hgkmEnepAkF1n9jPJwFgpcE7JnF2uTpF0LcCOD",
+	"BOAKy2HNcnSVTGlYnAcDrOchUDNDhDS+abMjnH2CVMByxHLGh2fsCDbV3S5m9hLdSc4QYzzG9dKTSWw7",
+	"mUFiGxOmaVGQefcdAYtMgWQyQiqKYO530+qhXFpx7egu0rQPf9odaLx2nzSbzctE0Di2vXihEMsRXpjX",
+	"nYkuLkgq2MBc2u6IXOwcbUwtyUBGoVlsNGBmpdqIQFHK2saF5gXAQsGV2SRv9MhQAnUuNSYX2lw5yAtB",
+	"rB4G+aBrn9cRsBfwdns0ZntMaT6kmmEw0CgSmKe3kLWGBgOmsMU27j0PSG7NP7QPlqHbd7AC3c717CLy",
+	"0knw0mfMJtdcCeFD9iK+h0CTVIa4JYLbPfvLCG40XXNnq9nWbKkdypW+lQOiLRbscGf+xzrhjoUTG17t",
+	"+7+CTVoXOOO+jPVid4AIywJnAFVPWOeMXWi9tMhgYB3VOeOOsEDtGkfe146DYv6hSPpU69g3jDaud+jL",
+	"bERjbRsJ1Tj+biwPuKg7kFtYXFTjyDuu3q/W0dituc6BvOYaRZH7SiyHCxy+K+sc/CaaUHWvbQ+vd+1X",
+	"qdKuuL3uDfLn2LtM1e+JaFLUBKBrUODhnzylG4eoO2BmsrC7PbSRd4Zndkc+UqV6pKsoV9piCMHezw2P",
+	"C6UZDavGYk8ojCWtArLlKNPY8NPN79qRL+BuP1PO9Fl4sfC682Dt1FvN447nOKrzvNK3sSilDKAD2xud",
+	"JgzFG5VvEb7YBtkG8hD8iKg/a7wC/FiOhaPiA0dcEB66WtChlwInOToeKfuiQu8mUYz4d99EjzMd9UZ3",
+	"su6OXefhxkOEZz7aeJi7wiPfs0axgIihgzFmrI3oDczzVsCHCMMsD4SmJo0iD+EYsQNjtgkTMukPwMER",
+	"AIMl3UQB2ogENA4JoEECc+NdF9QvJJeIltJzIb3xDLMdopMxN4vENaIGnjo11SdQKwtSLLG+0Lh2m3Dx",
+	"XFOGE/0Km5xtyinA0nMME2DZQu4dwuht/btLPeWDlJtbV66SVqu1hR3t8EAIDOUO/OqAin7zHU5FP5H/",
+	"wd67GRjF8nZaXZ9mXF3Xv9//98PffXL4k39r5Lkpj3YYcNQQR5jnH7n+D+3GKJZq5KhzFpKnjpO4ThR1",
+	"88SleZkkt1bC0tkrr/GqxEHNOz497nnJeF3oGC2uC0JTiVWt4OplruqovOnEVaZVXMXuHF0YY6mBsvEb",
+	"o9q6E5C1Pm56q0Ryysj3XKDCKDMIq+BvRhuGEtgMcsqUio6QSERt1C7eI69+IFrUJADys2okZCMmQqjD",
+	"oaRLc7zEIxlrC8XPok9YdGPZR8lOR1i9CLeSuVvts0me3rhEkcC8Le/Hn6ciOdqWOqdeMODcqJT2T372",
+	"3cOf//QIbXRjZ30TgWtpDxI1kKNCW2poUYlXzVhh0sua2z79uz88+de/evqdfzn83r88+ek3P/vRnx9+",
+	"/R8Ov/dxxe22jt7u7YUVBzLnn3X2LX9zy+le5gwIMr0jLm5m7TkS8W8B7CoZGaN4sxAhrZb1XRlO1qHq",
+	"q9G+ceXGjeutG8eU6us2r7YIGAFC4F4xPo+WeU/GXipOucuMTXFyNcvl5BdZIeS5vOQK61bibzaWlARf",
+	"ZPpchcEXma6WB7tH39Uq035kix8LAFu2abE6oXrrLpUVL9u1dTz8WlUYGebHhiFSI21fyDFW1eYttdKq",
+	"oXRdTrJ+FksnLE4znH+n97oU7LWU6PfUd+q8vXksxOKVOqUTr0v9mgyhDOx5q/qAbZp5T2ZzUoH5VVzs",
+	"l9TM3VrDqbq6SAxxoe1QP4+T23OV4HPnnRXiX649QoErE2L2ef9rbau1edn2bbeenbkKVLhC7hU65T7g",
+	"SkPVlmCAs8Dyc+O7mQu0LnskxReOJUEZo2zsccxHDL1FeDmXVJpE3hGTFDLQwzYRsSJDOiGhxJHamOE2",
+	"4AeMz8ajiHSBeSDbZGTnSD7AOG1XWzdTBFAi8AgsDW9mdept8oLvasGxUJ2K9HE7wl2vTa5ubqUdLGLw",
+	"LWfB2U9CYubx7MXX/QUok6ZHnxoYCmwmxEwp+K2WI7AsK+KmZbG0yDkEOw+/84PHn/xDtTf66Xe//fRb",
+	"/7R4tPDueTp9Zdrjtll6LNwubmWk0eDq2Cj4VcxzhfK/aAFSF3I8ZV0/F/pfw91WjMazoqhpiZSNh0Zc",
+	"ac92Nz1gseWu4IJQUMBtyBXmqKYR80oSBbhBzeIeDRjpJjwKLSIPyGB0zBiyqaQgWS0l0jcgjfeb915t",
+	"ki/yA5YhxdYonHcZYE345Z5mDwAYJTXUOJZpO3zkE/HqEcBlptrCLs27Q+SW7Y4IpK+BLejAMcJ14ays",
+	"biqHE4XxGjdGFxJhLZAAR8qw4FAu3JFw2zTPZiOib0Ns0QZotlpe413MfUEMMtaNdmM9f/+FVdJ9XEPn",
+	"pJMuKhzhOcL24wI5Ni7iZEIVD3PtLB+hwAOD8qjoAwRCwaqRCcCILHjewk+RM4ka9+B1S/PEFYmk0tuZ",
+	"Ge+TrjGBwSoyNu/RsAUet3x+/1i1pIU9evXoXLzMbHORC+qxL2SELLvMcZJqpUfLfXejz+vrcq88mPbG",
+	"lKMJlkiYr9nmWeYyJa5SSXzAD2TcJC8fAaoZbXy1dXVmpG0VXVtF156t6NozGkZzS8UFxxyIobhoXquK",
+	"a2XhHUfmFrGexnqbfcZGtvDDluBCXzbkSQQIGpAtgoXtAkgWC9cRWW82W5yD5J5G1gBFF9DDlAaP8nCC",
+	"01RbZwY8AIm5Ds/1R9UBnqff/h7CDRwCzLLBX/yIzu6pBHIupNmwioqcRFQECa5OSjR7JxP5KPgBGymC",
+	"uFaS8pIi6Qke4g2iMK3izSgGyrDAROmYMY2tM8G2sgBiAKHh56y6rLQIaycd7KkTxpXXWHBhBk5VWlOh",
+	"JyNWFbI3R+5BSL6uZNyJGd01J5xuQYOdxvkBhPRdP688dSwuxDK5WqIO/wxtqtJIpisA87BE3ey2kCsd",
+	"8wDjjZYBuetqZ4FshMYhgWZ1toZ4DUNqhx//KemyQJqv8JvL28SHzvM+JC2RwTlrGN8ROIlge4W812PG",
+	"IgORIhOh44njzkoJfqG4XArfJQSB2wpPwQpjV0fgxoG8mVhjIIXr/N0Rvv3SFh5jiiyFQ+XOuKTcYDwk",
+	"n6+YLLxhwRq9pAhQd71lsRtZGtK2LkR+9gyX6miHb1ZXOtjdeaHwqZmoaze0TGKutAv/OoPx8OM/bUC/",
+	"ZpjMRrtx+PffN79855OG14hoFwoPPvvBzw8/+QF2CdM02gtkaC65tXmt1boGnSs5btCsLREWN7YbT37z",
+	"N0+//b1Pf/o1sEyNpjG3/vs/PfzmB08//AG5QQ6/91F9G9W+hPMpUXAroEw2h+HznKt7RkzYC22V7oQh",
+	"9BpIxcwshVbfLj0Nm3Tjof04L2R9z3Zct/QofSlDK5S5Jn3b9DXT40rTiS1lENISPUyrFacggJPeladV",
+	"BK+XFtmr2PWzEruuuyFOOYBtB7GNsenMYQIm8Tr1lsZOMsLeFYEPUyj4EEjmbCpeClYa1l5+JZ9RxHmG",
+	"bjSPbudvFW8+9XjzSWqQM3GQ5stYu7ZmR6h38j16FKiSqc48TfIa3QfYXzpHTpugzhkao7U/7YZ4FZXR",
+	"HVHHO6mMUJ+BbnpWAtR5LyQGeh+hOQBLnH9x+Kt/WdgHOJcwdT0xtwpSr4LUJxWkPnmP4IQj1UXm3spw",
+	"9d2BFExZBk0EqVgOTTXNTGl+9CzMzpa3euYYY3vZu6ntOlHujsiFuS2jXC7Aveb/0Y3rm1duvPDCCy9s",
+	"bl256nvE/+oLL7yQp2vwL5fHwavoyHJcsOcWDU+JhbioZPNxvbIXZri1JP7ld4bGuOn93TKVvexFVo3H",
+	"UXDw4qjmtt84I17fGqC+wp58PgPzAzkuhuUtB2F4AcPz97WMrdVn2bgFhLGFWZEROm5HCYx8ONbPgu9c",
+	"OUZD7hIXvBCJt9F3JnQ0aXYEikkX077d3Lx+NZVTrRb8r+VvY4mNpRF3NORdNuBGVG2zB/ol//J2jrLV",
+	"BfUDGbKsIQCK3Y44EuNvklepCDEhKBgLbQbC2HFwiW1ytdWCp7/RahV4P4EvR227HIX9xdHP3rx27cYN",
+	"6J7VEXY63chs4VCY7wXYJLdRWTggCYmYNm/wEgmoYo571/zwH9JzQc7EOX/c9v7MEhVWkwDV6+xkBSnL",
+	"VWwTCs0+8ofrFJoJ8ah0Zs1vOMosF0HqpiK206hAesaQTpB7lGvkjt+xNV/uaQsazxyNbUtoFKWMHE3y",
+	"x5ZbFWrL6GjEKHDoYoMmj2DnSiJjEsm+mkH9VCSAv0D0T0aKmSMb/ZgK5LSb4ntKHRMkzcgTQN1MCaCW",
+	"ZKk/J36l/NtaZTBWGYxTymAsyZR/LgmNqaYjDws8cEvlNl53aQuU/IunLI4nVFd5i2cHc59f5OebvKjY",
+	"kdtnkrk45oI+K8D8HO2IyJjcm1tlMs4AOb/AFrpA6Yz8Wjt+TmMHnBHrd2LIWWd9raFPvy0Lg0ZYPPSc",
+	"c5OR0dqGr3SiOiJt75K5H65ZVkpgbU6yXUCKsH3PuMdIajEtKrRDoKkBQLO+YjttdMQoohoOMc/XTu9q",
+	"pVRexhR3YCX2/4xU6DOD/y9xZ5z/8uSb337y00+W81POpw5gUUG8yrWsci0nVxBwwhrnNBMusysDbCci",
+	"LYmm0T7R0jsS48K+QiRrKwTJlOasvMZF7whvhUvdYP5zGsanxYbK6Zuf2g3nFLzHm9eK4e+EoSJKDhnU",
+	"LGZ7gdD8Q7axrDGZYN8trHFUqpC2wt1DleJKU6HNcf2ExiGnAo+zjYZdAL88z4nx6bwoOZL6RCpQ6vDs",
+	"9mCqsrZoHJohpe29wBgbJEMqsFlpdiUpPXclqgsFdD6OFi6Va5+NAWlNhlJpy9to3zQaatDFwQoQ+0u7",
+	"djCc5GLh80LKFyqaHLKAKy7FXiwj7JNi/x7SfSgtC7POQO3GZ//lvzz9519+9p9+3jAOuwhZ3Gg3emxI",
+	"I5brA/D9nz/5b9/L4+pRzcRsSON9Y9b9+nuH3//544+/+fjjbx1+8I3D37//+Pc/NjuUaxgD3uXJ+7/7",
+	"9CffX9j4O9f49IoKaxWcPsXgdJAKmHJldp5h6FwAek7oGYOMqqAiXAzakmHpwRFVkzFZZb/ZQqnZwehV",
+	"HPrix6EXNN9OjvnFrkFclEY9eSRTiGAemT8IF8QpTjUrjvzMh5DnBC1WceMzixsfS8ifpf9SO2S8LEeL",
+	"XXopnKUNGEbX0Zpr0ovlsKAy0mhtCpAfA7TPcbHEXJlbSTkvCvs8BGALBv7jf//J4Sf/9bO//PfHH//y",
+	"8A//6YhRfvjNXz95/3dP/+fXFg/KnmM8dl4odhWEXQVhTzgIewI2+gkHXnMdJdSMlhKV/I0lPSQEcsqy",
+	"2HaTQNx0PlQzu7dEkaTxGFTpS9jhX4SU/3NmYuzSfebQt64BAB3TyaLUiosY16eZjD7ZLgqvGDtCyHHa",
+	"Aa60ZcqcRU7usRGj0CyBHyGGa85qFnCK63/FdHbWOnUBNbnsZgb6bpqvO8rv6+Ozgp2Y5hlwFtM4GExm",
+	"s4G5vsoI5dJyhHWtOWL0LovkmHDtkYgdsIh0J/aDOa47gXxBO9eYElmGoDfliMZMYPrB/KEHfkdEjIYq",
+	"8x60hJZPOj8WhwDJEbnCT5xhcgSYiaBKwoxMD9gQYlTAIikT3SQ7uYRER+ROjhliSbaJr+NEBFSz0AL1",
+	"Xc+mmGG9V0XSoc/0l9KZPcUtn92kYs/3Y5mMms+lu67d4ztqfrdyzIIQfeNk5jZizCJ4AeeTe/yiGWch",
+	"8zhn3zoW/qpdewvygh5RyRB3Q2hWr4S6jCgioyQOBhQ4/SjWHaZtD6jSZqaGXJstpWMqFA3MVWeyIr9m",
+	"x3OKa93domKl2xl5Ptf6eECnsuu5FwcUjtg07+SNyZOolJuz1oXUM9gq73IhWEjgoCPIE8HGTOkm8fe5",
+	"CH0iaByDnSghaSxjEOBQsKXK4Smvw72PPF1JhSoOAFPSKndN9mAUAamZZTCrVTNr2//O3hBmbFg06zWG",
+	"9MEdPGezlRaz0jimk1pNoZ4pMI15rvlIGpjvFYwG5yG3r/HvZ7b69SvAvj2KKBdEswea0K6tJE1BM+Mj",
+	"9YxjKrTK17OSNV+NWMBptGcDrf5lL+OiHNKQQd7SOIQ5ikYamW2/5isZJWY86UkDOhoxAZX7A660jCd+",
+	"Lt0Z0gk4kzIIkjhm4V7uzCGduJpaV5sZyFSOkDV/FEszVBigNJ6ANZihq9+a32eCxTTyL2M9BE30QMYp",
+	"R6bcZ+KSIirpvsMCXQWp6QjA1OCOgMvAzHKVGrsOKgOVmKTHyvulI1TGbL8LhZPpwhmNz97/2tN//vvD",
+	"b37w9NcfHX79G4ff+/6nf/PLx3/48P/9/Xcef/zB0//1tSff/MtP/+tvn/76Z1lV5tQiMo8N6iQNf9eX",
+	"WOcDboGXtUK2rJAtp9cinYJgKdcw54JqgftvPDT/LIJnMcdnBZUVAe/lhN8KlfLMoFKq1+op41FgeaVd",
+	"hqweB/JpPmTlyJMlF9sZwU6qVMuu3UsrwMnpA06OJ3mfkbJEs5CWBJjAOssbxkDkS8YDScax2XDccXSV",
+	"Y0VOW5w/K0CRpa3Wc4F+zJMsK9DHCvRxYqCP4xqvJwz1GNHJkM2iM8w1Y4ki4g43f+cb62PZEKNxxJnS",
+	"JEwwSlEhC6HQLm3CZQdwThyCEB6tGxjFl7F4aNQ+5H08vRAfvXokPHqaRpQdyPxwpnvRq4hmOhW5XZt+",
+	"tURcM58JOYt0xSiWPY5qudJZiCFpY5yFnkxiophL1IxorNvE71LFA5+smU0es0DGoYcciJDXhv46EikQ",
+	"C4FSANMOC7W5IO8uex3hd9mAHnCZxD5ZS0OsaSIwyxF52V3M9Rj2RxxgDj3X5j2ZqMse8Ucxg6hswNx1",
+	"uSYR32eKdCdIZy3HgoxlHCoHBnCHwTWQBtXSTKypQMbQaoyz2PxD++pyk/huhl6yMwNtiJHbD7K7UjAg",
+	"40u58CB0CtFZITXON8+1kPQs+SpXiov+Hq4W36ISMI4skwhaIo0J101i4apHyV47wrHc5LhtyiEBqQi2",
+	"K6ROWgmzSe7xa8tNe/wSkhPHdh8vYDb2GUrL6QmqsBHtDns+U73IuIjQln3YWlhOvGQn5mciw/tuQiNo",
+	"HVUhMr8kx4DegBhPJhORwSVD+tjdnEVhxoz3B5gPJnESMYvfMZInZnQf/AsUrDJCwAiIF4+kspJGHWFu",
+	"0eOCioDTiIRUU8KVl915TBXpxjLpDzR6rjRrqQb0MyBEi+SscyTEf7QTcgZ7zd2qYq/ZV+MSSDjxz+fO",
+	"M+ukL2VYtFbSpZjbeW49P+v7LgM9zUL/pUel6LcCEzMVhImQyB5YH0D9yoRmMbL7Dsu6hvpGp1hEXWqK",
+	"pGxvHcEVov1yaN4muZcOA/Z3WNq9PU14JkLzyNKGmx8SYU+oIlhPL19LLWdzkiI+zDPVVtBHuoTWUs5u",
+	"jNgyNO/VbF141Id7tvmuUjr3K18pm4tnGMpYBQWBNz7d/8aozxzx4xxRQUokxfbUIYqxjJKuI9zsWO+E",
+	"cHHAYsXaDofso2egkq7iIaeABPHBx4lZbH+0f4bmJ5WYJZ/+BGwv5ns2HEVyYr/vCPc3ULgPZKLYQEZw",
+	"AePyidylI4Qbu3p6oGEBIHRX6oERtQo8nbswWjSA0sE6+HIKZvYIJendzGzJnmVw8kBw20FahhfbSYHs",
+	"pFjZPHELiGacJLJ2tXXz8jahxP7tLFInlbGz0ZjCxRCFm7/UtRaiw7OefO6GZiBdCUTkikW9Nrm6tdUR",
+	"DiMe8DiImPPTzPRw41VaEvIxnZBYJiJskt2xnNIMdmJzTxMwMjIrbjJi+DzVmBgnnC4ULgYin+3G4dd/",
+	"c/jn33n88b8ffuuvn/zw755+518O//Jrn33zn5HYBfbJXs4qaLQbrc0bN1v0WrhOg5vX11988Wp3vRsE",
+	"bL17pbXVunmT3mi1No3yso1Yt1pb19ZbV9bhS6uE7KKuX4rqZvh8YDTp+11BaVZQmtNIR6CuIzovlqpV",
+	"9rnAatIxbDx0HxeB16R6tSfjnKqqwNksL1BXWJvzxtrcFsYFjrM3uJDheWKAm3TB0enCT7D4uEZDEBjG",
+	"A2mMvKJheElZEjspS9E5x1iiZ4TQmaW18o77Cqlz+kid+dvhXBE7R7yy+eLTra7Z0J1btoo6RVhaokvs",
+	"iBTSiTelEMhbA4lNicAe91x2ycvzcedXbgms5yy0x7MC7cms7M2b660X1xdpDpTFVM4B5VNXOq3QPiu0",
+	"z4mhfU5GDJ846gez2pVR9tsHLJ4QOIhwsKADV79USO67giQuRolWLqVkJinRLMQoEbYOJOzBKKICNxgE",
+	"Z2I2imWYBEx1RNZ7kD2ggY4mhcqirLufQwcgMIBQMpQhiy4pwBoNqNmxdtTQ+s4j4wEPBq5XRBq9ooq0",
+	"Kvua2rvexxk6RXkEd3iVq1LKKWNQ4pOMWIyPuYouEwfGgMXERaHdpl3Sxw8xe/ZSZ5HwUqw/ZEKvR7Jf",
+	"uRlfh5phV0qccZ7SRDEE9DsWipgrt7tCFnDb5m7GGse7vyr7F5vtPnuO+cka4BSQ/edzM0HCwq65AoW6",
+	"S5Ca5RSxXp6SzB1+MjvLXuwM99ZcLYeHleeSubA7DqxeAE7U2lLqLJASbtlXqJCdKLILfrhSHemq/1ys",
+	"bE37c623oTzIBB7vsWASRIzAqZ7loSjolPFAGl8Zi8jlAQsLm2HOqscBXWwlYp7hNXlQg+oB2mE+n3sK",
+	"bGh42ymLUWqmoxQF4NmFRP3hiGduKk37JYoioHEMue10I42gHTcSc+VAy+PBZNul80ejmCkFOXuN9WRy",
+	"SDUPAGJsaYlZzDpC030miOz1MLWu6cT8Mc9/2TUPcwZKaJf2ZykgeJip1i8rbQTTktsj8O9F2B4blo1k",
+	"zjahSvG+MPrQs7SWHonZUB7QyCNu6UOozdibvKexo2KpUjLbZ5IB9Y0/79o4sjmlRbu0/yU73gutmrLn",
+	"qOff2Jf0HPs4KX8ORIk+Dxvvoab9OrzLqVLKCJetesIyFNpvkqutqykGPOShuKSbZEcUVZDxfjIl1TaH",
+	"Yq2z7PWQagiQtVBPE0gRcojsKTpRnsW6Ygzd7G4WGsvS6ESz5fuUl8LNiwzPu7Q/D/j61sAmcwprvhzf",
+	"GjOqIAqb7bghffAqE309aLS3Wi2vMeTC/b2Z4oaUjrno10KvroilFyGWhjUGRk1Zqciy+9KcZ2Pg3pkz",
+	"TO/S/iKU0dPmo9ufuRgfrlqktn0w4vEkMz6Bl8Bst3YuPm6PF1IwL6sDw+i7OTtr3z+LeXo7l/aE68nY",
+	"XYArYs3RAxY3yR2BFw+iRPED1hGO3xQehMQM+uKptCtelekclsgfK20EoZF5jD5W0GSiBnovC6k7YiCj",
+	"MCd0YKhMEUtb5qznbUILpocFrs5i2S6VQWcGl7Qiq914+v7XDn/1P55846MFGmlkT3A3AeP80dn4AlXJ",
+	"1cwivLhYphWWsFyg3wXZA/JcLCfO52EH54j1ReynDWOQAEXJafYaSA2nnE4orTm4LUJbDJATTdK4+lPi",
+	"0LFH5gqQ3sLCa2xOY6WikYVqpnqBrCymXLEnPnArEylydqE7dEwxc5oZguVhh96xROaJIFvmmVqvgh16",
+	"gYXPIvLkLHb9q8zu+ksFrQx5RzTySwWAkOtRCj9fDnx2TGnALZanurtAzl3kxscR2FiAgL5jiBCrmxDa",
+	"5YisPr3gAGfxXWNmzcoFvSFsj2JIdY1YbJ9lFYpDYof8UuUXIlbNhyziYgarRxwiYcWA8Ti18GWP4MN4",
+	"JGY6iYWyjSmRzsTSc3iY4bBH95nnFIKyBIKIXZ625QdUdQRUsKe9OIjzIwIZhyxMg4H5UN8RNnSuSSjH",
+	"An17axDjMS+Zq8QeDt1vdoR7yrKHKdbfpqQYR+hXfGT1yB1h5Iv7BZ7V/tQRPvyNP24TqvaNB2WGqZJg",
+	"QCiwrLvuIukFjd8CywRhpr1EVVf9ZmLDvt9zYkViQoPRcJb88e6ZHYf8GRJ9uFvPj6/aiXk+GQdy/XV0",
+	"IcwKEYsLTvqRFww12NDy7GdT/S2K8o0kImJKEV/JWNvKYRCLY65YLtjT45EZc5azV9qyrs2xMPLjPgtx",
+	"MS8Mlo3nvnvLi532SiyHC57yptA8qnOOJUB7jemBDBcd2K0BFYJFC8+CjNmC59wFbKxe9E77SZ0zdoYy",
+	"EXpHv8qo0ouc8JpUCw9JxouecvvBiIrwlFNquamen1PL7bCVxVyYjrzhnP/6AvDiOQaW4wWDKiM7bwqI",
+	"UFNLQdAkb+SDYylBgZA6JSk4Goq36Hk1dtWC1Xgs9zi3Mh183mGYVSvJ5z1I9IUYFvERciTSpcH+8dpO",
+	"LlwLE1JN1+cxu73hOtJlZB2Ic4tZfqu2gXxrCH0fYwZ/OD44L/sposG+haz0OIvC3E/A92Z/ixNkPwk7",
+	"Iv19QA8YUrtZQxslBYoHoHEjvtI0YnshnSi/SW7TYEBEMuxCxFeQLlqQmW2O5qVnPVXVEb4bsTDWaSdp",
+	"ta4E5FrLJ+baAdcT8hIRSRRVsUe+TDXNeOFmZupfTh8E2/nZp7D4BNqHAkx4nKr8ffasBb8yZD2aRLrR",
+	"vnL9GtBP8WEyhL9sRh//zvL5XGjWBzlymuIqPzWV1YYjGT9TybAT4qKLIhvugQBMFQldDWfPHKb5kMlE",
+	"rysWSBGqRvt6y21naB01J5CLOLEeMxsW41FZJ8k0FAV7xu4TTKP36Qhr1zZJd0J8xd71m+QrjI2yjpTw",
+	"JZnIBHZqRwyoCCNbQDGiCrQQVcSnPc1ifzvV5wCaMV4zjV0nWOq2LWwQd0miGBMYSSsYX9ZA6Ih9Ox4e",
+	"E4iKQQqdDUd6gnbrkFHHkGeuCZxzUDVnNHZV+On2wTGpuMtCSXBNJ4YGvD8ASoR3q7Y6TFn5Lm95jZ6M",
+	"h1TjTr5+tZHb5K2STV5F+Z3Lo11SVQPJkxDlh5MOIUmwd/IUVOg0JQu8oCqPBd8e4YJQFTARmgUHE33x",
+	"hcwrMjJ7ZToAZXdDTspYsVAlZPBn5144UfIAr7Me01mdPXciYFtlIYHjsq4gmgkq9CVFulQZWzSOjRHt",
+	"GeHh/kBaMYwKzSHGv21Hc49qdo6s+LBFcPDVGwR/L+yOEdWaxebo/+tPdtb/z7cfXnn0/zvrTZKbwRr0",
+	"jfQZa9x5LE/drWV8rLx7Dou0sYj3Xbo9jBeNr/3RxsOQTh6V+M/Fqb5z/w1ydWvzRRLI0HZasCCnxpv3",
+	"X3Zra0T1oHRpFRkillhqR1b4K44LhEhhbXBA21HNEEBRHORWa+v6emsT+eRKxhrS2cNM9YURHuVboRow",
+	"CBsRh+qlJLKMCPZA54SRB+HoRHCdFVtYwcMVGctYD4hvDvThoDTIXBBYzY7YyQd3zKmBFAcsBjfCAoZ5",
+	"yhkNAg4tIm3kGswfwgW7rAfcARrGvo1yGl1BOMqcEXeEw/C524DVVIUPHiUF0XjGTF3LgvgocB6+2Gzd",
+	"uLJVH79XkGCJPmuqlMI8Vzkw9HPZGGnFfnL8qM99ZkHHOVVUoYlqRHpuzmM/KaiuqaAPxF3WQ9bjgs/J",
+	"7EURRmlSaANX1rIjNAxZ6BnDGh2ukKtRZGQywBEIjYMBP2ChEcLGLAyipJJ74RVzi5dz46nZdMONTfZy",
+	"oSkZH01PVDhVQAqs9qDlfiYEmDCeU+Z7m7eUXc28orO026bmZlZdIc7G58Zqg8chYWFZuO2Cj1ptuMES",
+	"zSVMSrMR+eKDbP2s0SiCLuDQuAZ5mM2fKV3zZaBPy60viC1CfIJaxp5EhCwmPtU65t3EmNIYStxnE/jA",
+	"/GZH/HHWpSYYsGAf9ooNyYzphHDRJnffuL/rkbs7u7e+5JG7b+56pGv0NXhOfAjRMvJKySaw0c5EsRDI",
+	"ijCN3hEQfpk5Ktuehz3gSitbcOA0Wpv4brJ9JJIeUhGacfeMH+diXLZvj41QwJF9fsAEsoCzYZPYR5e9",
+	"jvBHLFZS0MhxerMgZtp3W7uAVwIMsM37SBLQKMoBkXKtfXAAsmfDLNWU0VOb60IxR+ekV7thmbkbXiMY",
+	"SB4wHP0+M5tpCA8W0S6LGu3G4fd//vjj92Go+LMeJMWfD3/yExgZ/hyyiJsl6eLM7kDs5P7kB39nJi2J",
+	"R1IBj/Wvvvnku3/x2dc/MD9/9OtPP/lDZtsPk0jzPRxffatv6hWdD/X09DpZMVCfpZF4oe2+nTCERBOL",
+	"wgr9Vc/cm2HqobKbZ+RtPISv9rKv6jJH2+GnghbbqzXJG8I207b91rgiZqguesCiSKXJPc8hvtA1ctZh",
+	"2ygEQYTE0j3GVAdccdfBTUzIUMbMxfzfkV2smcfSjeF2oaw2xHI6RvbZxGhA40Q7JYgeNNmxj4KBUofQ",
+	"Vx52nuoIGdt+VJZ3GB+JMA6Q3TGdVBfpHluXrEizTyyNf6bd7Gft7VmlXZt1d/QMfu1sY0JcyWhaj1gT",
+	"wDO7yKwTRyphe0kaVQ3JcksEqTGmFUUs0GUeWp/p46/tM2LbrqGod53fuGLcPn3G7WkfbnkVeLW2r7fQ",
+	"ypxaMEu2wM8ecJv4dvv5tqMNlBiFxoeiZDyQEWsSAL+GTskBe5HZn9ZpM08C/EhG54BKskStE6I0Bz9f",
+	"t9E7dU0VbfAZE/TWozWbGt3KJvGNH0mazeYGfOVb5YwR6YFrHQsgG2ip2hEZU0aPWyYMF9CxGpTuQ5wa",
+	"HD9nEdxyIW3IAIIwkjEJYzkaYaAb58ab1r9O2XbE1dbN0ji3eSFnqGGfFWJx5209/v2PD7//w8MPPvz0",
+	"9391+L2PGl4jk+2Wt2MvSok7Hi3rXZ0LB/kiMnvFQ76KxJ8YD/kJKievTkj+OH4aCu7FYdkV+q00HroL",
+	"Ij3VbjYdCsHHPObaSx3BLIMpEICSA3Oqgo7DRt0FpYKX6Qglh6zYuVal/SbwUg46B9BRF2LVWf9v0Jk4",
+	"3TnAFzzDO0noNHZRfpTGBM0UH1UyxyArKWa/iyI7S9T/8Z2763/SWr/59sOrjxoXWnbfAwBnmQRPe77b",
+	"9Be+uSGj4jnhPrnYMnOXRRFam9S9Qehobv3P9GUu6AanwpKG68agzcTsPEN/DhAWEx7rdgyziRlzESEf",
+	"z/OhabvK+EXw1p6rWo5Zvujb5TZd2SKavSBZZAzMb1x7HWHdgqz3A9ZwgzTbTv1zX8kkNt6DR3o0QFAK",
+	"+um0UFRug2ow6l4iXCJKJkLbbqPDdkcwASRRWpJuwiNwyGQ8hOfKjO8q3OsrMBeYXWqcqgzJ3WdmahOf",
+	"DCfoc5PmHE+5QtYLpF2Z6MJ2ghRebaR4cSeoDdseAjRPOeuOWYkU470Zd0lPxoWq3qIhEDHaI90J/OtZ",
+	"lknQssDra1at0/8sRvR2k2DdJGb2uEDSnSmMKBdKU4vafXP3Fva6dSOSB8DUgU0vYAdaroLprKxgDGl/",
+	"OJC2hZZvQEtZtuLt/OBiPI7WX6pNK74luLoIwa7DqGK7oUZMhHtaahrBmBvtRh+QIzCzjXZjswXLOzsj",
+	"wOITOBQIZ/AdmEXy+ONvPfmt8R6f/OyXhx/9dePtR28vYm+YMd626+jMDY305qKyY9VbhS4fK7PiopgV",
+	"k7xy63FdFEEYAKsShSdiWswTniMaK1YtOtFxyo+ZGpvhgTZjh8Cfjhkr1K1Crz2jjJXLlxnzKW3HVBR5",
+	"2L1GMiUuaQDjdsSYauzGYblTrGOTOkRUTMZAhcYixdoZoQJEI71c4FDagtpxwZ+iQcBGGvsdxKw8Ihcr",
+	"dnxpiTO8ZyarKOyw+I69RIx8Izuvv4zGzVqRU6LTuNkKOw3zIUAeAvISuTRm3UudxuXsEo0FhdwX+QE7",
+	"JxF318xrWFnTm64JLnJr6NkSds+P/Lo1YBCSyG18EeaA24sIrRMRWIgJq/Z47uDvGG/JOTYF7qlSb8Ce",
+	"ebFJ4/Eh5pe/2Gn83PgYPH15bjm6b6rcCfv7PAjlfTpRLi7Q45EtFdkmySiSFMgboCgD1I9/981dkluk",
+	"Gw/xA4Y38fVa6B70T4QfidLULNjuxDjfLOoBRNEfUsgo+ZA4siwQMkqG6LAw6qrLm+T+CNiWaSwTkYYj",
+	"Qdfa8lO44K10PxGfPdAsFjTa46FP1tzcXPaIb27me8SnEacKfHRkafOg7rwPv6F7ume1Ue6bkGnKI9/r",
+	"iPQYOhxR3hfmIDkWLDYfQjaisQayNvMnKL14Yj6OYnnARQB3MTY+HM2Vjnlg5s3nIkyUPdZ93kNKQ7hr",
+	"+l0gQ+ZvYwAH0ZfEojCbfSZCHIf9ostjPQjpxCdr/ubNm6311rX1rZY5IP1w+Gc/PfzunxH89er61nW4",
+	"W5QIGpOt1lZrPWJ0dHW9dcW/nF2Xi0AO2V6X4vTZb1mY4L7OfSeDIBlNf8mhN5vSykeOAPf9KGY9ZrzI",
+	"EnCrfWILlSS+/dCMWd/MIjbTd/NV8TNWJcMDut8j1qfRnlsa7ttuorhgSu3Blsr/woajSE4YU/kvqRAJ",
+	"jfZidsBEwnyyxgXxnUNsu+EYJ7kj0homi6fSMgovI3S2OGIWs3BPCh9jSxOZxESORRpJmQMEJnc0Gyqc",
+	"MWDdojHrCGUWJxRYdSfE30ZahP/n/a/5GHd/wBXQp+e7xUGCM2zboHwAeWco03YmKCYKjMEr2BhiDdxY",
+	"zKNYqhELNICEnW3no1DwPdj3IYn4PhZUuT1LeOiwYnZl22lScsiwRrawCLjK9SOyxMEgx4y13QEEmaKT",
+	"JvELqwASBW0yprHw4WGMGZ79bmvXjWCUyoK7STCgMQ2AzIzGDA1vjwxpvI9QNsuAb15wLtISAQobfseW",
+	"e+yAxVxPiG9ubiTgthmbcQF8L78kPOsYpAEQOVYo6aTQNNBkJLnQRtyNBlLAAoUPe1vZxyvmY48+MP+w",
+	"IQgv+wGPwo9w1JgFAwpS6N138W/elWbHCUZoGMZMqXZH+PZjMyfV3Fd56ZYeZqWc+zsv7dx3yrhWhW+M",
+	"pqIRSjkvd1MaM7qnJ6PCLSDBnv8iZgEfcaOKmmQX3l8pqSdgMiYMSVBsKYywi9dSeQB0A9GK4Tb2s8J7",
+	"EBopiZx32arL7Zn0RZZK/5SKxCehNNsGXlaOO0mwjuhRHinYGbHjHjU3YXEs47RLAImh4QHhGlZGnjOv",
+	"baSPjWNV60MjmmMjZqjO/dI2IkMGNIISTR8rRbfWN68a5U6GEuh2HWStI2Svp5jOH7e72Wq3zH9/1LrR",
+	"bhkdY9xoe03Nhyx/MHEH+547YqoA/atSMDNaCoFHvyPWQhbwIY2gkMN+vTfkQsY+WQuQ87XHxLZrvAyr",
+	"2GYo9Viaa6WimazZXisomS4p82t+xjziQ3UpKn6w940udTwzoV8Q5ObSOcvBiEZ4+UjQtzcEhj6/Sd4U",
+	"+8JI86ziA8pILAYdWdA7omjKoKlEC9WsOqv1QCUTy/GlFH5rwUuwjszdgMJ2Wo4jDpdaDt2OGNIJgnr7",
+	"EvC7YzrxIB5iReslRdREaTY0q7XLIs4OWJgtUduzBreHk/ewPnfM4EA5CMfucUcTczu0Sbt2oGYTajZs",
+	"E1/tJz5ZA10SJoG+pGAl7bORdgEaXAL291SJv5tQoWGHrW16sI3dO5x+WebrvVHMzb7EoheuYNP6xK0y",
+	"ZUvk7NS6lXPZiBdGcPWRdNK6WO7SETjPKB8Kt4GJ4Xoba2o8tyrJMDFauh8z1iRIAQxcxUZhGL0I6tzY",
+	"XKC6775xf7cjjDGej6dsQHGRsRhgqnMpdpvz09mIke3Tw8oooWMa8kBbkWOJh2WcI1HmqiOQ34eFZM2H",
+	"F7g3oGoPRmZmHZhf9vBkaAGIRDH2Gz+36/Z6/AEL/csothxpP+htwHlPM8a1p1Y9VwS3D3oVxHgTLJze",
+	"tyxSzFVz3//SzvrWtevYQh0WOZyRwtRDXHpxyI0RQodS9Al7N6ERKF4nPMwIm2Q3Tswb4wJWRsh7YLFq",
+	"+NWaI1AoLhhw50xtYyPxuzR0eyGdUhCoETevxHpCZlTYL8Wys2s5ykj0zNNtEyXR2jJXA8PIcnnlzJC1",
+	"TBPYH40dDwVWTu2gHoGNWRQ59rmz1wOjRP5rhxncwV/MhToiQ+1Dxsb4lVFE1sx3XKClJwIZAtQk4yay",
+	"bwOf26Vhx9J+oRwzrdne2WnmxVwmoCihLs6iM/Nl+khVa2caRVGW5s1aERlbHTSrX11phpGHC1VgltJN",
+	"tBu3Xv8/GjmaoUAdNLyG9cHhSjkd2mi7PwPLm1RmSRyhEsrZEo4V4pHXQE+50W6ogRxlpWQFWs3asV18",
+	"B+dTQWbff3XhWBozsb1LzC0heLKqKFtVlBX5I1mfQ48x7mRKaVBvPmyxGqroon9TWMWSwF1lpPlLckx6",
+	"NM7GiZabTTRxpG8ModdfScHJsuLyrOpMqrfzbuoLrOpLTr2+5Ph7oLqu5GgEfLGlCKfnOZdnhL0Xx/Xm",
+	"Ll/BlHSfuTZa1uvqTnTaj9u/hTdev23NqTbpf5WP/LTVFXK4mnvbHlfgrbwjuy4gn/bEsmoLGp0wERpN",
+	"RkWmzKhGXldokkoiRg9yTM5dNuAiLBa/jKwPi0l1pGfcJF/kXyCJGFGsZ8FYId4Dm4GrLLvtzD2dBhh5",
+	"FJE4EQL6OEoRYONFI4BgwB4a3Rg9sdapa6EKpqvdz+X8S9aqsC9yDnOJmeRs6uCNTE+0IytBmZCxlUy/",
+	"sVLOEnN9c4GQgQNbSVZSxySUgWZ6XemY0WFRMqaGYJcLCowq0zepYVttnZgw/rLsVknid2R3m/SQJ5Fr",
+	"4084W2dKOl9wU2nVsvH4dtWbmf1tJGaVTunKcLIeQVa7vdl68cqLVzdvbF21bdwsxJ9NZfCX6/A4ZYWV",
+	"Qp6vXG+1ZphnG+CXzmYEhggFxnoYVCwCoAiI7DCeAOlUUBtHIgtNsqPJUCpNNlstr9VqgTTbZyO9TXzj",
+	"W7MsCmDNwMDCP6tauKA8vY3j/hygDeBJavRQggd+jtvTj6mDo+W7/1Ruw3M25t6R3epd9So8hYz3l8DZ",
+	"fNlc+NwIbplidfuZ4cQv3tHsy7KLLZBK2pnN4N3d5yKsInI70lot18beyKUzJWz7suzO3+1m+Xxu0EXv",
+	"4JJ12xT+rNqI5scpzJr5auPhO7JbL54ATghXTXJXRsD8ghQwaW7NWPxJEDAGlj3qIMhSUBGwKDL+ia+S",
+	"7jsscI3HXETC7FhFpCiNSBgj85kNR8y2gFeBiNMnungHlsfRLXCcCER+ryy69L4su9PqKt1jG7gVFg86",
+	"uItWoQF31L4ilLybsAT3nHW6YctqCRmoJnkrFwDsccHVAEkKMf2iNBtZ3kHj58OZrtsLjcxsTNBrh4wi",
+	"wunZnLpeeNylNvAz3P5p9p6fIkpYNW86KcQ3rKUZG36JLT4VZR+y2Q1cgPbSISq03GciBUAgVCwDU1iq",
+	"XojngT0KHGhigsxQ9uQhnRCq9ku13mtsucrPWWnEWd1trGIGUrWhBDA8EvAiPTJ+bf7mQ7b3VSkYSB1O",
+	"N+4PqOgPKK+fDXytksUbZ/jzYJ69NZCEDsmd2i0P0kVoITF1mr66Qx3OBaAd1unnMVH7iSp3de66e5y9",
+	"u5PSEaj9hNhQL3AQdVmfC+SUBW5rKiYkoKqyB9e7M/2OIRfp3zV6MOxCgxGqWV/GE7uJpWK2JxLXbXL4",
+	"F391+N8+NGozVPaPjSff+dOn7/9TZT8Se7mqcW4tMc6is1jTOZy1F+1KcH7hqepNe6/5Pppb158bP22U",
+	"7TcnDdKvFmxAWm7+haFFbptrOhxmQDWNZN9RtnCHK5eIUQPAPtGySe5oBduRK5II/m5SkhlGLI3rA3yR",
+	"wDTdGAq7G48/+f7hP/6y4WX7st0o7ONsD5lDP/gBfmv3/ZUWOfzO182DxzxgGfKm0W5sXr/ZbLUAbVPQ",
+	"t2YZ7CfmjzdeWX/53p2761fMUYng5qxPf/IX9TWmnffzAdCkzZ9X1MsroExNWx3WRSaRKuXesRmYZzTb",
+	"cHfa6E7W1X6y8VDtJ49mGvip/HRuL8Q/1X5SaqHbffGFyf395NkNUM3YvblHXgWqTj9Q5VaXhT4rWDVL",
+	"b4tTbVwOnfur4C24uS3swz7TGLnELbbDbRuyttXavGzx3MMyClfsS4pEd1Acs7bVal1GT9n2IYUqNNtw",
+	"AkoOJF6fagCUbFsIyZhHEekivsQtaotWcYNEWhoK7kYFpOSYe/ocWnotZc1sVlsz1682b14rMWYWtVXO",
+	"oU/YDFEH/MHH451emVSrlmcXzP6SMUrdE1c+x2qCltplD131V+1uGAUDTUgb8ILyOi/j4o9ZBAtbbRfQ",
+	"iFi4bPtKpJVnXOwlivlNcp9pnBp4UOND+zHTtuOSUJrREoZ+HPLSbvGq8cTFbDwxz61ZsvlE2aaZ0YLC",
+	"7QbXY9WFe2Z5KytHZeWo1HRUnlnvxK6U2R0j7kxFO13FtFF9SGJhwe825p9yDbhdNaBhDpMPAE3b7KFZ",
+	"3iThDLTAs9IcocRtuF4eA13YbTgPLu16omfVAWFlmJ9YB4STkLHeaRjiG6n1PLM3cXqUJbPCC3jIjDim",
+	"E9Umvkx0XwJXGHQihrryTgOCN25LIadEMurHNLRMHxDXYZ0GcGkFcphdAFLc2JpnTCcEeMWqKLTtlr6X",
+	"Pszpiw93r6pGwYD4d+N5juHmNP/2YUJYSKAT9CLG9FkZGPX2ysZD93Fvn4vwkf2bhfN825x+wXq0rFOH",
+	"mxol5/idbuEtbHks4VTu0n0mCB3TyXO3gs2jE5puYZiE01i0mee39Kr1yjDc04I323qZZMUSBGvnNaxc",
+	"3pM9BzYZUT3IIsuFNd/wjrRdWUp8fsVcqxSiY8eYkQoRHhYHPJvznbZuIud71aPAdp35HGn9ZZLAkSXl",
+	"DeUlwXSSb+Rfof6gZp8GAVPKuCTWr4eH9hArRTVqWCMpFB/yiMZNcg8qd7noG/PUEvAAgx6QbJI38fLQ",
+	"3+CSxj4UlAQ8DiJG1q62bl6enQw5NfFyahp4nvZdoXJPzKCFKWdF7BEVsGSXio4tZ8lCU4r1oQxZNNts",
+	"xUNId0L22aQcG3nfXOs1vNQpLtnsNlX2Yjbezw0ODt6Tfajc8sCeIpVIOPx5HgYOemEx7HtdJOeD88Pt",
+	"XC/OOBHKR9o321RID9gQgXD7bJLjNsYRc0Esi7hthBNrYNXEk5tBdIBEee9BsRx5zwj290gmCslayHo0",
+	"ibS6TN4zh62vr5PC/82XcW9I3iMxC7AXSw9CNfBxKAXTNJ4A9zwVoSKbzeY1D8gLpOKaOVpWxfpA8vge",
+	"8cdchHK8F9KJ8skajSJH8HcZWUL7A21+eNhpxJ1Gm2x6pNPopZ+G8OmRHW4QHZD3CHswgkbFZJTEwYAC",
+	"xSk3E5X+AMxiHnFUfMxMhd+jQx5NfLI27Pb3RDfcNqoMP3pmjpiW5rMZ1kDG/KtS7A2l0AMzus2ty15G",
+	"7bcXU83wR7hgq9nadCMcJLEwcx7LLu3yiGvQn0Kmg4X8kAVK2/sURpcb3HD26OyU3mzBvTtiR8Cr6wIZ",
+	"nSKb5I8Q1ezwC/DXVssjV1seud6CJXSjRf7/BNkOI6bImjEkyIuXCdKsRhOLPDZn2j5Vdl3YKu6O6NJg",
+	"f0yhZ5+S5Jol1MWScDhWI3NIcWEgI4PCfrVxWq4AvjTDTmJmxD34ZdjGRR0bgZn+5BGzTDfJe2SLvEeu",
+	"kPfIVfIeuVaxsMuX+jXyHkAz3iMQztScRnuRnNCo9JtgQIcjCDYUPpsLXcV3PuTK2D9lJ0//O3UBM37o",
+	"+LSn5Z6KGBvB0IAODS4Fy+TIF1NXNVcyszHgXRYLNMZKrkv1XszVfvknc41NuKTSRy+VHo9EfXuRVGz6",
+	"L0fKGEQy2HcVljwYAB1sKs2gXKAn44CBdJQ926TEj/gB842Hk0AbFbNwpTlzlDgmZMDswKmw6ICQBqI1",
+	"Yjxggh2w2HZLHmBfOnnAiBTb9vrIHekV7wANVsq7+yPmOFOUF4vDz7wDQPxDOXfDTK7Rn/tsAg0vk1js",
+	"AR4YfCf7TQ608/E3Dz/42uHf/t9Pfvu1w7/9jXt0MEPycqjRvrJA0+FsLs8HSpx7lyvoywpNvCiaOGc+",
+	"VliPx8UTW1Nzhnux8RD+3dtnk1qgFdTJIYty+JREWDsS7rZtBSIXRpP1gaccyFGbgFQZD4BdFxruEWyS",
+	"cEnl+t4Ys1ghk3hFmPA4EnSFULmYCJX5W2U5jMrUBpmBTpla9NlK8ax9ktqeuPbBrCiFrhxr/Z4RemW2",
+	"Ztt1QmAFXzl9+MqJaImrtYMRC61HWCFgi1YjV+6xLPwAT+ERxSzBO+6cNSCgR9oG4NF3rOvFjUbWaFcZ",
+	"pw+yp/uMjTwikigiGW2jDUtcbnYEpqbD/PlDzHgYR81HrXfAYoX9gNCxwCuxXo8FOmOPgs5TcSK2S50O",
+	"h8ThsSpvb6iDwdmorGcFTmNt/sNf/Y8n3/jo09994+knv3j8u48O3/99YwnL/lwQNDXF3wpCs4LQnBiE",
+	"5mTk/DwAzWIeAUSWKzMQ9xKRdqSwkn0+LR1sLXPmxaZkdI8xv/rfTOHzCY+huCouoYu4kN1+FuZKeR9K",
+	"JKWmGV9UQCPejWnR+cUea6RHA+2opSFcLoIoCbnoE5+qPdnzyZp2AcxLCuKW0932OsIaFOyAxZM01dMk",
+	"r8C1oXNNGla0kBrtOuAXIo/F+3RZIJ3ZBZ2MrL2CsU2jtpgIjbMuJhaHAP1bujTY12YLuzITgLklIsRY",
+	"qLmhZQUCUwlNICmiCXQDooHmB1Qzv9kRO3aqBhRbKcFQNXj+Q9bOxwJEev9czACj/XZu7PPlXStsHOPa",
+	"4RywjrCyBwaeEvflaGRlj8gIGGWM/Sgt9QheFDqCZt6de+dcijmR3HuJuEhx3MUMsHuJyAKr50m8DYVM",
+	"yOjkEkNxIprklRUh94qQe742gsWMAlYKtkQA6UTtqY2HcSJmUpS+YcVlmTxqkx7XuujYcgFlfswIanP4",
+	"2pixfeWRIX1HxvY7Kyq7VLGsdZzXEZHsr0d8n0V8IGWoPJuQ9dJsLgGKcozwhpz2hVSaB6W+rgtuLSUU",
+	"zzS0ZUZYhapKxCqsdfphrRjWyLMazpqvku8lIg+orrfjN5yBtDhl6jJjqzJy7TK/pJx9hcaisxUttDNF",
+	"HXlH0UJEDeQYEzrOoLWmVM7ywmaGqYEL2CVooWLssTL54WbnfC2rCyp3VgDQkzAV7kIfSHQ0HDjkWOGY",
+	"1s3TMB027ECqLIjb4ExiSCktBTVPZeYh0bZVERnw/sD4TIDJslEb65nluzdlRRywc0vjOvcScR/HdKHj",
+	"Ou4x5sd1LFjyuUj2HjMMlNc1C1vfz56qR+zhbGS2O8hhs20LdvWSkRc+Nm63DWyQ3TanbfO5KOhSDn7A",
+	"ECI1PYT2lodW3cDm9A4D1tV0gK6zSJcqrqpoWOHH2iysdiBfgJMqal9oHAz4AQvR4MgxkpTd3h1cGIFN",
+	"9qW9RWzxSlfKiFFRdt9b0HA63yQfHp/RYFDJegvvaOH7XqhQNr6tGhLPLpnPD34/2zCpTHJfVYode8A8",
+	"/P596E9Ic8gmDKJSIw6gj72PVjU0ltcxw9S3/XJPswfaR/Q2yAFKIqg4BeSpEZI8aBOQJUZeSMWyRtto",
+	"aY8S6HTdnZABFWGTgEWATHWKMKPwIWDQnWCs2wOLHoLJvv2VS9HERg/+NgKsocJACjJkwy6L1YCPsBs7",
+	"7w+0C4ljshx8PAhdQ+d+Y+I0yU5uMoZ0gkdh7DeVRmt+OsGdxgEfdRr+ZY90E+BH0mOJPcSwuK8j7jgW",
+	"PNtEGzBoI2yDZZ4Xm0NaumCElkFhw1swjaOYKab9I4emnH62ySQd0wm2jSCKCcW7UYo0QDNqn01s6J+F",
+	"beIbq2oPTCqfrH32ix9i8hsO7Ygu5sd6epCGZJKJeWndCVEjJgCaP4qlGrEAKhqe/NtPD3/6c/MtgLN9",
+	"snb4h//+9Nc/Bgi/uVNaWIF3++x/fB8PHhd+efxv34VfOsIPZTykQptr/+M3P/3Zh+Zwwcbm77/635i1",
+	"N19JwfaM+jEnf/z+k3/48Mn7f3+5Se5o12KThdwsoYjvsyyNMCNeji/2YrEtgwprN+BtNrxGlwnW4xrH",
+	"baHOrpwjh3b+1589+dYP4c657dxoN0axPOAiYOTO62St03j88bee/PajTsMjncaT3/7oyW/+xn7+zd88",
+	"/fb3Oo3LZOf1l3FV7GmpaUQ6Sat1hb1ErrSAngTR14wqvdfl/T04kkG3O4fB+OC7jz/+6We/+OGTf/nG",
+	"03/+V6PHdEw1608AlP2Xjz/55NPf/fOTb/3tAtAMfI3nhLi2a2gFt17BrReGW6fyp1zZHxts7RTXtEdv",
+	"v9+QByyO6Ahif6U2wy10CAZyjNZ+ptFB6xn1J3s23bzVypTmgB5AgjeQw6EUTfKm4FIoj3BhxCHDIlMb",
+	"wO/1WMxEYNSa6giVBAPbN9hqZtUmeRVMOw0QQq+/sUtyX3c7Db9M0ttHzHkiS4vefTbBaXUNWbwGKMCG",
+	"17AKDKyvheTGGzi8HbXPwjPHlBWGUIkrozrmD56tqMIiguWCywo5HEGYep5jUCYdUslAw6muvTXciGlZ",
+	"MYrZAWfjubKi6MyC+drjGq15RZQcMhczQNiGGmGBBdS/SVvhBsUYqStsqzLIWgqAhWF3BBwFA77cJK/b",
+	"zutcEUUPWClzkX2IzPBbWhgUzaiA6wl5iWQGVKWdtIl2krIXurKowLiLT3CeAsMOoUxgvDWQQ+PYDBl9",
+	"1jBmz4/MuM+Y8cCHBV8f3gjpsp400oQeIJvJWYkT70hDtCPy5aH9tFDhl6u6TnEJkexvEyFdWIEDrsxY",
+	"LkMZsyZ5C/BdmWmBPJU8A5cZiyrD2UOEw/xkfFQGvowwLjDIshn1YMv6latisAtaDDbHkF+yFGzafJ9R",
+	"DHZkI2Q7nwukNOrJeKi8MlseO5aiOh7YZsRYRZCG5dopfhTRbh0RyYBGAOzsydhmCGihbDKimh8woL+C",
+	"MveBjEIAaGJ8y+xRaLKftXO8pMiQhwKidwh4HcoDKLsh5bjHPtPLb7azgvdURwh2MxG2QvicQeHa8f3t",
+	"qwtE4RfrCIPn1ytd87K2qJ7LWymPxExpGZtPMiZ9DpFiC2VO96VHupN0tyKknIl0n6vC1hRpTqwjnIAZ",
+	"UEWEzBMAAcmzuKRJ13GhdCc5FZvrEXBE74K+ra5RO301+qwUqOVioE9+/b3DX/7Pw0/+1+FP/vrpr/6A",
+	"ge6Fg6HnU6RWS9KtatRWNWonV6N2AiK9Ds3z3FBqwX3ZyJyF2YAoG7FwFSSQN83ZUDmaNGslWA8GW3IB",
+	"u+XEA1ZKTIAJxkHcox8SEiHjVIbPhGi8nA34VLFMEcvdqYKTL4WUPLcMzrh8FJFiaefiTOyU2ZuAPRhF",
+	"lItqVJJQY2NBRIz2jM0A/8Lzo6dgLAu0VCDZqbBHBBaa+UOj4Jhy/kh+08jxNvEREeDb/ILlY+O6I6DM",
+	"ynG+GAMILRpNJsxYKEOWdvdNC99er5nRL47DJfePbDs7L5XmTUlITUtiz1qEj/cmvZHj453GEdnHOwFG",
+	"3tM2KG6bRxeVzLNv4ZYJeMiev7rWXRZFZDyYGN/bvlEb+Eolh/EGhDwdAVIS2DtFiRLJfqU0eT1X6J0L",
+	"4QU0USylwgkgncIVQIPSVRO2yRgUKkXtQwWE740U8mw5Z6x05sdgwmIMccEBDS07SIh4ovQGkMsAcWb7",
+	"YlpXDMUHpkNQGGHMpqrTgp2fV2X/gheop88xH9gHwVfZf15NAEmY0Cy2JSsR6+lTtgPOdhtbtN7MVtG5",
+	"AIMi/hdv7xJzwfRbG4PP5RGBbacQjcwnCMCimGkBv2YHtehz37JDegUSgvU2G55xX8Z6keNvPxhRES5y",
+	"xiucRaFqnAb+d/6Ru1LT6ExECr66+VIlXT0XNwdyFs71q5j1msKkL5/lqOFVn7AQMk8wm1XjbqJVPgMi",
+	"oP2Do+0aEpnoNhBI5Mxk5UNglYLBJUmP6wwxPQ2UbpI3ARS12fJarZbrpd0RRlKBlRFjN29ox70N2ckU",
+	"+Wy+3LoM1oSz6Fx60vn1iANGwWetvT7lgjgmDa5IN5ZJf6CBP6MUAgtGyzGF33kiYbFVQaPdoGF+7ZgX",
+	"ZdZWDdfoegPuT+HajU8/+cPjj7/95B9/9Nm//+jJt/7u8M8/WDjqaqcRo1PnFH0tjCGs9JfGVJFQCgai",
+	"8AyYM77A+onYtvToIF3ekd0VMcYKG1sa2E3BF6h4oLpkrv7pynCyDtwQjfaNKzduXG/dOAaNRjHgm9dN",
+	"9ULACNCvMnG/dDQLXzBXKVTdYUwJyzC0EfY5x9a6kVnNISgDCq0kkOfIhZVzV+oIGrOsnYSWiFHLcHeO",
+	"H8tSoM/Ouf+xrUGYGb/ateUoKSOUHd72lGedBsFzfFRVNXDw1IUSuCF98CoTfT1otK9f8RpDLtyfm+cS",
+	"ssKpqUqEJcOVCVonqkVzfq+xacYyhp5iz7r9WXCCNe2v92OZjGbX5+IhBBuo8JiEXI0iOsH2yuWe6y7t",
+	"fxEvfIoL2t1kVhclHPvnpgpT0759pNxag38re2fR/tz6y9ds2SRcGcIU5qwmuSMIFYQ9CKJE8QNmf8+F",
+	"cwMax9ycqrH5DMQhaX+bjBIN3UtcZDFmo4gGgJdqVpS8ubd5sVp9yEjG5k6t3ovXrzPIgNjZcvkKrDuD",
+	"cgydUxRYmHj4yf9qwFvh+Crqg67ddJ1PbVn6slbFZaviskWLy1IhVirDjltaBgJvyhDOFN3GQ/h3Xm9e",
+	"h+Q24m840hMcLwLG0M6lfeVQYhVY6+UF2gpsfTHB1rMX9nJQ68JyngGzRt2cA1lHMok94lSLhSwwZI9F",
+	"BLXTVKWdN46xes8IvTxLBxlfBmZkBV4+ffDyseX51ZrG60Lr0C0Px+43B7YcM9wy8BE8G9UkO3ZbWQzb",
+	"kIYsZw7n8Do53HFqFNsSZLMbQVusXW3d7KA9POaKXa5EF5+F4nhW4MWpAb117foV1m0sbP+eC5y4luhZ",
+	"oYlXaOITQxMfX8bWwRJX2M6zw0Mg3LrWRJ6yOIxw9bBSOmsRlDbHnSrGNoJzQrhukp0C4RmNMeTOQrhI",
+	"R/gOOJwyxEnBqkBKu2b8dVje4Dkcw1tqPJQFeZ0L0VgEjXiOzG4XCYu1S+uAsGj/cxXTO5Vonqb9rK05",
+	"R1Rgyk6MG5NiVNdc1DKI5Si/5lKuYXkkBV4Dmmg5RKa18UCmNhCfajtdwCF7NqQMXCxcE9nrCOzsASII",
+	"eyjnwo1ehkMolGqmDKwwGNcQba2Em+0y4hJosbKzI9LSTnPdXC3YkUrRJoEU9YjJUcRIKB1nHOlLpjBl",
+	"1CZUZNMBQ9IurT1KgPtNaTpRHUEjPZBJfzCFzg7NpYTUFuUJvTscvtNcRNN9Jojs9YBPIhmNYqaUBeTB",
+	"leG3RGgeWfsj4j3j8WM8tyNqBHTHUyO2j+kRFimWS48Vn7M7Ib4T//50yUhHINLtCLUdFNxhmNisxAoG",
+	"OzCfiR8nEdsLJkHE/EyjjOnkcpPc19KIWpislOmuI2pT3VXHpS9USLooDA4//vjxv/7vT//295/+5C8+",
+	"/fF/Rsa6lA2tz3t6L5IHLM60zKff+M1n73/t07/9/UK2+LmFoVcR6FUEepkI9FnGntXGQ037tWPOmc6w",
+	"dCFWKm87NEKiXIWygyT4AFB4KSU5zUiRQa/2CsXT6fU7orzumdhavTGdbGcI58KDbORJRzSLIoV3RYtj",
+	"wJWW8QS14owigjRQfqxQx5RZTffZkafOuuyVGdaOuf5ErepVaP4ZC82fQ1DebLT6fi/ijowKIoHRyQrY",
+	"UZrkjV7RpDRSAEjRi2wqliOlI0pIUirQUsvtvLOL71fF14xrswrsn0Vg/1kL6deM5udISEoC+0AVLg8y",
+	"XStToArGfXLEzea4EBuclGBhpIgmHXE0BzCWSRQigQnu7ulkgFXvue1r7mdUNiiu/4+9q9tx48jOr1Lg",
+	"jSWghxrJ0gJLIhdjeRUbsGVBmqwRLI3pIrtm2GGziu6qHoqWDHhtOF47doJgEezGa8QJdje5yGaNAEas",
+	"yM7baGTpLYI651R3Naeb05xfjcQbQUP2T1Wx6vx+5zvg7HipArZB4yNfPu8IuV+FQ2OiBHxGcOY35nlW",
+	"iCW90I19UUFy3mah59ODGgxZlKrJXFFz2d8nJ7wnR0JMNMbyCq4WWGxyUeUcUQtQsrqZoA+Yc7egExrM",
+	"yTvnJ1tnjuoNDHCsD+MoEhIDDkmsje6yPGKYT8Ux0tRYJi4R8yLkYOY8xv/9FgmwHz344NGDT/Y+/ujR",
+	"93989OCzpdzBs8rKLFAYq3TMKh1znOmYM0nEFP5XP0tGy3fG8zRoZex4wx4+K8d9Hq3+jMURFJhZJdik",
+	"xgwiy9ZMxWAs08JUl50xqjrryVLZWVBVdtZl4S7Jvy2rdyn5g85nYWAjj5/fAIhdL9vbPLH2B7rVs550",
+	"geM8xqlSFimrepxh7hevGWU1UirALqAOoHa2maRae5iSVX+ElsYqLvhU3J3E6azL4kjb15IF4GwG6JpR",
+	"pLq4ZuNY61jugA6NI+BNk8xM44Fw/ZDsGpYjqjU9PiiyXtfk41Zmivnvi1+jyp4OubEPmVPDms90twhK",
+	"B7RORWC6Sr3a3XveAqt5Vd8kM4er6rvcCppcdqVU/Pf4t3988tmHe7/7l6f//quldPArVkKcvgq2r70t",
+	"dJaYVYXfqsLvPGl37GdpBR44SX4JXOCKsCmyWKn8j7XKz7MAFlT41cVkFxJYuNqiAF1RoKiIgf5lKMaQ",
+	"/Csl7jy/ElLKPs+b1Vd2oWLPW6NK8ICB2xEB46cwuYc9ErPamqEV19szy/W2XAD1hKI/twWP/PaS5e1P",
+	"WYcDGr1yreMdaQ9A4MxTewLAouNJwOR+tqbpUAXIZCWjgqTWs23r9vNrNKJzzY5UzKMZOxL9DC/wwRny",
+	"yURIrGL2o2PHf4qOoTDUuYSVRwpE+PG7mW8PFXgSc2HD0t+oLSjjaV0OqCCkE6lVBuXjfGBUGuz3saz3",
+	"BPXpQMx4Aet1vVgpG/LIYVvIldoHdsEAolRTpuTFgsmJAE+k5aw6VDXjpuf0pHM4MShqva+62srYFFQv",
+	"ceqhYqzRMedCe/FTcqbnfeeezJ1nFmUAjin4pxxwy3GwsuuFwkff1NP61NrauozWAjFCdnB9x2QT1bBl",
+	"w/45b45eLI1qwGC5vb5+bSmH7E04TCuPbOWRrTyyZioVTgz5ZJSCy8VrpR6Vai3Jt02TMOyRHTDAkC50",
+	"t/CSgofXqJEgAu2gKNjrc+tzZWlqRR75ZGPB3oNDWZW6xxc/u9l7HF9dPga+fVFz+EdKyxfIZf8E4AcV",
+	"OYiqnQ0X+/ZiZTL9OgGpsemdSQqu2lTsAHwbo8WaJUrukMVFMQGpmEm51Bgz1chVW7HF4dG0zTvYDIin",
+	"oicnPDU5XNchZ3IEtF2vzIiI6VgORH369rBH5NxlcOHnaXVaP/7h4ZPPP9r7+E97//BgCdME1ulsUrYN",
+	"pMRzmLhd5WKPlY9tCXFYh+k9IB2LErNS9x/QR8NtYldYFktteJLwvOORNQTa7IZKGYowldawAW/S6853",
+	"MIlkzYGBJJzsc1PkxZPEzalmn9ZuO93h0TiWB1Z8pUqNKfftEF/jCZezlzw6WYRnO6g3ku9Zc1RTrpu7",
+	"yEOI7w7ZIOHx2LXSksqwvujJnFa+tG27LByJ92K347F8JkScFvACQqGPJDrBdFekC6puDqm7z5ILiiwb",
+	"K5tu/rVXtjkYg7MSj8WWtXPsPtcxv3SnaNbt9PfGYCzYGyZaVnefUfVNrfI+agHOqpjmPBXTNNe+zd3z",
+	"nx6sjgu56PRxLNI1SmIurFh3ic7+jI3EzK9PB3xunHflwXTGzlBo43rvJGoqdF3GJxbpHXr/SerQ/DWL",
+	"mA9pks9PmbSXovY3m/216jVoXM6MVKrPV8V2LIVGPkuByXByWd2Pj+VD7Gd2o/QzjOMkXGPTSa+3bNcv",
+	"pu0L6xhrt3OwYtY+vCfn26lBaSzlGFTxdMCdASzOKtE2ex0JAqyBFMIoQ9TlnIWTVGhhwg6A5DIRIsq7",
+	"J5/+528fff/d3gc/sEvs8f99tffZ7+x//vnPTz/4stjjfQ553m1H35sS3S663CF8ElLPtwvhINkNfS7c",
+	"i67ibJxpw8TdWJt2T1aW+ZYa6LumM/CTBpBeMLAuBJRXU9lmN/OO2ZD/iaiw2RV3i5ClmVxUvpsflnNl",
+	"TGB9LlAgx3KnMCYQmv3jf33648P/AMPBzSVfbOCiiEUSufuxzT8sT6vT2oF4JlFAt66t45mncmCVRMWr",
+	"nn7yjzDnwz35cunJOk5KRcZPf/0/8Gz8ts91PPDmCLsTU5LLSsQzsoSKTbYqR15ZUEtbUIVqq9ZsR65L",
+	"jqtSF565dOke/gcI4psUKaOisLdg1h1CHSChkRFbYu2Puwb1HUp+vxU7tDTz9QApmfr+y1QyfASpvmLX",
+	"PKclvAedkkPW8pbOxoJiXreVy34CREZy5ER1qu4om/W00nULNdhmftpXZbenUHZ7DOrgalOPaLkmAjCo",
+	"vH/VwiJcX0WoEgN8fnSsLpgOVSLabBM+8cpmSuVHIzEjux/qfMRd4zkA3Z4E8CbwzePiYVl9gY9KBYsl",
+	"Yrixc8OBGihwKohtWAdD2ocXr+xJbXhqXRTopJlX+IspTq0+JXkqeutZSUs6qnsgHUIvdO9Xf7v33x+2",
+	"DmHZn01+sqFYXBWXrhKax1dcehzyv1GV6VJuwaUo1iaN+5nzRJu2j0Lxi1FW+/TAUZXghUO+i9jSvhDS",
+	"RXkA2eFBeAfkQzPowEqI3SjqyWziqlLnWFUcYtUBdWsYUGKRvurP64SFSeldNSIFp/fC4eevQylt8StO",
+	"rCKPIWrU2Ng/cavnwEPibITlQfNzxlVlqPoOmh1YFQ3bfJIZ4vLY35PT2/4In3ThV1YZfwbdBQlid8BS",
+	"0ZMhnsiQXYDGQF4geywuBiyEQugQjnSYF0GHrkwM8PuavZuJDEvByJgKcqur3tV3S3nWIdySODhxaPQm",
+	"gqFzcHRsGDfMRfZeYIz0MmbDqZSL2nMxd/SWD0wsq509VGV9jrOA0ZRAmH5pW84cqFVqQqjiLwiHupCe",
+	"kcIjNAJKYK/mPWyzG8QljExJPTlQ434sgWjWiDHANAVwcxMJWiigTfhfxPbbsJav25/hiWOdgmoq8GFc",
+	"gGZe0nW8gd5yLEsFflABVbEId9ymWe62G6kaL3nLX1kPu8k9t/gM+/maoYqWHZg1c6VIWsuugkrFkvfc",
+	"SlWUDcyybxplTe7YGFsduWHeEFybZW54U+mlh9SwHb93i+vIf6IxQ2+pDwb0ecf6+cEklGVVLvr9j2vF",
+	"u3fRQQiF22Kg0ggpdQClgN2HnfwhryiXV2wsTBoP0PNKgdicYHcQOrMva7ObLh9f4BVmPVkS8dZe8zvN",
+	"h+wCFl5SpaURqeQJi6OLXSCnoT69kAHimoVqAJi4aIubkKJvBes6S9SAJyzis54sXaxk6LHQo7LAyko7",
+	"85c0CzkcpbCAMFo3kUcRA2cwYKjYoliDHRsGbJJkVtMN48kkljthB7vUg2k15TMYmh1/T4q7fGBAAXDD",
+	"Lly9csW9bCuKt7cBcFFi5WNJLPOcldFsgiIHmdDx/24hQz3Kwi7jTI+ynP6PrunJIYek10hMCry7e/7c",
+	"lMNMxmZrksYDEYIVrln4bsalic0sxLnboRTz74L6VZkp3Yod//MH2wWm0djfxu5uuA44j/hIyDberWEM",
+	"BnsFO8gIvT4W2pkVGAwDxiI7ZzuNngQrgLN+ChVQbswB09lgaGd9uX3lGhvtBF5Jbk1jD8J2FEfofCFF",
+	"SQVakwDbRef2I1yI58paFZ3Wq2vrSByEJ8/eM1QTK7nc7wsvHOP/Wtfa6+vwvBIW9f2gBecIFsate6tz",
+	"JWjpUWaveevG2qu3X7+1dnkdVsJRwf/hh71f/3Lv84+f/P7jVuDdeDloFTup9P6ftn9a9X67XN4Bb3Ws",
+	"J/WTtfUra5evwk8HBsXWGCyKVqc1FYMhN1sTbq0tNJvtr67sChrsgAIr12ntffGbRw//9OjBV0+++2bv",
+	"4W+WiCx7JsnZgEa83VuhOlHmr2AjK9jIviyh3RiM+9bHQuPjyOgR31JZ4I9e6ruE4GIrBgLBVh5ZAX/r",
+	"rTubgG6k1ixSTzGtzlRmwIOcAOWcGLtuMVhGAL3HydHEAHPOftSxOoZHFHvqyVRMVGqImS+naMDbiM0A",
+	"oCpioIBEVoyLlB68rNrosQouFduZFlGXaWX/dH1aenLKNTAP2xPM+mJbpZV6DFbsSB7vmRIl5DrlMPqr",
+	"fN3m2mW8rkpRXa5UVPU65VqVThlwPfTHYeIEvVCnvDw19nKtHj1gplcaztRet2Dwc4N85zBa7ZUzSZjO",
+	"vb+ed2Jj/wl/tlIeK/WzSP1kREWzvt7cC64hyDuKysnHVRcKjSJtxzrJ0sGQa6HZhQmPo4AZtWX9wYCB",
+	"V4i5idy+vIj+tZ5wAIhEfKad9ikVsXesoxfxGRLKSzMMwIl2XqB9JDdiR6XoY/ZnkPWkVsypn9/sq2xn",
+	"aNrstjBZKikDQ157nDI1lQzaj91QqXPTAHvWk/SGGLuVOx8ZJVnAnJOA3cHIAWaxHCRZJCJAuUTxbmy1",
+	"FB8r+5XRcBZhwpNUWdUJhQ1InY9OnPUl4aKAuNNw0AVtkFTue22I3d0M/SbV2NltJGZtFkpBjq3midDk",
+	"wob4UBGF7Z58BVfZPgmWuXhYnl2G4QWFd14q34AHYzwagt9dxg0bK21wA3tPQvtDRAG5xybNYIUjCpG7",
+	"VnPEczC2ep2FgIOHOQAgiHv0gRVKH/ds/J5YrPgraHqMcmGO/mxxc8r+rNVUZdyxiwPtbBc0qsScQcRn",
+	"XfbyT67hiUCzpqhW8UpCajvtpGpcHSq3FknTrpnwNhgLNOVr8mJAjx3tzaeRGTjJcC38zndIXtahmbLx",
+	"swU8OA2Ndicbo4RYqLyq/KaGPhNFd6v01z3vL9cgrL6dUHFtAUMmOWv/G4kk3hVW2WA3DKcGrJ+F5OGe",
+	"LC4psmrc8lHCa6cGXF4cRQEakeKSFXz5FODLxxeWuLpk8mQ5ksriGYu7Cl1XaSrQ3nLZF9c/yJ4xHHG3",
+	"lEvxcjAOxuEFL7DfbZttKuSUzp/b54NRwLQw2JUAn2y1fjjgciCSRFAuIRXbmYxEFHbYNh8gVKeEdssT",
+	"Jznu2holCdS5YidV+H4rt7JcOyFny0kMfADGx8VNSJpQR19I0tzHItL72OrP2quK3bcfr62tMfrX/kmF",
+	"jOw+qza/g8L4Dlg+WbqXxxG73/CWgLm1wZvpLnZ/uducV3C/0dX5Nfb66ot6EulgEPRkdw8b5PuKjWNN",
+	"OyGiDg6chfjzbyG5aUjpKNj5ANraggvzr/28lON07Mn9k0YwPg0MukKwvrCmsc5/JL7DY7n/fdsq7UNr",
+	"pfBim72JgHu7N+kdod2AQuPWpSxgLFnotFKbrtviJiyniUZSTWU9Zv5IaujcgeaLbIfbSHkKZCtvCvHo",
+	"wd/tffFPj7/69Mk33xwq5XHrjINDDXT1ClO/wtQfH6b+GI2SRtD6pgGseQfgEsWtFzOYuIscTo/MhxmL",
+	"MmE94yAPcFxbX68mK7nl3nOCB57eUUdTYg+8m8mLSRdvvBXAmGP1Rs03xTvPjK1cmeK7aS0ABOXkvbLA",
+	"fENeMtqneRsFIbtEiIcrYK1Yfzny4GebhfYxW9bQofBhTzpojv2GwnPU3ytBChEgC4XXw+cQQEUYXh42",
+	"9HFFuTMMcCr3KRnh2APLmlSEzVkactXN10XtitQeVDKkCx6W/dioevALna3z1UKLsFRZGTRybb0u2xZl",
+	"ws+OvbwGKcI8pdfncrQF+3sbsNep2Bb2CaLVab1+8+drdNfl5iYSrerZIELcT7pCg6z41E8WOkJCNq8U",
+	"stJIpSAvxzwStZqnuXl0kqbRpXsuuU8R0zq2kk0gxiym2+eDUUEjXeAzZs4Bb9fwjRxa2K7IRhad01Pl",
+	"D5nkv+EyVtVC6pCqnbyAQcRtQ2oqJVKAIEOGVFMqi0yS3BCo5f8//I48pcD8AmXm2f2rgPzJB+QP2vjP",
+	"WCC+cf3R4qh9eK/XIp+h1+qwXmFCXum13m/oL3Spcq3kadgVTU3hknSYzJIkzDs3cdOTVtPURjRPQZs8",
+	"K9HMWlOd1s437a8sbaafSRSzmWBbRS9X0ctji17SngIQmVRG5B28j8lgP6lYJiUTF4YyXcJxXySzURST",
+	"8HIn2i4WXrEohklTeHFDmN5vWBfBdFvhGQ9g3hZRNhBFXWFRHakneALRQAfQ57Y3eaxeMLnl8JJm4i61",
+	"iE25EQHwRktlAAKqtg3iCGc96aCf+8oaXQEduK1dlohtV6+IimXqHNk8wmqHQ4n/DgVPqZMSZmVdTDNH",
+	"hbriPuzcX8aIIn9IMYI284+rUTsCUtmAPIA08lilwr6He2HVgEmF3+DmgHpJuMQO3E0doHU8B+kSowBz",
+	"4ARCLEhltviWuyjsySLl3UVgJllyeaAZQAkIqiiQGu7pWgCgssBSQCha8Kg+5oqi4JzWaNilh1IKr64C",
+	"H01JZSz0+/Ffv338xdfNTTFck7MJmNLvsYqXruKlJxkvBUE74GOBAURPwtQpuLONk9JQLt3D/zSNkpIi",
+	"OzhIyjaVAy9Zmy0g1BnU00M5AKwa/CWmdSHVQ8rSFzBMeuTIZ+qW+riNsQYxT9pUFPL0z1FlWPOwGva0",
+	"opr1GqdwBFYxzZOPaS7e0ucuoonbqtSHf6GEL6aysPegAxA7Zwat4iGPsLuNSqKcDyxwR1QBONWK74CM",
+	"aihXI1QE1gEJadIZ9L6RioXbqRqH7YPIvHIeq9MBGOLrFnntw1gblc7aL+QJwjpE2hAgko3yfKSlK2FO",
+	"13unM7KLtkCs5FqaJQc0/YIrqpjBhyKBrkuutG/mEwMElJGLU+s0TxKo9QS/NpZ2QLtAcanzisrqY/Dz",
+	"fKC3s+Rkj0D5VYsahMGCPDdUXMVewIl5O/jdjCfW3X2naT/sysjQjVSNmVRTpiSRPoL1U2biYrHO9xPE",
+	"hrJEdFjYT9RgFBJbBOQFQNhevXIlYJKPAUhPV5O4tda3ypIIiBX5YCAmRkRdFk55KkOWCCj8YhOusQMF",
+	"JLO0Ary9vSSWOzp0ASqsaW2z62WCZGjUBbg2avuJGz/n2Z8h/ysdhC4Lgaqj6txdGgyFnZ8RSeLKQocl",
+	"jud+KviIxQZqRkL3G4QsEmNIfnMGfaNg/NBiKsx7ivEZ69s5zBh8UUTdrJMRsJAbJFQWut3L1tdfHozE",
+	"DP4jkHMM1pJy7H2h48j6KZ2eDO1x4wOzNVGxNLo9GSppbwl5FKVCa6HtH3SRDiHdZ4ywy+9GXbT0F3fN",
+	"3NipvDsVxAsSsLG1Tu0o4dVIvDv3LM62gVMz7wcHVdjhX/4M1z2XW2F9iKp8/s8XOtB+LfSWUcT1xOWs",
+	"FeQtx9RUgsM9iqX9M48yBa2x0JrvwDOEPaqTRHAtqDWeZO7G94atTuvJN989/vyTvT9/+eTbr598+/tH",
+	"Dx9a0UNlu49++OWjB18+/bfvH3/1afF90NL2wEPErGVPV/PgWPnXOJsg2dyOWDUoW1F9NFSsG1GEktnX",
+	"rHWK9cgsU5U91qtVTT3H1CZhMASDtpGkLEBz+fRSw/1dClBFIRUhamKppkFBVhFBaVxc0foVhnRTTPeJ",
+	"3mOShAW3dKkVo0pBoOcdGY0VgdSLUfqtGNFOBVnuLh7Yn42ujfWWVGZLZo5piARs8bKiM+O33z/57iPs",
+	"54JScu/rv9978GFZRIK1cxoy8qSs5s005kmVoHx7qHCfaNgI51WEnW+ptCmSBK06Dh2X4KyisTwWXNbJ",
+	"p4X8DTxaU9Z+yeXXQW6CvcbEY6Eys4bEcbrV+cl6rdi6V3yyZT85KCb/thWDrqybJUruWKuQPIsqIYQP",
+	"Oqr1t4IrPzNw5YZq9xCo5bKiXRS7h5OVR+5j47yVwCrW6VCNg8JddUXk4A+jaww+jScvK+L9R96wpxT3",
+	"P9iI3iQHfhX9P/no//GZpFcbB4UOk6Wk7bIYqPymSHd8mzXv1AO7iYVovoVsmydaMJ1B6+3qAwVvOD0d",
+	"8KyAjMnApV/6mJz1M8EWNxczK3zxCl98bPjiY5SnjcgRmrn6VTaz5/8fg0BeJoSwsXn9tYNiCBSyh0gC",
+	"gEexGxosahFKgE8pmMA2JBPjiZnBy3qS65FmvG8vM/MnvTLoa5fj2AIP51dUnkeX/cTk3fPj3xOAGnyK",
+	"I/j5ViydgK9vhy0GGRobv7jX6gueinQjM8NW5xfvWAmjRbpbzecKRKL4dStoZWnS6rQugVSiWc3fcEuo",
+	"CaUHMTcSC6AfnWMc1RU9zV4rkQ6Xs9+p4IMhxv7dkzDlxTAvVvG4t4dqDAlOnoyAktb4vYj2PahuRF7o",
+	"VUCTOAcp9x6RioQj8qBqGNywCa4K+puRmkoSnpUDAn6yiiddz/v3Ey5GCpZwuZPxHXJiifs3Hgznls/u",
+	"ROO9AvN3VS95U0kxm8cfANTGu70EtqiZcj2xivPGhaTaIO/JeVlQzVNLsLx89RFTVT8QTZS77iXETF1x",
+	"xxu8LxJgCMxnD9gK5F72l8Bu//333+G7Iio6lmo3V+i7gBiNsfcULXbqpvuWXSoRsUTs2hFhLrzcQHXI",
+	"qdfWdgDk9Njg1R9kXP0jv70fXjJVqRniYOMkYZHyRzlQaeWOvBEnACrxro3HE5VWLy10WFSp/9P9jepX",
+	"XQqwMDNEwAE3zkAJcgZt7xFit2YBEQcmEpe1nqkMaKmN8qcuo7meb94ZsffWSQXiKUQkMRDpFOl+WNGC",
+	"j9KD9IyEmMAeYNpfYKcZqidBOWbXDdeDRwgtilfRJhvwJInljr8LQEtUTUTwxAzRdIyhK9hAaN1laiKA",
+	"IRO2mzX4Sjs23Y0HovX+O+//fwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -124,9 +124,7 @@ func (h segments) DeleteSegment(ctx context.Context, req apigen.DeleteSegmentReq
 
 func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegmentDependentsRequestObject) (apigen.ListSegmentDependentsResponseObject, error) {
 	found, err := h.svc.Dependents(ctx, callOf(ctx).Tenant, req.SegmentKey)
-	return apigen.ListSegmentDependents200JSONResponse{Items: each(found, func(r condition.Reader) apigen.SegmentDependent {
-		return apigen.SegmentDependent{Type: r.Type, Key: r.Key, Name: r.Name}
-	})}, err
+	return apigen.ListSegmentDependents200JSONResponse{Items: each(found, dependentToAPI)}, err
 }
 
 func (h segments) PreviewSegment(ctx context.Context, req apigen.PreviewSegmentRequestObject) (apigen.PreviewSegmentResponseObject, error) {
@@ -340,6 +338,10 @@ func segmentToAPI(x segment.Segment, at rule.Evaluation) (apigen.Segment, error)
 	}
 	out.Filter, out.FilterText = ptr(apigen.Condition(raw)), ptr(x.Condition.Text())
 	return out, nil
+}
+
+func dependentToAPI(r condition.Reader) apigen.RuleDependent {
+	return apigen.RuleDependent{Type: r.Type, Key: r.Key, Name: r.Name}
 }
 
 func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {

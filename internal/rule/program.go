@@ -218,9 +218,12 @@ func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one bo
 		}
 		changed = append(changed, filter.SQL(`SELECT customer_id, field, previous FROM `), name, filter.SQL(`_changed`))
 	}
-	sql = append(sql, filter.SQL(` FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
-		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g
-		WHERE c.tenant_id = ?::integer AND c.id = ANY(?::uuid[]))`, Tenant, Customers))
+	// Customers are looked up one by one (LIMIT, which the planner leaves as it is): while the table is small it would rather
+	// read all of it and compare each with the whole list.
+	sql = append(sql, filter.SQL(` FROM unnest(?::uuid[]) x (id)
+		CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = x.id LIMIT 1) c
+		CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id LIMIT 1) m
+		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g)`, Customers, Tenant))
 	sql = append(sql, writes...)
 	sql = append(sql, filter.SQL(`, changed AS MATERIALIZED (`))
 	sql = append(sql, changed...)

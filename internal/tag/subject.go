@@ -105,7 +105,9 @@ func of(tags []ruled, decide filter.Expr) rule.Rule {
 }
 
 // Write implements rule.Subject. It touches only what rules have put on: an assignment by hand stays, and one that has
-// expired blocks the rule until it is removed, which happens within a minute.
+// expired blocks the rule until it is removed, which happens within a minute. Rows are looked up one by one and removed by
+// their places, because a plan that was made while the table was small would join the whole of it; the locks on the customers
+// keep the places.
 func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 	var ids []uuid.UUID
 	var fields []string
@@ -117,14 +119,15 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 		}
 	}
 	return filter.SQL(`
-		tag_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.tag_id, r.field, ct.tag_id IS NULL AS assigned, ct.actor, ct.reason, ct.assigned_at
+		tag_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.tag_id, r.field, ct.place IS NULL AS assigned, ct.place, ct.actor, ct.assigned_at
 			FROM judged j CROSS JOIN unnest(?::uuid[], ?::text[], ?::integer[], ?::integer[]) r (tag_id, field, rule, number)
-				LEFT JOIN customer_tags ct ON ct.tenant_id = ?::integer AND ct.customer_id = j.customer_id AND ct.tag_id = r.tag_id
-			WHERE CASE WHEN ct.tag_id IS NULL THEN j.tag[r.rule] = r.number ELSE ct.source = 'rule' AND j.tag[r.rule] <> r.number END),
+				LEFT JOIN LATERAL (SELECT ct.ctid AS place, ct.source, ct.actor, ct.assigned_at FROM customer_tags ct
+					WHERE ct.tenant_id = ?::integer AND ct.customer_id = j.customer_id AND ct.tag_id = r.tag_id LIMIT 1) ct ON true
+			WHERE CASE WHEN ct.place IS NULL THEN j.tag[r.rule] = r.number ELSE ct.source = 'rule' AND j.tag[r.rule] <> r.number END),
 		tag_on AS (INSERT INTO customer_tags (tenant_id, customer_id, tag_id, source, actor, reason, expires_at, assigned_at)
 			SELECT ?::integer, customer_id, tag_id, 'rule', ?::text, '', NULL, ?::timestamptz FROM tag_diff WHERE assigned),
-		tag_off AS (DELETE FROM customer_tags ct USING tag_diff d
-			WHERE ct.tenant_id = ?::integer AND ct.customer_id = d.customer_id AND ct.tag_id = d.tag_id AND NOT d.assigned),
+		tag_off AS (DELETE FROM customer_tags ct
+			WHERE ct.tenant_id = ?::integer AND ct.ctid = ANY(ARRAY(SELECT place FROM tag_diff WHERE NOT assigned))),
 		tag_told AS (INSERT INTO customer_tag_log (tenant_id, customer_id, tag_id, action, source, cause, event, actor, reason, change_set, occurred_at)
 			SELECT ?::integer, customer_id, tag_id, CASE WHEN assigned THEN 'assigned' ELSE 'removed' END, 'rule',
 				CASE WHEN gone THEN 'gone' ELSE ?::text END, ?::text, ?::text, '', ?::uuid, ?::timestamptz FROM tag_diff),

@@ -80,7 +80,7 @@ func (b bench) idle(t *testing.T) {
 		var n int
 		err := b.db.QueryRow(b.ctx, `SELECT count(*) FROM jobs WHERE tenant_id = $1 AND status IN ('queued', 'running')`, b.call.Tenant.ID).Scan(&n)
 		return err == nil && n == 0
-	}, time.Minute, 5*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Zero(t, b.count(t, `SELECT count(*) FROM jobs WHERE tenant_id = $1 AND status <> 'succeeded'`))
 }
 

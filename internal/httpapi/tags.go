@@ -109,6 +109,15 @@ func (h tags) CreateTag(ctx context.Context, req apigen.CreateTagRequestObject) 
 		ETag: tagETag(items[0]), Location: ptr("/v1/tags/" + t.ID.String())}}, nil
 }
 
+func (h tags) CreateTagPresets(ctx context.Context, req apigen.CreateTagPresetsRequestObject) (apigen.CreateTagPresetsResponseObject, error) {
+	g, made, err := h.svc.Presets(ctx, callOf(ctx), tag.Preset(req.Body.Preset))
+	if err != nil {
+		return nil, err
+	}
+	items, err := h.pack(ctx, made...)
+	return apigen.CreateTagPresets200JSONResponse{Group: tagGroupToAPI(g), Items: items}, err
+}
+
 func (h tags) GetTag(ctx context.Context, req apigen.GetTagRequestObject) (apigen.GetTagResponseObject, error) {
 	t, err := h.svc.Get(ctx, callOf(ctx).Tenant, req.TagID)
 	if err != nil {

@@ -171,7 +171,9 @@ func TestAutomaticTagsAfterAnyHistory(t *testing.T) {
 
 func automaticHistory(t *testing.T, b bench, r *rand.Rand) {
 	m := automatics{facts: map[uuid.UUID]*fact{}, exclusive: true}
-	money100 := func(yuan int64) *money.Money { return &money.Money{Minor: yuan * 100, Currency: b.call.Tenant.Currency} }
+	money100 := func(yuan int64) *money.Money {
+		return &money.Money{Minor: yuan * 100, Currency: b.call.Tenant.Currency}
+	}
 	orders := transaction.NewService(b.db, nil, b.now)
 	group := b.group(t, "level", true)
 	var below []string

@@ -13,11 +13,13 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tag"
+	"github.com/kezi-io/kezi/internal/transaction"
 )
 
 func (b bench) move(t *testing.T, c uuid.UUID, city string) {
@@ -234,6 +236,43 @@ func TestMerge(t *testing.T) {
 	require.Equal(t, tag.Bulk, b.carried(t, z)[0].Source, "what a condition had put on stays")
 	b.idle(t)
 	b.replay(t)
+}
+
+// S2-15, S2-16, S2-17
+func TestPresets(t *testing.T) {
+	t.Parallel()
+	b := working(t)
+	b.call.Tenant.Region = "CN"
+	ada := b.customer(t)
+	_, err := b.customers.Update(b.ctx, b.call, ada, nil, customer.Change{Province: patch.Set("上海"), City: patch.Set("上海")})
+	require.NoError(t, err)
+	orders := transaction.NewService(b.db, nil, b.now)
+	local := b.now().In(b.call.Tenant.Zone)
+	for n := range 3 {
+		at := time.Date(local.Year(), local.Month(), local.Day()-3-n, 23, 30, 0, 0, b.call.Tenant.Zone)
+		_, err := orders.Create(b.ctx, b.call, transaction.Creation{CustomerID: &ada, Moment: transaction.Moment{At: &at},
+			Amount: &money.Money{Minor: 50_000, Currency: b.call.Tenant.Currency}})
+		require.NoError(t, err)
+	}
+	for _, p := range []tag.Preset{tag.ByIndustry, tag.ByRegion, tag.ByBuyingBehaviour} {
+		g, made, err := b.svc.Presets(b.ctx, b.call, p)
+		require.NoError(t, err)
+		require.Greater(t, len(made), 8)
+		require.Equal(t, p != tag.ByBuyingBehaviour, g.Exclusive)
+		before := b.events(t)
+		g2, again, err := b.svc.Presets(b.ctx, b.call, p)
+		require.NoError(t, err)
+		require.Equal(t, g, g2)
+		require.Len(t, again, len(made))
+		require.Equal(t, made[0].ID, again[0].ID)
+		require.NotContains(t, b.events(t)[len(before):], "tag.created", "a repeat makes nothing")
+	}
+	b.idle(t)
+	keys := b.keys(t, ada)
+	for _, key := range []string{"region_east", "night_shopper", "repeat_buyer", "big_ticket"} {
+		require.Contains(t, keys, key)
+	}
+	require.NotContains(t, keys, "discount_driven")
 }
 
 // crowd makes customers in Shanghai by set.

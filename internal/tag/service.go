@@ -56,6 +56,16 @@ func (s *Service) Group(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Gro
 
 // CreateGroup makes a group. Fails with ErrGroupKeyTaken or fault.ErrInvalid.
 func (s *Service) CreateGroup(ctx context.Context, call tenant.Call, d GroupDraft) (Group, error) {
+	var g Group
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		var err error
+		g, err = s.createGroup(ctx, tx, call, d)
+		return err
+	})
+	return g, err
+}
+
+func (s *Service) createGroup(ctx context.Context, tx postgres.Tx, call tenant.Call, d GroupDraft) (Group, error) {
 	now := s.now()
 	g := Group{ID: uuid.Must(uuid.NewV7()), Version: 1, Key: d.Key, Name: strings.TrimSpace(d.Name), Color: d.Color,
 		Exclusive: d.Exclusive, Position: d.Position, CreatedAt: now, UpdatedAt: now}
@@ -65,13 +75,10 @@ func (s *Service) CreateGroup(ctx context.Context, call tenant.Call, d GroupDraf
 	if err := checkName(g.Name); err != nil {
 		return Group{}, err
 	}
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := insertGroup(ctx, tx, call.Tenant.ID, g); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, call, "tag_group.created", g.ID, nil)
-	})
-	return g, err
+	if err := insertGroup(ctx, tx, call.Tenant.ID, g); err != nil {
+		return Group{}, err
+	}
+	return g, s.record(ctx, tx, call, "tag_group.created", g.ID, nil)
 }
 
 // UpdateGroup merges change into the group. A change without effect keeps the version and writes no event. Fails with

@@ -338,3 +338,15 @@ func remove(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUI
 	}
 	return nil
 }
+
+// idOf is the id of a tag by its key, or ErrNotFound.
+func idOf(ctx context.Context, q postgres.Querier, tenantID int32, key string) (id uuid.UUID, err error) {
+	err = q.QueryRow(ctx, `SELECT id FROM tags WHERE tenant_id = $1 AND key = $2`, tenantID, key).Scan(&id)
+	switch {
+	case postgres.IsNone(err):
+		return uuid.Nil, ErrNotFound
+	case err != nil:
+		return uuid.Nil, fmt.Errorf("look for tag %s: %w", key, err)
+	}
+	return id, nil
+}

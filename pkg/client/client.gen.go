@@ -1738,6 +1738,27 @@ func (e TagHistoryEntrySource) Valid() bool {
 	}
 }
 
+// Defines values for TagPresetAskedPreset.
+const (
+	TagPresetAskedPresetBuyingBehaviour TagPresetAskedPreset = "buying_behaviour"
+	TagPresetAskedPresetIndustry        TagPresetAskedPreset = "industry"
+	TagPresetAskedPresetRegion          TagPresetAskedPreset = "region"
+)
+
+// Valid indicates whether the value is a known member of the TagPresetAskedPreset enum.
+func (e TagPresetAskedPreset) Valid() bool {
+	switch e {
+	case TagPresetAskedPresetBuyingBehaviour:
+		return true
+	case TagPresetAskedPresetIndustry:
+		return true
+	case TagPresetAskedPresetRegion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TierSchemeCreatePreset.
 const (
 	TierSchemeCreatePresetValue TierSchemeCreatePreset = "value"
@@ -5349,6 +5370,21 @@ type TagPatch struct {
 	Position   *int                                  `json:"position,omitempty"`
 }
 
+// TagPresetAsked defines model for TagPresetAsked.
+type TagPresetAsked struct {
+	Preset TagPresetAskedPreset `json:"preset"`
+}
+
+// TagPresetAskedPreset defines model for TagPresetAsked.Preset.
+type TagPresetAskedPreset string
+
+// TagPresetMade defines model for TagPresetMade.
+type TagPresetMade struct {
+	// Group Example: {"color":"#b45309","created_at":"2026-01-01T00:00:00Z","exclusive":true,"id":"01890a5d-ac96-774b-bcce-b302099ae001","key":"value","name":"价值","position":1,"updated_at":"2026-01-01T00:00:00Z","version":1}
+	Group TagGroup `json:"group"`
+	Items []Tag    `json:"items"`
+}
+
 // Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -7287,6 +7323,15 @@ type CreateTagParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateTagPresetsParams defines parameters for CreateTagPresets.
+type CreateTagPresetsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteTagParams defines parameters for DeleteTag.
 type DeleteTagParams struct {
 	// Force Take it off everybody first.
@@ -7739,6 +7784,9 @@ type PatchTagGroupApplicationMergePatchPlusJSONRequestBody = TagGroupPatch
 
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = TagCreate
+
+// CreateTagPresetsJSONRequestBody defines body for CreateTagPresets for application/json ContentType.
+type CreateTagPresetsJSONRequestBody = TagPresetAsked
 
 // PatchTagApplicationMergePatchPlusJSONRequestBody defines body for PatchTag for application/merge-patch+json ContentType.
 type PatchTagApplicationMergePatchPlusJSONRequestBody = TagPatch
@@ -9517,6 +9565,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
 	CreateTag(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTagPresetsWithBody Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresetsWithBody(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTagPresets Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresets(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTag Delete a tag
 	//
@@ -13396,6 +13472,54 @@ func (c *Client) CreateTagWithBody(ctx context.Context, params *CreateTagParams,
 // Corresponds with POST /v1/tags (the `CreateTag` operationId).
 func (c *Client) CreateTag(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateTagRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTagPresetsWithBody Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *Client) CreateTagPresetsWithBody(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTagPresetsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTagPresets Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *Client) CreateTagPresets(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTagPresetsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -23697,6 +23821,88 @@ func NewCreateTagRequestWithBody(server string, params *CreateTagParams, content
 	return req, nil
 }
 
+// NewCreateTagPresetsRequest calls the generic CreateTagPresets builder with application/json body
+func NewCreateTagPresetsRequest(server string, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTagPresetsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTagPresetsRequestWithBody constructs an http.Request for the CreateTagPresets method, with any body, and a specified content type
+func NewCreateTagPresetsRequestWithBody(server string, params *CreateTagPresetsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/presets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDeleteTagRequest constructs an http.Request for the DeleteTag method
 func NewDeleteTagRequest(server string, tagID TagID, params *DeleteTagParams) (*http.Request, error) {
 	var err error
@@ -28502,6 +28708,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
 	CreateTagWithResponse(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagResponse, error)
+
+	// CreateTagPresetsWithBodyWithResponse Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresetsWithBodyWithResponse(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error)
+
+	// CreateTagPresetsWithResponse Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresetsWithResponse(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error)
 
 	// DeleteTagWithResponse Delete a tag
 	//
@@ -41039,6 +41273,117 @@ func (r CreateTagResponse) ContentType() string {
 	return ""
 }
 
+// CreateTagPresetsResponse401Headers the declared response headers of an HTTP 401 response for CreateTagPresets
+type CreateTagPresetsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateTagPresetsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagPresetMade
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateTagPresetsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateTagPresetsResponse) GetJSON200() *TagPresetMade {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTagPresetsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTagPresetsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTagPresetsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTagPresetsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteTagResponse401Headers the declared response headers of an HTTP 401 response for DeleteTag
 type DeleteTagResponse401Headers struct {
 	WWWAuthenticate *string
@@ -47968,6 +48313,46 @@ func (c *ClientWithResponses) CreateTagWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseCreateTagResponse(rsp)
+}
+
+// CreateTagPresetsWithBodyWithResponse Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *ClientWithResponses) CreateTagPresetsWithBodyWithResponse(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error) {
+	rsp, err := c.CreateTagPresetsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTagPresetsResponse(rsp)
+}
+
+// CreateTagPresetsWithResponse Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *ClientWithResponses) CreateTagPresetsWithResponse(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error) {
+	rsp, err := c.CreateTagPresets(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTagPresetsResponse(rsp)
 }
 
 // DeleteTagWithResponse Delete a tag
@@ -60060,6 +60445,108 @@ func ParseCreateTagResponse(rsp *http.Response) (*CreateTagResponse, error) {
 		response.Headers201 = &headers
 	case rsp.StatusCode == 401:
 		var headers CreateTagResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTagPresetsResponse parses an HTTP response from a CreateTagPresetsWithResponse call
+func ParseCreateTagPresetsResponse(rsp *http.Response) (*CreateTagPresetsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTagPresetsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagPresetMade
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreateTagPresetsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -75,7 +75,7 @@ func TestAutomaticTagsOverHTTP(t *testing.T) {
 
 	// Who stores a condition has to be allowed to read what it reads.
 	narrow := *c
-	narrow.Token = s.Sign(t, auth.Claims{Subject: "narrow", Tenant: s.Tenant.Name, Scopes: []string{"tags:read", "tags:write", "customers:read", "customers:write"}, TTL: time.Hour})
+	narrow.Token = s.Sign(t, auth.Claims{Subject: "narrow", Tenant: c.Tenant.Name, Scopes: []string{"tags:read", "tags:write", "customers:read", "customers:write"}, TTL: time.Hour})
 	for method, target := range map[string]string{"POST": "/v1/tags", "PATCH": path} {
 		body := object{"filter_text": `sum(transactions.amount, "90d") >= 5`}
 		if method == "POST" {

@@ -533,6 +533,7 @@ func (e CustomerStage) Valid() bool {
 const (
 	CustomerTagSourceBulk   CustomerTagSource = "bulk"
 	CustomerTagSourceManual CustomerTagSource = "manual"
+	CustomerTagSourceRule   CustomerTagSource = "rule"
 )
 
 // Valid indicates whether the value is a known member of the CustomerTagSource enum.
@@ -541,6 +542,8 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	case CustomerTagSourceRule:
 		return true
 	default:
 		return false
@@ -1732,6 +1735,114 @@ func (e TagBulkAction) Valid() bool {
 	case TagBulkActionPut:
 		return true
 	case TagBulkActionRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntryAction.
+const (
+	TagHistoryEntryActionAssigned   TagHistoryEntryAction = "assigned"
+	TagHistoryEntryActionChanged    TagHistoryEntryAction = "changed"
+	TagHistoryEntryActionLifted     TagHistoryEntryAction = "lifted"
+	TagHistoryEntryActionRemoved    TagHistoryEntryAction = "removed"
+	TagHistoryEntryActionSuppressed TagHistoryEntryAction = "suppressed"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntryAction enum.
+func (e TagHistoryEntryAction) Valid() bool {
+	switch e {
+	case TagHistoryEntryActionAssigned:
+		return true
+	case TagHistoryEntryActionChanged:
+		return true
+	case TagHistoryEntryActionLifted:
+		return true
+	case TagHistoryEntryActionRemoved:
+		return true
+	case TagHistoryEntryActionSuppressed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntryCause.
+const (
+	TagHistoryEntryCauseBulk       TagHistoryEntryCause = "bulk"
+	TagHistoryEntryCauseExclusive  TagHistoryEntryCause = "exclusive"
+	TagHistoryEntryCauseExpired    TagHistoryEntryCause = "expired"
+	TagHistoryEntryCauseGone       TagHistoryEntryCause = "gone"
+	TagHistoryEntryCauseManual     TagHistoryEntryCause = "manual"
+	TagHistoryEntryCauseMerge      TagHistoryEntryCause = "merge"
+	TagHistoryEntryCauseNewDay     TagHistoryEntryCause = "new_day"
+	TagHistoryEntryCauseRuleChange TagHistoryEntryCause = "rule_change"
+	TagHistoryEntryCauseWrite      TagHistoryEntryCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntryCause enum.
+func (e TagHistoryEntryCause) Valid() bool {
+	switch e {
+	case TagHistoryEntryCauseBulk:
+		return true
+	case TagHistoryEntryCauseExclusive:
+		return true
+	case TagHistoryEntryCauseExpired:
+		return true
+	case TagHistoryEntryCauseGone:
+		return true
+	case TagHistoryEntryCauseManual:
+		return true
+	case TagHistoryEntryCauseMerge:
+		return true
+	case TagHistoryEntryCauseNewDay:
+		return true
+	case TagHistoryEntryCauseRuleChange:
+		return true
+	case TagHistoryEntryCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntrySource.
+const (
+	TagHistoryEntrySourceBulk   TagHistoryEntrySource = "bulk"
+	TagHistoryEntrySourceManual TagHistoryEntrySource = "manual"
+	TagHistoryEntrySourceRule   TagHistoryEntrySource = "rule"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntrySource enum.
+func (e TagHistoryEntrySource) Valid() bool {
+	switch e {
+	case TagHistoryEntrySourceBulk:
+		return true
+	case TagHistoryEntrySourceManual:
+		return true
+	case TagHistoryEntrySourceRule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagPresetAskedPreset.
+const (
+	TagPresetAskedPresetBuyingBehaviour TagPresetAskedPreset = "buying_behaviour"
+	TagPresetAskedPresetIndustry        TagPresetAskedPreset = "industry"
+	TagPresetAskedPresetRegion          TagPresetAskedPreset = "region"
+)
+
+// Valid indicates whether the value is a known member of the TagPresetAskedPreset enum.
+func (e TagPresetAskedPreset) Valid() bool {
+	switch e {
+	case TagPresetAskedPresetBuyingBehaviour:
+		return true
+	case TagPresetAskedPresetIndustry:
+		return true
+	case TagPresetAskedPresetRegion:
 		return true
 	default:
 		return false
@@ -2956,26 +3067,37 @@ type CustomerStage string
 
 // CustomerTag Example: {"actor":"demo-writer","assigned_at":"2026-02-14T02:00:00Z","color":"#b45309","group":"value","key":"vip","name":"贵宾","reason":"老客户","source":"manual","tag_id":"01890a5d-ac96-774b-bcce-b302099af001"}
 type CustomerTag struct {
-	Actor      string     `json:"actor"`
-	AssignedAt time.Time  `json:"assigned_at"`
-	Color      *string    `json:"color,omitempty"`
-	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Actor string `json:"actor"`
+
+	// Archived True for an archived tag.
+	Archived   *bool     `json:"archived,omitempty"`
+	AssignedAt time.Time `json:"assigned_at"`
+
+	// Automatic True for a tag with a condition; taking it off suppresses it.
+	Automatic *bool      `json:"automatic,omitempty"`
+	Color     *string    `json:"color,omitempty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Group The group's key.
-	Group  *string            `json:"group,omitempty"`
-	Key    string             `json:"key"`
-	Name   string             `json:"name"`
-	Reason *string            `json:"reason,omitempty"`
+	Group  *string `json:"group,omitempty"`
+	Key    string  `json:"key"`
+	Name   string  `json:"name"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Source By hand on this customer, in bulk, or by the tag's condition.
 	Source CustomerTagSource  `json:"source"`
 	TagID  openapi_types.UUID `json:"tag_id"`
 }
 
-// CustomerTagSource defines model for CustomerTag.Source.
+// CustomerTagSource By hand on this customer, in bulk, or by the tag's condition.
 type CustomerTagSource string
 
 // CustomerTagList defines model for CustomerTagList.
 type CustomerTagList struct {
 	Items []CustomerTag `json:"items"`
+
+	// Suppressed Automatic tags that were taken off by hand and stay off.
+	Suppressed []SuppressedTag `json:"suppressed"`
 }
 
 // CustomerTagPut defines model for CustomerTagPut.
@@ -4449,6 +4571,32 @@ type ReturnList struct {
 	Items []Return `json:"items"`
 }
 
+// RuleDependent defines model for RuleDependent.
+type RuleDependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type What it is, such as segment or tier_scheme.
+	Type string `json:"type"`
+}
+
+// RuleDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
+type RuleDependents struct {
+	Items []RuleDependent `json:"items"`
+}
+
+// RuleEvaluation defines model for RuleEvaluation.
+type RuleEvaluation struct {
+	// AsOf The local day for which a condition relative to today holds for everybody.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// EvaluatedAt When everybody was last evaluated; absent before the first time.
+	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
+
+	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+}
+
 // RuleKind defines model for RuleKind.
 type RuleKind string
 
@@ -5004,9 +5152,9 @@ type Segment struct {
 	CreatedAt time.Time        `json:"created_at"`
 
 	// Customers How many customers it has.
-	Customers   *int64            `json:"customers,omitempty"`
-	Description string            `json:"description"`
-	Evaluation  SegmentEvaluation `json:"evaluation"`
+	Customers   *int64         `json:"customers,omitempty"`
+	Description string         `json:"description"`
+	Evaluation  RuleEvaluation `json:"evaluation"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -5089,32 +5237,6 @@ type SegmentCreate struct {
 	Strategy   *string        `json:"strategy,omitempty"`
 }
 
-// SegmentDependent defines model for SegmentDependent.
-type SegmentDependent struct {
-	Key  string `json:"key"`
-	Name string `json:"name"`
-
-	// Type What it is, such as segment or tier_scheme.
-	Type string `json:"type"`
-}
-
-// SegmentDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
-type SegmentDependents struct {
-	Items []SegmentDependent `json:"items"`
-}
-
-// SegmentEvaluation defines model for SegmentEvaluation.
-type SegmentEvaluation struct {
-	// AsOf The local day for which a condition relative to today holds for everybody.
-	AsOf openapi_types.Date `json:"as_of"`
-
-	// EvaluatedAt When everybody was last evaluated; absent before the first time.
-	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
-
-	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
-	JobID *openapi_types.UUID `json:"job_id,omitempty"`
-}
-
 // SegmentExpected The sum of a clv score; absent without the scope scores:read or without a model in force.
 type SegmentExpected struct {
 	// Customers Who have a score.
@@ -5181,7 +5303,7 @@ type SegmentLogPage struct {
 
 // SegmentMemberPage defines model for SegmentMemberPage.
 type SegmentMemberPage struct {
-	Evaluation SegmentEvaluation `json:"evaluation"`
+	Evaluation RuleEvaluation `json:"evaluation"`
 
 	// Facets With `facets` only.
 	Facets *[]CustomerFacet `json:"facets,omitempty"`
@@ -5448,28 +5570,85 @@ type Subject struct {
 	Type string `json:"type"`
 }
 
-// Tag Example: {"created_at":"2026-01-01T00:00:00Z","customers":42,"description":"重点维护","group_id":"01890a5d-ac96-774b-bcce-b302099ae001","id":"01890a5d-ac96-774b-bcce-b302099af001","key":"vip","name":"贵宾","updated_at":"2026-01-01T00:00:00Z","version":1}
+// SuppressedTag defines model for SuppressedTag.
+type SuppressedTag struct {
+	Actor        string             `json:"actor"`
+	Key          string             `json:"key"`
+	Name         string             `json:"name"`
+	Reason       *string            `json:"reason,omitempty"`
+	SuppressedAt time.Time          `json:"suppressed_at"`
+	TagID        openapi_types.UUID `json:"tag_id"`
+}
+
+// Tag Example: {"archived":false,"automatic":false,"created_at":"2026-01-01T00:00:00Z","customers":42,"description":"重点维护","group_id":"01890a5d-ac96-774b-bcce-b302099ae001","id":"01890a5d-ac96-774b-bcce-b302099af001","key":"vip","name":"贵宾","position":0,"updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tag struct {
+	Archived   bool       `json:"archived"`
+	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+
+	// Automatic Whether a condition decides who carries it.
+	Automatic bool `json:"automatic"`
+
 	// Color #rrggbb; the group's where absent.
 	Color     *string   `json:"color,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Customers How many customers carry it; deleted ones don't count.
-	Customers   int64               `json:"customers"`
-	Description string              `json:"description"`
-	GroupID     *openapi_types.UUID `json:"group_id,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Key         string              `json:"key"`
-	Name        string              `json:"name"`
-	UpdatedAt   time.Time           `json:"updated_at"`
-	Version     int64               `json:"version"`
+	Customers   int64           `json:"customers"`
+	Description string          `json:"description"`
+	Evaluation  *RuleEvaluation `json:"evaluation,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition          `json:"filter,omitempty"`
+	FilterText *string             `json:"filter_text,omitempty"`
+	GroupID    *openapi_types.UUID `json:"group_id,omitempty"`
+	ID         openapi_types.UUID  `json:"id"`
+	Key        string              `json:"key"`
+	Name       string              `json:"name"`
+
+	// Position Within its group, ascending. Of the automatic tags of an exclusive group the first whose condition holds wins; of equal positions the older tag.
+	Position int `json:"position"`
+
+	// Relative Whether the condition changes its answer as days pass; of an automatic tag.
+	Relative  *bool     `json:"relative,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
 }
 
-// TagBulk defines model for TagBulk.
+// TagBulk Exactly one of `customer_ids`, `filter` and `filter_text`.
 type TagBulk struct {
-	Action      TagBulkAction        `json:"action"`
-	CustomerIds []openapi_types.UUID `json:"customer_ids"`
-	Reason      *string              `json:"reason,omitempty"`
+	Action      TagBulkAction         `json:"action"`
+	CustomerIds *[]openapi_types.UUID `json:"customer_ids,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Reason     *string    `json:"reason,omitempty"`
 }
 
 // TagBulkAction defines model for TagBulk.Action.
@@ -5485,13 +5664,31 @@ type TagBulkResult struct {
 
 // TagCreate defines model for TagCreate.
 type TagCreate struct {
-	Color       *string             `json:"color,omitempty"`
-	Description *string             `json:"description,omitempty"`
-	GroupID     *openapi_types.UUID `json:"group_id,omitempty"`
+	Color       *string `json:"color,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition          `json:"filter,omitempty"`
+	FilterText *string             `json:"filter_text,omitempty"`
+	GroupID    *openapi_types.UUID `json:"group_id,omitempty"`
 
 	// Key Letters of any script, digits, _ and -.
-	Key  string `json:"key"`
-	Name string `json:"name"`
+	Key      string `json:"key"`
+	Name     string `json:"name"`
+	Position *int   `json:"position,omitempty"`
 }
 
 // TagGroup Example: {"color":"#b45309","created_at":"2026-01-01T00:00:00Z","exclusive":true,"id":"01890a5d-ac96-774b-bcce-b302099ae001","key":"value","name":"价值","position":1,"updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -5532,6 +5729,61 @@ type TagGroupPatch struct {
 	Position  *int    `json:"position,omitempty"`
 }
 
+// TagHistoryEntry Example: {"action":"assigned","actor":"demo-writer","cause":"manual","change_set":"01890a5d-ac96-774b-bcce-b302099aa006","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","key":"vip","name":"贵宾","occurred_at":"2026-02-14T02:00:00Z","reason":"老客户","source":"manual","tag_id":"01890a5d-ac96-774b-bcce-b302099af001"}
+type TagHistoryEntry struct {
+	// Action `changed` is another source, reason or expiry; `suppressed` is taken off by hand, to stay off.
+	Action TagHistoryEntryAction `json:"action"`
+	Actor  string                `json:"actor"`
+
+	// Cause By hand; in bulk; another tag was merged into it; its expiry; another tag of its exclusive group; a write about the customer; another condition, or another meaning of what it reads; the passing of a day; the customer was deleted or merged away.
+	Cause      TagHistoryEntryCause `json:"cause"`
+	ChangeSet  openapi_types.UUID   `json:"change_set"`
+	CustomerID openapi_types.UUID   `json:"customer_id"`
+
+	// EventType The event that led a condition to another answer, such as transaction.created.
+	EventType  *string    `json:"event_type,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Key        string     `json:"key"`
+	Name       string     `json:"name"`
+	OccurredAt time.Time  `json:"occurred_at"`
+	Reason     *string    `json:"reason,omitempty"`
+
+	// Source How the assignment had come about.
+	Source TagHistoryEntrySource `json:"source"`
+	TagID  openapi_types.UUID    `json:"tag_id"`
+}
+
+// TagHistoryEntryAction `changed` is another source, reason or expiry; `suppressed` is taken off by hand, to stay off.
+type TagHistoryEntryAction string
+
+// TagHistoryEntryCause By hand; in bulk; another tag was merged into it; its expiry; another tag of its exclusive group; a write about the customer; another condition, or another meaning of what it reads; the passing of a day; the customer was deleted or merged away.
+type TagHistoryEntryCause string
+
+// TagHistoryEntrySource How the assignment had come about.
+type TagHistoryEntrySource string
+
+// TagHistoryPage defines model for TagHistoryPage.
+type TagHistoryPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool              `json:"has_more"`
+	Items   []TagHistoryEntry `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// TagMerge defines model for TagMerge.
+type TagMerge struct {
+	// Into The tag that stays.
+	Into openapi_types.UUID `json:"into"`
+}
+
 // TagPage defines model for TagPage.
 type TagPage struct {
 	// HasMore Whether another page follows.
@@ -5550,10 +5802,48 @@ type TagPage struct {
 
 // TagPatch defines model for TagPatch.
 type TagPatch struct {
-	Color       nullable.Nullable[string]             `json:"color,omitempty"`
-	Description *string                               `json:"description,omitempty"`
-	GroupID     nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
-	Name        *string                               `json:"name,omitempty"`
+	Archived *bool `json:"archived,omitempty"`
+
+	// Automatic false drops the condition; true only together with one, or where there is one.
+	Automatic   *bool                     `json:"automatic,omitempty"`
+	Color       nullable.Nullable[string] `json:"color,omitempty"`
+	Description *string                   `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition                            `json:"filter,omitempty"`
+	FilterText *string                               `json:"filter_text,omitempty"`
+	GroupID    nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
+	Key        *string                               `json:"key,omitempty"`
+	Name       *string                               `json:"name,omitempty"`
+	Position   *int                                  `json:"position,omitempty"`
+}
+
+// TagPresetAsked defines model for TagPresetAsked.
+type TagPresetAsked struct {
+	Preset TagPresetAskedPreset `json:"preset"`
+}
+
+// TagPresetAskedPreset defines model for TagPresetAsked.Preset.
+type TagPresetAskedPreset string
+
+// TagPresetMade defines model for TagPresetMade.
+type TagPresetMade struct {
+	// Group Example: {"color":"#b45309","created_at":"2026-01-01T00:00:00Z","exclusive":true,"id":"01890a5d-ac96-774b-bcce-b302099ae001","key":"value","name":"价值","position":1,"updated_at":"2026-01-01T00:00:00Z","version":1}
+	Group TagGroup `json:"group"`
+	Items []Tag    `json:"items"`
 }
 
 // Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -6360,11 +6650,17 @@ type Sku = string
 // Source defines model for Source.
 type Source = string
 
+// SuppressedTagID defines model for SuppressedTagId.
+type SuppressedTagID = openapi_types.UUID
+
 // TagGroupID defines model for TagGroupId.
 type TagGroupID = openapi_types.UUID
 
 // TagID defines model for TagId.
 type TagID = openapi_types.UUID
+
+// TagReadID defines model for TagReadId.
+type TagReadID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
@@ -6933,8 +7229,20 @@ type ListCustomerStagesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListCustomerTagHistoryParams defines parameters for ListCustomerTagHistory.
+type ListCustomerTagHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
+	// Reason Why, for the history.
+	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
+
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
@@ -6943,6 +7251,15 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// LiftCustomerTagParams defines parameters for LiftCustomerTag.
+type LiftCustomerTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
@@ -7505,6 +7822,9 @@ type ListTagsParams struct {
 	// GroupID Only tags of this group.
 	GroupID *openapi_types.UUID `form:"group_id,omitempty" json:"group_id,omitempty"`
 
+	// Archived The archived ones instead.
+	Archived *bool `form:"archived,omitempty" json:"archived,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -7514,6 +7834,15 @@ type ListTagsParams struct {
 
 // CreateTagParams defines parameters for CreateTag.
 type CreateTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateTagPresetsParams defines parameters for CreateTagPresets.
+type CreateTagPresetsParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -7553,6 +7882,24 @@ type PatchTagParams struct {
 
 // BulkTagParams defines parameters for BulkTag.
 type BulkTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTagHistoryParams defines parameters for ListTagHistory.
+type ListTagHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// MergeTagParams defines parameters for MergeTag.
+type MergeTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -7959,11 +8306,17 @@ type PatchTagGroupApplicationMergePatchPlusJSONRequestBody = TagGroupPatch
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = TagCreate
 
+// CreateTagPresetsJSONRequestBody defines body for CreateTagPresets for application/json ContentType.
+type CreateTagPresetsJSONRequestBody = TagPresetAsked
+
 // PatchTagApplicationMergePatchPlusJSONRequestBody defines body for PatchTag for application/merge-patch+json ContentType.
 type PatchTagApplicationMergePatchPlusJSONRequestBody = TagPatch
 
 // BulkTagJSONRequestBody defines body for BulkTag for application/json ContentType.
 type BulkTagJSONRequestBody = TagBulk
+
+// MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
+type MergeTagJSONRequestBody = TagMerge
 
 // PatchTenantApplicationMergePatchPlusJSONRequestBody defines body for PatchTenant for application/merge-patch+json ContentType.
 type PatchTenantApplicationMergePatchPlusJSONRequestBody = TenantPatch
@@ -8180,12 +8533,18 @@ type ServerInterface interface {
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTagHistory List what happened to a customer's tags
+	// (GET /v1/customers/{customer_id}/tags/history)
+	ListCustomerTagHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTagHistoryParams) error
 	// DeleteCustomerTag Take a tag off a customer
 	// (DELETE /v1/customers/{customer_id}/tags/{tag_id})
 	DeleteCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params DeleteCustomerTagParams) error
 	// PutCustomerTag Put a tag on a customer
 	// (PUT /v1/customers/{customer_id}/tags/{tag_id})
 	PutCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params PutCustomerTagParams) error
+	// LiftCustomerTag Let a tag's condition decide again
+	// (POST /v1/customers/{customer_id}/tags/{tag_id}/lift)
+	LiftCustomerTag(ctx echo.Context, customerID CustomerID, tagID SuppressedTagID, params LiftCustomerTagParams) error
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
@@ -8399,6 +8758,9 @@ type ServerInterface interface {
 	// CreateTag Create a tag
 	// (POST /v1/tags)
 	CreateTag(ctx echo.Context, params CreateTagParams) error
+	// CreateTagPresets Create a group of automatic tags
+	// (POST /v1/tags/presets)
+	CreateTagPresets(ctx echo.Context, params CreateTagPresetsParams) error
 	// DeleteTag Delete a tag
 	// (DELETE /v1/tags/{tag_id})
 	DeleteTag(ctx echo.Context, tagID TagID, params DeleteTagParams) error
@@ -8411,6 +8773,15 @@ type ServerInterface interface {
 	// BulkTag Put a tag on many customers, or take it off
 	// (POST /v1/tags/{tag_id}/bulk)
 	BulkTag(ctx echo.Context, tagID TagID, params BulkTagParams) error
+	// ListTagDependents List what depends on a tag
+	// (GET /v1/tags/{tag_id}/dependents)
+	ListTagDependents(ctx echo.Context, tagID TagReadID) error
+	// ListTagHistory List what happened to who carries a tag
+	// (GET /v1/tags/{tag_id}/history)
+	ListTagHistory(ctx echo.Context, tagID TagID, params ListTagHistoryParams) error
+	// MergeTag Merge a tag into another one
+	// (POST /v1/tags/{tag_id}/merge)
+	MergeTag(ctx echo.Context, tagID TagID, params MergeTagParams) error
 	// GetTenant Read the tenant
 	// (GET /v1/tenant)
 	GetTenant(ctx echo.Context, params GetTenantParams) error
@@ -10806,6 +11177,38 @@ func (w *ServerInterfaceWrapper) ListCustomerTags(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerTagHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTagHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTagHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTagHistory(ctx, customerID, params)
+	return err
+}
+
 // DeleteCustomerTag converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerTag(ctx echo.Context) error {
 	var err error
@@ -10827,6 +11230,13 @@ func (w *ServerInterfaceWrapper) DeleteCustomerTag(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteCustomerTagParams
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
 	// ------------- Optional query parameter "validate_only" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
@@ -10869,6 +11279,56 @@ func (w *ServerInterfaceWrapper) PutCustomerTag(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PutCustomerTag(ctx, customerID, tagID, params)
+	return err
+}
+
+// LiftCustomerTag converts echo context to params.
+func (w *ServerInterfaceWrapper) LiftCustomerTag(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "tag_id" -------------
+	var tagID SuppressedTagID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LiftCustomerTagParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LiftCustomerTag(ctx, customerID, tagID, params)
 	return err
 }
 
@@ -13299,6 +13759,13 @@ func (w *ServerInterfaceWrapper) ListTags(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "archived" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "archived", ctx.QueryParams(), &params.Archived, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter archived: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -13350,6 +13817,41 @@ func (w *ServerInterfaceWrapper) CreateTag(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateTag(ctx, params)
+	return err
+}
+
+// CreateTagPresets converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateTagPresets(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateTagPresetsParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateTagPresets(ctx, params)
 	return err
 }
 
@@ -13534,6 +14036,96 @@ func (w *ServerInterfaceWrapper) BulkTag(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.BulkTag(ctx, tagID, params)
+	return err
+}
+
+// ListTagDependents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTagDependents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tag_id" -------------
+	var tagID TagReadID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTagDependents(ctx, tagID)
+	return err
+}
+
+// ListTagHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTagHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tag_id" -------------
+	var tagID TagID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTagHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTagHistory(ctx, tagID, params)
+	return err
+}
+
+// MergeTag converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeTag(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tag_id" -------------
+	var tagID TagID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tag_id", ctx.Param("tag_id"), &tagID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MergeTagParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeTag(ctx, tagID, params)
 	return err
 }
 
@@ -14987,13 +15579,19 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/tag-groups/:group_id", wrapper.PatchTagGroup, options.OperationMiddlewares["patchTagGroup"]...)
 	router.GET(options.BaseURL+"/v1/tags", wrapper.ListTags, options.OperationMiddlewares["listTags"]...)
 	router.POST(options.BaseURL+"/v1/tags", wrapper.CreateTag, options.OperationMiddlewares["createTag"]...)
+	router.POST(options.BaseURL+"/v1/tags/presets", wrapper.CreateTagPresets, options.OperationMiddlewares["createTagPresets"]...)
 	router.DELETE(options.BaseURL+"/v1/tags/:tag_id", wrapper.DeleteTag, options.OperationMiddlewares["deleteTag"]...)
 	router.GET(options.BaseURL+"/v1/tags/:tag_id", wrapper.GetTag, options.OperationMiddlewares["getTag"]...)
 	router.PATCH(options.BaseURL+"/v1/tags/:tag_id", wrapper.PatchTag, options.OperationMiddlewares["patchTag"]...)
 	router.POST(options.BaseURL+"/v1/tags/:tag_id/bulk", wrapper.BulkTag, options.OperationMiddlewares["bulkTag"]...)
+	router.POST(options.BaseURL+"/v1/tags/:tag_id/merge", wrapper.MergeTag, options.OperationMiddlewares["mergeTag"]...)
+	router.GET(options.BaseURL+"/v1/tags/:tag_id/dependents", wrapper.ListTagDependents, options.OperationMiddlewares["listTagDependents"]...)
+	router.GET(options.BaseURL+"/v1/tags/:tag_id/history", wrapper.ListTagHistory, options.OperationMiddlewares["listTagHistory"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/tags/history", wrapper.ListCustomerTagHistory, options.OperationMiddlewares["listCustomerTagHistory"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tags", wrapper.ListCustomerTags, options.OperationMiddlewares["listCustomerTags"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/tags/:tag_id", wrapper.DeleteCustomerTag, options.OperationMiddlewares["deleteCustomerTag"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/tags/:tag_id", wrapper.PutCustomerTag, options.OperationMiddlewares["putCustomerTag"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/tags/:tag_id/lift", wrapper.LiftCustomerTag, options.OperationMiddlewares["liftCustomerTag"]...)
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.GET(options.BaseURL+"/v1/tenant", wrapper.GetTenant, options.OperationMiddlewares["getTenant"]...)
 	router.PATCH(options.BaseURL+"/v1/tenant", wrapper.PatchTenant, options.OperationMiddlewares["patchTenant"]...)
@@ -22826,6 +23424,112 @@ func (response ListCustomerTags503ApplicationProblemPlusJSONResponse) VisitListC
 	return err
 }
 
+type ListCustomerTagHistoryRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTagHistoryParams
+}
+
+type ListCustomerTagHistoryResponseObject interface {
+	VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTagHistory200JSONResponse TagHistoryPage
+
+func (response ListCustomerTagHistory200JSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory400ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory401ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory403ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory404ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTagHistory503ApplicationProblemPlusJSONResponse) VisitListCustomerTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerTagRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	TagID      TagID      `json:"tag_id"`
@@ -23035,6 +23739,22 @@ func (response PutCustomerTag408ApplicationProblemPlusJSONResponse) VisitPutCust
 	return err
 }
 
+type PutCustomerTag409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCustomerTag409ApplicationProblemPlusJSONResponse) VisitPutCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCustomerTag413ApplicationProblemPlusJSONResponse struct {
 	P413ApplicationProblemPlusJSONResponse
 }
@@ -23088,6 +23808,139 @@ type PutCustomerTag503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutCustomerTag503ApplicationProblemPlusJSONResponse) VisitPutCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTagRequestObject struct {
+	CustomerID CustomerID      `json:"customer_id"`
+	TagID      SuppressedTagID `json:"tag_id"`
+	Params     LiftCustomerTagParams
+}
+
+type LiftCustomerTagResponseObject interface {
+	VisitLiftCustomerTagResponse(w http.ResponseWriter) error
+}
+
+type LiftCustomerTag204Response struct {
+}
+
+func (response LiftCustomerTag204Response) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftCustomerTag400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag400ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag401ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag403ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag404ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag409ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag422ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerTag503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerTag503ApplicationProblemPlusJSONResponse) VisitLiftCustomerTagResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -31062,7 +31915,7 @@ type ListSegmentDependentsResponseObject interface {
 	VisitListSegmentDependentsResponse(w http.ResponseWriter) error
 }
 
-type ListSegmentDependents200JSONResponse SegmentDependents
+type ListSegmentDependents200JSONResponse RuleDependents
 
 func (response ListSegmentDependents200JSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
 
@@ -32839,6 +33692,176 @@ func (response CreateTag503ApplicationProblemPlusJSONResponse) VisitCreateTagRes
 	return err
 }
 
+type CreateTagPresetsRequestObject struct {
+	Params CreateTagPresetsParams
+	Body   *CreateTagPresetsJSONRequestBody
+}
+
+type CreateTagPresetsResponseObject interface {
+	VisitCreateTagPresetsResponse(w http.ResponseWriter) error
+}
+
+type CreateTagPresets200JSONResponse TagPresetMade
+
+func (response CreateTagPresets200JSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets400ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets401ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets403ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets408ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets409ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets413ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets415ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets422ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTagPresets503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagPresets503ApplicationProblemPlusJSONResponse) VisitCreateTagPresetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteTagRequestObject struct {
 	TagID  TagID `json:"tag_id"`
 	Params DeleteTagParams
@@ -33331,6 +34354,30 @@ func (response BulkTag200JSONResponse) VisitBulkTagResponse(w http.ResponseWrite
 	return err
 }
 
+type BulkTag202ResponseHeaders struct {
+	Location *string
+}
+
+type BulkTag202JSONResponse struct {
+	Body    Job
+	Headers BulkTag202ResponseHeaders
+}
+
+func (response BulkTag202JSONResponse) VisitBulkTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type BulkTag400ApplicationProblemPlusJSONResponse struct {
 	P400ApplicationProblemPlusJSONResponse
 }
@@ -33483,6 +34530,428 @@ type BulkTag503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BulkTag503ApplicationProblemPlusJSONResponse) VisitBulkTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependentsRequestObject struct {
+	TagID TagReadID `json:"tag_id"`
+}
+
+type ListTagDependentsResponseObject interface {
+	VisitListTagDependentsResponse(w http.ResponseWriter) error
+}
+
+type ListTagDependents200JSONResponse RuleDependents
+
+func (response ListTagDependents200JSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents400ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents401ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents403ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents404ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagDependents503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagDependents503ApplicationProblemPlusJSONResponse) VisitListTagDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistoryRequestObject struct {
+	TagID  TagID `json:"tag_id"`
+	Params ListTagHistoryParams
+}
+
+type ListTagHistoryResponseObject interface {
+	VisitListTagHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListTagHistory200JSONResponse TagHistoryPage
+
+func (response ListTagHistory200JSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory400ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory401ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory403ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory404ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTagHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTagHistory503ApplicationProblemPlusJSONResponse) VisitListTagHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTagRequestObject struct {
+	TagID  TagID `json:"tag_id"`
+	Params MergeTagParams
+	Body   *MergeTagJSONRequestBody
+}
+
+type MergeTagResponseObject interface {
+	VisitMergeTagResponse(w http.ResponseWriter) error
+}
+
+type MergeTag200JSONResponse TagBulkResult
+
+func (response MergeTag200JSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag202ResponseHeaders struct {
+	Location *string
+}
+
+type MergeTag202JSONResponse struct {
+	Body    Job
+	Headers MergeTag202ResponseHeaders
+}
+
+func (response MergeTag202JSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag400ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag401ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag403ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag404ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag408ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag409ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag413ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag415ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag422ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTag503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response MergeTag503ApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -38559,12 +40028,18 @@ type StrictServerInterface interface {
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
+	// ListCustomerTagHistory List what happened to a customer's tags
+	// (GET /v1/customers/{customer_id}/tags/history)
+	ListCustomerTagHistory(ctx context.Context, request ListCustomerTagHistoryRequestObject) (ListCustomerTagHistoryResponseObject, error)
 	// DeleteCustomerTag Take a tag off a customer
 	// (DELETE /v1/customers/{customer_id}/tags/{tag_id})
 	DeleteCustomerTag(ctx context.Context, request DeleteCustomerTagRequestObject) (DeleteCustomerTagResponseObject, error)
 	// PutCustomerTag Put a tag on a customer
 	// (PUT /v1/customers/{customer_id}/tags/{tag_id})
 	PutCustomerTag(ctx context.Context, request PutCustomerTagRequestObject) (PutCustomerTagResponseObject, error)
+	// LiftCustomerTag Let a tag's condition decide again
+	// (POST /v1/customers/{customer_id}/tags/{tag_id}/lift)
+	LiftCustomerTag(ctx context.Context, request LiftCustomerTagRequestObject) (LiftCustomerTagResponseObject, error)
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
@@ -38778,6 +40253,9 @@ type StrictServerInterface interface {
 	// CreateTag Create a tag
 	// (POST /v1/tags)
 	CreateTag(ctx context.Context, request CreateTagRequestObject) (CreateTagResponseObject, error)
+	// CreateTagPresets Create a group of automatic tags
+	// (POST /v1/tags/presets)
+	CreateTagPresets(ctx context.Context, request CreateTagPresetsRequestObject) (CreateTagPresetsResponseObject, error)
 	// DeleteTag Delete a tag
 	// (DELETE /v1/tags/{tag_id})
 	DeleteTag(ctx context.Context, request DeleteTagRequestObject) (DeleteTagResponseObject, error)
@@ -38790,6 +40268,15 @@ type StrictServerInterface interface {
 	// BulkTag Put a tag on many customers, or take it off
 	// (POST /v1/tags/{tag_id}/bulk)
 	BulkTag(ctx context.Context, request BulkTagRequestObject) (BulkTagResponseObject, error)
+	// ListTagDependents List what depends on a tag
+	// (GET /v1/tags/{tag_id}/dependents)
+	ListTagDependents(ctx context.Context, request ListTagDependentsRequestObject) (ListTagDependentsResponseObject, error)
+	// ListTagHistory List what happened to who carries a tag
+	// (GET /v1/tags/{tag_id}/history)
+	ListTagHistory(ctx context.Context, request ListTagHistoryRequestObject) (ListTagHistoryResponseObject, error)
+	// MergeTag Merge a tag into another one
+	// (POST /v1/tags/{tag_id}/merge)
+	MergeTag(ctx context.Context, request MergeTagRequestObject) (MergeTagResponseObject, error)
 	// GetTenant Read the tenant
 	// (GET /v1/tenant)
 	GetTenant(ctx context.Context, request GetTenantRequestObject) (GetTenantResponseObject, error)
@@ -40820,6 +42307,32 @@ func (sh *strictHandler) ListCustomerTags(ctx echo.Context, customerID CustomerI
 	return nil
 }
 
+// ListCustomerTagHistory operation middleware
+func (sh *strictHandler) ListCustomerTagHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTagHistoryParams) error {
+	var request ListCustomerTagHistoryRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTagHistory(ctx.Request().Context(), request.(ListCustomerTagHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTagHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTagHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerTagHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerTag operation middleware
 func (sh *strictHandler) DeleteCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params DeleteCustomerTagParams) error {
 	var request DeleteCustomerTagRequestObject
@@ -40894,6 +42407,33 @@ func (sh *strictHandler) PutCustomerTag(ctx echo.Context, customerID CustomerID,
 		return err
 	} else if validResponse, ok := response.(PutCustomerTagResponseObject); ok {
 		return validResponse.VisitPutCustomerTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LiftCustomerTag operation middleware
+func (sh *strictHandler) LiftCustomerTag(ctx echo.Context, customerID CustomerID, tagID SuppressedTagID, params LiftCustomerTagParams) error {
+	var request LiftCustomerTagRequestObject
+
+	request.CustomerID = customerID
+	request.TagID = tagID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftCustomerTag(ctx.Request().Context(), request.(LiftCustomerTagRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftCustomerTag")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LiftCustomerTagResponseObject); ok {
+		return validResponse.VisitLiftCustomerTagResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -43197,6 +44737,54 @@ func (sh *strictHandler) CreateTag(ctx echo.Context, params CreateTagParams) err
 	return nil
 }
 
+// CreateTagPresets operation middleware
+func (sh *strictHandler) CreateTagPresets(ctx echo.Context, params CreateTagPresetsParams) error {
+	var request CreateTagPresetsRequestObject
+
+	request.Params = params
+
+	var body CreateTagPresetsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTagPresets(ctx.Request().Context(), request.(CreateTagPresetsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTagPresets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTagPresetsResponseObject); ok {
+		return validResponse.VisitCreateTagPresetsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteTag operation middleware
 func (sh *strictHandler) DeleteTag(ctx echo.Context, tagID TagID, params DeleteTagParams) error {
 	var request DeleteTagRequestObject
@@ -43341,6 +44929,106 @@ func (sh *strictHandler) BulkTag(ctx echo.Context, tagID TagID, params BulkTagPa
 		return err
 	} else if validResponse, ok := response.(BulkTagResponseObject); ok {
 		return validResponse.VisitBulkTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTagDependents operation middleware
+func (sh *strictHandler) ListTagDependents(ctx echo.Context, tagID TagReadID) error {
+	var request ListTagDependentsRequestObject
+
+	request.TagID = tagID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTagDependents(ctx.Request().Context(), request.(ListTagDependentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTagDependents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTagDependentsResponseObject); ok {
+		return validResponse.VisitListTagDependentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTagHistory operation middleware
+func (sh *strictHandler) ListTagHistory(ctx echo.Context, tagID TagID, params ListTagHistoryParams) error {
+	var request ListTagHistoryRequestObject
+
+	request.TagID = tagID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTagHistory(ctx.Request().Context(), request.(ListTagHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTagHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTagHistoryResponseObject); ok {
+		return validResponse.VisitListTagHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MergeTag operation middleware
+func (sh *strictHandler) MergeTag(ctx echo.Context, tagID TagID, params MergeTagParams) error {
+	var request MergeTagRequestObject
+
+	request.TagID = tagID
+	request.Params = params
+
+	var body MergeTagJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeTag(ctx.Request().Context(), request.(MergeTagRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeTag")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MergeTagResponseObject); ok {
+		return validResponse.VisitMergeTagResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -44539,1037 +46227,1078 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P19kyTHcR+Ov5WKtiPuTu5dzOw9ALsbDMXhgCOPwsP57ggEzb3fTE13zUxhe6oGXdW7N7jYCEo2ZZIm",
-	"BdG2RFMiTdG2ZEVIJK2fKAECJevNYA/AX9+38I3Kququ7q6e7p4Z4KiIL4OB25nproesrKzMrMxPPg0i",
+	"7P19kyTHcR+Ov5WKtiPuTu5dzOw9ALsbDMXhgCOPwsP57kgEzb3fTE13zUxhe6oGXdW7N7jYCEo2ZZIm",
+	"BdG2RFMiTdG2ZEVIJK2fKAECJevNYA/AX9+38I3Kququ7q6e7p4Z4KCIL4OB25nproesrKzMrMxPPg0i",
 	"vlhyRpgUwdHTYE5wTFL489VHeKb+jYmIUrqUlLPgKHg0JyglgmdpRK4IdEZSQTlDWCCMhEw5m6EznNAY",
-	"S57uB2FAnuDFMiHBUXASXD8JgjAQ0ZwssGpZrpbqByFTymbBxUUYvMYjrDuq9vv2nKQESaf3EPEUvniH",
+	"S57uB2FAnuDFMiHBUXASXD8JgjAQ0ZwssGpZrpbqByFTymbBxUUYvMYjrDuq9vvWnKQESaf3EPEUvnib",
 	"T0JEBZryjMX7a3u4CIMlTvGCSDPJ23GcEiHuxf6ZYv3zFYFoXJ7NYPjS4QDfjPdwdHhr78UXb0z2JlFE",
-	"9ibXBweDw8PocDAYBmFAVUtLLOdBGDC8UG+aNkc0DsIgJe9mNCVxcCTTjLhDn/J0gWVwFGQZPFkn1u0F",
-	"z5i8LV8jWMj6+N9kyQrxKcISJeoJJOdUIAwvhQijmER0gRNEGVBxggVBUZamhEWrfTv0dzOSrpyxw9sj",
-	"LEfQZInWC/zkNcJmch4cHQwUnaUkqWrj//eNwd7h46fDcHjz4urJyb79eOPi2m//67Uze523TGzBdz0v",
-	"1eLnNa07nEkcyTuZkHxB0iami8zv/bkOvzQYHPi5zja6PduZWTSOXv/ce/B4+FLjljFt7mzs9zllbRNA",
-	"S/XQBju/fRrQ8g4mkxIsSXw35YuGTWIXXaBIP4s409slxqvQ7hBJGIaZvseZlqoJliRt2iumqdFU9esd",
+	"9ibXBweDw8PocDAYBmFAVUtLLOdBGDC8UG+aNkc0DsIgJe9kNCVxcCTTjLhDn/J0gWVwFGQZPFkn1u0F",
+	"z5i8LV8jWMj6+N9kyQrxKcISJeoJJOdUIAwvhQijmER0gRNEGVBxggVBUZamhEWrfTv0dzKSrpyxw9sj",
+	"LEfQZInWC/zkNcJmch4cHQwUnaUkqWrj//fNwd7h46fDcHjz4urJyb79eOPi2m//67Uze523TGzBdz0v",
+	"1eJnNa07nEkcyTuZkHxB0iami8zv/bkOvzQYHPi5zja6PduZWTSOXv/ce/B4+FLjljFt7mzs9zllbRNA",
+	"S/XQBju/fRrQ8g4mkxIsSXw35YuGTWIXXaBIP4s409slxqvQ7hBJGIaZvsuZlqoJliRt2iumqdFU9esd",
 	"cYwlWTfiR3yT8aqBEZwmtH1okvcdWJYKnvr5YczIEzmK4ImxkjuKZks8I2hCpjwlx4irscOph86pnMMD",
 	"Ai8ImtJEkhRhFiPBU9k4bN17g9S5MTi8FQYLyuwXQ/8MNOlefbLEzMPZt+NYjUsQJDkiOJrnxNbcvUx4",
 	"TIKjKU4E8Y+S6JbdUVJJFnCM/uuUTIOj4F+9UGgTL+jHxAulkSllIbjIJ4DTFK9K47+LI6JVkfL47ygB",
 	"DZQtmESdAUkCayHQZGXmN6UkiUWIpjy1C7DEjCRiH40lnokxrMdYUpKKMWKExPr7o5Tg2P1Rf9GVPFM9",
 	"8I3JAxO/q8au6LPAT+7pt4eDddSCuTbsJk2OBVlMSCpCNCGCxgTROLRaW4hOKYthxmoSnWeqO918pnaS",
-	"a6alls3DxEo4x1TC2NX6GqmMxhGVK/QldBJ8/OF3n/3dBycBuv3GK0gsCVPSQOIEnWSDwXXyJTQcDAbj",
-	"pp2o+aX5/B8MBt234udzvg8/9/PdtPRvfUo4lkjwBZnweIXOeZbESDWAKJNcGQAEp9EcTfiTEJ3zNBZI",
+	"a6alls3DxEo4x1TC2NX6GqmMxhGVK/QldBJ89MH3nv3d+ycBuv3GK0gsCVPSQOIEnWSDwXXyJTQcDAbj",
+	"pp2o+aX5/B8MBt234mdzvg8/8/PdtPRvfUo4lkjwBZnweIXOeZbESDWAKJNcGQAEp9EcTfiTEJ3zNBZI",
 	"EKVvK0k+WSGxxBERIWxaPkXncxrN0RyfgUyaEK3AHyGMlpRExIpaNcETxpUYRTihWKCrnBF0Z06Z4u9o",
-	"jlMcqV1OBSKMZ7N5iMaXv/7o8k//aRyiseBsfC1EVAq0pGxFmTpHKKOS4kSgq+P35pjN3qGYzTKunn/v",
-	"nZl6HiPFwZitQKRD/+oPnkloKiEznCgWXKhHJUnIcq5GxTK129TJql4VS5IklM2gS/WWUsOnPNNHwoKn",
-	"BMV0RqWiCUNkgWmi/3qidEylw8YhwicsJTMqZAqmkeli/4Q18PC7a9i3O/M+5Kn0bUDY/KE+58Z7Y3MG",
+	"jlMcqV1OBSKMZ7N5iMaXv/nw8k//aRyiseBsfC1EVAq0pGxFmTpHKKOS4kSgq+N355jN3qaYzTKunn/3",
+	"7Zl6HiPFwZitQKRD/+oPnkloKiEznCgWXKhHJUnIcq5GxTK129TJql4VS5IklM2gS/WWUsOnPNNHwoKn",
+	"BMV0RqWiCUNkgWmi/3qidEylw8YhwicsJTMqZAqmkeli/4Q18PA7a9i3O/M+5Kn0bUDY/KE+58Z7Y3MG",
 	"IiphP6qnCYspmzXtMHUOlgYYkynOEsWRe/b4xuoJZ+DDLgN/1dCsadfRWOs7ioNXQpJFeefd3hs27i27",
-	"HG17qy+tQRC+QqbAjZw1jRxI3l+fPhw0TghaHMV5z9sLjS+nPFv+Czds7sVkseRS2Ym/Q1b1KXxdbVx+",
+	"HG17qy+tQRC+QqbAjZw1jRxI3l+fPhw0TghaHMV5z9sLjS+nPFv+Czds7sVkseRS2Ym/Q1b1KXxDbVx+",
 	"ztApWQG3g2aqeiRCWZ7GHD24ebMQSmIf3UYpWRIsYc9Qhl48QHOepQLNiBQg4aY0FRKJLIqIEAjPMGX5",
 	"9tEOmWK6ziD31Cib+O/mi+38d2/6OpbRvEHtffURno31hgG1S8lJooSssqiVZg6mwvi3xkALJe6wQAln",
 	"M/Wv66hB5AkVUhyjG8MDxOWcpOdUkOYZTvf0sNZtLd9k3uCMNEzoNrPzEYSwXHG/PriBzueEIcbV0szM",
 	"JGMkKIvWjlD11TpM/zgXS542Gp8Uft1gg0TDps2um9zB9mB3qFy1Wm5walOBlEZ2bFifxKH6Xh2Q5lCP",
-	"qKRENBpEqiN3dOvUSq0svoWTjAgz0FeU1iEXhMnOw43zV5oHXTzTOPLikW3Gf4/FmZBpd2JT80Lz2M0T",
-	"a4hu29hm4L9DfbYnDHpJ+DLR7gWwl7V6tWY8yjbpPBZ79MAA9FjePGc+G6JCwfM5X2gaLkkqOEMJ56cC",
-	"4akkaYmaBSn1TJqGzaHbLWh4P+VnSvx0XvyleaF58e0TjbS2D2wz7ocg7NsJzpm21ZWMmGPGSOIOfLIq",
-	"iQn9gGjWJqHP3qaoHusd3XrZ3j7Qipu1vj1W6j32UOJZ+0yp8V0J9bQ7R2WDFHOEn5tnCF1tbGvrkdYc",
-	"Cm0T9F79VKYHmkGE03SlvYh4lnPkKVk17B2JZ41TlXi2Df89oh22u10TSUkaovOUSkkYGkOz5Eh9O25e",
-	"KfAKNY6ebrPtv8onTSrBO3yyiT7QqPy/wyfbKwOvYSHvZ2k0x4J0ckCfz7k2fyfKQpdVx+5aj7N6b7Q0",
-	"vW3id3ZH28H53DLWFid0ebS9XdGv0QX1qC2wXdUZBe7Oxr7hZa95fXMAQoAusgVY1FoKmI/5QCiTZEZS",
-	"GMnrPCaJ1xJSbLlQv16BvV7mzCg58zMevDE6BaOlmffcCza8995j9Z/B3uHo8dNBeOvgwn+z9gaXpGn/",
-	"MC7JBrdRuHEDqQa330H38UqpiU2jXuqf+w980Dxw0+bOxv46kXPe6H5eYutyIYKgc7wSXR3MdpwLaL//",
-	"4VcaXgdv+v2Ux1nzjeZS/7zBUhw2ei1Mm9svxQOS4HXOo9T8vsEOaA5hsI3uYvgyS9cMXv26AeEna4au",
-	"mtzBwLPmUWdsgwM7bh5ytoPxPgQNp1GaawXIJ87PlJLiH5h+6fOR6A/JTO3h5gHr330jFnPMZnNMGwat",
-	"X/xcR/0aFR1HfqzVaD6F8CksaQQKp+S5v00KlFAhK1PECWfPY36nWZuMFKdZeax33ry798qDe/f3hoOG",
-	"EZ9mXd3qnW4CmgxRID64/jXRZ3DzNNdXoiKL5ggLNBZzvhyDZ5Oky3GVs/iyYQ7WEN10Gu5y3N77d3ox",
-	"Hhd/7o/2Hv+Wf1Ee4Rm435vk0Uz9uIFEIo0SCVrcXiY9wrOmMUs822DE08YRSzzbwXi5xIk3NFHOSQqb",
-	"FqIUcJKgBZbRnIhQqZ/oncyGqYHyjsZESLrAkoxRxIUUiCmbYmXd0EeIPMGRROcQ8zgl57q1EJFEEITR",
-	"LCNCWKMUdCe0TDBjJD1GY7jtHlExKvoQeCX0bWuj8Qoz81/LMc4UYxOmLIVv5B9N63p9Ihk89lIsxUzg",
-	"SBHKOlsaw/lcj1CjY9g0so14cMbUFCwD99ySIzHn5wjDnQZceELcjCze/7xDZ6pDtdEzjj7rUWedt5pM",
-	"cyXfwMWZG7aNERH9rW2n/8btXTyywTZvVkyddnew3YvGjIXQwLzAG5ghtaauV1a9ssbjWhgAG47Kexo3",
-	"j8iczF4vIxzBO9lT/sCB8R6PIAg3HmE5RlSJvHMipL77DNG49DNP4vy3TQIJnMYcyVX52v1UE15h8GRP",
-	"vbd3hlPVoVANvAFDvqtGFYTBmzBI/elxlQgSy0yQtZFZXYWHgLa2Eh56OB0s4dI7PCUt0lqoZ5o916qB",
-	"HXHV15ikSZMkMzEobaIsgzb6ybKvLePuMbbm8riPazPT7W/i1DRD6+DPBF9mw+hanJl2fL3dmG/pJBCi",
-	"huKJ5pyT6BSRM5Ku9MU7hjhEcU5SdK4OXx1bNsfLJWEhmmR2/FZFahqvyT0hI6769YoHs9XMkCecJwQz",
-	"d8yUswdZQprN+2QDfyJujsY5y7sdqba3Pbgu1MtiyZmRP29w+TqP6ZQSz4Te8AU+gF756iM8Q5ShUrDD",
-	"vpIh928MBqqliDNprtjxcplQnbrzwjLlk4Qs/s07Qufx5CRSb8Q2Dj7FkRydUa4dSUEYxERitcUDHToC",
-	"QTUo5kSABg0KsL4SNC8r4qcpT5VkzlteUDZKtEhxWlwo9XtCikyYoRM1qLS7IAwgJp+kwVHwAizLxWO9",
-	"BkTAGX0U3Joe3hoeTqeKqbQ4PboBER5Uwvq/jGP0QL9QLIolhnjBM+eLrrdF93Ujem3L6/c6ThQ/wC1b",
-	"CpQ61wE7Spc2XSp7hJ8Lu3bDrdZO8lPCRgsqhD4mcyJjNCE4BTPolDB9wpOYWF5eT8dhQcevMZzJOU/p",
-	"eyT2EbI8gF3Q8A2ux2xiE4j2DuSsd0ZSOoVDxUmOe/vtt/duZ3JOmFS0Iw02BBXoPM3NB7hDVD21JKnp",
-	"dbq+1TqJiC+Jb53yQaAER6c6UgseLg6Mo/OUStJp4a4XC3eXpxMax4T5Vq08nF2s2qOmeYQ22lbntag1",
-	"yNgp4+fM7oAb20kvG3DIuBxByLJLXsa1K8k+1YmKNwoqvsElumsarQuRetc7ImUKkX128PpMyO/KgY6W",
-	"eC9tRTxLC0kXhGeyypgQVx7TGDYeTlN6RvIsJbogNhqRCsSXxMRDz7HoROSXCiIbOY0e5aOokbo60F2x",
-	"7IYztNQ/3Ir6TiDzSOJTUjp3MYPYzJxzEU5SguOV6l6PyAlL70Txw4LidzibJjTykro+ql0RWw2liN7D",
-	"EqMpCCmBqOXn4cFWFDWZNEqyLUw0aEWRMTGwioglJasLBYcHBQXvpyRPfkF3MU38x2NtQLuiZT4TLSeU",
-	"2mSVdRuxC45GS9ftji+1TUaS81GCU4h/qosJqgybdAY+LMzQcHDjpZsv3kKTlSSdBMLwel0gvMoklSv0",
-	"iHP0mum4RuHK0HYqGCpzqsgBtTly+t7cir4LElM8UnMbZUxkyyVPJSkdZIIok8xpFBrrQtebrjKXt41e",
-	"V12iR4qcHqo2DGiX1L0iEPRiUpa0dpfre2tofbCdjKAMLLwmG2eSEnwqEAbD8hhpo8b67Am4UOqGjk1o",
-	"HxnVpqyCSIQZuvfwTXTjYPhinvyO4N2SqaPz3l+wT3Szeg4O3AVepjwiQuBJQsz28S2vpcEu1vNrTGnh",
-	"kvNYewYgYULInIJjTa6xQ0O9kDe31Kkzhs8wTdRUS4uZrvQYtKunwx656erND0l6RiOCvlZqvUZBt/Pd",
-	"WD0SMX5+jIrh6xuBB0Smq73bU/BaXeRduXAZFfLglOitCwqeoLGyiuA+CQL5j4LL7//w44/+Wn1W7Jaq",
-	"r+68oT4WCV9HwcHg4NbeYLg3GD4aDI7g//9OPePk93ROkIypsqYi1ewnf/Afnv38L4Iw6PK+he1I8ISo",
-	"pb38xd/DhhESJyPDBQfDwWD4kvo6pQusJqM9NHkM9VHw7G9++ul/eh8WPCUERvG/Pvr0e//+0w9+iYbo",
-	"8v0PgjD3rK2buznMg6PhBbS/JKmk2qvj0Hw9C9xOCQahe2GXo2qpPpSYxTiNkZjzVOapwBWz1Fm8Wmzi",
-	"wzfR9eGtW3tDhJPlHO8dgKjxN+IsecWPuKcUYO87Lgu0OsDc1X9a/3FGzwhrI9qX1UP3ExwB2Tp2a5jG",
-	"0+cCi1Of9+1RmhFzy6sjwRW3qJNJv+AQMHdTVrjR01nOlj7npQkuyQQ5zhPWTIQzLiECePptzEvoykAp",
-	"ieiSerNy3p5zlJKI0DMitFJJBRJEp/yn/ubs5qoPR30fmkRZdUbQJKZsFqKU88WxIW6ezls4QMZLSouk",
-	"/1p/7o7tyrr5DnZeoEzeuhF4Q24Lr+83AmCycnajba3Yi8Vyl7ZWabDF5RafvEMisGWNINeAHCBPYm1a",
-	"4OS+I2eMr3yHoqfXHVBJ5lQiZB4/9QYplXd/z97yHey8d7P9tcqOrCAGtb1cbNf1e67nXEqbree7xc5y",
-	"Xrze5cquidHum4QZnCRvTkGRXR/AC4bV0wrj5deene4/ra7iA5oo7TNorL5JHrujN1mlm+6SbtMu9svj",
-	"MGBZopU9UC8676Dya1/0jmrtvdsOa22mz45rb2w3O7C1nx47srWtrju0pSHvjrVc2BAWNSdI8TaoKVzI",
-	"ZHWELv/o9z/+8E8uv/dRiD7+p/cvf/Et+PPZD7/17MMP4c/LD/48f+AffvbsJz8I0bM//o/P/uhHl9/7",
-	"aN8J0ZhkgjK1acOKISF5llK4WbOJrPB1mqXwL4mzyF4kghfTE44WBrelTOkkk2aDevfyU/9Fg4XI4ufM",
-	"AAwZwCGaolOiUxsW+Inbkpun7lA3H0OLUNHrVbntI+lMQ6lA6DBGanm1qwK0OHyuox/aRxIGT/ZmfM98",
-	"qUze/Qf4/HVlyGuf1stqdCZuRFl7ZoGMjlEoGOovZhybQRhMtWPSR/2XaSrnMV5VjUd1MFx/MQwinBCl",
-	"RgZHQZIxrOxoeHp4MwwWnCmGfikMAIwLiKFtpsO9g5vK0OIJTkcQjXAUDA9fein/ZUVUk+qrug3lS+K8",
-	"w9XIJImRelMgyQErrdDS1deK+c2VUl2Pc6dSUA5GqExLmJuPQIY29eYSgpcjQwKfjKr+5Lyak8ubGUWe",
-	"SB0HwgwYDwW9+5QsZYhgwKGeP6IsSrLYpETWQOMUFVpCQspL5A3NVr/r4UzRRDHLWqq39qcX/mmbmp2v",
-	"laWjXoiCdD712fLyl60xuVYxqGLomDnKfNJXL7/115d/8PvXIFxI8Qe6evn7P4Zv7PBCBIarBlo9n/OE",
-	"HKOE2Ah2oI7a/YZieh0Zl4Ze6G1t7JwwgPhTr1wfyLk2+3SPMHm7+jpKiKCDQzl3FiF/Bgy9UEftqGEs",
-	"9U9XdFiRYZFlginTP2i0Itej1mmzr9m7W22xPA/y+nB9FmR171WDiBoCwV1SufRBVz/74f959uNvXwsN",
-	"0TlLVn5rO++yyNk8aBur5fj8lYNhOc3z0DkIeu4H3y64gxM6SXPA3vICxRTPGBeSRmJNcARP5Rx4FILA",
-	"JtYen1J5jMhiKVcanwUnCTxOkkTD1ZmwpXO4VeNCh1R0MgteycdVtwzCYEEwGwFsnCeqTm0Wm9irN/EZ",
-	"SXUUG2yrKU9RlJwdaQeGkJjFkHFebCBIptKps3AjyDgCDCaCVMdlscazkidYezNAJTVDaM+DtAnaFJbr",
-	"3QwzSZO12k9Bww4DqRKvTC5IZIY0hYkiRIhA9xcaDVNxmThC+ZDQVbiUefEapDgvCBZZSvY1vbScgU2l",
-	"v4dG0+niyFAW2kcTMqPMvDISfDRVQlN/knwU8QU5slLXjIRPEUApKR1zHy1xKvcBJTA6JSsNF2iWEmwm",
-	"gQYwkOFgAPhugGDCBZWud6rYHBmjsh2modhBX4PnL0KdcNf6JmAHwMJW9q/uNyztv5bN+zU71PIOXnDm",
-	"y2F7Hb/DUwTdFGkbDr5yTeiCb8wR0+eEnPrTRdx5GI+aHoR3AqB0PiTyniSL+uj7OY2rQtB5ubXv5+Db",
-	"KM99Gw/HnXmWsiLwtb7cX+HnWu5OspUSuVb0mkN+zpNYSW0liac8JZIn4LeuaNqRzHAyEnOsY8o7CBec",
-	"RZ3JoTO9b3/tjk8qTVIDDNKhUxD/cH1YJ8QyJTGNJIn1NNAecmfVUXZzRiCkaLSup0cWPxgvOJtVgCnm",
-	"OC5wKaKu/VYG3wDpQDCDIBUNvsl4ftp16qXCdaU1r4+gRGw/YezaaWbw7kON0fkKXMU2ZVtw5txtqIkB",
-	"6u3Y4HuWUzyfBpgxNeyUnBGW6W/gklzZlQAAOxjsDwbgmjeX5kfBnTe+rkZDFsuEr4hi+eHBQOmOM5yM",
-	"TJT3sw/+5vLHf/vsp3/47Kd/+OkvfvbJL3747McfffK3v/7k1z999uPvfPajP1Q2wPsfgudjRoUkKYm1",
-	"oTs8PHxpbzjcGw7zH7XcHhnKHwWHwxs3BtcHgxcHL924NRxev/Wo+qjO1VbyT0RR9Ud9N28djZWtW6PH",
-	"2p0I4lrtOuPJGcHViveiyiFX+Xbk+kHgV8ULcj71uddKZHvabiF6afm05TlLyEbnmIWAFfutfRq6P11j",
-	"R5jWllgIIgwmFolOFRurA1iP5hjhCVyW5ZqmjedkZB/BJsDMYAvqaBclrpWoRpKjc5wydErIUtSjn33G",
-	"yUXzRuzmKPc6tTRONZqszF/H2rkVJeCFMU6G38B92mErdthT3XQHs7seN/p1iwWp77+Sx30Dl/P67VqC",
-	"FtL/cyzPQWP7jft7PZhuB2d7izTo2EJNOmx3cbGhKDlCYyW3x+jqnTll+IpQ+veUkhgJHlGcoEidrhLC",
-	"LkItIUh8DSLhMVtp0FXndh5dHccZE+MQjQll6p8zLMfhCRtnBD7CC+NrodI4hB2HQErtAfcQ1pfz4A2M",
-	"8JJKDPD6eowZS4jQ4sX14JmLJyWX7rwBIwOZpV1DVcKtQ6cYHjagU3ilUkIkURvh5Sw61TcmfjtBdLqj",
-	"D3VCdG3J7pM0MgTRjlK/Y1jyDV+t6FYmXRCy8ooJPG4hwduEzuay5z0m3HY0IoFbizolEU/jEI1xfr9R",
-	"taXHGi+4VAQFWLD8zT4AqavvTaEk4j4kxvt9scHD4Dyfdz8AtBLFgQx5W91IXQ2UM5UTlJg3ZA18ky+6",
-	"Obo+UKZi/rCOrrQ/DgfqKACc1KNAw5duH1g2zUtKdLNE6/zlscEM5mATvqHWOXLvDnjUIB4a4hJD7QPU",
-	"jgacJEhInOriMGXDpCkw69Sg0nYHkK0G+1R4XytbU1N/bJLRRO5RhvS6iNrtRJfooHIPg26Nd4wkMki6",
-	"RfSQWeOOTPwaFR652dNh4dkbm7otvIO8n20k2LZldDefvhVXtSZPmmZn0jz6XQ47xVGQTAk5QuOnJwFm",
-	"8UlwhL6xv7//+EIJ0qcnAU9rXzEu1XdP9/f3Ly60pIaLi+kJUz/DaNUDJ4FTU+UkCNFJwJf6h5kk+gtw",
-	"YOrvlJg9CS7Gx2hMmamtw7gcqQ8SnxKleCQZSHgMMFfa1zumYqQ0grG2YE7YCbvH0DLB2jExhuGMzQhR",
-	"hJmuIoLRNGMAF2AAtWyVwqk6OY7MVMwjZjbZwsxiqr9wEETEvrYo9APnlMX8XD90/dbN2Hyr1Juccm3k",
-	"uKmpEQJCPnkiT9hYZIurnj7DUi8G9gZ9CV05J5MrJ8G1vJzNzcFgvK+Ox4xJtZYxXokxuhrT6ZSkSkol",
-	"PMIJUl9fCxXlUiHNQiRY/XlVzskJy5+6BkqeQ75jpMYI5/HZTP2zyFdygZ+MHaRpZY9aGb6PxppggPWh",
-	"fe5CIsHRQimkajghOifkVIQnDO6ZhOI5feWuk2Xh3vnq+HAQq16HB4uxVmiV7gNdqt8lRzZv7eq4OOz2",
-	"9+Hv4cHe9aF6GxrbO1jt7+u/hqvxteMTNoblG+trumL3wLWO6kHxDXDfbRMqOxygmJClqX9yMBjoO1hR",
-	"u98EWCHnmHd2TRAGfBkcKQYJjLdf2ayDwSDwnPXwKGVBcS/wDVPjKAiDZz/5+eUH/z14DJ7cngEephRe",
-	"NdPh84jIP4BsiYhCYlrKEw2Ubz4v8Cm4+Bzk/KPgs//4Hz/91c8/+/d/GYTBjLAYLOspWWDwO3boN68m",
-	"aKz6yx/85bM/er8etG+TMHSHz77560/+9Afb61BfSJB7maAtl57m4QdcZ4/EpQIJ9Rh5Q/K2ExE46Mv6",
-	"4e5x8o0ePK3CNiqK4BKfZwtsoiDccPXWTrtExWNxqjGHesfGp2SB01PvpAyHPf3NiCd3IshLkeWwJpsG",
-	"k9u6ppyJhuD+wp9ZZBfPUkLA/zgnGNzyXB1ZJtXYBLLZK8NZipnNT2TURJ3pxDdfmIcd0CbR7TvcVz3N",
-	"1A13XTeHWZ/Ndrt+W6Kf7r/T1mPuuBunEjxAphLxTFr/AjkDi4to70itzE7LXPM92BeByt0/QOc17P/l",
-	"fPks15rjKj+3miNTbV3a53CTbNSAre6Q7ej7R8nXdpulXU0/oGyaZIRF8CGa48VSyzF7Ram+zvQ/MyzJ",
-	"KSFL+DClDOt0e0miOaOR1sDsUrR6bPts6dbGZt15pLWtXez76mbeLla+2MwtG7S1m44bdoPodrcCdC3L",
-	"15xfznHzuWWomjTEYHj9JTQYDAbI4oPF3UtMW8+f8RnapNVn3/lPz378EazmYkJSm5m74BOakLoK3EnX",
-	"LS6IC5Pl37x0a3j9JXPZM2zRiAvdoIM0spoEpKvkpb/XVuu2BYPswQUeRSrRhCSczQSSXLsWZpxoA7PT",
-	"WfZFKPJ5QmrlEBZq+OdY2Co1xV0Klkjb96K4+DXJjC0pjB2H1Mlh6mwk6zTNs3uqIUQLAgVhT0OEhaBC",
-	"YiZNaB1GKaBqITEHyD+l1HmH3jGHVkdYtqTQljZGQ5HbFHiqXNVVmlv9XHjbLZVgFieUuX+OeDrKf5c8",
-	"SUbTlAAe5hynJB5FHNJZlilZ0GwxSvWt5Bmny8AKaTiplnimjzx9w66fiaBW7FqVYplgqRa6IY7V3Bvi",
-	"CDxH+5uaTLVE4iVJtcZY2ZB69/GpqT2umce/OqIBv/1tJ7R9mvLF7pJ0/WEYd5XCAkFWaKH9JgJFygad",
-	"4OgU8bR8RYtighvYzQjMWto8Q0yNT9cR3jwvGQDqaMNdxdtzwqwgARfcMuVn2u6akNIKXdns4mKnac32",
-	"psLUnCjMUYugYs+RjQxUkFUbGYVf2PFlak7XT6/dXXStk9s9854bRcxdbqSAFjNHKObZirIQPaGYz9WU",
-	"5lmIEspOSawv+LAUeLnUweEcaVPTGc2NLROpC5nS0yjPZcOabe2mYHbI+K7s1y47ruFCDwbQxvD+mpx5",
-	"jIk9MI/RWC/WGEJEBLjzx3aJx+6xZxXOKX6ivjVH0TmJ5rAZ331X31FPADMY2lxr9KpBvsb5abbsuyuz",
-	"VPBqUM6NweGt1iXYeKMUxdk2K6tW3jT9GHwzfquwTjeeycso18RgEazQh36uXtz1Jr4xKD8IKwPpNJvn",
-	"51txKLoLL4tq7TlPZofz6O8y2tFZ3Nv1sSvogl0cU629PKdjaxOHjCMWXGeMRg7Lrzq7OGIcIFERHH3j",
-	"cTdvCq54U2wclb05/Mc/u/z1R5d/+k+Buzy2EE1R5iCHg9NgZx9/+ONPP/jl5Uc/1GgNsF8VI4ulvp3d",
-	"Fv7Lxsb51Uq4xULDweDYgEqJrtbFdtAqYYATiv2FL+AKCFSLotoWTyCKSxwjQXAazYlAU6qT/Ral0dQ9",
-	"hNV+O2A7+KJmvs6zdC2qQ41h/SBq9xiC0FxN2DzSNkT6jr4BUE2b9B0ij5wkl4vK8dfOArtc+vXHwHME",
-	"iYsJoDb0fCcv6O+5gsqTRCu1/7V1lnB+mtdQIqX74e5c6yLrrOGnaZYkhp0+/fN/fvYPf2xgU+ox+iUJ",
-	"2PFkf9W8dA/gVuTKN9DZeqCDpz7a1syNcxM2btx1NnBHrZWOH0K2powuBA/+FbzIEZx1YoiOa1O7UAdV",
-	"6Q12+eHvnQQXYzQB2BgDp6daOmFj/cR4H93Os2SYW3wk71WJJFqMU0f11ARARyeqAapZ+e5XQZfYX/dW",
-	"jm3k8xnEBjMcSxQlWAg6NSCm65ss8g3WscM987iuGLpp/OyCKMbukrkJj60LC+HnzFfZ/e05h00oGnZh",
-	"w81Xa9I8POUI22bcw2aZ/3c/evY3P/WDFkY8Jd335kP1+MNsASqjZ1+aap8+iAUq52isK899yT7WQ84b",
-	"SpqKpt6+c22oU0P66UIb6viaNPFqEs96GCvm7UfYK3ahkH/3QlqUpIAF2kSILQN5yuv2AFOhMZ60p1yX",
-	"Pap400tIVJ1CwsPgHKeMslkTGocSejyOHRAOqALigGPr+kxCe/ITIiEp8RgxJUmVPFKKhOjMYAaaOAdZ",
-	"XW9Pet3EzREZhky3Pw+l8BgtdMbiKVkZKC5NEshXTMmCnxFfwqI+vUYRTpWZ8da9+3uDwY0DE0Tujujm",
-	"BnBddsYvb2BQ9/QDuD1Z+IFSGHyvOPg1Qf5uR18mfcP7SV7bs9e0SnU2qxu9qlW16gBb0CXuRpUHRIAf",
-	"8ulOFtULiWOK9vSaeIc1L1punadF+OjlG+7nbbxv/XOOCr1BdE1XB84W5Z5dSuZlp91RO67WVsq+mcmI",
-	"a72rwj/dlFwDT98Zh77AwF//ggs/2PO+sftJ5xxjn8+xZebaugq73cSlhb3YWv5uhhHd7J+6HcfGGVFS",
-	"aY4B5EsXscsrPPZwRplh1nOy1nio8vZ77vKih4NBmyuqy4o5eso2UNl9vEm5vGvzJe16uTx38e1rtglo",
-	"cdm341vq4dZLvQXW+M5cNcUIb3pG6Hoheo6w5ooovd/99S/S7bBhUGzuYuhJoj4uhXzHbQHq/sWa3PDW",
-	"KCVY+AzVt+ercsglFXnJQHgzzJOY51RInq4qMR03+0bgdzX7Ch3eDbQ2nqbcBWPdAMa14PhSakIxdM4z",
-	"bySD6fgujnwQE90gFKY0gXq0mM0yoJ7g2vjGJkYjwgzNOBIyxXQ2l4gyydFYvzY+QmN1bkCyI54BZAJM",
-	"bx/e9QeONYRr3mMmYVMPBDJub0cRWcq918x3/vYcS6GCqVwgmJk7CDOnjq4LHeXY0qxu0XjncQqloiGn",
-	"mMQVfCQHDWyBVzp3WJAzkuKk44AKjMa6e/bmQEdDTqEKFJNmXKGBhXV/KQrc99HvgMsA/7FVu7OoFXql",
-	"83F3M72gn7uWd+0+MptQS5SwsEC0CC1XJjFyLrTJrPlhlO85vQVb99Rb9s66GgqQMdnRKGiuzpNfiHeJ",
-	"nCloqTtfS8Aq7azquYZ8rtqynpi57lGia/XUrR7jYXHBXUQUOxqrveqpKCjN8Zalm7d1C/kVPKE+BfNl",
-	"fWODGUqnCwTC2cQ/CnApIpwAjNlX+Hn5vJlkKxHqZG2li+awuHU0NA0AgGLOrkgkSZLUESqXKZmSFAKz",
-	"sSQzXorQcO1d+9icZx6R9BqPtBApMJivl3GwPBFheZvnhJwaiOpys0M4Sl/nDLDok1onL7ZGnRnijKJV",
-	"lJBRjFc+VV+JwBkk1gs0IfKcEFYCPBYd0SYh252y2WjJz9tdMAbVbF1wiI1hzCMQqzy8jvF2Eiw1VWKo",
-	"8ZpF/zrO8bz7y3Of5023OsIpGREh6QJLIlqyazVQ8bni+wXW14QYCfBB+2PTd+cnzBgUnPXlaGgivavp",
-	"A34Xg+hjwxSWiu2o0JDfnQn4Ndvj2zyNt4tJK3kBe7s6Ro1RL7fjWBj4NR1VK5VSx4UFacQpKaJhFD14",
-	"Eus7b4OvC4BH+qYXboJ06eLw83JdtLltEnpKzqkGhP28vTOVezEC+C9C+x0Kiu6OGA3Ba00hRp2kic/D",
-	"0wW+cWfFnnKfUMfxlrxDnUbaGoukud2Em+ent4a/l2hFtLaOFX8dA+CPkgS2VjZPzZVarM1JuBQFvJa8",
-	"ILWBnjF1Qb4QJ9Q6uMIv3CnVxrc7LN/VGtNyDLBOTIP0SBusohUxu7QQWtOK4td5LA2RMreRIBoL6uq9",
-	"ayGK6Rnkk6Ort25eC9Es5dlS/T2EoisQRQMfB9dqQ9t8ZIXnq9vuq/rAuqSB/+Z5ydpDoHOvWUeVzPWf",
-	"dZFJOyzaVnjc+gl87XvrMebP00UHTyEITKg55Y4RlbpSdl5UxSlIq94TEucFznr57hrV+fsaC95bNwaL",
-	"EZ/6PSsA+GUsw4TzUxIjPFcWos0GbUX8jkzRC2WtNvcDeZJOkSZtPeZHmC7fAgUPqJSQS9mt83JiuAfg",
-	"KEvP6BlPrwgXNxcKu0EAr1o51a2JP7HV3lovaad4QZOGPF79m51pbuzBHL1OvjlP6Xuc5SZk3dbsIpEg",
-	"ri2PFVSdjU5Jo8ntMEtHiVG8ozZfI3yn4wnUtRW0TmLqK2RLpa6PgVPGUEI+zZrhqdKMGbjkqCitolg1",
-	"EzoPffMSJC6J8ugnM5Z8eUOzdTxcXlm1x2u3Jp/SxONrm2BBow634+rtl+HZizCYkDk+o8ZT0uXF/Pnn",
-	"uV+Mc1RDp5cVtdaIbu3MIaz9lsZM+X7xguuL7PCmcQGv55vyVNat/L/NcGKsDidqLV92dc7oPT88AAAe",
-	"pZ6vSV+prn7x/vWG14eD8uuRg7gaHL04sFg+FCe6Tmd+3+AALRqgqoktNlnAonzyX3/67Id/7sIn34SD",
-	"GVLw6XtAvcdhcEZ5AlsXUohqiTedtsErWOLb+oDuvAOcd8oTb8ALz72cGZM0McHz6s1M5iBZeVZqmwvS",
-	"JWzXUfriwta6+fTz2inu2TnuQnRs8g3zii5d5GnTXcyObT7IEvKWfa3VqWSJUOoqNFzirr5L49Jc123J",
-	"h5AU9YVlRX8eIZNNftPbwnq4ErrpHVjOSq7h7hlCT6Dn0u2Nb0pw49rBxWBQnPNXRpI8kR54rA6F6bfP",
-	"O3+3yxr0jnZMNwl90TC47mwCphEFrH/ffjRebx1IHUl/1bg122dmcdsqJ5oIjoIZ4bMUL+ewUUH5DIQ6",
-	"luaYFtmfOv/08hf/49m3PwjCQGir0hxZB3vDG48GB0XCppBYqtMB9qX36GhP+NBjfhmevTADe9oDRFVY",
-	"w7dbHoId8lNfmZ9S8AXongYnVE8lf9v2+rh9MXYCJt+Wm9I7xvFhYeX3ELR4scR0xjbwpOTpwy3MAMO6",
-	"Yx6+KJKM64Y+jeZIzPkyhLuUEKpZMp0I1WtsVW3S9N1OvJ2WfnLtsjxixLh7GSExwP8aUPQ8iGLT1Wn3",
-	"om+9WlsNYK2Ik94i5m/n1lBKtFZiytG6MC4JwbEmm01Kx5GkZ5DMrmQHwCwlXKy/1n+EZ9WK7pFU+kcQ",
-	"kwXfgyQiKOEnBJ2xss5fE6ART+DVfzW5cfP64DAIA3DUBkd59IUW1GeAkmZk9Ke/+rvLX/xfKMil3WDB",
-	"p9/83UJkm60dLDDLQPmSeNYNqnE6GAw9xbv09DyitzTFznCBespPveoYTYno1Zohl89ahp+uCHRK/GVa",
-	"e580hddxjde0wDk11J9kyamXoeyy9K3Vat4LyydUHlijl6u8OOuk2SM82+UZ5c1A7H0+PcKz/gVOyvzj",
-	"gYWDOv54hqY4gUT3qRLBVAqSTI+tZjjNZJaS7shwBVP0PXZqk7e2pn/wMZbYFp8AtEbw2hrHglM8vFYP",
-	"sV6cdtYUEPP2nCcmHAYUHNUS81f2cj0anTG9mqZ8x8a1lQcKmZadoivZqmMgo5A4IWubBI8mENslMEo4",
-	"mwGKOwSpMjSGloCO401qFOmBhGaOjxto4/ioGm4NunEp1pFOo36eFkvevOJax3CoPj4jvfQbOI7yF/sW",
-	"tNPXw5PMeth7V0MylfW8lnI/t1I+hw19S/n7tVT1nDn9VxYb+IlyH1FDp9VqyNY3n69OhfJhky/JGXub",
-	"Y8m7bdwSBV7FQJkKNtLc4lHOMfgGzmthGzGJaExKeuQXBdVe28WvkISekdQjDiKc2qrfPqAY9VZPNU3M",
-	"6XLZ9x1pEufWl5DQk3goTRSKTHF0StmsuSKx9+Qwzdxjy96KgkOtnp6cL46WHqr0LebQSLONUOi60qxD",
-	"gYEONGyPU2inaTvqfl8ab2C4ltm9GZaUpzHAXOgUWogZ1XfvGoLJxHwZ2q2QgFpgM4iEdWUTPsdUwgXY",
-	"nC4XGjmYshFUXKMmeF1Tv0HCLAmLiU8Z620u+dHGTdJRiCQlqQkYCnUU/EgHGtipJ/TUh5ZVtYbUryVb",
-	"yH8omHntwtQpiLS5ofMKxTPGhXFFVrM8YtIgya1/pcWJpRMfzOO+7l+NMw2g5D8h53Q2J0KihJyR5Ahd",
-	"/p/3L3/+FyG6/PZPPv7w5yH67K/+G/z78Yc///R3v4eufvzhzz/+8L+E6Nl3v/nsz352LUSX/+t/6y9+",
-	"/Nef/O8fhOiTn/3R5f/8qxBdfv9P9L/f+vuPf/3H6OqXX37hEbpx6+ZL10pwuzkK9jsZozwdqeFAvpr7",
-	"6YzrGcCZiQXg7krtq43mJAEbeIGFdsbEXFnF+vfm8/XVs7r33O/c0VbBSBDZwa2CNd6isSRggZRO/3jD",
-	"Shr5SzlIwEFH4MeJboBHUCJ+vWdqmRKlb4k6NqVhNiI0smhwa3p4a3g4ncIKvRsc3TgIA5FpVjPACl2n",
-	"ZlYkqkfd50BXJhNnjZvKFzcBo7FBP5KfEhZaQPt3+MSPyecscWN1NojQLYDVQKlUBrohkOrjHT6xRmS3",
-	"EhyWTaqdvgHx9HnyJAD1OIHycT8kvr5VO+pc54VqK/CazHMuWBmMs6Oh3nFYJV7uqlu5vN0dJOkRICKZ",
-	"pMsJmfKUePEy3c3hcxWSdzsaqs4mWuuGz/Ku1xT4mOPlkjASF9kX1S3VftaqoYdBsRDFEAu2dahb+CKd",
-	"vVReMu/ZpKSwzWEq7/E5FqMFT4kf6LffKa6FvWdnJFjIkVmlin8EC8BLxAKNga3HiJEnEik+y50miuWZ",
-	"ccctcUd+bwAMyufrpdMTTdYHRrHsXdU0TQmLlGD/2sNX1BmJV6WngzCAE/MoeHF/8NL1g+dVJtQO06cQ",
-	"6dzB1kjU1Kt7f41RmQvUCRZKfOnOoKpLxigcGWP77Xh3BVg2LyeS00PP3sytVOiyR6EQl4eeA8Z6iYW3",
-	"yWcrzaO3P2BH7HGMFiaXl6FB9SL6ZjlpZrB3+PjpMBweXFw9Odl3Pl777XYULBivfzkrcCltdHBkRgkH",
-	"LLi9N9QqWX6dKOZ8Wde6/uWjh/noCKFQd+ac9o6RwGk0p2dWfStXAy2z10OJV8Jc2LhIwGD/Uh2XjQGF",
-	"wkT2MnJutA9/Zqsx0D1nf962zn2wHVvYiwlJbLJlhWtvXV+3Eicny6evXaj/vnExelz+6F8Pf1GB3kEa",
-	"2tjXTTUu3ytkShm1Nq5r0S2XCSViJLlraoTO0pn1ioABDLJ+lyO1TPrL7//ss5/8j48//O4nf/IfPvnH",
-	"P758/4OOpbwPTXlBffXvwmgWwb0f/+OfXP7gv11+/2e62SUXZqpDcDsvuQAs/2//n8uPfvjpL3//8tt/",
-	"pd8IXEqaeQrC1Ntn2spTB0+qrWpDWIji61E3MXcsFMzy1r37e1rI3bgoHYAepH9nedafHrDMjvZb3nvu",
-	"UryllXbF+QCxgCcJ0X4mfEoQ4xZ1dpJJFCUEpwbgq77Jcp7oeMK5ksRnhW0E/G7ESoeec9SUEj2ebl4o",
-	"scEJ2Aw2UnBmLRpzwcFktsZsiLCINI6C/8o55+umtC8NLwRh4UlCIr9N426AakOvkAVmMQGIIiVuUxLx",
-	"NBYgNiPMIFWGaA5pKrVY2kxd+Nd53rHgWt97pB4EFAIqG8Q+tsX6NErCsZrVgjOyytNGcoXGZpnZAydE",
-	"mNloAm3X7Lb4YC4iunCwfXyn5eAdMROWDpTcts1fLo25EAEFQ5ZXvbzZnB3gSKh+WnrlPNsMoHJjsbql",
-	"yHPh+nyIgjuQZmXlcdAstzybxPhz1GEQ2Qh2oREpCpEy0VmjGvnbUZVcbQjvvff4G1odHT1+OghvNaTE",
-	"+zSgTtB7JUFqiFYNim/PfHGEaDvZypKyrbb98xJ9bl2njgUON5M/1RCHFhHSYSvv4jqqqu1ufilVaWkj",
-	"cBhHB9u59vQbIUp2sX+/qD37L2SPdqvuhvulRFd2b2dkgov2jfGALE0ikGNWTjFNIITrwAnnGoSBBqMS",
-	"MF59s5sfG04RNfJkCQorkuBQVieTxnoSqGQ79SnxpiZrgRuHB4OapZWP2FMwGzCbQqso2rBIjct5DoXL",
-	"jTKcuyjwDFPW8XKnETjzgVa4q7CZCCfq82zunMl6FBN910bTyu3amlsVux7Vvh/yovKSIY01ADqn6+k9",
-	"o3nCl57ZAKNppy31Tc0Z6YUX6sNtFJAnr9fXjbSzs28U/w9zhvYHJfjdS+epsuVy0Ox87N1DGKwJ2nyn",
-	"mN/YQjALjmz9p37R86aqdluARE34NfkU+BSNbfX6MaiRY0GilMixvaPFKRRLOmdIcoA3ywFci3J0OZBe",
-	"HgORTRIIfHTcMU6RfN2FN4ihpL433QWKYiMdo7Gl8Fgt5ZLwpfGOaDQtChhkJhjHjs/xm3nwNZ0Vah7j",
-	"I+9l5Vf4ea6Tp7omjyTsCI2VYBwjjHQrx2isjdtxbuYCf0CQFJ2pf7DInzaW7IpnBd6wESApz1h8wqg8",
-	"RmMwjsdQbg0vlM2sC64ND/ZvDk6CEJ3kty/6hztvfP0kuBgfo7Ey39RIAKkSoFTsLevYesquD9WD5ige",
-	"I3X2qAGDFnV8wsZaNxpDopf6S2euqFFliaSj/GeGQJwoxtPVecY5oMIYVpWC+8IWm8tveaG2m10+49Iz",
-	"cW9hADOHKyUdQmMUBquxqSecUYBxbEEcGtf3rfKh3T1LzrXLFpmQaJolU5qgCVlxHRtGU6T6rKc2LPCT",
-	"pmQgZTMLmfOKXmCb9VG63gFGinEVvvvGQRecslFifne0vJsd0pUXtCGkIiH4cx82Zc6wK5kRc5ziSCqZ",
-	"pbgK9JPQsKj5ymWNEhDDzS66rTWh63hmKZllCU4RebJMidBgZg9ePbiWIzqdQ7qKGtFO0Jq8GmM/88fw",
-	"31ryt2q7nbmooaU6V205nhJ7rFnd9vE4q71+uTaItHXsOg8zaT3SjZ66InIhUu2tpfjYXUA3ePXJMsG0",
-	"r3C77egz6owlFMS0hbUP1RZLCYHNPHZgFMaejN+eIVxfOI7DGqQev86Vk5VhP1jaBlNICD7r5XJQPTzQ",
-	"WX2+6mDaKmuBJbbZI1MqhYGFNEPSaglILt8FQhVuxfSWL14+n2YCFijs7uW++VNDVY8AkQKdZIPBdfIl",
-	"NBwMBs7d4iP4ER4sko6d94IwUGuCJU+VWRtAVBjgVySQQQ0qxEzCfwCQXYzUBjN/cak/FROwyof2FSit",
-	"qh5noE+XEQxRbFuX16i4BmqY2NMMavDqv+uQ6tQCGgu8QoQpY9RfLdvj4moNxnRWqiot9BmXs08IuMnm",
-	"xNuiwEWlvoW3teYCtcXq95mldR7Vr5GMk2i9+DCJzuZ2xnpai7G07AixvZ+12F2N1WH7NleUrOlUQdB2",
-	"0jzXL68vXO09k17d/Ax6HmdKw8zv41Rot6enGk1TbTwqPWVcWzl5+1mvZ/Vc2Ltv5cBOzYv/IE9GdyTK",
-	"nMP0DXAzB4dCcBS8gFn8wgB8CYphvhEMD1463B8MoHkYpfesOAnUaXES1EW06cfndc579XoawcaZKpum",
-	"4MAHd++gW4eDob+mNCENxpJbEodK7cBIPenxVVhuRvoxgF1Gr7k2XSOjKwttCRNai1wT0UyxeaEL/B7X",
-	"A20Y/RvueW9RY9TKnZPJSeAc9Ba6JT/ko/yLhgOeMgBzkyPqjg7GfvE4DKYZiyyUoKkXA2GqMKNsEYQB",
-	"PtP+SKYNNmDqVIDagDXwih3cfZM8qx4kWGRQRfwbrmtJ7GtruOxwEvvqOIFdYmbl/lhn27Xioay6nVM5",
-	"hwITdp5QogqLU1NEmjONndvDXbz2SHHIWVMM8ioJmIEbHgBAjXljceK1O8xSrx+HN6gSb9sMFzVPRIW/",
-	"Lla+Xt7XxyJbjEM0xmcz9c+CMuM4XeAnY/D68WmRpjD2rPi431waFBm/fmEVi4L4zoQ6yOC3ch//9lUa",
-	"hi01lMPgri6tFa3K3rZaalSGk9FCSeNSnE4jgoN5g/GRzWHv+GJfMAaerknoMEjIJM6HXsnHcEv1WJ+Y",
-	"kqA8kx2hKoou+s81JUuCZf5WI9xCNXrb91pBiTJkQoUEYWktm4bvXT8fx36ZsNh3LI8zdsr4ORsDnLCW",
-	"LVDxnUskeRIfI7BCdYayBjPD53ilAYjnHN7SwTLwrntxsNCwJ1Ni/tDZmMoGgB697mTQaXUF4uYKx+am",
-	"QIdK69IztjCeCazWDEJTDQ2GUwirXnj8Kua+p25KOoUlfJWhcwz+DjorVAd7OMepZ05vMsdTdUa85fUq",
-	"xfbNSej8FQxv3gR9rpTqY4xrU0hueJAjMAdAJE9aZd5wh5JWYVGhzr9TBdgUCWV5JuOiTwXC7kXrrPJh",
-	"hu9j/q8QnGiXZtXVQKLTbXwMr+JoDiAjIRrz0zGCTVG7J6XS6z8oyoXbHcNPYXsoM2XlBwTtWIL7K5Sk",
-	"OI3mVchrc059Qy3aUlFk0D3K4MDisx85139G73r2k59ffvDfP/3zf372D3/86ff+/vL9v3/24+989qM/",
-	"vPzWX1++/yEkD5kOh907PGzt8LP/+6OPP/oj1eG3Pih1GAbKGGBy1H1ySqldYjXEb3R7QdE9zVgEOcoN",
-	"uKj93A75qr3BY29QgR5fdcfdtQVpJF/qIlzE3OeuCrT4khrV6j+uGUHFRNc4Q3XRLyc1So1E2ZD6UryD",
-	"ExQmGOY+kKLbtUz+hglYKNPeMFx1vANklH3Jl/vb5CNvU52mfqQU7PrUX9OhPOoNIiGM0mtKLGjq+Mh6",
-	"b+EJeZqsoDbYcHBwY0NIBB0EHRwND70ZNnW8zPJJ5uhKo7ytF5WyEfEYAoyCTE73XjLBMNCTQ6ZInHUN",
-	"qIqGMOAFXi5N4JI+WUYLygAfwnyMbCFTe9dRTqsrFysoAzHEJgky5eem0FU59644GwKRRREhMXEWuWTk",
-	"qvMixxEY5PHl7t9NZB6Wcnhv1EGdV96ijA/pe7nOkrEljkDC0KRrun8ZbaEdjcAudicjY+d5xx6ua0YU",
-	"hLqUcGXtLJGtnJKj/mKBjArckWIFj7fU2IKd+6p9Wr2ZprzVeflVPnkVnrso9k4nYttHCgVGbTOfWt9R",
-	"pL7DJ11vON3t2VV38+A3zJSeD7b0CJRBdzIpmWZgYp3j1G+t6P1bSy3CEiP1k67xKzia4rRryGLu7fNC",
-	"rmWiGw881M92DOPV7xRxvI24JA/UpMDWgjKsOAFNVR/9HSeYy6enPZ7+3DLu9dr6pmrc1bCMZueDXWxG",
-	"FJpSp6DfY6RaMclsWyYrWbQNm79smnOEQMH7OU9UYDe04DbsWUjQgvjuIud73ifr+iUvaT7aKGfJlcG1",
-	"hYBFKOKE1fRJ7ARDqXWBODiW4QSl5IywjIhjTzZ/xhIiBDg2qkk9UNvyuj+RxxXARWEHq29YeWE/zybD",
-	"lwbXB16JUYjMoh2tm7SJ0A4Cr7/z0X3/pn7D/WrYWWZ6cxLdR22CIoSRWevE7h4wlaEtFNkgNBRzIo7A",
-	"rZ3yc10xXcnjGF11VvEaeBmsQ6i+G7vL8kLyegCgVkKSRVEmT2k7ahJEQH2+YxglNQHAcLKjjMVgFFGd",
-	"YdZeFHRT4IP+It4Pq5dLHMtozTv8VWc79GF+87bVSVwUG50tMcHxyMSlRjzJFqwAesnTJxzEa31xEOPV",
-	"MRKExejrX//61/def33vlVcUU2AGV4vXr18/NNiKQRgklJHgaPhiGAhyRlKdB0+s9tMRnM+OzRvCDr9d",
-	"EWhOcExS5zqS2QPFiQvKHUV9I+j1PGol+qnrTkwI4gydQ/0M2/WEzCgzolGPECpOqveGXVWUnHDeUoH8",
-	"XMtiNAayar+y2brHBjZNyYCx2aVj16Xrblm9KnrHlvmxwcoFmuSr4wy0SxaAw5vPAR3H3RnbgOPodp7b",
-	"BHYw9oc1p6irviQcGx3o3YxkxNSKZEYZckzlQqfBLCJJ0gCC6ohFt0fnVqZkbHubYOogeNlUF/N698Gz",
-	"P8EsFujqx//0B4Cm+dkPf3X5u+9//OF/sp9K334XkDevhbZ0/hsG/xK9nKUEZ6pRRSgqJI3AvX5nThnW",
-	"dTAEmvNMEAgv2EdQLuWE6dsQqLWlTykqiprj9jiW3GBglzMIEn4O1VLOSTpa0DiGy5z8j2y5dL8HyE4/",
-	"nUoFoP3CM8FC0CnVcJ+QcFMqhT0+QhpH9MWbN/YOBsMXlZy/9/DeHfSAnO2jG/toPJtI9evYVfXcEpqm",
-	"0rma/5034JgA99oxIokgaEwFjcauFDLtQUQjjbwz+yqf1I6zzJRBB7TbODg6vDEYXHRzfHVzUhncGO0e",
-	"15i6aabvCfksBcz/wf4Nx5Hk7pN+iJ1xCbGz6Mu1ta57wjj7uXlykjVpt13w/v33hbEupGHN8Hog5wZO",
-	"o/6eFcqomPfspacr2ndTaZjBd81d5CZ7UzeK628hcSo3QIhvd1d8lU8KX0V/FMxtQUKMMzw3o3N6lfAu",
-	"NWs2AO/5lIl83Z8H4PNX+eQ5KABKCG5z+heM4BzEuznkX/fluDb6G9Q5JAnDTF4RZe+BP0AxL6TcEFMG",
-	"EMRogVco5v1imURTZucj2+wVgcYim/jRKvUkWiZobdP623RBRu9xRloaUM8h9Ry6eu/2G7evdYCWzTeW",
-	"GWFOxNCFvCwG4GPy14mc8/j21+7Ul3YBP7UXmrZl1HVTpcCDuqhsSFKyIrKay6GbtC02TCClkYdx3oRY",
-	"miTJC9YLdHWJaRwiyQHqP0SmIILSXmyVn/gaeMGWeAVFBMKGtEE3eipfQkVko/E5USamjJAbKFXEmwxe",
-	"2j+46Q03UT2MEizJyLQQHN1yv4W0uVsmFrSIjIKp50hz102Q6MjMx/35YO9gkP/seV3pU/C7JPZ17cni",
-	"bAQ8Vf5ySdjIE1EzaAqngReKJgZhwM9IGmekXyvmnVJD+WxMZM1196tVlFf5uXHg/KC/OlD8J7OU2XeH",
-	"9gsxykvS5sO6dWP/0L96buqP+8b1gxv7L/pfgRBc+0r9EtHHR53CizyM5HENqwdyrq9VszLB3h0C/CoM",
-	"2taT2mxgnPEpkjzGqxDqtelVBRiN2lh09p8/4sCzGTpAHdd2SOd3endU2kt1rGxDFLj+pAxNsyQxYPCl",
-	"0Cc3GLS2Gbu1OlmZwD5FZ5MB7Wm9vKs78Ru8o/ZkE+A9wWlCiZC2a+1o44Ig9WqtjKAXwr4sPBqnzLgs",
-	"TTssWCtVP2puS2OSOqGPzOSX5soQYjwFzxuLSxCGLqFqsqsbrWriq7ZhloQVu6W4MlRz0ID6et80wj+W",
-	"JGFjjOEx3DIoOQf4njq/AwJU2xp25Gkt4EbLG31YTog8J2oubgByvrknJOHnSJ7zrjHI1QDi6s3xyuCF",
-	"YGnQANR87Fv+OZUFfx1vBk4BxTC5QrGuHee86MQK1ROjk8Vh3n7caLFPeDabKxIIoQMqI7xQykx0ul87",
-	"c/xg3qaF3PGzKu5mNrmlrXBkdSXLQworKbSlFaoS2iMLqxK3KjjKAs6zHWsb26uBuoUFPQaSE91fKx2K",
-	"EhydGuHeJVDE5invJIiuGYH2nNDZXHYIzDd2vx5XkQhi3nfj8tdQLs++9mQZrYfO3UnObufJNszSOzPY",
-	"mD1hDpiFKrGgsw0B68Hw4HD/0K8QN0WiV0F7I7rASZjLSAiXx0pHYCu0THBEhHWZ53f+c1yOoC+G4d6X",
-	"l29g9347x+m/WYLtv+FH7Q/XOBTuPXwT3TgYvogiHpPySHRgY7cohCoipd38ece+9XyDPJH3Hc277qL1",
-	"X3lr34W+JrDwQvkJqPQNpZPM+Tkkfihh5T//WqzmMFA61cq7I4aKm4YDFIEFrBYU6q/kgzCFnZnSiKxC",
-	"MafC6oSddFpvx4eljqncuqcFiakvpekeQ3OcTO197Y76q7oL9RJ7eUM1lND3GvE3msTYzOadNxzeAtP4",
-	"2FToj3ga5yBktWScttRoLbd0f/4p1Orh4EzOPVXcJjxW0uazb/7up7/635ff+f6nv/zg8lvfvnz/B5/8",
-	"9Ocf//PP/p9//N7HH37/07/43Wff+S+f/Ne/+/SXPwnCjqV1Nijr1qUywBCXb3iWJKI4GZmKU0pqUAaB",
-	"a3pnbVmux1LNd9Sfp1xC3QqwUr1HkaZuTUtPMGWQHX1s8oAIg9SskxO2vybUt2fwbj9knB0G9yvuszpJ",
-	"Ht/dZD0qg9Hmqkuii9J3Eh92nWvUhe+VNUgExCLV1sdJr/yCKxdVYhrLofBG9wKeyacXWhbsF3GolmCj",
-	"eEPLsRWQ3fagOcsY3QydgkUeO6DFwYwwkuLEwzi92GE9SndlTWDGTTT8HTMre/FSFzeCJ7aY95wKyaFo",
-	"5zLl6knA/zFT8l3AqB6ew5UUnA7b3EnpcfeHhtuauTaUOlXmaYV7K5jJwzw1Rmkv1OfPDMsVSGXcTHmS",
-	"8POGukZKxRtFWSp8Z5Fbkk8/M87hAbVuiGel2nzaqBK5G7h+x+V3INxOEovIfAxorQbCFR7/EnmCIwmZ",
-	"nmMiJF1gScYdzWBoYETFyL7YTDPdGaC0YjTLiBAdsufW1hA0zsWquqRzmeKss6Vm3lhifZJ2eaVbutcG",
-	"ilTutdeXTJnvIqiLsjUwypa9OgwmmJ3qStpTDXyLaey5hCqgUY+Ce2+8tWcUrxtuAhcQqhRH1m2Kh3pI",
-	"3hyug0GJdusUu9L6dvLoVRa4Wy74F6C5OYvt9ZtaT61mg7y2uFK8qDZM1JQcl3qqXdDofE4TW5iNcXmM",
-	"BnBFShcNDtfikqD1tO6azNTtylrv4OK+OufKJoXTmJaJxsNd4lQ6aHdq0koyUzYDMGhM404KqcP0G2cp",
-	"mak4aUqV7dGBaM9Xp60MuKrk5hFFhllCdyeW95jL2f20X0PFzYoEfTGCocde2X4T9GPdbcoS+lZ1zQrt",
-	"ovaLPb83r/lSJp0Xjl0LwSU4cKKUxPqzkqYR3F6EWoYqXk1LGPG6ZGGExRwczNEcw9W0olBC9R/VM1W3",
-	"v7ZKvxnxc7AdtqX2Y3f0G9TW2Xp39r2IaymVsuFO7rpipT39uIvl0rzrW9/tIQU2wKYuH221XWYu5o7g",
-	"jt9VSEBhqV6PH8OhTXFylD+rvsgRmkxr7lbkS8I0/ol6z+iuxY2gf59BXYdXIKbUd5mvbCAlBIokdj5F",
-	"yli1BTHGlSufCU3l3JTshs17/UUlHRLCYpwGR0GSMZzaQuTDm1CVQJH8JWMDOqr24R5Emgme4FQnhx0F",
-	"w8OXXsp/WRHVpPrqIgxInEXGoR1McDQnCfiUZgb9qgCjAjBGIiQgDX76vb8PwuCTH/368m/+RhFombOI",
-	"CdpNeJbCgz98/7Of/Gf17N/87Sc/+if1rJAruMv55Bff/OSjvwCeqHgDHFqs2wUv2+fK02gpq50/eFHM",
-	"cv0rBglMaaeQujKa4Havg5PlclEiXh9UYB5F2RI3FiatUN0vLvU+bIi11cyIEnpqIJ5PyerIVDKAXA+U",
-	"UAH3lOob4UkG8O5oaLWbGC8P7HWSzkhscdMmK/PXMVJyRRcXFdY70bB7um2a0h743Jh9PW93k/WWyzV4",
-	"caeTp7QZuvXibIsup0mxcbo1b7dQl7Yrm6xbB+5269aJb0P2LFvn1txr7LNhM6/vqv04r2z9bmqD89KG",
-	"1d6KKPC6em7rtOXhkusDtoqr6bzAmwGR1VCVKX2vUsSqOUws71oj83dVAcuvjZYk7R92S9ky65iHtSaa",
-	"1ls5TCfG2+tuo0kcIR9IJrr65FqIzgk5FSPJR6WoVXRVjopf+USQ9IzE6Oqjazoqd7JCUXKGFjwmia26",
-	"/8SAWqNBiBYEs5HpFAjlzQkDNaQr9UphFoqdRzihZ8RbYodFpAASyPUpIWmSaFtr01iKZRXX1Ns1nyLG",
-	"C17dkEWrVpBmmmLioW/3VIdYJfLjtRu0MFtzfFG1wkEYpFrvf4+kHHyyUSUcxtFzu2gYT2uk5owYcdQP",
-	"YWMXuMA3a9VPH/s3GK5rP2LOUwmlw9SyQ0k0tQOvjkFnHYdorA979Zeg7+lvNC74+NpRXgHKozghrdmc",
-	"sFOyMnqWUWpSsuBnRPNxNadkvR5N31OTfD2oq9Q1qJKhUw6V22yilko+91M+SciiKW4FfKKAQ3L1wd07",
-	"6PDGzRevefBivaURH0rFLcdInFMZzfXVUwNedpHmV8FwBCLrFcyTd/KIwBKKoz8V1XM4vXpG0pWZFMTG",
-	"dQYrN7TSOLweRZ4yIZtCxwhaYqgNaaKBoAxic3V+Ivyoh/82M1EngJyBxSllM7jum5Nkub8+4bQ+pK88",
-	"enQf6Qf8Pn1JZUJa31ULc26rhDbisFTrusC9J9CD6DpStk5QNRzwhaWmu3ghdyYzLkdTnrF2jEcD46In",
-	"4iJDlRJGS0T3C1xn6T3w4roErJ9SeYFYU5uhEnw9Jef9EiDX7bZeu6tcuxSzWAeV53Vl7cC9jS5xihfE",
-	"W9NCTfrdjKSrUDM9sCeAquQv+ZtsKpLx1YdvvoHMr1oQ3TocDK8hygyuq1m9KwJNeOzPSE2zJk6GUvdG",
-	"/yrqLCP1gj0gbEENgSYpPyWsPUqvPSH5fsrjLKohiqZgEQUff/SDy///z8F5LMmMp6vgKLj8z398+Uc/",
-	"e+HZ937v02/+bcdIvE73vOZS1YAIq66//0Pdi+4SDQfo8nvfArlPI9I1a+40Ux/evLv3yoN79/eGA/f+",
-	"F0dSa0Sm5tUnf/qfg63j9QzxfNhEORV9gkjOj1CVuDsJw6vUVt/0IrQZH9cuR7ekFLUgm19Oan4tLidt",
-	"0Sqv1vVuhpmkcqWRRfwnw/O9qlTUyOF/i3Ohz0WjpshmkXaWVXt6I1xG7qk9Nxf6P+gShWWZsGevG7Fo",
-	"T6JsycBrS/O3ZO0XTLSGQ57HTZ05Xba6qbOj3yDWrxt7t3rAurN7a1P92L+1uW23w85vIn/zts4m14SG",
-	"5TL5/zHcbzzD/UayzgOSNKTubKTA0ZREXW4cbbev5C90DFyuDNvGMC8L66CTmPdnchbDL1pshWnyjciF",
-	"NF3OUhyTEZ9CmaWICMHTlf4o6IImuCFqpdzsToJ/Kku+RRBQiUud2eZ2SkokNNMwtSlNyMtY0MjjHYjj",
-	"lAjvRcmjuclPQcPBoLMf6rZu0O8bYBJHcgTG8s46vKNbva8aXdPrrvvzdmVcQF2zo0Fycrme+AeDEOmg",
-	"fwApsbEmEIElOo+6U2JFPv7aWoUOozgktcNv4FrgOzLHZxR8yL5cVmYKRncrtlNU5fJQf84zn0v1NR7h",
-	"BMGPIRoPxkhyND64Pu5MuvW9LgpQqLVHl3kMnFMa/kWHXO1q9lAgbFeNnRNy6oe7GA91BsfrnEF6HEfj",
-	"F/U3DzNm0l23HkAdmgtot4bL7pcCxCpsprUm6ttmL68M8HJqgq2L1F6tau2ISzaMvtk4vOZluN8Je8XR",
-	"5Kfwbrjoonm1HhZqiz3KJnA8hcEkFxfu7D2wbLUD7i2LBFdefcA+7T6jh+rxh9ligdOVt6oWnnVvzMr5",
-	"R9hfoYuStHtjjyhJwcXfGORaJ7e5pr1LfWghnJ3BjaC/umffUqFTvKCJvx5PwmejhJ6ShM45jzvGI+Te",
-	"+N0GNqQhwslyjkOEQzQ5Vjuj+EqEaEIk9u4NE33QlyyVSAmxiW/QkLZEkxpVy4VJa6P1jCR0WMAnWh/c",
-	"ff1tgB0RPc3daRt0rbEMm8FrF1u3kG7ZQrUqbBAGyoZY+CmldHwS33HUv4rl8IWXp1uDnNvoEHStUzcE",
-	"4PPAVDjoiqlgrn90wkFX+OvtKlEqbUrXig0OBsPDvcGLeyU07WwiaEwxpFNveSn0xcEneCqk4AWBWiho",
-	"wuUcEabvyNsvfAyCRx0qz65Rqy/C2SsFsTtkKXQpm2K5OK+N9RuEo2Au/G1V5T73OXZaG13o2CWrWEZk",
-	"KhFgbmqdl5wRJtGU6Ev1vlcwMKlRX+b8PNfeH21RH+c6cr/i+thqQCuCoNQ8qPOwjiwtjSptq3NPeKaj",
-	"sszPOrtecoPHlieCZHLGNWg2xCD7a6gUo3sOdzdb+7Mel8bf//bG8vK2LutGztvAvVviu2Zccb3qeQAp",
-	"Fbr0bxFCavlAl5bViPbFWQPmUAqSw/wJaavZcplQjZiUreBfslgmvPQnlPmwJUZMqhEzLSWVar0um8ks",
-	"raoDOJIesCYPknJz8MUECy/2cvMbXjiCSkr954brNJiYZ/NK3L3GbupXhYENO1CKwGNFeSyAPy6/961P",
-	"/+e3PvmzXz37/k9zrEniAy/YDJGgjjCgl9CHHKXhv0hcRgEuWKIn6mxlpX9jgAm6PtZTNKqFuyfJwmft",
-	"2+V+6guqdFa8y1HYN/Pep6O0ZMO7YwoL6EJ3QYui35qhWi9vNIG2yH3vnhKx4cLdY8tMVqO5B+sW0zmG",
-	"bnbQkipLXdfKE3BXAzw54xJhNM1klgJA+bEBv6hUxGxHF2xYCODU+o1QP0r7q9qpmQDY9RVdqc4fwVsI",
-	"xKe98xdM5bi8iZxHH6+dr17gfrxnp5g7D26WnAfDtqmRJ1GSCXpGXrevaMVivXvC/K+Pl6JKk2ZS7OKC",
-	"02gHm99rPsiSGopZ/maBsQp+Kr1Yfi0lS4hNGuiX6wmK2ZLwZUIg2lntqGOEiyB+G1i70OjBaEakcDQ5",
-	"o7VVctC8YqE26vfmHR67aKDaw8Z6jjClCdGFTqFoI6hoeiaTlOBTPYE0S0oa5yTh0em6WqvQbVN1G6U5",
-	"UIHmJImRjXrOEnKMxvZQAVgsS2oWm/p1lAiEE3paGopzC6mTK4ADtAunaWRvUd4YWdG7fFPXYO88wtuO",
-	"2EHqsbXrIFA7JTgWCGpb4sRgHveMA1e/rKv9o37vbHM73LN2g7ucVvOImg7NoHuW7nyQMbhpqS/XpBwl",
-	"7YjUvjpeM+b4mqJB6wVsWUXSzYR6yOtm+TzMdEvgbcz0hzgh4sspz5YVG/CUrArTBJICy8bQwcGtwf6w",
-	"oY4O1MAIjoYHhTbUFZVOqAGVe7p+2FixB/D9g6PrdbfrKVk1InCFsG8hTx9hYQsU62/FaQblPJykDOPo",
-	"CUu3xrq+ueCIs1wmTHmqU1jmWNe82F8XTV+Rr1TOdaXQ0WT1JdPlEcJ6JAajViBYSzTHZw1tkx7lQswq",
-	"NZbx0CnUgi+IgSPT+W8wyI7YimYe3lwy74zdoqB6rnolKvm3TQLB5bZuAd+W3To9bdhtXW2LY+ACe82u",
-	"D8I8OgGmZXW3TVJ6zZrZkdjxOxPXPOATVcVWr9XM15AVxfkcAzSU/daJ3LPRqdUQF/WbDvUJTJxKkdTg",
-	"O9BhLPYOvg5ynvJFJyvZck/rlX9p6r2NR0dI+u74u1RmqTSRZizC3ow9CzWqgf6VyrrgKbE1hOUcM4SZ",
-	"OCdpKS/OBZVmUqs8/SDpc1KGmvy2ocIDYAujFIP3cpn/zMdixKed1nRSBFIbU6zNEItwQicpdnwlPuWK",
-	"aSGaEKz2iZHl+Yuhqcj+wtnwBYgn2dNIBS88hX9Hp2R18UKaMfHC0zRT3VwgMTeIua1SCRJMWSfkICDf",
-	"q87zF2EwxxMjdrrcGn9FP/05gkac4wbUCJ1jjSUURUDpdHGETN4/wEeEqIwmAQfokrAYXXUAD84pi/n5",
-	"tWMUJWchiuZZqlFDl1wSpkG3do5NkemzGzoLa+AUdWyKUAt5OyKdWTsSfDTF6TEo8uLIFEXLNQmo6Q22",
-	"wrnZ4lQiKAeOrg6VyjEwozHAJXOcTPcSOiWhHkikGtJD2sczPeljMLK4oJIc2fzRrOgNot2kWzbk2AwV",
-	"y1FKxekRYHLAGaWm7o2KMYrURpEMwM21AkH+FNgYCTJbEF2wJp0ujtGczuYjGG/o0JqniKcxZThdlVfB",
-	"qxDp3etc9nrid7LO4Ka6brhxW1fynymLiE6LBzVSPWlKbFChqV7z5DX6uv2pjTpQN1TKxQRPaELlSuPl",
-	"unV13Go/u7OKFBPk0SXWKIJRGoEdGglfpXhO3pqYdqkZFlglrqxsPF/ugCujrydIyXdd8MGsDyAHTHka",
-	"6YNWl34on1sGRcuDvAfbVE0WTekT0g2kd2EcFXkNfx3bDw149KRqkKx6u5Emr5YPmYpGBe57j+qqhXSI",
-	"piAFFnpWEy2HIDLMuHKYTOkESg0cO4KGmgoy2SI/Cpwnxf4Ji5KzI/Pwl3IIJr2p0W+hmArIz3UBaUKU",
-	"cqiNiHLXi2btKwItKOMpUnx3jAyoTXjC6qA26Crj0mn9WmhxdEag1Oqzx/4+SqHCqPohWSEB2NM5RIKu",
-	"4ZHyxf4Jq8hOOy0lQ3/LHh5dBq/oop4umhiiPbTMx19qRdAnKNYVtsSx8xD6kiUB+i3n6xGd6m/3T5hz",
-	"ZGKhz1NYX/e4AkrMUn4u5yPYnOhLZlQvlJ+THE15luZjQVcBWcYWUsXmLV3Q/9r+CTPHoHPuqb6VpZQ7",
-	"e8PaWRjCA1rSwdDM8zlTWUUNxzHKlpbMWr6eMOc4LE7AvF9zljBTYonkTB6qxQnRAj+psfv6/uwKUKFx",
-	"dgrjVUd0Gk8AMBWFAJKrk9mITWJTGHMIR5iD4FmQU+sbucp0TeP2dI9wvqtv7HwGC3nidfCuAOKGM4IE",
-	"YZKwiNQxbzpVwatG5aj+wlwGNUqwu/mldcV2mDVV5nxzaupMnBMhkerAAfGyTGYgAEJD6oIVHR2rIwLc",
-	"Gs9lfn+xzrdbjMmUYGqquaUTcCwPdlTVZ9aNV2sMtpY/CNxbWPlRLuGBnJqANoWqw0gWlHVttGuTjRgU",
-	"xW5e1yW3ahlOTETkQO3l7lNqymh72daCI2iihLawJyGsBogTPkU4STr2s3m1e7f2ZF/9zsBQNBfGLzR5",
-	"9yZvulB6XXIG7p8MLvLyM8dcGwhztQNS2XZhz1C/b0h1tYvby+2842YgrwOcXSVc2qqfWp/TatxF19J0",
-	"SiGQI2t1tMb3xKbiHPjjNa1t0DN8qFg4wzwE+vIX/+PZtz/45Nff/vSjv/r41x9cfvMfbX6BZmOf9hMc",
-	"DfYHwyLVI1jo4wpiy1wFyjr3rVJvJfSLFz0Dpg/qAdOWuq1rq82AjeOJygvR5DWyJoJTXTrf8Xltt/a4",
-	"/11Z0TWDtlJYGlNBYjRZKaVijpk+sousEn+URjPAT84urQO8rx+9yFOVvWbybbfOib6FiQlAbOpM5x42",
-	"8hcb9K0t4MKsrZq5RoIaE9nQLTTM3C8OvJA7G8VRbbB/DHe6JW/x3nuP1X8Ge4ejx08H4a2Di3+9aUJL",
-	"iYE9OBJdgEI24MRmH8Z6qu/s7NFnxy4OoE2iqDfggy9qbfR0vLEvxZwfkDMqvN6MNcGtgoD2L4hf5m0H",
-	"p9bBmbg9m1YFSy5KOkZg1gm4W37Ol2VLvn4OERM7CJdwFq6f+/Eh0eedkj/iCgK0TIQlGt9/8+Gj2rXT",
-	"2JQ4lJCAYiwK+OmK0CU+cFoGyKyH2IjSLdrQDTO87r1GUxr8aGH13fLwf4esdKyZPq9toZH82mCToyNK",
-	"zvp2l5xt2lmDurs+g7QlA7VIiM7Br3N1Of9jiVMiufmAM8m9Ro++3+3HyQ+yhORXyuuwqcOguEoZCcjl",
-	"Xz/xwf7hoTt3sAlq07cWgfXN5K9fv3WzNXq2ak64rHrQ+vYCP3EwZtqjbNuSkSnr1pzb0F7etqc9CCYt",
-	"1e49pcsCDp3xEWx3Ly8scSp7ssJ9nFZi2g0NzaehB3jCGuo75Ii6PVjmirZl1Q6D3pugzv9rZ35epLyv",
-	"ja8rkuPVS3At7ef1Fna9aD4CC2Wo32lyWyCnBae8LhHolJBlqN3R2skM9TZ1rM8mJ0WD26n55Ki+sPXZ",
-	"sIsGdyD/W/1vv7nnQVvZmF2cD63k6XFetPNcn/OjvbXtzpPWmW95vnRo/zfvvGljuR2cP6106XcetbPJ",
-	"53M+tVHKOa+6GUvuydUFSbPH2dZGo3VnXd+kLMrOSOoNknyNn5PU1jNQltCEqBMhRFgUgVz+8Mh/Kfdd",
-	"IvJW77eGkSneD0fkpiZRcV1U7mPYnH64LchOVQhVmOSBSY7p4+VyL15bQB3Ng+5VqZe6nJHSLZ6ogGXc",
-	"ut7qEpvjZDpK6LTp5vq+jnCY4+TM3EYTqAsjOFpgtkIQ0gj4Bd1vuEt5CIyjmEQara+XYeZPT3hzChEU",
-	"/JwhvOBslmc+iWOI3itSzhBlyAniqtKukz+x4a71tkQLLiSS59wJiWFkhiU9I1r7BVIgPMOUiXI1r3ZO",
-	"rpzsjQae//I0x9H05TJ6GD3PuunB7cZR348XjcjbhZW8C/PY45ZfQye2TSx5fvrHJkmgf2B4p9s9p5/W",
-	"wv9Yqj47hQs6w2iVbs6j212INqckKAFg4ibVmWsvRv3nbAlFr1Lzzv5kylGRlEAifEwSIiuRlGvQCCmj",
-	"Yt5zjh3jfN/hk64hwadk2Y1kEWZoohNFjxFsbnuTTCUSWRQREovQlEEiDER+qlhFp3uBLc90dJytGlan",
-	"+obXyU2305/PhYeN/F3HGSZACx48LvKxFS10jW2dbYVWRHbkl25w8V/lkwIqfncYYQWZ6zfH1StjG0hd",
-	"1IQxG9MwW86eZTxIQ9Nu90MPsg0xOiJJz7BFGjPpY14P1f1MGpWA6SxqHWcNrF1i+PM5lkr3AdY28MJ1",
-	"xs5lfl2ywj3nFXjXVVyPgU1M/KJG2OgkdB2bsTRLHwav3sZmg5t8D0do5yIyRHQKVfOwyM8Z87i91Cmu",
-	"KxEkDejqbD5iXKxZ1Od1qabO6a3v1Zx8QBeMSq98jpI0vGFzDo5urgmLMnW97rzx9Tyu7ejm8GD/+vU6",
-	"VlLv3LQyF9y0cfAT0NHpVM61HM9NUR1DC0iu6hHJFRfoYJfuaW7/shNx/uWmtDQK0Udzwr7YTMctEwl3",
-	"khBYo0UzCINd890t2vrUo35JRG/ltRY9EBWr0RSKOgLaQLOaooU4TavR+gJZG91NMYWQ41taNryo2HzB",
-	"0+7lX+/aATkD91WoKGyRNYdmgoU0yVBmpPqm/ZSR82NTeDqJeSbRhMxsbVT1PJ7KqindZL3MDbLgWrtF",
-	"PVSe0BrL4e05BwXQKH+TFRpXpzvuaj40g5mbmeeeG9/lg34iz7VeQ2DjSDKvdKLcjrX4EjL5ujaLdXhV",
-	"Fy+G3Telcm2mug3SUMqNfhaOAzmn4lhr7edUWKgcdkU7kahA72TxrCmJvU9Opi3G303nqc/xcVj3dRWl",
-	"6iEFZoHfMalbeXj/BIviiNr3YOeYJEdX8zeHTQ72ntPWs2urTFZhy7LuX0J8N4H4JRHWKATfnmN5b9rb",
-	"Mb/zxPIHRGMmIUHZDJyIqgujILUUGa+yeHe1Vc/eAp6Ur2mGPlDANRve1EpJOD9FWGpoPydUvCRrm7NP",
-	"N0D6881kU+TF8rTuacVVEoYZFDcu83z51mGwd/j46TAcHlxcPTnZtx9vXFz7be/lg89Pdjfli67Esnl5",
-	"gMns2n2hWgVYp270dHftGnxBh8oPiACL8GkNtvi8ewSi0R1bHwYls5ZRp770jlJr7lUTKo3m9Ey9apZ/",
-	"ggUVwVEwI3yW4uXc1GVhSh5p+FtjSwFeeIGq/9kP//Lyox9e/pff/ew7v/r4H/8EZGef2gEiODoYDqp7",
-	"/9l3vnn547+8/OkfXH74ex9/+NHHH3732d99oLQ4pe3lClrZDryu8frNI+Xur5e7B19hYrDeppQkYCRq",
-	"GDO+VJN8tzARA9N7/tJIZ0vCC+hL6MQ8cBJ0QxY+nAzc/B0xx2w2x9Spdg3N6Vwdi9VMz0i+VEJiSSPn",
-	"ozokZqqtz37vm5/+8oPL93/v8rt/phfm2a9+ffndv9y+ZEHBL76MQftrL8er4bgWhtfc+zI8e+FyZFeh",
-	"bhrQ73m14y2Qhz0K6Vf4ub6vy5+BTGYsOmqhbQW6y1ugw9RfLV4o8X3nm9ES129eMtwLv/a2vgc3vWlo",
-	"L7izp8z6HMTRSXBGlyfBfs9C5ES0Q58ZGt3XD1+4u20NDJN7zwoZVQJclRqFSY0e7mqXWAi/Lmt3cO10",
-	"lcJhG3WqLTNwWE5WaI5Z3NSaFQA+XpQcScXhOm3eNv4bWP1cK8Tm5tSdhxUVzkwdQZBT01m7QiKVz4ye",
-	"SVeu7PEVkTvP9RHjHYvpGY1Jhcw2/Kp0ssZkUTpnTf0zyJFdilU0d35tLoJWEW79VDwN1Ck64daeVtJ8",
-	"begkXG1nS52VYi+7Z3QKVQxIekahiptVGSLOpP5L10J53K2m8LATwrZTCbC+qWhscBi0bnhKljJEIosA",
-	"7BEjPYcrol4BpU09bKuuZFZos4L8z+mAXJ830FxDejjw8s72J06l6Ec7N2yRvLhpvttmp417EJSvztaL",
-	"+fKG7QYhbTp/hSwJi41F4A0l6X7GyubKJ7DRij2W3x+kSFKSjoAiXYBCdPke52x43GFqomLtFDU8yjr3",
-	"KOErELllzfuf/+zTX/5Jrn/bARo7Ci6ntrodq67DFllzNQ2v+e5hTdEBg1ILmDaOamOPU1AhoAaBxqZT",
-	"T0No2oTHq07ey7JN5lGsWNGgvhHFQqL8rcY8e6S0ku754UUMR50Y7/BJDvwuJE0S2z1lM2dw5ooWtjtz",
-	"NFcXBJwB0C+iXZAgq96G5usls9QG2KqhuJtG3cLgrDSBEnZcBkXIuE+W1olylBIcq21ZwAyZ/HsnlqcS",
-	"X9nmjT8jNk6jayCGjWxtvhbqAMbrDSwte0XXoJnk9G2GTKtgkfvon57RM55egSAGg/tXADlhgRZQebNT",
-	"BNkG5yZcIXeXRHehhwe6qonHMk6okO3AyYZyr+mHQX+Q0Zw0gQsR8PZ6f/MX52rYzmtB2k0vxVhy2qxZ",
-	"+9fy6daZeplJD64pycsrY6SPcnvQ1XdNnqFeh6yHfntZXY1lharyxCSIF12smz+fPY9gEaMTYV3LY6uQ",
-	"Ed3U67D4/aZi728bprSV06UyA6etDtMQd8DBsEFQVrnUNo51facFP/Pbks4GKi9eq6AqXZBY9bw51/I5",
-	"2APewk0HrS/WN1Nj9IBnyeIqRBR8+/+y9+9PjhzXnSj+r2TA329Mz7gaje7pGXLQobjbGg6lkfiY5TTN",
-	"uCvMohJVCSDZhUywMqsx4HAiJO2V15Ipy/LuWrYle6/utde6YUsKX0sWTWvtP+ayyeFP91+4kedk1gOo",
-	"Agro1zSnIxicBlCPfJx3nvM5XXATlkI8UQwRB+5J27mKrm888hqJSH9qzcMl5d5UY/+CbLglZXBZHdmM",
-	"Wx3aZF0hM6low5z1aWf+NG3BaGZFvr0yf1c2YC+/DAv27M0jFkd0XGI5R1G5LrCZzlidMduGoNrIoWK6",
-	"8HlQYpIlgNR44lqC1s73LTmpKWtx5B6sx/J13FeHtrPHSiUMxWms47hX1R3uLJkkvHz5vN7Ck7zZSqPR",
-	"qKJJrNtV1+gTMnygbmdTD4mWMgXShAYOLofAjKacg6rJYO5AY8Vu9Su7/VJEi0lZ5MqlMEm7FkWXpuPZ",
-	"gHDeiof3e271F+zdxZkzp2HHOJOoGuyopDwkUSURmX3bDww6Es82r7J1gzkEXhln1YSMCuMByz5Gu7nG",
-	"vlaYEDam2CENDOCQTvfm7GDoBKj0XiFMbhwhF6Dfm/eRbNEHCENwlwidYBK4M2ZgNhZNsotiHrqcQMGq",
-	"NXeLhwADKSrMnhV15YrtqEIW8HBBrRG0OIu5Stsk4PUl4YSQh6WHNkxoVlo58SpkovdlDJnFXAzKT48g",
-	"ON8tj+QdpP3BbT1UiN2rs7herp9o056trHZMJwPIHlnN/bGEVJHettAzzN+aChe3ho6BcshaGXkUx7pQ",
-	"6qyOzLb4fP3qJGBdy3/NcP4pxdofpKcCTnJlefMYIFBjFsChmYtEwwVZlp75YVL4HBoOwQwcNgFlyLrA",
-	"JwsOCB/E7IizSXVEq66poGZD6vW86lLIcV4aQfzylODZwB4WfGXxSrgBwpW186Pt9A/gVcs0cqFyCuf5",
-	"aOHWmiWtZ+4Wp3iPg2r1kbZ9j1CiY8ZA7/o5gvdL2ow+HtsKgZXW/565TVVkh18AV2ZklB57zeeAlSTS",
-	"aAktlpp14AYW40/kCaMaB3FmQHwwxHIeC/Fbaw/MO+7CWXnJ2leqReSBihIKyIsN10m5sI9NFZ/z8NJn",
-	"LqD433Oh+JlT6mRaeRRgk/KxlFppIkVQ17ddVTKx3MFInficu3w2U7iOEBwzEXZr9XgrP5nISxq7fMWE",
-	"7fwbSndEJnHA7tr2euVpP7NW9USKNvHN9KArLxVEiogLsBBHHvGNqjJWiJ+LccdkRONDZmx+/NEjvpoq",
-	"zUZ+6iHgZyL7HTGVSayytApBZGRc27tvve4RXw95HHbHNNZT3xFGSDU1b4nZWMZaYT+L1MhnPQsQ7/JH",
-	"lAwQRT73rIbN/cDUGRoeGcq0AaAjrqAmiD0e8h63GUDjoRQs15KQjSjk0ptlgIfhTM0VMDPDJSMzvIVp",
-	"Kw81HbDXJeaN5fNs0VVrJIrF7YibIepc5WLr5kFrt9261W7d/g+p9dlu0DF3TffaqZXQyOKYjc9+/q+f",
-	"fPz7x//8q+OP/8fxH//B8R9/CN34zK2Amd146tUHyB3JIwdykMPFmJviSvmR5X4o5EzxYEgmdNomPh1z",
-	"3yN+z9jL5g9cZ3+P+Ml4ENOQ+eC+KLO2yhITtDuEoMqQmy0sLwF07SJLkcb7tpoQj5Dh6XnnMmI0zBln",
-	"6AxgVllme0VS6VJCqDyZwf2pp6+BmuZzISSST847gWUulRCOHi8iBJLywomCIFnb8ZnBhAtzUWrlk/By",
-	"TXdAB7NB+9VS2Xd3Zq2Yz//z9z/79j9/9i+/+vR7f91w7UlrdXlgeARQ69p+PqP8CGDebErLs1/9+vgX",
-	"/3ryBPBARmXy43fieDDo9fYyZKRryqbaYQTj1JC2V0u5DmgcTwnXe1k0STBFQimuWdytU0rHzja0RjRo",
-	"tUzp+kGU5zZxN2/prJJ6e0AHX06iwxOfeo4TfU6nnksOPU/1BHJm2AsWMKtLOq2DyJ3n4CDyUhwvHtDB",
-	"er06nKDNHYL9zjdam3foZn9/89VHT25XoNmuGo1bSXKVFm+8BhCLCtEHpwR/8kjIB1wrj3ThzGtzKVJe",
-	"/rSv0xk/ee2p+f8bT7uPih83H904vZTd6rOmis1MsdnynIR71fid3u6tm607jXqlb+xxECUKakwQQWYV",
-	"c8CqeBtBdHmraS8nqSzy4fYZa/zTUuu5xZg/tUo9UaPOOUIoANyfPV/kWhFNBxVVNmelbbNFLpNTz5Eu",
-	"xh3Mr3Fu8CsrZGCAk4m0NNrX+J3buy/tvtwrFgzXEXMz9LIsaf4CKgFy1JGOrzWHrLg0ZrmGdDqNri6p",
-	"pFs/K909Yq0ORWtqvwJZzJPBKezlqvtXtiwX4Iwbl/YkbjiM+gT7uACo/9ytmgqk6pNbEvN7DfgIa8US",
-	"EEohxSmzGj5kIwmezMDiDb1hVouPWPd9KRi0f+B062FWS665Nm9tfPbXHz/78D8df+fvj3/w0SlEAdYG",
-	"ES0DTfpyHjzC9kQlI6ZjHmCnZ4vzsHH/4Ztkd2f7pesLcwuKD39b8PcSCxSp5SET1xTxEbfCJ0FEeXmT",
-	"XbfCcwBPMhE6nuJYbm7fvr25TWg0HtLNnevQT3FobBLEMsHB0zCMmVLMpUnSEYNMjtLX5rZyLtFy/419",
-	"8j5UlAgbPg3pVHkk17d8CJF3GjNi25tXvERHJS94VcZkzOQ4Ys9DVbC1XXCsOerJr1G6TXnTZyVzBuhg",
-	"PWMmR855s2J/8z88enJzsSlRAlm/GRgmiNCTynynTdjWbgmOe2vzTmq+bC6yX/KU7MwuEBtzo654QIEm",
-	"V9ScKamdJNyRpv6VkED1rl6EkkVxfyI9a8e+hqpdgyAz2niuiWF+hzlmKpx5N4Dz9htWNPjTnIITZ/Ss",
-	"6P3WS9GtGvMrXBU62JeW6OaPU8y6YcRjyAfDHOrQ3/2ZjXkY1s3d8XJ2R77tuL3t0//5k+Pv/XjBPQ69",
-	"NHfLn//i828irJHLyUijLzYFYAcs0SwtYz4OOlv/WhOZfDUZtCjPZEE6SZrHMBN8iaJ84o2xYOhaoOyn",
-	"kq6Cg8w9zFvkf3IWPzCXleBeLSYmr4GP7xYO6bd3D1o7mXk8QwZPKxoyzGfSas7ia4ocVsDWVsebsjHN",
-	"PvYhtAOZLzXlKq09MG+tXyKdEUpJdSv8VjmDqr0ryIhsLkt37lSiGQVSOEFIg7P4Ybo0K/p0pSFbhBdI",
-	"6c5mQ35jRl85bDJ0hJpBdNS0ALdzMGW3ntYSlSs8fQDJN/bxN5/Wk6s15OgF+KA1AAi0Q2jN6jONXwdV",
-	"Xsb5YiKckXkL37g6lkZ5PmwKgDi02Yda4lDlhK2YhVh6IHaxLfNTZ2+NI+KUJddy407BwJuNN6R4k22S",
-	"5+403wgxYjzCIot9a+Xo2lAz7pS7GiCqomXYgcPQtFgPKbAmPtuV+ATR0Wzfr3XWay3K3iOMO7g1BYWR",
-	"1I5uZZqfAXBdqTRwCemdlo6yuuU0FNQ6LuSa4fF0Y89uO0omOmIRF+ye0PN9IVLQWvdXY3vnTvNOaz6w",
-	"+nQmEXP75sH27VwY1qXWpmmitc5o79gzWkRKhcLOBuLaFntVuMYzDbNMYExbAHuzCqukbgJuD9Uk5CGU",
-	"ZRVAzoSciPJMznSdauQuu8TPEpUJuJbjMRMs3AMp50vhY8WGprFOm1vZFi41w8VZgsa80AKLxbkjFnuR",
-	"aJkEQ1asClmaCRJkydMl1kJp06uD6TitasWqOMTagVFkJXF+mkVrNZi/QorqAS7eACQekolFPWpWJ5TN",
-	"YZWnZcUeiZlOYuGRMZ0aGxhAqOHhmg723GzQVoctpOAw7BXniT/gRGth15T6QHZgmg6gUYj9xFlMKtHA",
-	"6gHfO5ngsO8r+xXmXp/OkuKKcK2IeVezLjJ1AUHLcZ4U0TSFq87z4FKILNiuSmChtEacWqJwG2umYre2",
-	"1sYsSE/OumHNsbrF3MJRKE1FqIjAOpySx1RhOblyoTK2jpUmN1stQ2MxDdKsItib8rMMWY95oDmF3Wig",
-	"NdjoChfciuA17FqEgYQ1r7RXc0SaM95SLQEEkHb4wu0Fiwt2Fzo2ayxcoFDurOnAms5pMlqpDehefBFx",
-	"8YKyPlF4PKszPpHS71HFuqvdMm8LlDj9c1GiQqH4UsPh5RVyva2RYVariyCsxjjL4qcrzo5qNpDGlGoc",
-	"/8mfHv+3n259+uG3n33zH6GKXjDs8GyzzD7+4fH3f4Q/47Vku0WOP/xOw2u8l1ChuZ6CFacOE/OCN1/d",
-	"fOWt+w82t1vWuumOYx4UNq1xe7d551bJwJ4+mikNr7LU0ovmrSzLOd0R00NpVnbCgiHV3TFgBCiooUqL",
-	"bUpNMivLGsff/9EnH//9Jx/95Nlvfnn88Y9yxlppNGOOGBYBq69qi2EAfXnnlv3synm6r/WuRSbSSTL4",
-	"62MnRPyIoZW/aMCvuOvMPQ6YuO4k2WPjz9KoW1FWUjezP8eNleUJwKNGk8bQsmIe5KG5GOZnrhUHtfhz",
-	"xurAjtFQH/wluKO+n5zJVuOJlVnLa6E0FFhzMQApn2kr8v4srFKV2TTL48uU2hRhuuDip07LLq8aTclF",
-	"Dfl4bNPQ691gxcxCg6vm7mRtSKuNrNSEed4yU2dgOHBZci1N8yRWpJ3UYS2KsRXDhdkyfnmNCMmKdk/2",
-	"MhucnCsYWVgvUj/sMzOrNxMdyBGrKppbKsbGsexFbLSUj+xltYkYBncqXXTt++osRlVTnrX3srDET09j",
-	"09bruHv2JgMGEYs2wIrBQcfvy156zyrg+yFDC/IcLIX7Ypzo0zAXSjsNgIIHKCwWSAGVh4QrErN+ojBM",
-	"tVIejLc+wRr5ks41D+bTOhsVf9bq+gTatyRSgMAF2H6fBcb/DqFiFOrSZw8+FlP/TBaVS9NL/2xWFi+d",
-	"hhGwImemJsJMSvuaae3Z0DKYmVx8Y1YO5gITM3bnPM7div5K6sqW2EUrczp6v6WHVttF6MYBP2Ki3HQv",
-	"j0TuK3vYJsMkQDi8gEYRC7NMDkDmANiOmGvNyuP49gGlsmi/4Fqk7xpiJ3GiDpNa8cLMr6/oBGgffE1B",
-	"L8yizV7Z6BECBBXGaxYkWB1YBfYsPVVOx+4t6uJXKi7PVCHn6XS24m1M9TA9SSgEZPbmlrtKPtVRKSuz",
-	"QzklHxSGBCnuJxtXkaRPQJ7vGHfYlQvqYcwYYCuOaESwrWgzXxj3uhN6WBgyT8J1ReUcja8hm0/CAemC",
-	"LCH1iwgG50K4pxQKXgtp8STWc73lmrOjH1XWHmWbU9vSXlrFlLeG6w3Y2cUrDDcvQOq9xC5pnYdXRLz2",
-	"owgUo9oj5hGIU0vYaKynGAhDoAfQcCMooDhkbIwKD7d93ZhYlRFdMZOLNqrrcnXBvH5Ug7TyBvip7/qJ",
-	"TGHzVzc73Zw9wpy6tASdKNezcY8IxkLbm5ySQMYxQyTbot66VQswtJYtvnSB69vmFY+qa6s/rDjtdf2i",
-	"bftJyqF7ctdsvEdg+1kIrJWek+Sxs8ZMhIiOYe6ExG24tWFJBzF2cycsARUBM6Yv4rglIiyAEJY6Czj0",
-	"rC9GCdxayEZyE1Ci41nItZmjGQeylg4cUNRg9KtjqBnvMRFw6G97alFtRBQCm5FeDLB3J0ZXc6kjK7PJ",
-	"icDJSp5YAVD2qA7pnUrqXAVRrB+be1tgx6DwHRmHpUDqMg6J7BP/PT/tF6Yl6UU0TaABVeTaaRVagZY1",
-	"4Fy5HrNKyPlC6m5fJiL027NNOQjXTQIXaDmANrZ+O1feAS27uPZIL9GINm7uoVEE01VN4kesr7sy0fO3",
-	"0SjqCLgMb08x//NtfaH5EqplmZihaGkEg4zNA6EF59gmjFFbQ0u4dpkmkD8rJZyhFSEi0xljdkQ6OWj3",
-	"hAMGjrbvKhUsUBtcAzgOLktX33O7V0ZEv0cjHkIG+b04lmUIszTQCY26I0ZLNvKBWbscEmMNhxpVf33G",
-	"yUaYBdcWckx+wNnrFk/+9dQeKU5+RGeafC2Z1vLTCBbyoDiZMX7HwnSNa7wuHql6I5tZHDvMubd6MFX7",
-	"3MVr9VYSleiyHEYQHY8jzlQX1BN0DYCmLHXqT1yZBxdhojQUZdRINKG0VchmTSdstiVtTPH+sNFuPPvl",
-	"b45/+nfHv//nz3764Scf/UUWLmh88ttvffLRX3z+0385/unf2R9nQIoUO2IxePCNCYWEp5N2qg90JQxI",
-	"fhEX05TZD4dA+dRbs4h0nSQJu1klyYtuA8D6sgFnEicRU82TYA3WyK80i+FyK3N7v+yW11na0q26ts0F",
-	"zuc1bcwGSURjwh6PY6bMdpONt+7tXE/rKSZDGTGi2eNyi6oIxFN49kiKATwCls8jVAVo/5VHcTMarUE0",
-	"7toLP3DPEXsaErV5iumEsv3ModyuCRFVFGbrnWwGehbZqeDcXBwrp2y5YjzvfNlr1UqijPlWdHdPBeRq",
-	"XcaaNU1q0Plyej0Nd2RGna/vhRQftFaU88y1YM2+mhkT1QkB1WSzpWGULwbbLZ3m2vhkJ2C9JcR6EHOE",
-	"E8gXSc8gOmD7D2V4oEZi9I5hkSMuI+jFjZXItRtSH0hjJoxSZU8s8ddtTO1GOld4L0e2FkgqdrKWl7mp",
-	"lfbQiBk9NN6wLbhY1SootL9OX5VNrUL+JOxVXgYvIsUR9GQrFy0LduItNmY0Fw/BhFUqCD1iMR0wEuMF",
-	"UMxKaE8eMdKquU19OuJR+bl/GgeoMSCzl24YaTsOMmExI/2Y1e1cEslBN+KHLOJDKcOarueYxnTEtF25",
-	"ckFf60HFOY498p5HjsjGEeGCjOi7MoZzepVHUnP7PkM4dlELY5ubXRHiOxd0yQillMCQEKWog2JTzRM1",
-	"dyS2zvV8KC2JWN2j5lOxVdwL7ZgKlvgi+Bx4f5CYK7HKF1vvMBqzeD/Rw+zTq24eX3vnoOHNOVUQxiLj",
-	"2KxOSHpT4o/ooRGNwof2U4fsfY4X+dCPygLtTmUSE24z9Mg4lkc8ZPE1EKMpHgoOIFu7odbjxlMzdi76",
-	"JeVartsFoUoxTUZU0AEAdbQNK8KJDIQ5rqkck9KYeRhX10M2JSEP8x9pzMhExiBYwtz3Ex5FJJTNjuiI",
-	"Gzce8gE0teSieeMGuYd9fMcsRtCHHovkhPhbR9s+HBAp4pslljF/Hy5oky/DREknabVuBrBY8Cfzm/nl",
-	"hEVWUEs/xSVVex0Bviy54Z7IbnhkTJVmZqU9GDX2Fb5xAP0LiEz0DTOlQ0UgjOuCorb/fMhG0qbNN8k9",
-	"GgxzEzHmCRx+dgR2UDNKBCZEFfEfbzrC3IRflW9Xx1jC6sYNQoWasJj4Tzqo3DqNNvlGs9l85JFOQ7DH",
-	"uhsksZKx+b7TaDabnYb5ZUhVdyRjZr42ZstTv0keUKWIn7vHJz0aHNpqWfjCA33QEXBMB7F06DGGMJAy",
-	"1h5JhOYR8d3zoYsR2L5NcheeoUgoAaCIPR7zGDvuQohaSBKysR6SiI+4ttN8J+ZGExoKeLB/cPer0BSJ",
-	"fO3hm29g11EyNmY32Xjr1bvkpZt3bl9vg7LCtKoRNPq2x8tcK9RaHvGNyeaTIGI0xqA7UFdHKC4GkVEu",
-	"mJGYAVoTpWMpBsS/d0AH/h5RTIRmo8zS3O9vvg69cYiWrtgZaz0MYU9lgtNTjAmysbu9g3H3CVfsumHe",
-	"jrAPeUMKlnvSgGlys7VLJkMeAaLT0DCDrbtuEv8IDTrWNe/6ktlD3xKDwjdPZBKFtvQbzwLxQLUj7MOa",
-	"ZF8Q/37IRgAWE0w3v86mPjG8YaYcMx1PiaJ9PDF5aQfxK9v5rjxJEBhG4YrA0SpGvWI2juiUhZZWsjfo",
-	"zbfsT0h0jpYx/m6IOWbE7OSd3VsvEZvlrtpYTtuLGPEDGTJoxedjYN93OX4RFYMEakr7xN8PAjbWm6/Z",
-	"73yywaAE9/3hdQ85zYdWjUp3eegjP/sMBvGNR/bAaCy5gJ5ozLDrBHYfUpKaxDeS0wcqiSCPQcLJyIDh",
-	"nezxOKJcYEKDGbCdJZyx37iBFOyynFBzoZVlKNRhqKaAq01y48YBH7H88ty8efOOmfjbB3f3CBVTJA20",
-	"1FyhDqALdIQRzolRIrO1O5qPGBbwkLftWeh7iRFpmR0B6+IOSnsynFqGwkNnmyiNr91ttfDMJ+IBExif",
-	"t8Hl/TENhmxzpwn1hXFkVY5qb21NJpMmhZ+bMh5s2XvV1mv379574+E9uCcDJmyA1kPMlme//t8++fhv",
-	"P/vFTz/749/PB5ob280W3iTHTNAxb7QbN5ut5k0ERRmCQt4aMhrp4fvm7wErsTn3LRtRRSKz75CNyZWh",
-	"SCB3xWKz75aGVJO8AfJaSFQgTYBmsvL9fthom7d8Fd6JrcvGUtg+djutlrXXtQUzAM8ngFu33lVzdbRp",
-	"AaQ8TIHA6DJjx74blPxsrg4/Ys2C5YINQ1QyGlGoN72fpsHC3GmE4UdNB+AamrXgAWs8Ms/YAjVavbB3",
-	"hyw4VLb0XtMeVcwDsh/xAS6XSjuwH7KphZBArQxEZ8ywPrdUV2vd32I05IIpdeKlD2DwMCk7dtwGz3bG",
-	"x7+zmWSbdLp7ZmY0bZon3WrdPIUpJCI2Mo6iq1I5FysIChOCW8PpaczqDYmARtM94uMwfaLo1OoybkgE",
-	"WrosJta7VBSoNZRAXsYyq6TZo+0t1Iybimm19STrGNPl4dOtNGRQStEHOTw/S65QSAKpJB7pJdEh0XQw",
-	"gP7rcR61zGpyz5j3PGySN4XD8cgdqNMoshAco3nqjrjSmErxkOn7tkdo3kWtiPpll2y9ZkwtyBldciHa",
-	"bhAeXIOL6hFHYS6YzFoisVDTyn4ORjFUwA67OJayV6Rj3npgroKLt2tdvI0X36x18U28eLfWxbs5Fl5y",
-	"sbkKyD4l9Ncge2UoRxnAjvHOLMhOjtaBpMBZfbxpLapN5F8I7e22duGnGS8juxNaOTcePZ2jrFmVicR7",
-	"zfgKKQP5mL5t5U/dLlYcYiJU5+ARCzzZyHvrGHPNCGxJhAByk4HlbXqbUQ2bE8YHQ72Yy/EaFjp0I9m3",
-	"6T+gsQw9gh/MmQKWRgh4P/8a8IWcQVbBzrnL37GDOkuOm38dnLCU8F22BDD1ntRDQOJ5rlhvXW4yKtWm",
-	"AaYZk7bajAypyrHTewmN7FFVKdOgfe2YZgGtbT0xq/cU0Q0XMNY7EO60NxXZacxiTHIqYRh7tFbNJ3Ua",
-	"nOK5i5H544rQLNRo4DF/JXsgilTKHU2SdYy6pkh+bSBLb8iIGhpbz0JPOaLDuC8+vSMwqc059LGElFQS",
-	"yomwzjyUZDHSj+WICDkhRuPKRGhlmNM8V7CJe/YeoeRd2fMgFpO6SuhMe2TEqEpipjDkY/ygjqADykWT",
-	"HLgwiBskdThgFlsN4CLAMSry+jipYPXV1Pf9/uu2BHjppfb8h70poqlV4+C9fFmG09WMSNwCGJ7LWTI3",
-	"00B3wWlWTde8GVel0b7ZMgNML8ZAqvtxu/Aj0nSzx2M9DOnMdY9q25kli/sgsXKtyBNPz1e8LhOtWPg3",
-	"tSjecJQ0ZDS0MfZ7tvVt2UvtZVtwDbzlubGHXq518ct48Z1aF9+Bi7d36ly8vYMX1xrzNo55+1ati2/B",
-	"xTu1hrGzcxIV9ZBO19BQTBuCQdlfYf/d8Xa3d7zdnZ0lKg3kaV6nActvIstvRVIeYuPFsVQLQip63l8C",
-	"Uc4e00ADKh9Pw7TQSIdqI3aJGrMo4mKAhw4cS3G5GHjweRJLzZrkvsbg2oM3Hx54HaFkBpmL55XWs+JQ",
-	"bPv2W6+B6SYkieTAqKV8dyDS53CpVoQ91gwKphXRUjbJOzZp3DdK1s89nquO0DFnoWFj41ND5A+DFP6Y",
-	"czALfNJjiocsQ6BEG9tvE0qmTBl9CRENMkiwMREGcjWLIkLJiKpDFtoXTrgeckG2W16r1SLm1apM2+Dm",
-	"3MUde2A2rHEC+W+hxhvbN18mLfNeyEBdQTRnw3gNqebcxXI2AtCf9X1Nex4OjGhLEMDaz/miz5cruoro",
-	"vdwC8lUOZ4kSiyKQlz3CRpRjCWIQWDwiJyitBMNI/wIPOZWMNNyUxnpK5WmJsCzytDHoLNvnJGf+1Lw8",
-	"/pzSXYm4nOnv4RlDliltT2RsXbevZKxtAC09bgJp5OOJnU+0PeZJ08WIPEIg7wJ+r/+VewfEDBvv28Tf",
-	"fCifUR4Eqaxs6AhfjZkIu9AGBM9d2ZfIthER+2+8Ai1g253GER93GvDFhrEEyZdIp/HJR9/79Ne/6TTI",
-	"m2+R9MtP//Lnx7/5q07jur9HxjRmAjDGMQ5sSwIRztU8ywjyN9/qiBF/3HSzxxkakQ6D9oi/6TvznCNc",
-	"rll3zCluEz9Lo/U94md5tOaT8QzMvwDraf4wwzT/yolgse91BB6cOsO1K4X5lY3GkZwypswHKkRCo27M",
-	"jphI4CExG3ClGVaRwrkW9tXLUIpzK4pH/dRCwtsrzKKnfSHcURZI6C7V3ZirQ9+zsQhuHofXFi9okrsF",
-	"8WZ0m3WtjK3hGi4g0PuETpGOEMTOJzQ02s32A4QlgneYvwB5HP6gA/yJDUaGk2EBCz6DjyNPu/HBESgc",
-	"vWWiFd0y4291hFH/TeKn1MjokSGNibWSOmIqExJKcQ0P0/cIDz1ij4k8CFyg7jfOmyEoGk3o1KL+4fze",
-	"860JkPFfz5pg1rGNmT1gdhFacoDO+lCO4BQfTvZBGkESPGgK86XnbAwZw7hgkYF/PThaF1l5lvJwFQpQ",
-	"JrJvSbxJ0qYYyP4gN7jCamtDxK5QLg2mG0qAOjACJVlESOPRNjvCWTWINC3HLGeyeMb6YDPNE2NmH9Gb",
-	"5sw3xmOkl75MYtsoD47DkTbTmjOz9x0BRKZAnhnRFkWw9gdpcVruMHJjnvc0HcBHy7fG1/dJs9m8TgSN",
-	"YzmxGC1KE4enYrY7E3hckFQcgpG11xG5iDtaplqSoYxCQ2w0YIZSbRyhKJttX0yzAUAoSJlN8mafjCQg",
-	"M1NjqKGllkuUIZjhh6FBaArpdQTwAr6uS2PWZUrzEdUMQ4hG/cA6vYOgSDQYMmPUamlbcXqAoWz+oQOw",
-	"Jx3fAQU6zvUsEXnpInjpHLPFNU/CpCP7EN/D9JRU8jgSQXbPPhlxjwZv7m612AYutV650ndz6WurhUjc",
-	"nf++TpBk5eMQr/b7X4UlXuWOhzLWq70B4jIr3AFIUGGdOw6gs9cqgwE6qnPHfWHTu2tc+VA7iJPllyKm",
-	"WK1r3zQ6vN6lr7AxjbXtU1Xj+gexPOKi7kDuYklSjSvvuyrBWldje+k6F/KaNIoi99VYjla4/EDWufht",
-	"NLzqPtteXu/Zr1GlHXZC3Rfk77Fvman6E9G0qAlA16DAw488RbOHWD1k2mTBentpI+9C52oObt9c2pZy",
-	"rmktV9pmHoKXkBseF0ozGlaNxd5QGMuyBv5neypsR76Ck/5cueDn4fvCdudTvFMfN5+tvMS9XebLPsJS",
-	"lrK0HmBvdLUwgG9Uvs0Lxi7bNvyHKZOYK2iNV0halhPhkB7BfReEh66CdOSl6ZYcHY8U3FOhT5QoRvwH",
-	"b6Ofmo56qzfddNdu8nDrCSZ1Pt16knvC09Q9EhBndMmPGSgoegPLvBXwIcIwOz1CU5NGkYdJHLFL4WwT",
-	"JmQyGIKDIyB5lvQSBTlKJKBxSCCHJDAvPnBHAYUjKaKl9FwgcLLAbIeYZswNkbg+5wCDqGbaUGplUxtL",
-	"rC80rh0Trn5ClWWXfp1Nz/egKsCCdQwuYLFDbg9h9LZq3h1Y5UOb2zs3d0mr1drBhol4IYSTche+P6Ri",
-	"0HyXUzFI5L+z724GRrE8Smvy03Na11Tyt//78b98fPzj/9nIQ5/ON7BwyCNzjQ2euvYi7cY4lmrskJlW",
-	"kqcO8rpO7HX71KV5mSS3VsLaZ15e4zWJg1p2fXrdi3JOdqkju0gXhKYSq1rB1TvvqqPyZo+7Mq3i6nyX",
-	"6MIYCxSUjd8Y1dabgqz1kemtEskpI99zgQqjzCCsgr8ZbRhKwEDIKVMqOkIizrlRu/iOvPqBaFGTQGqg",
-	"VSMhGzMRQvUOJT2ag70ey1jbBP4s+oSlOhbclux3hNWL8CqZe9Uhm+bRs0sUCazb+n78RSqS+a7nOfWC",
-	"YepGpbT/9C//6PhnP5lDJW/sb25julva4kYN5bjQ9Rw6oOJTMyyZ9LHmtc/+5t8+/ec/ffbhPx3/4J8+",
-	"/cl3P//zPz7+zt8f/+CjitftzL/u0cqKAxsznPeZXf7ltmVAmTMgyCxHXN7zuBdIxL8DyVrJ2BjF24UI",
-	"abWs78lwugm1Yo32yzdffvl26+UTSvVNexq3SgoDhMC9YnweLfO+jL1UnHJ3njYD+dYsl5NfYYWQ5/qS",
-	"K6xbv7/dWFMSfIXpCxUGX2G6Wh4czO/V1fn8HIufKG22jGmxpqGaddc6Sy/j2joefq3ajSxTyIYhUiPt",
-	"UMgJ1uLmLbXSWqOULqdZu5S1DyzOMpx/v/+GFOz1FEf6zDl1GW+eKM/xZp2Cizekfl2GUDz2otWKAJtm",
-	"3pNhTirwfBWJ/ZpayK01nKrdVWKIK7FD/XOcHM9Vpqw776wQ/3LdNwpQrBCzz/tfGzut7eseYZFizrMz",
-	"T4G6WDh7hUbMj7nSUOslGGRnYNG68d3MA1rXPZJmJU4kQRmjbOxxwscMvUXYnGsqPUTeF9M0ZaCPXUhi",
-	"RUZ0SkKJI7Uxwz3IHzA+G48i0gO8gozJyP7ceYBx2nZbd9K8oUTgFVhQ3syq29vkhu8qyLG8nYp0uh3h",
-	"ntcmu9s7aYOUGHzLRUnwpyEx81nwxe3+MhRX0/lZA66BPQkxSwp+q0UWLDsVccuy2rHIBQQ7jz/80Scf",
-	"/321N/rZH/3hs+/94+rRwgcX6fSVaY97hvRYuFdkZQTf4OrEufNXMc+r2oDLFiB1Iccz1vVLCwZquNuK",
-	"0XhRFDUtrLLx0Igr7dnmuUcstogXXBAKCrgNZ4U5JHPMlCWJgrxBzeI+DRjpJTwKbUYeQMjomDHEYElT",
-	"a7WUCPqAKPFvv/Vak3yFH7EsU2yDwn3XIa0Jv+xq9hgSo6SGysgybYdTPhWvHhO4LKZ1zAPYO8zcss03",
-	"ASo2sGUgOEZ4LtyVVVvlskthvMaN0YWDsBZIgLniLbiUC3clvDY9Z7MR0UcQW7QBmp2W13gPz74gBhnr",
-	"RruxmX//yirpIdLQBemky5qO8AJVBCCBnDgv4nRCFU9y3VKfosADg3Je9EEGQsGqkQmkEdmUe5t+ikhL",
-	"1LgHb1hwKK5IJJXey8x4n/SMCQxWkbF558MWeN365/snqkAt8Oju/Fq8wmzvmkvqsa9khKxL5rhItY5H",
-	"y313o8/r63KvPJj25oyjCZZImK/05tnJZQp3pZL4iB/JuElemUtUM9p4t7W7MNJ2FV27iq49X9G15zSM",
-	"5kjFBcdcEkORaF6vimtl4R0HARexvsZ6m0PGxrbwwxbuQts/RFeEFDSAaAQL2wWQbC5cR2St/2xxDkKC",
-	"GlkDwF4AKlMaPMqnE5yl2jq3xAOQmJswr9+tDvA8+8MfYLqBywCzGPKXP6JzcCaBnEtpNlxFRU4jKoKw",
-	"WKclmr3TiXwU/ICtNIO41iHlNUXSGzzMN4jCtPY3AyYoywUmSseMaezMCraVTSCGJDT8O6suKy3C2k8H",
-	"e+Ywc+U1FlyYgVOV1lTo6ZhVhezNlV0IydeVjPsxowfmhrMtaLDLuDyAkO71i4pux+JCLJOrNar3z9Gm",
-	"Ko1kugIwDwvbDbeFXOmYBxhvtLjJPVc7CxAlNA4J9EK0NcQbGFI7/ujbpMcCab7Cb67vEX/Aj5jw4dAS",
-	"cZ/NH5iy2RG4iGB7hbzfZ8YiA5EiE6HjqUPcSmGBoSRdCt8dCAIiFt6CFcaujsCNA9E2scZACtdYviN8",
-	"+6UtPMYjsjQdKnfHNeUG4yFkfcVi4QsL1ug1RQDw6x2bu5EdQ9rOmIjqnuWlOrDiO9WVDpY7L1V+aibq",
-	"2g0tk5gr7cK/zmA8/ujbDWgHDovZaDeO//aH5pcPP254jYj2oPDg8x/97PjjH2FvMU2jbiBD88id7Vut",
-	"1i1onMiRQbNmRljc2G58+g///dkf/uCzn3wLLFOjacyr//bbx9/9/rOf/oi8TI5/8Jv6NqrdhIspUXAU",
-	"UCabw/BFPqt7TkzYS22V7ochdChIxcwihVbfLj0Lm3Trif1zWcj6LdvQ34KqDKQMrVDmmgxsT+FMjytN",
-	"p7aUQUgL9DCrVpyCACR7V55WEbxeW2Rfxa6fl9h1XYY44wC2HcQexqYzhwnwx+vUWxo7yQh7VwQ+SlPB",
-	"RwBNZ4/ipWClYe31KfmcIs4LdKOZul2/q3jzmcebT1ODnIuDtFzGWtpaHKHez3f2UaBKZvr5NMnr9BDS",
-	"/tI1ctoEdc7IGK2DWTfEq6iM7og63kllhPocdNPzEqDOeyExwPsIzSGxxPkXx7/4p5V9gAsJU9cTc1dB",
-	"6qsg9WkFqU/fIzjlSHUR77cyXP1gKAVTFncTk1Qs8qaaxbM0P3o2zc6Wt3rmGmN72bepvTpR7o7Ihbkt",
-	"olwuwL3h/+7Lt7dvvnzjxo0b2zs3d32P+O/fuHEjD9fgXy+Pg1fBkeUQZC8sGp4CC3FRiebjOmyvjItr",
-	"of/L3wztdNP3OzKV/Wwjq8bjIDh4cVRLm3acExpwjaS+Ak++mIH5oZwUw/IWgzC8hOH5h1rG1uqzGN4C",
-	"wtjCUGSEjts8gBEirPpZ8J0rh2jI3cEFL0TibfSdCR1Nmx2BYtLFtO81t2/vpnKq1YL/tfw9LLGx4OMO",
-	"vLzHhtyIqj32WH/Jv76Xg2x1Qf1AhixrI4BityPmYvxN8hoVIR4ICsZCewJh7Dh4xB7ZbbVg9i+3WgXc",
-	"T8DLUXvujML+4kBr79y69fLL0HOrI+xyupHZwqEw30GwSe6hsnCJJCRi2uzgNRJQxRxir/nh36X3gpyJ",
-	"c/647RiaHVRYTQJQr4sPK0jZWcUeodAiJH+5TlMzIR6Vrqz5DUeZnUWQukcRe2lUIL1jRKeIPco1Is7v",
-	"25ovN9uCxjNXY7MTGkUpIkeT/J7FVoXaMjoeMwoYutjWySPY75LImERyoBZAPxVh4y8R/JORYubKxiCm",
-	"AjHtZvCeUscEQTPyAFB3UgCoNbHtLwhfKb9bVycYVycYZ3SCsSa+/oUcaMy0KnlSwIFb62zjDXdsgZJ/",
-	"9SOLkwnVq3OL5yfnPk/kF3t4UcGRe+dycnFCgj6vhPkl2hEzY3I7d3WScQ6Z8yuw0CU6zsjT2snPNPbB",
-	"GbF+J4acddYNG7r727IwaJ/FQ885NxkYrW0TS6eqI9KmMJn74VpspQDW5ibbBaSYtu8Z9xhBLWZFhXYZ",
-	"aGoIqVlft502OmIcUQ2XmPm107daKZWXMUUOrMz9PycV+tzk/5e4M85/+fS7f/jpTz5ez0+5mDqAVQXx",
-	"1VnL1VnL6RUEnLLGOcsDl8WVAbYTkZZE0+iQaOnNxbiwrxDJ2grBYUpz0bnGZe8jb4VL3WD+CxrGp8U2",
-	"zOnOz3DDBQXv8eW1Yvj7YaiIkiMGNYsZLxCan2QbyxqTKfbdwhpHpQrHVsg9VCmuNBXaXDdIaBxyKvA6",
-	"257YBfDLzzkxPp0XJXNHnwgFSl0+u72YqqwtGodmSGl7LzDGhsmICmxxmj1JSs89iepCAZ2Po4VH5Zpu",
-	"Y0Bak5FU2uI22p1GQw26OFgBYn9p1w6Gk1wsfFlI+VJFk0MWcMWl6MYywj4p9vOIHkJpWZh1Bmo3Pv/P",
-	"//nZr37++X/6WcM47CJkcaPd6LMRjViuD8APf/bpf/tBPq8e1UzMRjQ+NGbdL39w/MOfffLRdz/56HvH",
-	"3/+D499+85Pf/oXhUK5hDPiWT7/5L5/9+IcrG38XGp++gsK6Ck6fYXA6SAVMuTK7yDB0LgC9JPSMQUZV",
-	"UBEuBm3BsPRwTtVkSFbZb7ZQanEw+ioOffnj0Cuab6eH/GJpEInSqCePZAoRzCPzgXBBnOJUi+LIz30I",
-	"eUnQ4ipufG5x4xMJ+fP0X2qHjNfFaLGkl6aztCGH0fXB5pr0YzkqqIw0WpsmyE8gtc9hscRcmVdJuSwK",
-	"+yIEYAsG/if/+uPjj//r5//lXz/56OfH//af5ozy4+/+8tNv/suz//NbqwdlLzAeuywUexWEvQrCnnIQ",
-	"9hRs9FMOvOY6SqgFLSUq8RtLekgIxJRlse0mgXnT+VDN4t4SRZDGE0Clr2GHfwWO/F8wE+OAHjKXfesa",
-	"ANAJna4KrbiKcX2Wh9Gn20XhVWNHCDlJO8CVtkxZQuTkLTZmFJol8DlguOaiZgFnSP9XSGfnrVNXUJPr",
-	"MjPAd9N83VGer0+OCnZqmmfIWUzjYDhdjAbm+ipjKpeWY6xrzQGj91gkJ4Rrj0TsiEWkN7V/mOt6Uzgv",
-	"aOcaUyLKEPSmHNOYCTx+MB/00O+IiNFQZd6DltDySefH4jJAckCu8BNneDgCyERQJWFGpodsBDEqQJGU",
-	"iW6S/dyBREfkbo4Z5pLsEV/HiQioZqFN1Hc9m2KG9V4Vhw4Dpr+aruwZsnz2kgqeH8QyGTdfSHddu+k7",
-	"aH5HOYYgxMA4mTlGjFkEG3AxZ49fMeMsnDwu4VuHwl/FtXfhXNAjKhkhN4SGeiXUZUQRGSdxMKSA6Uex",
-	"7jBte0CVNis14tqwlI6pUDQwT12Iivy6Hc8Z0rp7RQWl2xV5MWl9MqQzp+u5jQMIR2yad/rG5GlUyi2h",
-	"dSH1ArTKB1wIFhK4aC7zRLAJU7pJ/EMuQp8IGsdgJ0o4NJYxCHAo2FLl6SlvwLvnZldSoYoDwCNplXsm",
-	"ezyOANTMIpjVqpm17X8XM4QZGxbNeo0RfXwf79lupcWsNI7ptFZTqOcqmcbMa3kmDaz3VRoNrkOOr/Hz",
-	"c1v9+nVA3x5HlAui2WNNaM9WkqZJM5O5esYJFVrl61nJhq/GLOA06tpAq3/dy7AoRzRkcG5pHMIcRCON",
-	"DNtv+EpGiRlPetOQjsdMQOX+kCst46mfO+4M6RScSRkESRyzsJu7c0SnrqbW1WYGMpUjZMMfx9IMFQYo",
-	"jSdgDWbo6rfhD5hgMY3861gPQRM9lHGKkSkPmbimiEp677JAV6XUdATk1CBHwGNgZblKjV2XKgOVmKTP",
-	"yvulY6qMYb9LlSfTgzsan3/zW89+9bfH3/3+s1/+5vg7f3D8gx9+9t9//sm//fT//e2Hn3z0/Wf/41uf",
-	"fve/fPZff/3sl3+ZVWXOEJGZNqiTNPxdX2JdTHILbNZVZstVZsvZtUinIFjKNcyFZLXA+7eemH9WyWcx",
-	"12cFlRUB7/WE31VWynOTlVJNq2ecjwLklXYZsnocwKf5iJVnnqxJbOeUdlKlWg4sL10lnJx9wsnJJO9z",
-	"UpZoCGnNBBOgs7xhDEC+ZDKUZBIbhuMOo6s8V+SsxfnzkiiyttV6IakfyyTLVdLHVdLHqSV9nNR4PeVU",
-	"jzGdjtgiOMNcM5YoIu5y8znfWB/LhhiNI86UJmGCUYoKWQiFdmkTLjuAC8IQhPBo3cAobsbqoVE7yYd4",
-	"eyE+ujsXHj1LI8oOZHk40230VUQzXYoc16ZfrRHXzJ+EnMdxxThmIcfXVR9aZOdv0JA67VIj2GOdns6R",
-	"EHqsw6GdmJKhjPn7UuBJDtHDmDEyZTRWnu3lQwIa8Z6NPHJhnF2skqMkiI6IjEkwTGLRESMZsqidFs/B",
-	"+agPX/p4MO+RFK0BrkJ8O/MQuMq875BNK64y78DrmmS3dYdMhjwyil0wMqSqIyiJk2x8KYZeJOUhoUaH",
-	"Gysv1hDe9Knqyr4Lxk5Kke5CwNWDReG6TbQMKaQVM1uRAkO5pkgQyeAQoqKQnYEr3hH5wUD0GI6GEMpP",
-	"ToSRq3szE40TcU2ZH5ok3UnIB4BTVhgqTXcRjli5AHGuAhkzBVP2zVZ33UUAsIGhcAj88hEjidA8mqcK",
-	"hA0X+VQEDoNugzVMo0g5AEPfKIipb96+baa03eqIAMnOXTFiIacCLrnlEdrXLCZ+RDXDu5rED4ZUBMzm",
-	"PwzlhET8kKEgT18Nda9R5JnfAfzPPGEPo85SMaI0j6IsEK8cwfbpiBsNRnqDrughG4zs35BcArWdyVQR",
-	"OqBcECWlwGJa8wLo+gs8om2ux4grZdtSjxDBkQqAoURGQfLC5R93qaEDH1F43STNJkIv0Yx8YIxToDQh",
-	"zSqYhdFDNmq7UWO2ezpe4530ZDIYaiJFwBzesOuM2xEPgeW5IlpGkByTMpYCuErs6h9yBdW9LERI4uyz",
-	"hUgBwZAncEOtTkjYEwTzZCC6iiyV1CrICa0lp51flRPSp7FhtxzLyn7Gq3MCqgqb1w62a9imoORD1qdJ",
-	"pBvtOy3Q3XyUjBrt7dad215jxIX9mGpyLjQbQOKbV5a+dMim81LQSqiKkcGPhSGNqdYsNpf+x2/Qzfcf",
-	"mf+1Nu90Hz1pebd3nv7/zhtDeG7jqjyqTB9d3hDieeTs2ZWczaUgEx5FJMynTqAUXxxVrJOjB8aIZx93",
-	"PqaJ7HOMGFTGMWPIJzEqrC+TmCjmckjGNNZt4veo4oFPNkAPskDGoYfwzJByB0JTIjpzQVNDnc+oABsC",
-	"rth1ryP8HhvSIy6T2CcbqY4fZ5rVpa942VtAwWPr5iGm92U7ZhTGdY/445jBgbER7PhcrkF7gf6BThtG",
-	"ZE5kHCqXp+gug2egbrAIWBu4Tx7RnBmby1DD9Sbx3Qp9ya5MDKmLEn0dqgG/zmicFKYXTnXh4NiIeVhv",
-	"nutu7VlceFRlXSQca5fZI26ZRNCtcUK4bhJbSTOPQ98RDoAvB7u3TA8ghdTJeMFEFzf92i4dS9XMqk4d",
-	"ju0hs+LuXB252QWqFLbw84uZhYZg0GiJHQJrodZd2gz5OU4+ey+hEXS1rBCZxhoyb4Hjp0wmIrhcloTs",
-	"DNP0gGjC+GCIqWokTiJmU4uN5IkZPYTQJwpWYyNCZNyIF2O4W1lJo44wr+hzQUXAaWRMYUq48rI3G3em",
-	"F6MtCkF1mnV7BWQ8EKJF3PglEuLf2wU5B15zr6rgNbs1LrcFF/7F5DxDJwMpw2IgJSXFHOc5en7e+S7L",
-	"x15UmJBelXrDhSYRVBDjack+WB/gmDKhWYyNB0ZlDc19o1Oss5uaIikQbUeA11YsNGqSt9JhAH+Hrh4h",
-	"dXfzhQepX28cY/NDIuwNVb1f0sfXUsvZmqTJqGZOtRX0XAPzWsrZjRG7mecDrjuXPiHVzW15FDdd+6sw",
-	"brYWz3GVRVWWKuz4bGs+oz5zmNRLRAUpkRR7M5coxjK03I5wq2O9E8LFEYsVa7sSKRurUklP8ZBTSFL1",
-	"wceJWWx/tB9D85NKDMmnPwEQnfmejcaRnNrvO8J9hu4yQ5koNpQRPMC4fCL36AgroRzUDyDEQY1WT+qh",
-	"EbUY2nwAo0UDKB2sq6xK66w8Qkn6Nogj9i24pAeC2w7Sgs/ZJk9kPy3jyWPKgWjGRSIbu6071/cIJfaz",
-	"s0idVMamixMKD8MCofyjbrWwcC1rF+xeiBFa6JGiWNRvk92dnY5w5WsBj4OIOT/NLA83XqXtjzKhUxLL",
-	"RIRNcjCRM5rBLmxuNgEjY0Nx0zHD+VSn6zrhdKlSduFQtt04/s4/HP/xh5989K/H3/urT//sb559+E/H",
-	"/+Vbn3/3V4g5B3zSzVkFjXajtf3ynRa9FW7S4M7tzZde2u1t9oKAbfZutnZad+7Ql1utbaO8bI/4ndbO",
-	"rc3WzU340iohS9T1UTLcCl9Mhm+6v1dZvldZvmeRKYG6jui8WKpW2ReS8ZuOYeuJ+3OVzN9Ur/ZlnFNV",
-	"FSnA6wvUqzTgi04DvieMCxxnO7iS4XlqucApwdFZTAqw+LhGQxCanwTSGHlFw/Casvi6UpYmDp+ARM8p",
-	"eXiR1so77ldJxGefRLycHS40mXjOK1suPh11Lc4qvmsBXtLiD4vBjWkqkCRSVAjknaHEfolgj3vudMnL",
-	"twrJU25JxvF5aI/nJes4s7K372y2XtpcpW9hFlO5gATkutLpKhH5KhH51BKRT0cMn3pCsk1mqIqy3zti",
-	"8RRTiLIsub6VpLnDfVcrzcU40codKZlFSjQLMUqEXY0JezyOqEAGg+BMzMaxDJOAqY7I2iKzxzTQ0bRQ",
-	"9Jw1Hk5zJDHZiKZJUCHNcrVg1JDK55HJkAdD18YqjV5RRVqVLdftWx/iCp2hPII3vMZVKRqmMShxJmMW",
-	"u6ylFz667JIxgJi4KHQCX56f8xzm5uCbtp7ABncP2fTpwpOvIkeeGgOSEv57B/JZBYn7I3wtgGWxggS4",
-	"psiQ9rhWTbLb2iU0UnIm7zHHuylfgm+EFL340BkY5Mw5sMocwATKF9J7sLnQl5v1ltvHrxsaBFt6dTbd",
-	"soghS1So7YXoOh0CC4ABXUjhRd8kTkQGlJ3xOKIZOZAjSLFL98BlVGeTyjLc82UBLsukIBx6RstGUQqJ",
-	"aQcJWGA3b2FWO40ZOWRjDVndMgoxUpEDDZN9HNKEsUMPT5YwnZxCEvD8hSMp9LCW8v2qXeFL3SMMZrL8",
-	"CNmWCLyQGn4exgz5ZELVCy5jzMps8j4mop/LGKuOxjPjw8EqomDDpNQBP2I5zeCRHlM8ZGmpkRNmew52",
-	"11jkhrlZ2CR+mvLr2yzWkDnAX2PWuxyfjsAVyhwSivbEBtT+uAIcKPOBop/re8SHrBsfShYUAplSjVUk",
-	"GApKzRMxtYHYGReD672O8NG88hFiLmbQiEwZQT6IUtvLimJ3EmxWqWh04RE0piAZK4kLpakIWEf4TzqN",
-	"EaOiGwNUcReqwzqNNrnVaj31iYzxBsgY9Ii5GitNujELABnLXNt6artrF+rB1NwmlMleQ2j3+/N215oH",
-	"vemOAq3SETTsbze279xpGrH1qHa8CEbyDgzuvKNFuVe/xVQS6YV2IqBUW9V7mSsurk5LyzGRsgT8zI7r",
-	"sZWrQ3IxHBpuShFNs8jP6pprmUJhgxETejOSg0or9Y2CcZm1+qKJSoslMRUm5soZkiELeMjCxRXnD/Ht",
-	"r8nBJTfg0nkst+LA2JWDF9iMszRX6Bzqkm8NOUWsn+/E4S4/HbPOPuxc4jZu4EsiqHhZeZ4yF5bj0CGc",
-	"gOaowVLqPLLwHdlXhCeN34gEP7oKS6ZU/4WgbE0HS08GRvIoE3i8z4JpEDECt84GLGwJvyQyttip8oiF",
-	"BWZYQvU4oMutRMwcXpdHNSIBZnle0EAAmFaw26mXmYaRUYpCUdOlrCjDES9kKk0HJYoioHEMedMpI40T",
-	"iOXpmYLYyXC6mJEOzBDOQXUc0MEitWFWYrZP+ZUOgWXJUTb8exmIeuuJpoM6vcpSis6alFnaxvpoOsBT",
-	"JFecGPJQXNPLepQd0MFVc7IzbU4Gckn2K2p616VTc59NVvDOvUvZAR2s0nZsVhY7es05zDGjxj2G9kiP",
-	"xzzOwpaIbanoVLVzh6H2eiEF87KCfQwYmrtTxOKF3cv2cvlp8DwZuwdwBQA1AvBimuS+wIcHUaL4EesI",
-	"1yMHJpKFNAvgUCVzL61WzLVMOyV2XDPuiKvQaDeeffNbx7/4Pz79g9+s0BU1m8GDBJTX0/PRlVVxRaoU",
-	"Hwhj978g8cTLHSJ8AHwNslKsJyoXJXgtEZfL9DS36YvVvd5yhghnMeECka0IECzDpNi6cYoDjsUkZ8Y9",
-	"5gUPjMBaFKJ4UzAydhdBFhXO5crWRCybPGXyS+FC8RGLuFgAZBSHiNEzZDzOpzXgZDwSM53EAnMkHLik",
-	"RSTy0PG2Vw+Y53SjzajgWK5RgkTYEQDakXZGJE4jBzIOWWjHUQyLzPWmMvaunAg857MaDa/5knlK7OHQ",
-	"/WZHuFmWTaYIOZDiAM2BYfoIZJS7wsgX9wvM1f7UET58xh/3CFWHxhYxw1RJMCQUel65Xo/pA7mGU/wx",
-	"w8z6fqKqgQ4ysWH394IwapnQYN2dZzcvN2fX0escsY3cq5eHpOzCvJi5cLlup7rQNMrmG1xqnKO8YKiB",
-	"TZ3Hop7pNliUbyQREVOK+ErG2oIlpGCqObepzyNIWktDyZgoRqNoiYWRH/d5iItlDmU2nodul1e7zfic",
-	"K97yttA8qnOPhaN+nemhDFcd2N0hFYJFK68CZNaudM8DyEbWq77pMKlzxz4koezr1xhVepUbXpdq5SHJ",
-	"eNVb7j0eUxGe7SFEfqmXH2XnOOzKYi4sR95wzn99CVDKHejUyTIKK7ME3xahZIpQi7rSJG/mXeEUkwVw",
-	"ji0uy3xQy9YrqIkrkK4+JnTTuZvp4AtAQ7lq7H9ZQILPJRD05RiIeA4PjvRocFhtJZ5ONfZMQCikmm4u",
-	"A7N80/UHz/CJ8PgV0hpTVm0D3uAIuvDHDD44CEwv+ymiwaGtuutzFoW5nwDi0v4WJwj4FHZE+vuQHjFE",
-	"s7SGNkoKFA+AXEl8pWnEADncb5J7NBgSkYx6EJ4WpIcWZGabo3npWU9VdYTvRiyMddpJWq2bAbnV8ol5",
-	"dsD1lHwJgOCrAHNfoZpmUJgLUfleSSeCzdXtLOzJFx1IzIGmEatCI8/mWo6SfvP2rRxM+s3bt1qtJTjp",
-	"Zymu8ktTWWA9lvFzFc0+JfjNKLLhHgjAVOFu1nD2zGWaj5hM9KZigRSharRvtxw7QyPfJYFczMvvM8Ow",
-	"GI/K+vqnoSjgGcsneCA1oGOsFtwmvSnxFXvPb5KvMzbOKnjgSzKVCXBqRwypCCOb1zemCrQQVcSH+h8/",
-	"y/UHBE7jNdNYkR6L5IRQx7bAIO6RRDEmMJJWML6sgdARh3Y8PCYQFWuSfYCM01O0W0eMOlBQ80yA2YQs",
-	"fqOxq8JP945O2BipLJQEz3RiaMgHQ0CBea+K1WHJyrm85TX6Mh5RjZx8e7eRY/JWnWYIFrY7B0hzrbI3",
-	"Qx53LT+cdAhJAr+cZ9MD2KAqjwV3DzqtqICJ0BAcLPTlFzKvysjwymwAynJDTspYsVAlZPDnmaRx9hif",
-	"sxlTvSDdbz8CgGkWErgu69GomaBCX1OkR5WxRePYGNHQk8h9QCRFjAotaVN2z47mLarZBfYoAxbBwVcz",
-	"CP5e2SVkf/M/PHpy89w7g+RXsAZirVnnLwKPgKfuaBmnlXfPgUgbq3jfpexhvGjc9qdbT0KKRfoLrb/7",
-	"D98kuzvbL5FAhrbvnc1SaLz98BVHW2Oqh6WkVSxzWoPU5ij8VQd/RKSwNjjkrVBtTPnInXO4Qe60dm5v",
-	"trYRQrNkrCFdPMxUXxjhUc4K1ak3wIg4VG+2H1YmjDwIRyeC6yyb0AoershExnpI/Bh6WpmL0iBzQWA1",
-	"O2I/H9wxtwZSHLEY3AibisZTmPy06RogBWtcP0y8sb21zJugeRgQELqCcBVUHXYwQgJ+Db4GrKYB5aIi",
-	"sybP2OcMTrhuFg4FmNeXmq2Xb+7UT8ApSLBEn3e9X2GdqxwY+oVsU3sF+HTyqM9DZtP3cqqoQhPViPTc",
-	"WQb4VFBdM0EfiLtshqzPBV9yshdFGKVJUxu4spYdoWHIQs92veMxCbkaR0YmQzoCoXEw5EcsRDgILoIo",
-	"qSwJfNW84pXceGr2GXJjk/1caErG88cTFU4V4KCrrpYFY40J4zllvrfZpexpZovO026bWZtFifO4Gl8Y",
-	"qw2mQ8ICWTh2walWG25AorkDk9LTiHwab0Y/G9Cx0lCRoTKEnof2gA6h/jogRuboC2KLEJ+gFiQpESGL",
-	"iU+1jnkvMaY0hhIP2RT+YH6zI34va8wVDFlwCLxiQzIT6CfZJg/efHjgkQf7B3e/6pEHbx94pGf0NXhO",
-	"fATRMvJqCRPYaGeiWAh1/XiM3hEQflk4KtuRjD3mSivbWN9ptDbx3WL7iJ0/oiJk0OZRsImLcdlWZTZC",
-	"AVfa3qQSCwKJnbrsd4Q/ZrGSgkaujQELYqZ9x9qFfCXZz859JAloFOUSkXLdzHAAsm/DLNUo+TPMdanA",
-	"8nPSq92wzQgaXiMYSh5YYIVDNoWmlWZiEe2xqNFuHP/wZ5989E0YKv6sh0nx5+Mf/xhGhj+HLOKGJF2c",
-	"2V34+Te/9exXf/vpj/7GLFoSj6UC6P5ffPfTP/qTz7/zffPzb3752cf/ltn2oyTSvIvjq2/1zWzRxaDt",
-	"z9LJFej+eRqJl9ru2w9DOGhiUVihv+qZewtMPVR2y4y8rSfwVTf7qi5Yvh1+Kmixo2STvCkwn9O1mOSK",
-	"mKG66AGLIpUe7nku4wtdI2cdthExR0gsgmFMdcAVd00rxRQ6NruY/7uyR2KGibhGk+xZ7x8fGmJhCnb2",
-	"DagwTrRTguhBk307FQyUShFym5wG0DkdIWPbgs9CreOUCOOQsjuh0zJdgut3Yl1y1Sfg1I7xz6OpAK7o",
-	"Et5ehPSyXZejF7QUyBgT4kpG03rEmgCe4SJDJ9wWntn2uUZVw2G5xb7VGNOKIhboMg9twPTJafucGgzU",
-	"UNQHzm+8ajJw9k0GZn249VXgbm1fbyXKnCGYxa0DXmex6xwA+io97MomuEd8y36+beIFJUah8aEomQxl",
-	"xJoEkl9Dp+SMjwX8aZ02MxMo2zc6B1SSxaaeEqU5+Pm6jd6p6yNrg894QG89WsPU6FY2iW/8SNJsNrfg",
-	"K98qZ4xID123bEiyARCrjshqsPtcwzF6GtCxGpQeQpwaHD9nEdx1IW04AQRhJGMSxnI8xkA3ro03q3+d",
-	"su2I3dad0ji32ZBz1LDPSy8F52198tu/OP7hnx1//6ef/fZPj3/wm4bXyGS7uW5EH3cjJgZ62GjvQDrI",
-	"WvLyQtourCKzr1ovXEXiT631wikqJ69OSP4kfhoK7tXTsiv0WzmGK4j0VLvZ41AIPuZzrjNQ1OwEU2AC",
-	"Si6ZUxV0HEIjFpQKPqYjlByxYrNulbbYwUe51DlIHXUhVp0hLoLOxOXOJXzBHN5NQqexi/KjNCZolnhe",
-	"yZwAbaB4+l0U2dlB/e/df7D5jdbmnUdPdp82LrXsfgsSOMsk+DtpZWweF3jEqLgCL7gEMvOARVGKw51C",
-	"1qeBoXQzV3SDVwI7LRj6SxJh8cBj045hMaxWLiLk430+ORRyomxDm/TI03NVyzHLF327s01XtohmL0gW",
-	"aaRlIrj2OsK6BVm3DazhBmm2l/rnvpJJbLwHj/RpgEkp6KfTQlG5DarBqPuJcAdRMhHaNlgetTuCCZkM",
-	"hkRL0kt4BA6ZjEcwr8z4rsp7fRXWAk+XGmcqQ3LvWXi0iTPDBfrCHHNOZlwh6wXSnkx0gZ3gCK92pniR",
-	"E9SWBV8HzVOq/e8ZSqQY702HA6SSr+otGgIRo33Sm8K/Hs5kCFoW4OYM1Tr9z2LM3m4SrJvEkz0usLXT",
-	"TI4oAp9j1u7bB3exvbcbkTwCpA5sNgIcaLEKZk9lBWOQt8A4wB+FFm9AS1lG8XZ9kBhPovXX6kyNuwRP",
-	"FyHYdRhVbDcA6r2rpaYRjLnRbgwgcwRWttFubLeAvLM7Aiw+gUu5cFcCkXzy0fc+/bXxHj/9y58f/+av",
-	"Go+ePlrF3jBjvGfp6NwNjfTlorJJ3zsF8Okrs+KymBXTvHLrc10UQRgAqxKFp2JaLBOeYxorVi060XHK",
-	"j5kam+GxNmOHwJ+OGSvUrUJ7UaOMlTsvM+ZT2oGuKPIQVF0yJa5pSMbtiAm0qMiwU6xjkzpEVEwnQyN0",
-	"WaRYOwNUgGiklwscSltQOyn4UzQI2FgjDG/MyiNysWInl5a4wl2zWEVhh8V37EvEyDey/8YraNxsFDEl",
-	"Oo07rbDTMH8EiENAvkSuTVjvWqdxPXtEY0Uh9xV+xC5IxD0w6xpW1vSmNMFFjoaeL2H34sivu0MGIYkc",
-	"44swl7i9itA6FYGFOWHVHs99/D3tsuccmwL2VKk3YO+83DDbOInl5S92Gb8wPgZPN8+Ro/umyp2wvy9L",
-	"oXxIp8rFBfo8sqUieyQZR5ICeAMUZYD68R+8fUByRLr1BP/A8CZur03dg46V8CNRmsbYPIlrxaI+pCj6",
-	"IwonSn7aTcmIxigZocMCfeTwjJc8HANuKY1lItJwJOhaW34KD7yb8hPx2WPNYkGjLg99suHW5rpHfPMy",
-	"3yM+jTi0o/IsSpsHdecD+A3d067VRrlvQqYpj3yvI9Jr6GhM+UCYi+REsNj8EbIxjTWAtZmPoPTiqflz",
-	"HMsjLgJ4i7Hx4WqudMwDs24+F2Gi7LXu7y5CGsJb0+8CGTJ/DwM4mH1JbBZmc8BEiOOwX/R4rIchnfpk",
-	"w9++c6e12bq1udMyF6R/HP/+T47/6PcJ/rq7uXMb3hYlgsZkp7XT2owYHe9utm7617PncmgW2u1RXD77",
-	"LQsT5OvcdzIIkvHslxxahiitfMQIcN+PY9ZnxossSW61M7apksS3fzRjNjCrCK9I16viZ6xKhgm63yM2",
-	"oFHXkYb7tpcoLphSXWCp/C9sNI7klDGV/5IKkdCoG7MjJhLmkw0uiO8cYt9L65I6Iq1hsvlUWkbhdUyd",
-	"LY6YxSzsSuFjbGkqk5jIiUgjKUsSgcl9zUYKVwxQt2jMOkIZ4qTYG5L4ewiL8P9881s+xt0fcwVAxPkm",
-	"JnDAGbZtUD6Ac2co03YmqGvztg8nydCIzFjM41iqMQs0JAk7285HoeB7wPchifghFlQ5niU8dLlilrLt",
-	"Mik5YlgjWyACbH9mYfJj5jDHGFjbHcggU3TaJH6BCuCgoE0mNBY+TMaY4dnvtnbdCEapbHI3CYY0pgF2",
-	"4IwZGt4eGdH4EFPZLJa02eBcpCWCLGz4HTvBsCMWcz0lvnm5kYB7ZmzGBfC9PEl41jFIAyByolDSSaFp",
-	"oMlYcqGNuBsPpQAChT+6O9mfN82fffrY/MNGILzsH3gV/glXTVgwpCCF3nsPP/OeNBwnGKFhGDOl2h3h",
-	"2z+bOanmvspLt/QyK+Xc57y0c98p41oVvjGaikYo5bzcS2nMaFdPx4VXwAF7/ouYBXzMjSpqkgPYv1JQ",
-	"T8jJmDIEQbGlMMISr4XygNQNzFYM9+AB9h3YB1mh6nRUl+OZdCNLpX8KReKTUBq2gc3KYScJ1hF9yiMF",
-	"nBE77FHzEhbHMiZphSF2EyRcA2XkMfPaRvrYOFa1PjSiOTZihurcL20jMmRAIyjR9LFSdGdze9codzKS",
-	"ALfrUtY6Qvb7iun8dQfbrXbL/Pe7rZfbLaNjoGU0PlPzEctfTNzFvueumClAf18KZkaLbQb9jtgIWcBH",
-	"NIJCDvt1d8SFjH2yESDma5+JPdfr2rU7hqdOpHlWKprJhm16j5LpmjK/5lfMIz5Ul6LiB3vf6FKHMxP6",
-	"BUFuHp2zHIxohM1HgL7uCBD6/CZ5WxwKI82zig8oI7E56OQdQ1YdUTRl0FSihWpWndV6oJKJ5eRamn5r",
-	"k5eAjszbAMJ2Vo5jHi61GLodMYKWnEyQgYT83QmdehAPsaL1miJqqjQbGWrtsYizIxZmJGrbJiN7OHkP",
-	"9LlvBgfKQTh0j/uamNehTdqzAzVMqNmoTXx1mPhkA3RJmAT6mgJKOmRj7QI0SAL291SJv5dQoYHDNrY9",
-	"YGO3h7ObZb7ujmNu+BKLXrgCpvWJozJlS+Ts0jrKuY69OJH6SLpoPSx36QhcZ5QPhdfAwnC9hzU1nqNK",
-	"MkqMlh7EjDUJQgADVrFRGEYvgjqHBu1GdT948+FBRxhjPB9P2YLiImMxwFLnjtjtmZ/ORoxonx5WRgkd",
-	"05AH2oocCzws4xyIMlcdgfg+LCQbPmxgd0hVF0ZmVh2QX7p4MwPGAdQT+42f47punz9moX8dxZYNmaHe",
-	"hjzvWcS49gzVc0WQfdCrIMabYOEs37JIMVfN/fCr+5s7t26Db6iByOGONE09RNKLQ26MEDqSYkDYewmN",
-	"QPE64WFG2CQHcWJ2jAugjJD3wWLV8Ks1R6BQXDDAzplhYyPxezR0vJAuKQjUiJstsZ6QGRU2PLDo7FqO",
-	"MxA9M7s9oiRaW+ZpYBhZLK+cGbKRaQL7o7HjocDKqR3UI8CYRZHj2pqn2wOjRPxrlzO4j7+YB3VElrUP",
-	"JzbGr4wismG+4wItPRHIEFJNMmwiuxs4b3cMO5H2C+WQaQ17Z7eZjblOQFFCXZzNzsyX6du267jSKIqy",
-	"Y96sqYex1UGz+tWVZhh5uFQFZincRLtx943/tZGDGQrUUcNrWB8cnpTToY22+xhY3KQyS2IOSihnSzhU",
-	"iKdeAz3lRruhhnKclZIVYDVrx3ZxDy6mgszuf3XhWBozwVgGvBKCJ1cVZVcVZUX8SDbg0K2HO5lSGtRb",
-	"nrZYnaroon8zuYolgbvKSPNX5YT0aZyNEy03e9DEEb4xhK5ZJQUn64rL86ozqWbng9QXuKovOfP6kpPz",
-	"QHVdyXwEfDVShNvzmMsLwt6r5/XmHl+BlPSQibDgdfWmOm0T6d/FF2/es+ZUmwze52MfEY2g1gQcSjka",
-	"x0wp41Mawn5X9lxA3l3o1BY0OmEiNJqMikyZUY24rgpaxEWMHuWQnHtsyEVYLH4ZWx8WD9URnnGbfIV/",
-	"mSRiTLGeBWOF+I6O0GneMrqr1tzTaYCRRxGJEyGgI5oUAbYwMwIIBuyh0Y3RE2ud9q1bD6ar5edy/CVr",
-	"VdiNXIJcYhY5WzrYkdmFdmAlKBMytJLZHSvFLDHPNw8IGTiwlWAldUxCGWimN5WOGR0VJWNqCPa4oICo",
-	"MvuSGrbVzqkJ46/JXpUkflf29kgfcRK5Nv6Es3VmpPMlN5WekyKSS21XvZ3Z30ZiVumUngynmxGcare3",
-	"Wy/dfGl3++WdXfOLkJs2xZ/NnOAvKhqpbYWVpjzfvN1qLTDPtsAvXYwIDBEKjPUwqFiEhCIAssN4Ahyn",
-	"gtqYiyw0yb4mI6k02W61vFarBdLskI31HvGNb82yKIA1AwOb/lnVwgXl6T0c9xcg2wBmUqOHEkz4xeyk",
-	"gbln1KWj5bv/VLLhBRtz78peNVe9BrOQ8eEaeTZfMw++MIBbpljdfma48Kt3NPua7GELpJJ2Zgtwdw+5",
-	"CKuA3OZaq43o49dsNayRS+cK2PY12VvO7YZ8vjDZRe8iyTo2hY9VjGh+nMlZM19tPXlX9urFE8AJ4apJ",
-	"HsgIkF8QAiY9WzMWfxIEjIFljzoITimoCFgUGf/EV0nvXRa4xmMuImE4VhEpSiMSxsh8bsMRiy3gq0DE",
-	"2QNdvAvkMc8CJ4lA5HllVdL7muzNqquUx7aQFVYPOriHVmUD7qtDRSh5L2EJ8px1uoFltYQTqCZ5JxcA",
-	"7HPB1RBBCvH4RWk2triDxs+HO123FxqZ1Zii1w4niphOz5bU9cJ012Lg57j902KenwFKuGredFoZ30BL",
-	"Cxh+DRafibKP2OIGLgB76TIqtDxkIk2AwFSxLJnCQvVCPA/sUcBAE1NEhrI3j+iUUHVYqvVeZ+tVfi46",
-	"RlzU3cYqZgBVG0lIhkcAXoRHxq/NZz5i3felYCB1ON16OKRiMKS8/mng65Uo3rjCXwTz7J2hJHRE7tdu",
-	"eZASoU2JqdP01V3q8lwgtcM6/Twm6jBR5a7OA/eO83d3UjgCdZgQG+oFDKIeG3CBmLKAbU3FlARUVfbg",
-	"em+h3zHiIv1cowfDATQYoZoNZDy1TCwVsz2RuG6T4z/50+P/9lOjNkNlP2x9+uG3n33zHyv7kdjHVY1z",
-	"Z41xFp3Fms7hIl60lOD8wjPVm/Zdy300R9dfGD9tnPGbkwbpVys2IC03/8LQZm6bZ7o8zIBqGsmBg2zh",
-	"Lq9cYo4aJOwTLZvkvlbAjlyRRPD3kpKTYcylcX2AL1MyTS+Gwu7GJx//8Pj//nnDy/iy3SjwccZD5tLv",
-	"/wi/tXx/s0WOP/yOmXjMA5Zl3jTaje3bd5qtFmTbFPStIYPDxHx489XNV966/2DzprkqEdzc9dmP/6S+",
-	"xrTrfjEJNGnz5yvo5atEmZq2OtBFJpEq5d6JEZgXNNtwb9rqTTfVYbL1RB0mTxca+Kn8dG4vxD/VYVJq",
-	"oVu++PL04WHy/AaoFnBvbspXgaqzD1Q56rKpzwqoZm22ONPG5dC5vyq9BZnbpn3YOU0QS9zmdji2IRs7",
-	"re3rNp97VAbhin1JEegOimM2dlqt6+gp2z6kUIVmG05AyYHE51MNCSV7NoVkwqOI9DC/xBG1zVZxg0RY",
-	"GgruRkVKyQl5+gJaeq1lzWxXWzO3d5t3bpUYM6vaKhfQJ2yBqAP84JPhTl+ZVFctzy6Z/SVjlLqnrnxO",
-	"1AQttcueuOqv2t0wCgaakDbgBeV1XobFH7MICFvtFbIRsXDZ9pVIK8+46CaK+U3ykGlcGpio8aH9mGnb",
-	"cUkozWgJQj8OeW23+KrxxOVsPLHMrVmz+UQZ0yxoQeG4wfVYdeGeRd7KlaNy5ajUdFSeW+/EUsrijhH3",
-	"Z6KdrmLaqD4EsbDJ7zbmn2INOK4a0jCXkw8JmrbZQ7O8ScI5aIHnpTlCidtwuzwGurLbcBFY2vVEz1UH",
-	"hCvD/NQ6IJyGjPXOwhDfSq3nhb2J06ssmBU+wENkxAmdqjbxZaIHErDCoBMx1JV3GhC8cSyFmBLJeBDT",
-	"0CJ9QFyHdRqApRXIUfYAOOLG1jwTOiWAK1YFoW1Z+q10MmcvPty7qhoFQ8a/G88LnG5O87sPC8JCAp2g",
-	"VzGmz8vAqMcrW0/cn91DLsKn9jMLl/m2Of2C9WhZpw63NEou8Tsd4a1seazhVB7QQyYIndDpC0fBZuqE",
-	"piwMi3AWRJt5fmtTrVeWwz0reDPWyyQrliBYO69h5XJX9l2yyZjqYRZZLtB8w5tru7KW+Py6eVZpio4d",
-	"YwYqRHhYHPBizHfauoOY71VTAXZdOI+0/jJJ4MqS8obykmA6zTfyr1B/ULNPg4ApZVwS69fDpD3MlaIa",
-	"NayRFIqPeETjJnkLKne5GBjz1ALwAIIegGySt/Hx0N/gmsY+FJQEPA4iRjZ2W3euLz4MOTPxcmYaeJn2",
-	"vcrKPTWDFpacFXOPqACSXSs6tp4lC00pNkcyZNFisxUvIb0pOWTT8tzIh+ZZr+OjzpBks9dU2YvZeL8w",
-	"eXCwT3ZSOfLAniKVmXD487IcOOiFxbDvdRGcD+4P93K9OONEKB9h32xTIT1kI0yEO2TTHLYxjpgLYlHE",
-	"bSOcWAOqJt7cDKIjBMr7AIrlyAdGsH9AMlFINkLWp0mk1XXygblsc3OTFP5vvoz7I/IBiVmAvVj6EKqB",
-	"P0dSME3jKWDPUxEqD3ALpOKaOURWxQaA7/gB8SdchHLSDelU+WSDRpHD9rvuER/u98nGreuIFjoYavPx",
-	"SacRdxptsu2RTqOf/jWCv57aYQfREfmAsMdjaFhMxkkcDClAnXKzYOkPgDDmEQfJx8yS+H064tHUJxuj",
-	"3qAreuGeUWn4p2fWimmJf9NEA9TjUMb8fSm6Iyn00Ixxe+e6lwH9dWOqGf4Ij201W9tunMMkFmYHYtmj",
-	"PR5xDdpUyHTIcFpk06btewpjzA1xVGeMdq3vtOwIIEqnOY3IB/AO2zpPWiBApnjIcj8oSfo09sgglhM9",
-	"JCCSPKKHMWObxtdV44jD1gbRURf4xycbQgrWNqqcRrxnAXARJo9YiD03n/nFrF5Hit23gugI5scHwy6M",
-	"sauGNGawzrAN6QxzP+za2UNPd7P+AHU70/XKplfJCKgCLvXJhuKPbU8triH3G9PlzZsGsUzG5hoLJzri",
-	"ootPNtMY0cfuEy6JowHHIOQDazdaVjemO1EBjRh27W0Bzkmr5dkG9EitYxrDE7EaGtDo+iMPOADixkBh",
-	"sBMphkk77WC/7ZEduGzbs1dyaEyA4K0jrhRENTbUIR/b4eIaU92NuTokH5htjY6s+EHuovZR8F07T1Vm",
-	"2UZ0ChCWUs3QCQCbJrFIySabEQ7fRV1AdKFmhDF1BHZpg+8R6cWPmSM25kj+pettxCkQZu6EmXswwcd2",
-	"bIMSMWvLCjYhIcCSCgucWCTfFDlGdgR0oDQvIYCq3EM02IjRWAA8I5uAzL1xI+6PbtwwjNADbMQ+AZzJ",
-	"bfK7+EqXRgSftreER3bM/5rNJkG4UUOrG8aSJy9dJ4hzHE1t6n+6yntOMFsYhY7o0eBwQqFpppL4TnM1",
-	"YDLAtRqhe2ARriFPgvT13aUZiUrbgCajym1DlbfwCQUB3xGIqqLwujgtOYJ4GMNugGa6ffhltJeHftRD",
-	"Ksgt1CG4a9yBLY4TXTkMryPMcu6SjR7ZJNvXyRbZEPCXR4Y0OgK4oDZqwNjsVDoGjxidtk0+IDvkA3KT",
-	"fEB2yQfkVoUWLNeLt8gHQDg5qdqN5BRk6/w3wZCOxiBnCn+bB+2iShhxw36lN8/+O/MAM35oD9fVsqsi",
-	"xsYwNMBOhEeBFpn7Yuap5klmNYa8x2KBnlvJc3OyYP4v84xteCTw+8yj0usR1bMbScVmPyHvpEtgOCgT",
-	"KZZAC1oLsISNUDJkm2iGWLjmMoDyNvfk1IUPUr+XTDM49ryqIxuC6Y6AtkMeyZso4BT35BGz0cIoIr3E",
-	"lgwZRVOmk2TfvWlIj1heOfkWT8q8P+9P2zF1RFExL333nNbDFwICMYLQxlM/xbCKmdJN8g7gfuU0N0pg",
-	"7SHsvDM/HB87vWysAAYGbG741EptJ/qM9kThZ/50uPdpUxxoCgJ4xQgQjIrSDWlIo3434n0ny4cZ/pjV",
-	"3DfIzn/c2KQDRrbI8LrD6jefkUI6AgQ0iAor3wFlg7okHZr2yEzTFNLBWTyaDb+8v9TN27fCQi8p/7qL",
-	"VRmRakg9pNMm4hDb8cJhBNgLMAtoidhjesIYYtga28HiRY8AXt9ssZYD6PifXpm3MNKL3RdNgmrR+Rgd",
-	"AQXSKOb37AmhmasERadsLU4kg0PzS8SPmNvqmLmQr9Elmimt7L6mmgH31hgjDhzcPMTKame5LJriXgq7",
-	"C70M3JVmTLfgqju3yP8/pwgdzrI1llLEtExXTYwYcFaAcaucbeMTRJ/OVAj2fmnmTJ4M9mFIx2MmHBA/",
-	"ncX4tyOwx0s01oAqzsc+cqIiZkpmvmhzecR/n8XSd0TV8ogvZBee4VsGEDKbRZPsp9ZbirUdMiOOiBQd",
-	"gS1v8m3eUmwcY48DwXOIduSa49y4YdyCGzcQ4M5o17xtEwwlNjVgBM3ytn23e7Aa0Sgy7IPNAqDdJgUW",
-	"lgkKCxJRpdEmQng+EDKJuKbAqgI0ZTCbqLNFzAwjKQ8VoUNGQxBnQpIRmJXGGKBED3kcOu60UhjMLRss",
-	"6XOdCxPDyxGpGY0THKwTB6D41XsJNXZfDr0/GFKBAIF5JwwcA2OceqmBmFprmXMJAnvClX2hsUfNhNGj",
-	"RsCCjrDw8Db2hAj3WjOwRoycw74kxiqzxmfa/8EuMJidQxlrZybtvGytz5j02cR9a9gtCy8MadgRPZkY",
-	"yxcB0FMQaxxsjgDMmDkdCKk0D5ThhAx+CbqixIDPjrTRDYwkF9gHBL6w87XY6zduFByGGzeIswpBzBvn",
-	"pW1lkTPCjQll2JkhXcWJcHiNuPYjUIEKE/P7Mg5YzkxHJLLYcE5H7LbuwNbhQyZDgH+Hl1rmda5W3wWt",
-	"jaCG9UCKTEn+kE2JX5hJahzbrvE23GKu7IjZS7WUbeJ/5R52t0q35X8xd3xps3hxClmPotgKIh4MoVlG",
-	"GuuBYmqYPchm2XfK0ghu3y4pyPa2nT/NxL0RzLZpTH4VnXoUIFqypUSbLy/70mgU1fnGv2ziSrwBFTOQ",
-	"o5ExHyxEfl7IuMHj1pX5Zc2OwAkhlL9HpIimxanYHYOKjGpg9SyCebnA1c32Qyk24Gw1zL42nnqNQzY1",
-	"UwNXGQo14VDLfpOrpvjou8ff/9bxX/9fn/76W8d//Q9u6hAfzgeDGu2brfrZT9laXkyNZ24vr2oSrso8",
-	"Vy3zzMX1K8L6Jy30tGcAC859tp7Av91DNq1VTaCL2ggKB5L/j72vb3LjNvP8Kij+I6mqhzOSZZ3Nqfwx",
-	"ftHGVbaskiZxXS1d0yAbJOFpAkwDPSNacpWTXC6OEye3l7rbxPGuNxsne1XJxpst71qRncuX0ejlW2zh",
-	"eQA0mtPNl3nVSPzHHpHNbgANPK+/5/cYz8PKYGuj88zZROtWSHJBRpnsQz8paGLRhIoCr9OgaZvskbjZ",
-	"bK6iSQk9BVFRtkUQCTVWHpgr1tQCiBSv5DvG6RxG5i6LDc5mscHsw3WwcoOJIzWl0GDimBQ7JbLGlA9B",
-	"5oUFUlmFcKj9e0KFCNN1oTdil5UIx1+JcCR65fLceeWF9iPsELBe64sQbrAikwyziIhitlcXnpzz0EsM",
-	"GfigJZproFU+aOQ87SgmNAJhtxkbRUTkaUoKBn7rHxr3EFHGSfj7IYLXjCcRo57cYZnC1q7oBeGdWK/H",
-	"ukFMApoIZ7lYr/SQXFEFz1R1p3rdHZyMynpSKiOsl7D3x39+8MGXD7/64NG939//6su9979uHMAXOJVi",
-	"iDnF37IaYlkNcWTVEEcj52fVQizmQ6zSruY7FF2Iw6iGSrRScY5Q7hrXAyOIGLkZyh2mLPW/C2udw6iR",
-	"mgjtNMmbQZUzjJphVLTgZt0nmt3kTjuIc4ZtuCWA9ChkwIbdiICsh3L7k7H65pUChQNfCyy9icAMGzLg",
-	"EMYdsCFTk+lY6+B7S8oddfD9MV1qJm5LobhukrcG2KHTpQqpGEdB5AIR3R3mmofOQrS+UkzmGA+ff8o0",
-	"ZKttX4rxjme3GMqsgILm3AlLz9lkzUJu/rF7N7NOCB7bY9aSSgNkCTqKtRyHuUtkYtzOnCXBOMTT9utM",
-	"ITNUl65LPJJ9wCI5F8goTXgjtJMyQlVbODxEk8ROY8bgS4FiNUoalXaV94PrslSwSwV7yhUaZhueVDBl",
-	"XrWasR2uplYZA6qnCGB4fgaUB+b4D2hS7uuzPhnbcLlkTwMUxPbB4gYqOPJmmrhvjAhoC3ZrlFIuQAxg",
-	"krUmwlFWrzf8pE7k5LnHTVOzfp2fTR1bKNYseDdnSbnmU47IjVx4ZLUNL85ucwX7x/zybLd4c9OYzSZu",
-	"lvCZ3/35k7bx60y+m9jklhb9ZzzWMMzZWqR6j3a1w8IZoc5FN80TLvokpmpL9my5A8TaESRHLFBMyzS5",
-	"YH7joY6sBOtskqtwb9qzgDCExCBeUxPFmGiSjRJqpvycDkM4ldM/LmjeFoCp5Jowkah1qHXxmDXqkaA+",
-	"oAM+Ui4SlrkUm+0yAlYoxuEBwtMZB0Zqsy02AlVpBgBDNZtC8yFrYc4aoVsFZi7IbQfFC35+YX6P2GIL",
-	"xGrtsLawsgcVrWsEFrSllD0iU+hQIaAMB1sZ4E0RbulTjAGkaQYA6UYuzhL8aLEswI1cFHig02zkC74S",
-	"dohxNlWWiya5umzwu2zwO1sbwWZGASsFOwCK4ciC+kYRrt7OcjG15eGbVlxWyaOWA0QHzgkXQBvKjKA2",
-	"l5/fZWxbRWRI35GZ/cyKyg5VjDiWtAtRW6Syv5LybZbygZRY2ZsLrSKPySfQ8hidlgBAXCUXHcLiQELx",
-	"RPEVZoR1LA25WGIrjh9bkcEeeVIxFbNV8o1chARN8534I0nqzT+2aXFNLNuw9hUai85WnACAq2g/+wBR",
-	"A7mLwENn0FpTKrC8jEEc1PIAF4LmaQr2WJX8KGUFT82yOqNyZxmuPApT4ToURKCj4SooDoUJWHvxOEyH",
-	"VTuQOgsCawRt+b4LXZpZ2eLZJLLlVv2B8Zmwsg+jNtYzc8yzZVI4OLmVcZ0bubiJYzrTcR03jdlxHUu+",
-	"8kwgjg8ZBgp1zcLW91lV9TuoWaznWXlKr2cs4d2Ax7Sb7jjGDpkFJC4W8tanXLjMbVEEmHDoouxLNbGQ",
-	"Prb/srXVLo4U1GtiDWJbFJWOECsRctcSYQAljMVWi8lYCVfknTzps6RJ3nQFki7i55wNqBbD+kEkeggr",
-	"OSF21hYYPJsYra1iLJeXwlDwma70rFT9nTGshyXn44zhszADk+XsAoq1HramVtDVB6NO29BR09y6qNS3",
-	"Dbh2bKzNWTTr5PKlS65yU0rSY7tA010uwBzb5ZJIJRPUy6NQxoJVm1D2TDy+wj5jjAjKd6DQF/pAjHCX",
-	"uCwxDeJqWpIOo9pSXwyZHsgESCbgF4rcIRkV2wAEwQ5FKTOz6oyn0EDh3e/gLisinkiuZG7JbQ57fz0t",
-	"ku9Q4LyBNXQuN+lLy3yjya3VTXLH/NeWFMsiY4A3eJdl0t1ASOBy6eRjC08jd4hlFmyRtaYl8nDUKHDb",
-	"4D0i/kXxlJnBYtMm4EfRu7zLbHkN3WGZEel9OiJ669bqrcg9wfMoWMoGpFJyt9skK+Z6NwvRL02jLeIh",
-	"ZT4DCHXJtKNkmmtbsxyROBsqFlvyFOkbKZRqmO2lWIydpsGxN+802H3FiYDNPVGY2SQxzbsF8wu+PkuR",
-	"4Cs9zS3t7dwS7FIFe8jY88BMYd6muS7hyTpiwG0FfZqaz/DJCvKacSfjLCuvQWleU6uzm+Q1CPY5iwXr",
-	"UKVwgXKaptioF4pYBzTttQUlQy7MCmN58JCnKZS+u0WbEbT4diGy9+mT/YSmBUEQ8vYXstxzP1iJXdcs",
-	"NxR6pZa5FkzfaL24FjWG9BYf5sNG6+Lai1egZa/9p+f/5EKzPsuOuX8urFKwRDV+TKH3ljyXR+aWfFOm",
-	"iSuSDq0AZLFgyXHENF1r9lsrmg+ZzPWKYl0pEtVoXXxh7UQtLotwnMqt6S5y7JoEeV3UN4z+jwlNlXTs",
-	"HCj4g/hGWIJiJouRVzjglpygJpntBjZDXEDfbD9AuCVXpEMVYqOrZAN8OXcfbTuQl+BHNezFNOsO+A7y",
-	"Yqiwp1TV493F1WKpR1PFvPjpSJkyKqqe+zIwCYGM94pL9gA9Xtu3HN7Rws89U+ABfFtz+Jh2yzw9DKzF",
-	"gfHyyn1UK47sBbMYWG/SHaQp9AxPmLamRhwAe1iMccyYnKdEZwwr3uyHW5rd0jEyboIcoFhJDZIgNgKU",
-	"d1vgS0DJGpB3lXleR7km6AAMqEgsT5OjImQ7NM0hRdMZI7ogghgqpO9j+63Rme/IzhZP4vUSawcZsmGH",
-	"ZWrAR4SrtsiAU8OCELBGDqLq4OQZqYVUKWQjWIyhBZc6Nkonjc7HfoHbjR0+ajfiC5Ej6tG7Eks9kJ69",
-	"LV5zfUyRX4wCcm0EmxXsMrQabcN3hBeD74OcH6OMKabjfZf6rqzgnyjgtieW14oJxTupLzCMPHELgi1Y",
-	"0irzvp1//PtfYM2bJTjroGHe0wOfBEOyts6YAAEc0IlmUoGDE5PzD/7yyd4n/898Cox5MTm/99d/evT5",
-	"x56Q1FPj4tMe//Pf4cW7pW/u/+Wn8E1bxInMhlRoc+9//9HDf/i1uVywXfPv//tvWKxnPpKCbRn1Y358",
-	"9/0Hf/j1g/f/5QLYwV0qSIcRlnCzhVK+zQrgxhSEAr7Ys9UvH1RYqwFvsxE1OkwYZx7HbTlRHEVdQIvy",
-	"53948OEv4MnBcW60GqNM7nDjXLx2jZxvN+7f/fDBf3zZbkSk3XjwH7988KdP7d9/+vTRj3/WblwgG9de",
-	"wV2xpaWmqad/e24NGkwhTQujSm91eH8LrjSr6key99FP79/95PHvf/HgPz949MWfjR7TxiXuj4G95ef3",
-	"7917+NUXDz78bIGKTHyNp0TNYvfQkpdlycuyMC+Llz/Vyv7QrCxOcU3mUOznq3KHZSkdQba10mZ4GR2C",
-	"gXPnC40OWs+oP9mzAL9La4XShOAgh3TKUIom+ZZA2kjjiWeKuTgAQCZ6PZYx0TVqTbWFyrvYP6Moy2qR",
-	"UAXTdgOE0LU3N0nwcafdiKskvZ1i4IkcWPRuszEu64CK/oDyRtQABdiIGlaBgfW1kNx4E4e3obZZcuKl",
-	"5KUh1BaKUJ3xW09WrGIRwXLGZQUyD852DKqkg5cMNFmRxvLwsmQON2JSVowytsPZ7kxZUXZmHWc8WvOK",
-	"KDn0hIaYsVAjLLIDWj6I45o7aB64wrZgk5wvuDjNsNsCroIBX2iSazYkyxVRdIdV9p6zkygMvwMLg7IZ",
-	"1eV6TL5BCgOq1k66iHaSsjd6blGBcR1ncJoCww6hSmC8NUDi1SGjTxqq/9mRGTcZpCCGJV8f3ohLHCq6",
-	"g/2oTkqcRA0vEurky23710IMca6rikeCprK/7rJiCJi3/SqGwIiLBdtBxTd0GuYFnN9YVBNcceYr46MG",
-	"VHEgy6bQwB3Ur1xywJ1RDrgZhvwBGeAmzfcpHHD7DkJx8rnApnQ9mQ1VVGXLY702qmPzdY9mljzIh+Va",
-	"vmLHUUmnsktTyKf2ZOZz78VjsZvbDoAOkH0X2e7N1QXbLdnA6Ba2kzmnyJAnyIiLJUZItMI1qa406TN9",
-	"8MN2UoDq+gjBZiHClpjqE+CrO7y/fXmBKPxC29HukvkY6yKCH3fMnzYVpSLoZ4GECTKzpPqueMyfS6Cl",
-	"dqcVi/iY8OdclY6m8DmxtnACxhI7BKF9aNNviU6wFU5nHKjY9aK8e5/eBX1bT013/Gr0SeGlC2KgDz7/",
-	"2d6//mbv3u/2fvWPj/74Vwx0LxwMPR1uurkk3ZKabklNd3TUdEcg0udp1D8zlFpyX+ahpXq1yPH5mt3J",
-	"/kBBo0trJZQop6A/8TiCvsKYAHMEO5ZwCmh1nAyfCtE4Geqp/Q+r4cXwqJJnlnkKd5Brh3gg/+JETJXp",
-	"58AytdQDk4TaNUZEymjPmA3w/13XgFLZVjDGWIF8pyK7DIKhTDRJPDQ6jqmgX58/N3J3ncQICohtikG5",
-	"rkBtAbXtri+KsYHQqNFkzDQ2GrMY7IJt4NqcSf3yOFx+f9/Js+tSa+FURNW0JPZXizRVf5G+EDRVn4QS",
-	"2ekdQVv14xYZr5qpi1pg5Vt4ZLo8Yc8emcgmA5TxOIQqY+zLSw7jEAh5PAKkIrZ3jBIllf1aaXItYNcJ",
-	"onhdmivf1M32cuLKtTPFXZO0Apy27BEqIII/gN6mRUtW78pgzmIXQoMDmljSugQhRf4BkM4AcYagIOeN",
-	"ofjAjAgKIwzb1HJY4Qq8LvtnnBXIz2M2tg/LBvrPqgkgCROaZbZOOGU9fcx2wMkeYwvYm0ovF8QYVEUb",
-	"MRuGD1KJrsCjCEiGOQKwKKYawW/YQS0675ftkK5CTnC+w4a/uCkzvcj1r94aUZEs8ournKWJahwHBHj2",
-	"lZtS0/RERAq+utlSpSh1ObNpkJPwr1/HxNcELP3giY45HOsjFkJmBtOpzK7nWoVJEKgp9Q07hgRKRTtj",
-	"EgdmsoohtkrB4MIKRg+ansRKN8m3RtgBNlpbWyPUWA9d1hZGUoGVYUwywcj5S2trF9aRKteBn82Hly6A",
-	"NeEsOpehdK49QoFR8FlrDwoAHX0ZV6ST2do32t2uRMGC0XJI4XeaYFhsR9xoNWgS7h3zoszemsM1utKA",
-	"51O4d+Phvb/ev/vjB//+y8f//5cPPvzt3v/6aOHAq11GDFCdUgC2NIak1l/apYokUjAQhSdAV/YS6+di",
-	"3XZCBenyjuws2ciW8NjK2G7Yq48SLDCZqX86MhmvACFXo/XCcy+8cGXthUPU+ZVjvqFumi8KjBj9OhP3",
-	"m/sT8SVzlULhHcaUsBJDG2EfOLbWjSzKEUEZAE2CrUov+s36O7UFzZgtV0e2AYVttR30zpGS2nap09Pu",
-	"37ZlCFPjV5u2IsXTcNrhrU941j4OHpCA1pXBOSb+QiIN6a3XmejrQaN15TmoA3b/vHgqIStcmrpcWD5c",
-	"mqDzRLVo4Pcam2ZXZnpwBuzPkhOsaX+ln8l8NL1EFy+xvaR5RhKuRikdE5klLKv2XDdp/2/wxse4od1D",
-	"pjGZ49ifmkJMTft2SsFeg//XbSTz5awSzDds5STcGekzaF81yWuCUEHYrW6aK77D7PdBOLdLs4yzgqAD",
-	"4pC0v05GudZc9H1kMWOjlHYBMtWsqXpzb/NstQWXqczMk9Z6/+3KFQYZELtaLl+BpWdQkaEDRYG1iXv3",
-	"fteAt8LxVcyPu3bLdTrlZf5lLevLlvVli9aXeSFWKcMOW10GAm/CEC4U3ept+L/j8Z0F5jbibzjSYxwv",
-	"YsbQzqV95YBiNXDrgwu0Jd76bOKtp2/sg6GtS9t5CtIadXOAs05lnkXEqRYLWWBI2Y8gaqepKntuH2L3",
-	"nhCAeZoOMr4MrMgSv3z8+OVDy/PLcxqvC+1Dtz0cpfIM5HLG8MjAn+DZqCbZsMfKwtigx2JhDgd4nQB6",
-	"7I1iW4VsTiNoi/OX11609IW7XLELtQDjk1AcTwrC2BvQl56/8hzrNBa2f08FUTyX6FkCipeA4iMDFB9e",
-	"xs4DJ66xnaeHh0C4dcZu04sE8MERlkj7oLDIhx2WlXLdrlFTlo0r4wI2kDQfTRuMwlG0edVfFaJ1DkBj",
-	"ESzhGaMq26TzQJlo/6mKjB1LTEzTfpO8phVyVyG2zjdWwI1OMTZqbmqpuKbEuM5UeKu8JHt3797/8789",
-	"/Ozrh7/63w8//h9IgOXJlfq8p7dSucOy4qg9/OBPj9//7sPPvl5Ir59aSGsZzVpGsw4SzTrJOJZava1p",
-	"f+74FRgOISe39U7WXWYzV67g0aU3Y0h2fsNzJhYcq1wT2euVajH9/S13ta8xgPQ4tLXHaiH7DFsItEvH",
-	"9TwFB5KSgeszYY/TbbZv5EWr0yoLwbUPOVIq02Wo7gkL1Z1CkM4clvktYsQhGDVCukavKiBMqIvWPdGB",
-	"ujpH2VhXywjdSUTonrTY3JxhuYBQwEfogOxX7hTqTfo8Mzp+AfWquS7BplAVqewigtcWYQhvV+ap7Z+C",
-	"h7EqlkfmC+U9C1G8CT/hz18gi+r9u+/fv/vDvR98//5Xv71/98OFnIDTiutNkVTLgN4yoHeUAb1TCeV5",
-	"92G1k6fbize0DER3Zdxkwxw+Bj2O8rDOoLBxOmPCkyisNYAQivFHEPlPFNNN8nLZKKKp0TVjJ4/xREZE",
-	"Zm2RSHGusJrCSgNotEQyBlrA9sg1z8qFLYyEcOU2YyMLbUPIPXzKbo14Nl4nPFHOgfKTaAtgOc8QCmxu",
-	"o8iQK8VFH/hpeAI8N8J2LLL9K6TosipNYV7EWYsM+RKHUa4PVuJwsRHNc9mlUiXEg1/89tGH39v71T8+",
-	"/t0HC6mTl8xmP3ltYh57gynjOs5V7rBUDE9RiAibkhrDAfo4hJD6yBV12cjEQr7oXEJ/SlkAktpNrXHF",
-	"SwruCC23meV9iQqQSakrOZa68iEj78JurvJS8cFPrqOK46uzAOHbZ9VdPZQHWlAphhsdP6iweqp2Nlwc",
-	"+puVfiOaV8pyNeu04FfIWB9o5qBUhSpo/Wf+j5RFtl2uzqhQqNpUtL/xvr+Z3+Yt5LCk0JCTZtpzr7jo",
-	"jnYi3vfDU7zGDECH8aBH5Mz5jPB6Gq3Gw8/uPfrJ9/d+8Ie9n91dQKXDOp2OkziHlHgKXcWl93ekNYQL",
-	"iMO63NEMBxAlZqXun9WB3G5iB6fgQmmaptQTdQpoFHpVZgRFmMxqGCw27ePOND2MkzUz8RQ42acGUmE8",
-	"dO1fYNU+rd12qkWTIRcz8RWZlEPs+uoJYYcjKsbnAgoEhF84ZlYsGDXmqLIuP3WdIWN8dky6KeVDxwAr",
-	"pCYd1haeCqm0bddJvM3e5W7HI0wjJol0BIfmsbZjm2LZzrS+XQfV3adZv2QtGyObrv33oI9kd2hcCGPn",
-	"bBk7x+xzxenqzaLHjNPfG90hI6/rZFHdfUooj1rlfVigxxK0cZZAG/NrXyFXUo/gOQScY0IuOn3MWbaC",
-	"fWRm9MnFa2yb3BBdCUkp7pkkjaQa8P6AKe34IrFZe42G5iy7aZ9/nDrUP2Zata6d5NMDSuTAqudW1282",
-	"87bqNSgvl3lXqs9XWI8LprAGmyW4AaLSy0eIC3nVbJROjnGclCptO3R6qM56WNHbYcYxVm7nIAmCuXlb",
-	"TLIAA3GZZTiTxd0h/A4MQkaJNslr2LHYGEgxjDJGXU59X9EWiW0TUGjh2ha+FShZJQ/+8sneh78yf/zy",
-	"j4/f/7jY4x0KPLQ9RzmRWYoIdLlj+CS24KPzcTfdiUP+hgsO2TTMlSbsFle62RaTjVdhoKW+T44oEV5p",
-	"BOysGtbFZoflrmiSa77RC1Q9JyQXmqe+XyyLSZYLNcWQ8IflTBkTiAMF2g4u+oUxgcngh//6o4f3/gUM",
-	"BzcXv9jYuYqlifs9dqeC5Wm0Gn2IZ1raksbza3jmLexUpknxqMc//DuY88HufLF0Z8XTEpj18c//E+6N",
-	"33ao4t1gjrA7kVphUYl4SpZQscmWsNelBbWwBVWotmrNdmj8K69KXQTm0upt/GOxzlzYsg8SvBDqAAmN",
-	"LC6CcN0kG+4a1Hco+ekEslWEeqCEcJ0Caz2EVF9WhJ9RmOmsU3JAvGnpbEzrv2W3ctlPgMiIb3pTnao7",
-	"zGY9qXTdVA226U/7EmF6AgjTI1AHl+f1iBYjvoJBzdfAKlQRssRa5I+O0QW7A5myJtmETwL0UAnjtM3G",
-	"1u4HsDe7pQMHYL0tAJUEHEm4eAj9LrilM0a4QJwAso3N1ECRU0FkwzgYwty8eGRbKE0z46IA+7tHobNd",
-	"nFp9SvJE9NaTkpZ09ExQ3IZe6N4H/3PvT99rHMCyP5385JxicQlnXSY0jw7OehTyfy5c60JuwWrClc54",
-	"J3ee6LyUpyh+Mcpq7l50IYULB3SHEcwsMeGiPIDsQFpU6AfUtT40ga4BiAGlSdIWCIylaTpZ+YMwFO3I",
-	"tGs4Ts0BfyWc1zELk9KzakQKTu+Z64oBzeWDtzgyipxD1GhuY//YrZ6Zh8TZCIujwSeMq8pQ9U00O1xb",
-	"T6rJKNe2o+d+Hvlg+2PZjgu/ksr4M+guSBC7A5axtojxRMbkPJBZBoHsIbsQkRjw4DEc6dhjwWPXxQ4q",
-	"YxX5Ts5yloAdiMZU5K2uelffLeVph3BL4uDYKdQ3kTTdk6hzTagmLrL3DHOpL2I2nAgk2ZyLiaO3eGBi",
-	"Ue0coCrrc5wFjKYEwhRB8yxfoa5kpmOi6FgVRXjrkJ4RLKjiMz5O2CYjbpKrlrkDywPboiuHHS6Mkn5N",
-	"s6HCNnsUwKH4cwatbb7BzbdxXSOszXCGx451iqoJcAa8AM2cU825musdJQFOsAg33aZZ7GdXMzlc8Cff",
-	"Mh72PL+5TsfYg0IPZLLowIyZK1jaWHQVZMYW/M31TCZ5Vy/6pO18nl9sDI2O3NCvM6r0Ij94Q6qFhzRn",
-	"C6ngJ66L1LHGDIOlng3oC47104NJKMsqL/rDj2vFe3DRLITCDdaVWYJ1fYBSQEqQondp2EvtnCJDpjPe",
-	"Rc8r4/2BdrA7CJ2ZhzXJNZePL/AK47YoiXhjr4XdkWJyXsk869qczy3NMkFTwpML61CjZ3tLuA7gsewC",
-	"Ji7Zojq20TcH1j2nSCq7NCUJHbdF6WIpjG5oi7dAZ6CygF/CzM8pElM4SnEBYTRuIk0SrJKMCCq2hCuw",
-	"Y+OIjNLcaLoBH4246Mct7KwEptUuHfte+m3BbtGuBgVANTl/+dIl97At22E2DivVyQZJufA5K63ICEUO",
-	"rJr92y1krLbzeJ1QorZzXwRpr8EaSK7INhsVeHd3/4kpx7ngemuU8S6LwQpXJP5OToXmehzj3M1Qivmv",
-	"g/qVuS79FLtU+RubBbajMe/G7G64Dko/6TZ04zW/LnrxqnzoICP28ZwpZ1ZgMAwKN82czTTaAqwASjoZ",
-	"VEC5MUdE5d2BmfXF5qXnyXY/8v4H7Pgp2I7iCJ0tpKhVgcYkwBYn3n6EC/FcGaui1XhlZQ3rO/Hkmd8M",
-	"5MhILvd+4YFD/KvxfHNtDe5XwqK+FzXgHMHCuHVvtC5FDbWdm2vevLryyo3Xrq9cXIOVcJRjn3299/Pv",
-	"7v3kB49+84NGFPzwYtQodlLp+S82X6x6vlmu4IA3WsaTurKydmnl4mV4dWBQbA3Bomi0GrusO6B6a0SN",
-	"tYVms3nr0qygZmBtwcq1Gnsf/f39e3+4f/eTR19+vnfv7xeILAcmyemARoLdW6E6UeYvYSNL2Mi+LKHZ",
-	"GISG1sdU4+PQ6JHQUpnij652XEJwuhUDgWAjj4yAv/7mzU1AN2JUmNpu8VQQmWvwIEfAss6GtmmOLSOA",
-	"fjnW0cQAM7bTZ0K3jI6hiY09tUXGRjLTlqAADAmjwvFnZjraKLcNolhXigQfVfTfMg+rNnqMgstYL1cs",
-	"WSdKmn+63tFtsUsVkOyYE0w6rCezaroCSAoexuM9TT1W6JSD6K/ydZsrF20X+wpFdbFSUdXrlOerdEqX",
-	"qkE4Ds1T9EKd8grU2HO1enTGTC/NOVNz3ZTBTwzy7YNotZdOJWE68fx6woaN/Sf8yUp5LNXPNPXjCGnW",
-	"1ub3gmtaNx5G5fhx1YVCk0SZsY7yrDugiilyfkR5EhEtt4w/GBHwCjE34e3LC7Yj5YgCQCShY9eyrVzE",
-	"Ds2DE2jfRoZS6EEETrTzAs0tqWZ9maGP2RlD1tO2D8nC/GYH2vg2yQ2m80zYDIz12nlG5K4wz8GCO3t7",
-	"wJ61hX0Cxw47zkdGSRYR5yTAQ50DTLjopnnCEkC5JHyHGy1Fh9J8pRWcRZjwKJNGdUJhA/ZxQCfO+JJw",
-	"ESrtzA4avVqjMYV03ysN3Ytx8YrGKhL4PLbZuEliwaxjq2jKlHVhY7wpS+JmW7yEq2zuBMtc3Mxnl2F4",
-	"UeGdl8o34MYYj4bg97rvsgYbOLgT2h8siax7rLMcVjixIXKoyCh4DoZGr5MYcPAwBwAEAR0TeMbDKqWP",
-	"e5a/y6Yr/gp+Gy1dmKMznk7J3hk35u5qbBYHWjD46PT+jBTmDBI6XifPXXkeTwSaNUW1yhwtPXuZHFaH",
-	"yo1FUh0q3z8YeBqMRUuzL+Z4MKDHDvfkk8gMHGvPUvOeb1p5eVZ6lp6ERruZD1FCTFVeVX7TnD6Tje5W",
-	"6a/bwb8cEXU95W1xbQFDtnLW/JmwlO8wo2xA5mqnBoyfhRxqgSwuKbJq3PJhwmsnBlyeHkUBGpHikiV8",
-	"+QTgy0cXlri8YPJkMfbF4h7TCXRfllnG0N5y2RdHmmvOGI54vZRLCXIwDsYRBC+6cjjkukk2JfKW+ft2",
-	"aHc7IopZBni8s9H6cZeKLktTZnMJGevlImFJ3CI92kWoTgnt5hMnHndtjJIU6lyBcBe/3/JWlqPudbac",
-	"wMAHYHxc3MRKE5yRgiTNHSwivUP6kimwVyW5Yz5eWVkh9r/mn7aQkdwh1eZ3VBjfEfGTtb+lPCF35vxJ",
-	"RNza4I/tr8idxX7mvII7c13trzHXV1/UFkgHg6Ans3tI1+8rMuTK7oSECMYS81mMr38LCRtjm46CnQ+g",
-	"rS240H8d5qUcGWJb7J80gvHtwATbgUJlYxor/5Jon3Kx/3k9mXV4kjARX2iSNxBwb/amfUZsNiBTuHVt",
-	"FpALEjut1LTXbVEdl9NE20LuinrM/KHU0JkDzRfZDreRfApky3N33r/7472P/s+DT3706PPPD5TyuH7K",
-	"waE5dPUSU7/E1B8dpv4IjZK5oPXzBrAmHYBVG7eezmDiLnI4PWs+jEmSM+MZRz7A8fzaWjVZyXX3nGM8",
-	"8PYZdTQl5sC7mTxzcHcEEAUrYNv8VG5UvynefmJs5coU3zVjASAox1OGg/mGvGR2nxorpzOGWNq6JcTD",
-	"FTBWbLgcPvjZJLG5zZYxdGz4sC0cNMd8Y8Nzlt48RQoRIAuFx8PnEEBFGJ4PG4a4Iu8MA5zKfWqNcKXN",
-	"/Y1JZbE5C0Ou1v26yB2WmYNqDemCh2U/Nqoe/GLP1tliOrdYqrwMGnl+rS7bluQszI49twIpQp/S61Cx",
-	"vQX7uwfY64z1mLkDa7Qar1379or91cX5TSS7qqeDCHGvdIkGWbKoHy90xApZXylkpJHMQF4OacJqNc/8",
-	"5tFxmkart11yf0brvk3beNRNt0O72wWNdIHPGDsHvFnDN3JgYbskG5l2Tk+UP2Tk3+EiVtVU6pCqnTyF",
-	"QcRtQ4jdYwaYa8yQKpvKsiaJNwRq+f8PviNPKDA/RZkFdv8yIH/8AflZG/8JC8TPXX80PWof3243rM/Q",
-	"brRIuzAhL7Ub783pL6zbyrWSp2FWNNOFS9IiIk/T2DZ2Rfyf0TS1Ec0T0CZPSjSz1lS3axea9pcWNtNP",
-	"JYo5n2BbRi+X0csji17aPRVhkzfNrN2uj8pgP65Ypk0mTg1luoTjvkjmXFFMi5c7ziAmPmJaDNNO4dkN",
-	"YQbvsC6C6bbCEx7AvMGSvMuKusKiOlKN8ASigQ6gz14weaxe0N5yOKcIu2V7MGZUswh4o4XUAAGVPY04",
-	"wnFbOOjnvrJGV0AHbus6SVnP1SuiYtl1jqyPsJrh2MR/ywZPbSclzMq6mKZHhbriPiJ7vWgCI4r8IcUI",
-	"miQ8rlr2GaSyAXkAaeShzJh5Dg3CqhEREr/BzQH1knCJGbibOkDrqAfpuobDDpxgEQtC6i265S6K26JI",
-	"ea8jMNNacj7QDKAEBFUUSA13d8UAUFlgKSAUzWhSH3NFUXBGazTM0kMpRVBX8V7YEBIL/R7+0xcPPvp0",
-	"flMM1+R0Aqb2fSzjpct46XHGS0HQdumQYQAxkDB1Cu5046R2KKu38Y95o6RWkc0OkpJN6cBLBFoO452h",
-	"nh7KAWDV4F9sty6kekBZ+gyGSQ8d+czcUh+1MTZHzNNuKhvyDM9RZVjzoBr2pKKa9RqncASWMc3jj2lO",
-	"39JnLqKJ2wo8k7kkfDGVqb0HHYDYOTNoFQ9ogt1tZJp4PrDIHVEJ4FQjviNrVEO5mkVFYB0QEzobQ+8b",
-	"IUncy+Qwbs4i8/I8VicDMMTHTfPaB1xpmY2bz+QJwjpEuyFAJGsZ+EgLV8KcrPduz8gO2gJcipUsT2c0",
-	"/YIrqpjBByyFrkuutG8cEgNENiPHM+M0j1Ko9QS/lgszoB2guFS+orL6GHzbD/RGnh7vESg/alqDMFiQ",
-	"p4aKq9gLOLFgB38np6lxd9+etx92ZWToaiaHRMhdIoUlfQTrp8zERbjy+wliQ3nKWiTupLK7HVu2CMgL",
-	"gLC9fOlSRAQdApDeXm3FrbG+ZZ4mQKxIu1020ixZJ/EuzURMUgaFX2REFXaggGSWkoC3N5dw0VexC1Bh",
-	"TWuTvFwmSIZGXYBrs20/ceN7nv0x8r/ag7BOYqDqqDp3q90BM/PTLE1dWeigxPHcyRjdJlxDzUjs3kFM",
-	"EjaE5Dcl0DcKxg8tpmLfU4yOScfMYUzgiyLqZpyMiMRUI6EyU812vrb2XHebjeEPhpxjsJY2x95hiifG",
-	"T2m1RWyOG+3qrZHkQqvmaCCF+UlMkyRjSjFl/mEvUjGk+7RmZvndqIuW/uyWnhi7Le/OmOUFicjQWKdm",
-	"lPBoJN6duBclPeDU9P3goAo7/ptXcd293IrrQ1Tl83+20IHma6a2tLRcT1SMG5FvOSZ3BTjc21yYf/oo",
-	"U9QYMqVoH+7BzFEdpYwqZlvjCeJ++O6g0Wo8+vzLBz/54d4fP370xaePvvjN/Xv3jOixZbv3v/7u/bsf",
-	"P/71Vw8++VHxfdRQ5sBDxKxhTtf8wbHy2zidINnEjlg2KFtSfcypWDeSBCVzqFnrFOuhWaYqe6xXq5p6",
-	"jqlNi8FgBNpGWmUBmiuklxrs71KAKgqpCFETC7kbFWQVCZTG8YrWrzCka2x3n+g9IklYcEuXWjHKDAS6",
-	"78iojQi0vRhF2IoR7VSQ5e7irnlt9lqutoTUWyJ3TENWwBYPKzozfvHVoy+/j/1cUEruffrTvbvfK4tI",
-	"sHZOQkYel9W8mXGaVgnKtwYS94mCjXBWRdjZlkqbLE3RqqPQcQnOKhrLQ0ZFnXyayt9AkxVp7Bcvv2a5",
-	"CeYazYdM5noFieNUo3VlrVZs3S4+2TKfzIrJv2XEoCvrJqkUfWMVWs+iSgjhjQ5r/S3hyk8MXHlOtXsA",
-	"1HJZ0U6L3cPJ8pF7rp23EhnFujuQw6hwV10ROfjD6BqDTxPIy4p4/6E37AnF/Wcb0ZvWgV9G/48/+n90",
-	"JunluYNCB8lS2u0yHaj8Bsv6oc3qO/XAbiIxmm8x6dFUMaJyaL1dfaDgCSenA54UkLE1cO2bPiJn/VSw",
-	"xfOLmSW+eIkvPjJ88RHK07nIEeZz9ats5sD/PwKBvEgIYWPz5W/OiiHYkD1EEgA8it3QYFGLUAJ8aoMJ",
-	"ZEMQNhzpMTysLajaVoR2zGV68qRXBn3NchxZ4OHsisqz6LIfm7x7evx7C6AGn+IQfr4RS8fg65ths26O",
-	"xsbf3m50GM1YtpHrQaP1t28bCaNYtlPN5wpEovh1I2rkWdpoNVZBKtlZTf7gOpMjmx7E3AhnQD86wTiq",
-	"KnqafbNEOlzOfmeMdgcY+3d3wpQXwbxYxe3eGsghJDhpug2UtDrsRbTvRnUjCkKvDJrEOUh5cIuMpRSR",
-	"B1XDoJqMcFXQ30zkrrDCs3JAwE9WcaeXff9+i4sRjKRU9HPat06s5f7l3cHE8pmdqINHYP6u6iFvSMHG",
-	"k/gDgNoEPy+BLWqmXE+s4rxxJmxtUHBnXxZUc9cSLM+vPmKq6geiLOWue4hlpq74xeu0w1JgCPSzB2wF",
-	"ci+HS2C2//7f36Q7LCk6lio3V+i7gBiNYXAXxfp1033TLBVLSMp2zIgwF15uoDqgttdWLwJyemzwGg6S",
-	"V7/kt/bDS3Zlpgc4WJ6mJJHhKLsyq9yRV3kKoJLgWj4cyax6aaHDoszCV/eO7FRdCrAwPUDAAdXOQIk8",
-	"g3ZwC7ZTs4CIA2Opy1qPZQ601FqGUxfJRM+34IyY39ZJBctTiEhiINIp0v2wogUfZQDp2WZsBHuAqHCB",
-	"nWaonoTNMbtuuAE8gilWPMpusi5NUy764S4ALVE1EUZTPUDTkUNXsC5Tap3IEQOGTNhuxuAr7dhsh3dZ",
-	"47233/uvAAAA//8=",
+	"qKRENBpEqiN3dOvUSq0sfh0nGRFmoK8orUMuCJOdhxvnrzQPunimceTFI9uM/x6LMyHT7sSm5oXmsZsn",
+	"1hDdtrHNwH+H+mxPGPSS8GWi3QtgL2v1as14lG3SeSz26IEB6LG8ec58NkSFgudzvtA0XJJUcIYSzk8F",
+	"wlNJ0hI1C1LqmTQNm0O3W9DwfsrPlPjpvPhL80Lz4tsnGmltH9hm3A9B2LcTnDNtqysZMceMkcQd+GRV",
+	"EhP6AdGsTUKfvU1RPdY7uvWyvX2gFTdrfXus1HvsocSz9plS47sS6ml3jsoGKeYIPzfPELra2NbWI605",
+	"FNom6L36qUwPNIMIp+lKexHxLOfIU7Jq2DsSzxqnKvFsG/57RDtsd7smkpI0ROcplZIwNIZmyZH6dty8",
+	"UuAVahw93Wbbf5VPmlSCt/lkE32gUfl/m0+2VwZew0Lez9JojgXp5IA+n3Nt/k6UhS6rjt21Hmf13mhp",
+	"etvE7+yOtoPzuWWsLU7o8mh7u6JfowvqUVtgu6ozCtydjX3Dy17z+uYAhABdZAuwqLUUMB/zgVAmyYyk",
+	"MJLXeUwSryWk2HKhfr0Ce73MmVFy5mc8eGN0CkZLM++5F2x4793H6j+DvcPR46eD8NbBhf9m7Q0uSdP+",
+	"YVySDW6jcOMGUg1uv4Pu45VSE5tGvdQ/9x/4oHngps2djf11Iue80f28xNblQgRB53glujqY7TgX0H7/",
+	"w680vA7e9Pspj7PmG82l/nmDpThs9FqYNrdfigckweucR6n5fYMd0BzCYBvdxfBllq4ZvPp1A8JP1gxd",
+	"NbmDgWfNo87YBgd23DzkbAfjfQgaTqM01wqQT5yfKSXFPzD90mcj0R+SmdrDzQPWv/tGLOaYzeaYNgxa",
+	"v/iZjvo1KjqO/Fir0XwK4VNY0ggUTslzf5sUKKFCVqaIE86ex/xOszYZKU6z8ljvvHl375UH9+7vDQcN",
+	"Iz7NurrVO90ENBmiQHxw/Wuiz+Dmaa6vREUWzREWaCzmfDkGzyZJl+MqZ/FlwxysIbrpNNzluL337/Ri",
+	"PC7+3B/tPf6thkXJlsuUCEHiR3i25voDmEyZaTB7ZZjmLxp3NqkEBXSVXdPBYOKni8Sz7WXXIzyD+4Wm",
+	"uc3UjxuIXNIocqHFnQy8acwSzzYY8bRxxLsi9AOC452P+TNlDi5x4o0XlXOSgiSF0BGcJGiBZTQnIlQ2",
+	"AXo7s7GDYFGhMRGSLrAkYxRxIQViytBb2buBI0Se4EiicwhEnZJz3VqISCIIwmiWESGspwAUWrRMMGMk",
+	"PUZjCEEYUTEq+hB4JfQVeKNHAWbmvytlnClpQ5gy376ZfzSt6/WJZPDYS7EUM4EjRSjrAWuMsXTddI3e",
+	"etPINjLbGVNTBBMEH0iOxJyfIwwXTXALDcFMsnj/s45nqg7VhjQ5RobHxnDeavKXqEMH/M65t6ExTKW/",
+	"C8Tpv3F7F49ssM2brQWn3R1s96IxY7Y1MC/wBmZIranrKlevrHGDF1bZhqPyqkjNIzLqktf1C3rRTvaU",
+	"P5pjvMcjiIyOR1iOlUbAyDkRUl9Ih2hc+pkncf7bJtEdTmOO5Kp87X6qCa8weLKn3ts7w6nqUKgG3oAh",
+	"31WjCsLgTRik/vS4SgSJZSbI2nC5rsJDQFtbCQ89nA7uidI7PCUt0lqoZ5qvE1QDO+KqrzFJkyZJZgKD",
+	"2kRZBm30k2VfW8bdA5/NjX4ff3Om29/E02yG1sHJDA7mhtG1eJjt+Hr7lr+uM3OIGoonxHZOolNEzki6",
+	"0tEQGIJDxTlJ0bk6fHXA3xwvl4SFaJLZ8VsVqWm8JiGIjLjq1ysezFYzQ55wnhDM3DFTzh5kCWn2uSQb",
+	"OHlxc4jUWd7tSLW97cF1oV4WS86M/HmDy9d5TKeUeCb0hi8aBfTKVx/hGaIMlSJQ9pUMuX9jMFAtRZxJ",
+	"E/eAl8uE6nyqF5YpnyRk8W/eFjq5KieReiO2yQkpjuTojHLt3QvCICYSqy0e6HgeiHRCMScCNGhQgLXZ",
+	"aF5WxE9TnirJnLe8oGyUaJHitLhQ6veEFOlJQyeUU2l3QRhAogRJg6PgBViWi8d6DYiAM/oouDU9vDU8",
+	"nE4VU2lxenQDwm6ohPV/GcfogX6hWBRLDPGCZ84XXa/w7utG9NqW1+91nCh+gKvPFCh1rqOolC5tulT2",
+	"CD8Xdu2GW62d5KeEjRZUCH1M5kTGaEJwCmbQKWH6hCcxsby8no7Dgo5fYziTc57Sd0nsI2R5ALug4Rtc",
+	"j9kEjBDttMhZ74ykdAqHipOx+NZbb+3dzuScMKloRxpsCCrQeZqbD3Cxq3pqyRzU63R9q3USEV8S3zrl",
+	"g0AJjk51+Bw8XBwYR+cplaTTwl0vFu4uTyc0jgnzrVp5OLtYtUdN8whtCLRONlJrkLFTxs+Z3QE3tpNe",
+	"NgqUcTmCOHKXvIxr/559qhMVbxRUfINLdNc0Whci9a53RMoUwi3t4PWZkAcwAB0t8V7ainiWFpIuCM9k",
+	"lTEh2D+mMWw8nKb0jOSpY3RBbIgoFYgviQlSn2PRicgvFUQ2cho9ykdRI3V1oLti2Q1naKl/uBX1nejy",
+	"kcSnpHTuYgYBsznnIpykBMcr1b0ekZMr0InihwXF73A2TWjkJXV9VLsithpKEVKJJUZTEFICUcvPw4Ot",
+	"KGrSm5RkW5gQ3YoiYwKTFRFLSlYXCg4PCgreT0mekYTuYpr4j8fagHZFy3wmWk4otckq6zaMGhyNlq7b",
+	"HV9qm4wk56MEpxCUVhcTVBk26Qx8WJih4eDGSzdfvIUmK0k6CYTh9bpAeJVJKlfoEefoNdNxjcKVoe1U",
+	"MFTmVJEDanPk9L25FX0XJKZ4pOY2ypjIlkueSlI6yARRJpnTKDTWha43XWUubxu9rrpEjxQ5PVRtGNAu",
+	"qXtFIOjF5JFp7S7X99bQ+mA7GUEZWHhNNs4kJfhUIAyG5THSRo312RNwodQNHYsyMDKqTVkFkQgzdO/h",
+	"m+jGwfDFHJEAwbslU0eDEbxgn+hm9RwcuAu8THlEhMCThJjt41teS4NdrOfXmNLCJeex9gxAFouQOQXH",
+	"mlxjh4Z6IW9uqVNnDJ9hmqiplhYzXekxaFdPhz1y09WbH5L0jEYEfa3Ueo2Cbue7sXokYvz8GBXD1zcC",
+	"D4hMV3u3p+C1usi7cjFMKuTBKdFbFxQ8QWNlFcF9EmRXHAWXP/jRRx/+tfqs2C1VX915Q30ssvCOgoPB",
+	"wa29wXBvMHw0GBzB//+desZJuuqctRpTZU1FqtmP/+A/PPvFXwRh0OV9i6WS4AlRS3v5y7+HDSMkTkaG",
+	"Cw6Gg8HwJfV1ShdYTUZ7aPLA9qPg2d/87JP/9B4seEoIjOJ/ffjJ9//9J+//Cg3R5XvvB2HuWVs3d3OY",
+	"B0fDC2h/SVJJtVfHofl6FridEgxC98IuR9VSfSgxi3EaIzHnqczzsytmqbN4tYDRh2+i68Nbt/aGCCfL",
+	"Od47AFHjb8RZ8oofcU8pwN53XBZodYC5q/+0/uOMnhHWRrQvq4fuJzgCsnXs1jCNp88FFqc+79ujNCPm",
+	"lleH5ytuUSeTfsEhYO6mrHCjp7OcLX3OSxPxkwlynGcRmrBzXIrI8PTbmCzSlYFSEtEl9aZKvTXnKCUR",
+	"oWdEaKWSCiSIxmFI/c3ZzVUfjvo+NNnL6oygSUzZLEQp54tjQ9w8x7pwgIyXlBZIDLX+3B3blXXzHey8",
+	"QJm8dSPwxkEXXt9vBsBk5ZRT21qxF4vlLm2t0mCLyy0+eZtEYMsaQa5RUkCexNq0wMl9R84YX/kORU+v",
+	"O6CSzKmELT1+6o0cK+/+nr3lO9h572b7a5UdWYFxanu52K7r91zPuZQ2W893i53lvHi9y5VdE6PdN1lM",
+	"OEnenIIiuz6qGgyrpxXGy689O91/Wl3Fh/5R2mfQWH2TPHZHb1J9N90l3aZd7JfHYcCyRCt7oF503kHl",
+	"1z7vHdXae7cd1tpMnx3X3thudmBrPz12ZGtbXXdoS0PeHWu5sCEsak6Q4m1QU7iQyeoIXf7R73/0wZ9c",
+	"fv/DEH30T+9d/vLb8OezH3372QcfwJ+X7/95/sA//PzZT38Yomd//B+f/dGPL7//4b4TojHJBGVq04YV",
+	"Q0LyLKVws2azi+HrNEvhXxJnkb1IBC+mJxwtDG5LmdJJJs0G9e7lp/6LBotbxs+ZQX0yKFA0RadE55ss",
+	"8BO3JRc8wKFuPoYWoaLXq3LbR9KZxreBeG6M1PJqVwVocfhcRz+0jyQMnuzN+J75Upm8+w/w+evKkNc+",
+	"rZfV6EzciLL2zAIZHaNQMNRfzDg2gzCYasekj/ov01TOY7yqGo/qYLj+YhhEOCFKjQyOgiRjWNnR8PTw",
+	"ZhgsOFMM/VIYAEIaEEPbTId7BzeVocUTnI4gGuEoGB6+9FL+y4qoJtVXdRvKl1l7h6uRSRIj9aZAkgOA",
+	"XaGlq68V85srpboe506loByMUJmWMDcfgQxt6s0lBC9HhgQ+GVX9yXk1J5c3XY08kToOhBmEJAp69ylZ",
+	"yhDBgEM9f0RZlGSxyVOtIfkpKrSEhJSXyBsvr37Xw5miiWKWtVRv7U8v/NM2NTtfK0tHvRAF6Xzqs+Xl",
+	"L1tjcq1iUAU2MnOU+aSvXn77ry//4PevQbiQ4g909fL3fwLf2OGFCAxXjX57PucJOUYJsWkFQB21+w3F",
+	"9DoyLg290Fva2DlhgLuoXrk+kHNt9ukeYfJ29XWUEEEHh3LuLEL+DBh6oY7aUcNY6p+u6LAiwyLLBFOm",
+	"f9AQUq5HrdNmX7N3t9pieXLq9eH61NTq3qsGETUEgrukcumDrn76o//z7CffuRYaonOWrPzWdt5lkUh7",
+	"0DZWy/H5KwfDcu7toXMQ9NwPvl1wByd0kuYoyuUFiimeMS4kjcSa4AieyjnwKASBTaw9PqXyGJHFUq40",
+	"aA5OEnicJInGEDRhS+dwq8aFDqnoZBa8ko+rbhmEwYJgNgIsP09UndosNttab+IzkuooNthWU56iKDk7",
+	"0g4MITGLAQag2ECQ4abzmeFGkHEEwFgEqY7LYo1nJU+w9maASmqG0J6carPmKSzXOxlmkiZrtZ+Chh0G",
+	"UiVemVyQXQ5pChNFiBCB7i80RKniMnGE8iGhq3Ap8+I1yDtfECyylOxremk5A5tKfw+NptPFkaEstI8m",
+	"ZEaZeWUk+GiqhKb+JPko4gtyZKWuGQmfIsC3UjrmPlriVO4DdGN0SlYaw9EsJdhMAg1gIMPBAED3AFaG",
+	"Cypd71SxOTJGZTt2RrGDvgbPX4Q6C7L1TQB0gIWt7F/db1jafy2b92t2qOUdvODMl1j4On6bpwi6KdI2",
+	"HNDrmtAF35gjps8JOfWni7jzMB41PQjvBEDpfEjkPUkW9dH3cxpXhaDzcmvfz8G3UZ77Nh6OO/MsZUXg",
+	"a325v8LPtdydZCslcq3oNYf8nCexktpKEk95SiRPwG9d0bQjmeFkJOZYx5R3EC44izqTQ6ff3/7aHZ9U",
+	"mqQGraVDpyD+4fqwTohlSmIaSRLraaA95M6qo+zmjEBI0WhdT48sqDNecDaroIXMcVyAhURd+60MvgFn",
+	"g2AGQSoaEZXx/LTr1EuF60prXh9Bidh+wti108zg3YcaOPUVuIptyrbgzLnbUBMDKOKxAV0t590+DTBj",
+	"atgpOSMs09/AJbmyKwGVdzDYHwzANW8uzY+CO298Q42GLJYJXxHF8sODgdIdZzgZmSjvZ+//zeVP/vbZ",
+	"z/7w2c/+8JNf/vzjX/7o2U8+/Phvf/Pxb3727Cff/fTHf6hsgPc+AM/HjApJUhJrQ3d4ePjS3nC4Nxzm",
+	"P2q5PTKUPwoOhzduDK4PBi8OXrpxazi8futR9VGdQK/kn4ii6o/6bt46Gitbt0aPtTsRxLXadcaTM4Kr",
+	"Fe9FlUOu8u3I9YPAr4oX5Hzqc6+VyPa03UL00vJpy3OWkI3OMYvLK/Zb+zR0f7rGjjCtLbEQRBigMhKd",
+	"KjZWB7AezTHCE7gsyzVNG8/JyD6CTYCZAXzU0S5KXCtRjSRH5zhl6JSQpahHP/uMk4vmjdjNUe51amnw",
+	"cDRZmb+OtXMrSsALY5wMX8B92mErdthT3XQHs7seN/p1iwWp77+Sx30Dl/P67VrCe9L/cyzPQWP7jft7",
+	"PcJxB2d7izTo2EJNOmx3cbGhKDlCYyW3x+jqnTll+IpQ+veUkhgJHlGcoEidrhLCLkItIUh8DSLhMVtp",
+	"JFzndh5dHccZE+MQjQll6p8zLMfhCRtnBD7CC+NrodI4hB2HQErtAfcQ1pfz4A2M8JJKDDUP9BgzlhCh",
+	"xYvrwTMXT0ou3XkDRgYyS7uGqoRbBxkyPGyADPFKpYRIojbCy1l0qm9M/HaC6HRHH+qE6NqS3SdpZAii",
+	"HaV+x7DkG75a0a1MuiBk5RUTeNxCgrcInc1lz3tMuO1ohGe3FnVKIp7GIRrj/H6jakuPNYhzqTINsGD5",
+	"m31At1ffm+pVxH1IjPf7AraHwXk+736odCWKAxnytrqRuhooZ8pZKDFvyBr4Jl90c3R9oEzF/GEdXWl/",
+	"HA7UUQDgtUeBxpTdPrBsmtf56GaJ1vnLY4MZIMgm0Emtc+TeHfCoQTw0xCWG2geoHQ04SZCQONUVe8qG",
+	"SVNg1qmBCu6O6lsN9qnwvla2LJDNJKOJ3KMM6XURtduJLtFB5R4G3RrvGElk4I2L6CGzxh2Z+DUqPHKz",
+	"p8PCszc2dVt4B3k/20iwbcvobj59K9htTZ40zc6kefS7HHYq1iCZEnKExk9PAszik+AIfXN/f//xhRKk",
+	"T08Cnta+Ylyq757u7+9fXGhJDRcX0xOmfobRqgdOAqfQzUkQopOAL/UPM0n0F+DA1N8pMXsSXIyP0Zgy",
+	"U/CIcTlSHyQ+JUrxSDKQ8Biwx7Svd0zFSGkEY23BnLATdo+hZYK1Y2IMwxmbEaIIM13aBaNpxgAuwKCc",
+	"2dKRU3VyHJmpmEfMbLKFmcVUf+EgiIh9bVHoB84pi/m5fuj6rZux+VapNznl2shxU1MjhLIF5Ik8YWOR",
+	"La56+gxLvRjYG/QldOWcTK6cBNfyGkM3B4PxvjoeMybVWsZ4JcboakynU5IqKZXwCCdIfX0tVJRLhTQL",
+	"kWD151U5Jycsf+oaKHkO+Y6RGiOcx2cz9c8iX8kFfjJ24L+VPWpl+D4aa4IB1of2uQuJBEcLpZCq4YTo",
+	"nJBTEZ4wuGcSiuf0lbtOloV756vjw0Gseh0eLMZaoVW6D3Spfpcc2by1q+PisNvfh7+HB3vXh+ptaGzv",
+	"YLW/r/8arsbXjk/YGJZvrK/pit0D1zqqB8U3wH23TajscIBiQpamKM3BYKDvYEXtfhNghZxj3tk1QRjw",
+	"ZXCkGCQw3n5lsw4Gg8Bz1sOjlAXFvcA3TeGpIAye/fQXl+//9+AxeHJ7BniY+oTVTIfPIiL/ALIlIgqJ",
+	"aSlPdPUC83mBT8HF55QzOAo+/Y//8ZNf/+LTf/+XQRjMCIvBsp6SBQa/Y4d+8xKPxqq//OFfPvuj9+pB",
+	"+zYJQ3f47Fu/+fhPf7i9DvW5BLmXCdpy6WkefsB19khcqlpRj5E3JG87EYGDvqwf7h4n3+jB0ypso6II",
+	"LvF5tsAmCsINV2/ttEtUPBanGnOod2x8ShY4PfVOynDY0y9GPLkTQV6KLIc12TSY3Bab5Uw0BPcX/swi",
+	"u3iWEgL+xznB4Jbn6sgyqcYmkM1eGc5SzGx+IqMm6kwnvvnCPOyANolu3+G+6mmmbrjrujnM+my22/Xb",
+	"Ev10/522HnPH3TiV4AEylYhn0voXyBlYXER7R2q1j1rmmu/BvghU7v4BOq9h/y/ny2e51hxX+bnVHJlq",
+	"iwU/h5tkowZsdYdsR98/Sr622yztavoBZdMkIyyCD9EcL5ZajtkrSvV1pv+ZYUlOCVnChyllWKfbSxLN",
+	"GY20BmaXotVj22dLtzY2684jrW3tYt9XN/N2sfLFZm7ZoK3ddNywG0S3u2W5a1m+5vxyjpvPLEPVpCEG",
+	"w+svocFgMEAWHyzuXvfbev6Mz9AmrT777n969pMPYTUXE5LazNwFn9CE1FXgTrpucUFcmCz/5qVbw+sv",
+	"mcueYYtGXOgGHaSR1SQgXSWvx762hLqt4mQPLg08LdGEJJzNBJJcuxZmnGgDs9NZ9nko8nlCauUQFmr4",
+	"51jY0kHFXQqWSNv3orj4NcmMLSmMHYfUyWHqbCTrNM2ze6ohRAsCVXpPQ4SFoEJiJk1oHUYpoGohMQfI",
+	"P6XUeYfeMYdWR1i2pNCWNkZD5eEUeKpcaleaW/1ceNstlWAWJ5S5f454Osp/lzxJRtOUAB7mHKckHkUc",
+	"0lmWKVnQbDFK9a3kGafLwAppOKmWeKaPPH3Drp+JoIDvWpVimWCpFrohjtXcG+IIPEf7m5pMtUTiJUm1",
+	"xljZkHr38akpCK+Zx786ogFU/y0ntH2a8sXuknT9YRh3lcICQVZoof0mAkXKBp3g6BTxtHxFi2KCG9jN",
+	"CMxa2jxDTI1PF3fePC8ZAOpow13FW3PCrCABF9wy5Wfa7pqQ0gpd2eziYqdpzfamwhQCKcxRi6Biz5GN",
+	"DFSQVRsZhZ/b8WUKgddPr91ddK2T2z3znhtFzF1upIAWM0co5tmKshA9oZjP1ZTmWYgSyk5JrC/4sBR4",
+	"udTB4RxpU9MZzY0tE6kLmdLTKM9lw5pt7aZgdsj4ruzXLjuu4UIPBtDG8P5CqXmMiT0wj9FYL9YYQkQE",
+	"uPPHdonH7rFnFc4pfqK+NUfROYnmsBnfeUffUU8AMxjaXGv0qkG+xvlptuy7K7NU8GpQzo3B4a3WJdh4",
+	"oxQV8zardVfeNP0YfDN+q7BON57Ja1vXxGARrNCHfq5e3PUmvjEoPwgrA+k0m+fnW3Eougsvi2rtOU9m",
+	"h/Po7zLa0Vnc2/WxK+iCXRxTrb08p2NrE4eMIxZcZ4xGDsuvOrs4YhwgUREcffNxN28KrnhTbByVvTn8",
+	"xz+7/M2Hl3/6T4G7PLYQTVHmIIeD02BnH33wk0/e/9Xlhz/SaA2wXxUji6W+nd0W/svGxvnVSrjFQsPB",
+	"4NiASomu1sV20CphgBOK/YUv4AoIVIuiBBpPIIpLHCNBcBrNiUBTqpP9FqXR1D2E1X47YDv4oma+wbN0",
+	"LapDjWH9IGr3GILQXE3YPNI2RPqOvgFQTZv0HSKPnCSXi8rx184Cu1z69cfAcwSJiwmgNvR8x/r2PUR8",
+	"LU8SBfTg4lFtnSWcn+Y1lMrV7LpzrYuss4afplmSGHb65M//+dk//LGBTanH6JckYMeT/VXz0j2AW5Er",
+	"30Bn64EOnvpoWzM3zk3YuHHX2cAdtVY6fgjZmjK6Oj/4V/AiR3DWiSE6rk3tQh1UpTfY5Qe/dxJcjNEE",
+	"YGMMnJ5q6YSN9RPjfXQ7z5JhbvGRvFclkmgxTh3VUxMAHZ2oBqhm5btfBV1if91bObaRz2cQG8xwLFGU",
+	"YCHo1ICYrm+yyDdYxw73zOO6jOum8bMLohi7S+YmPLYuLISfM1+5/bfmHDahaNiFDTdfrUnz8JQjbJtx",
+	"D5tl/t/9+Nnf/MwPWhjxlHTfmw/V4w+zBaiMnn1pSrD6IBaonKOxrjz3JftYDzlvKGnKzHr7zrWhTg3p",
+	"pwttqONr0sSrSTzrYayYtx9hr9iV1OR7dCukRUkKWKBNhNgykKe8bg8wFRrjSXvKddmjije9hETVKSQ8",
+	"DM5xyiibNaFxKKHH49gB4YAqIA44tq7PJLQnPyESkhKPEVOSVMkjpUiIzgxmoIlzkNX19qTXTdwckWHI",
+	"dPuzUAqP0UJnLJ6SlYHi0iSBfMWULPgZ8SUs6tNrFOFUmRlfv3d/bzC4cWCCyN0R3dwArsvO+OUNDOqe",
+	"fgC3Jws/UAqD7xUHvybI3+3oy6RveD/Ja3v2mlapzmZ1o1e1qlYdYAu6xN2o8oAI8EM+3cmieiFxTNGe",
+	"XhPvsOZFy63ztAgfvXzD/byN961/zlGhN4iu6erA2aIGt0vJvBa4O2rH1dpK2TczGXGtd1X4p5uSa+Dp",
+	"O+PQFxj4619w4Qd73jd2P+mcY+yzObbMXFtXYbebuLSwF1vL380wopv9U7fj2DgjSirNMYB86SJ2eYXH",
+	"Hs4oM8x6TtYaD1Xefs9dXvRwMGhzRXVZMUdP2QYqu483KZd3bb6kXS+X5y6+fc02AS0u+3Z8Sz3ceqm3",
+	"wBrfmaumGOFNzwhdL0TPEdZcEaX3u7/+ebodNgyKzV0MPUnUx6WQ77gtQN0/X5Mb3hqlBAufofrWfFUO",
+	"uaQiLxkIb4Z5EvOcCsnTVSWm42bfCPyuZl+hw7uB1sbTlLtgrBvAuBYcX0pNKIbOeeaNZDAd38WRD2Ki",
+	"G4TClCZQjxazWQbUE1wb39jEaESYoRlHQqaYzuYSUSY5GuvXxkdorM4NSHbEM4BMgOntw7v+wLGGcM17",
+	"zCRs6oFAxu3tKCJLufea+c7fnmMpVDCVCwQzcwdh5tTRdaGjHFua1S0a7zxOoVQ05BSTuIKP5KCBLfBK",
+	"5w4LckZSnHQcUIHRWHfP3hzoaMgpVIFi0owrNLCw7i9Fgfs++h1wGeA/tmp3FrVCr3Q+7m6mF/Rz1/Ku",
+	"3UdmE2qJEhYWiBah5cokRs6FNpk1P4zyPae3YOue+rq9s66GAmRMdjQKmqvz5BfiXSJnClrqztcSsEo7",
+	"q3quIZ+rtqwnZq57lOhaPXWrx3hYXHAXEcWOxmqveioKSnO8Zenmbd1CfgVPqE/BfFnf2GCG0ukCgXA2",
+	"8Y8CXIoIJwBj9hV+Xj5vJtlKhDpZW+miOSxuHQ1NAwCgmLMrEkmSJHWEymVKpiSFwGwsyYyXIjRce9c+",
+	"NueZRyS9xiMtRAoM5utlHCxPRFje5jkhpwaiutzsEI7S1zkDLPqk1smLrVFnhjijaBUlZBTjlU/VVyJw",
+	"Bon1Ak2IPCeElQCPRUe0Sch2p2w2WvLzdheMQTVbFxxiYxjzCMQqD69jvJ0ES02VGGq8ZtG/jnM87/7y",
+	"3Od5062OcEpGREi6wJKIluxaDVR8rvh+gfU1IUYCfND+2PTd+QkzBgVnfTkamkjvaPqA38Ug+tgwhaVi",
+	"Oyo05HdnAn7N9vgWT+PtYtJKXsDero5RY9TL7TgWBn5NR9VKpdRxYUEacUqKaBhFD57E+s7b4OsC4JG+",
+	"6YWbIF26OPysXBdtbpuEnpJzqgFhP2vvTOVejAD+i9B+h4KiuyNGQ/BaU4hRJ2ni8/B0gW/cWbGn3CfU",
+	"cbwl71CnkbbGImluN+Hm+emt4e8lWhGtrWPFX8cA+KMkga2VzVNzpRZrcxIuRQGvJS9IbaBnTF2Qz8UJ",
+	"tQ6u8HN3SrXx7Q7Ld7XGtBwDrBPTID3SBqtoRcwuLYTWtKL4dR5LQ6TMbSSIxoK6eu9aiGJ6Bvnk6Oqt",
+	"m9dCNEt5tlR/D6HoCkTRwMfBtdrQNh9Z4fnqtvuqPrAuaeBfPC9Zewh07jXrqJK5/rMuMmmHRdsKj1s/",
+	"ga99bz3G/Fm66OApBIEJNafcMaJSV8rOi6o4BWnVe0LivMBZL99dozp/X2PBe+vGYDHiU79nBQC/jGWY",
+	"cH5KYoTnykK02aCtiN+RKXqhrNXmfiBP0inSpK3H/AjT5Vug4AGVEnIpu3VeTgz3ABxl6Rk94+kV4eLm",
+	"QmE3COBVK6e6NfEnttpb6yXtFC9o0pDHq3+zM82NPZij18k35yl9l7PchKzbml0kEsS15bGCqrPRKWk0",
+	"uR1m6SgxinfU5muE73Q8gbq2gtZJTH2FbKnU9TFwyhhKyKdZMzxVmjEDlxwVpVUUq2ZC56FvXoLEJVEe",
+	"/WTGki9vaLaOh8srq/Z47dbkU5p4fG0TLGjU4XZcvf0yPHsRBhMyx2fUeEq6vJg//zz3i3GOauj0sqLW",
+	"GtGtnTmEtd/SmCnfL15wfZEd3jQu4PV8U57KupX/txlOjNXhRK3ly67OGb3nhwcAwKPU8zXpK9XVL96/",
+	"3vD6cFB+PXIQV4OjFwcWy4fiRNfpzO8bHKBFA1Q1scUmC1iUj//rz5796M9d+OSbcDBDCj59F6j3OAzO",
+	"KE9g60IKUS3xptM2eAVLfFsf0J13gPNOeeINeOG5lzNjkiYmeF69mckcJCvPSm1zQbqE7TpKX1zYWjef",
+	"fl47xT07x12Ijk2+YV7RpYs8bbqL2bHNB1lCvm5fa3UqWSKUugoNl7ir79K4NNd1W/IhJEV9blnRn0XI",
+	"ZJPf9LawHq6EbnoHlrOSa7h7htAT6Ll0e+ObEty4dnAxGBTn/JWRJE+kBx6rQ2H67fPO3+myBr2jHdNN",
+	"Ql80DK47m4BpRAHr37cfjddbB1JH0l81bs32mVnctsqJJoKjYEb4LMXLOWxUUD4DoY6lOaZF9qfOP738",
+	"5f949p33gzAQ2qo0R9bB3vDGo8FBkbApJJbqdIB96T062hM+9JhfhmcvzMCe9gBRFdbw7ZaHYIf81Ffm",
+	"pxR8AbqnwQnVU8nftr0+bl+MnYDJt+Wm9I5xfFhY+T0ELV4sMZ2xDTwpefpwCzPAsO6Yhy+KJOO6oU+j",
+	"ORJzvgzhLiWEapZMJ0L1GltVmzR9txNvp6WfXLssjxgx7l5GSAzwvwYUPQ+i2HR12r3oW6/WVgNYK+Kk",
+	"t4j5W7k1lBKtlZhytC6MS0JwrMlmk9JxJOkZJLMr2QEwSwkX66/1H+FZtaJ7JJX+EcRkwfcgiQhK+AlB",
+	"Z6ys89cEaMQTePVfTW7cvD44DMIAHLXBUR59oQX1GaCkGRn9ya//7vKX/xcKcmk3WPDJt363ENlmawcL",
+	"zDJQviSedYNqnA4GQ0/xLj09j+hVyho9awSpA4cDQ/YpJPHMfydbIlVXQY4zyRdWljf1rvrUwVIO3j34",
+	"7CEPViI+nSKRLZf6FtDcNdZHaNbpqVeHpCkRvYZu1thn4sNPVwQ6Jf7asr2Px8JVusbVWwlQWaE5gNfZ",
+	"GjQ5pB1laJIlp1CWwOQrSzy7IgraltACLQOqd8CBkxDv1rIM2rdqrXkvLJ/VeYiRZtwye62T64/wbJen",
+	"dUMuZs5tvghJy9OKrMYDC7EN+pJJMevELA4Ah0nw2U47WxMP8769g2tIW3JG3EK+/kVpytvHA+VneAxN",
+	"cQLgBEABKgVJpsdWm59mMqtWpF23/4o90VdVqE3e+gf8g4+xxLZgCCBsgqfdOIOcgu+1Gpb1gsKzpiCm",
+	"t+Y8MSFMoJSqlpi/GpvrheqMw9Y05Ts2FrE8UMiO7RQRy1Ydg0+FxAlZ2yR4oYHYLoFRwtkMkPchsJih",
+	"MbQEdBxvUldKDyQ0c3zcQBvHr9hw09PxgNPRaaN+3jFL3rxKXscQtj5+Pr30Gzj78hf7FiHUV/qTzN6K",
+	"9K5gZaoher0b/VyB+Rw29Afm79cOhpw5/ddMG/j2cr9eQ6fVCtb2PiVfnQrlwyb/nzP2Nmegd9u4ZSW8",
+	"epEy72x2gMUQnWPw55zXQm1iEtGYlHT/zwtev7aLXyEJPSOpRxxEOLWV2n3gPuqtniqxmNPlsu870iQ7",
+	"ri/7oSfxUJrIIZniSKnQzVWkvSeHaeYeW/ZWFBxq9fS+fX609FClbwGORppthBzYlWYdikJ0oGF7bEk7",
+	"TdsrJfSl8QbOhjK7N0PJ8jQGaBKd9gwquY6X0LBZJk7P0G6FBNRvm0H0siub8DmmEi4t53S50GjPlI2g",
+	"Sh41CQea+g0SZklYTHzKWG9r0Y8QbxLFQiQpSU2QV6gzF0Y6OMROPaGnPoSzqt2mfi1Zbf5DwcxrF0ZZ",
+	"QaTNnaevUDxjXBiXQzUzJyYNktz6xFocjzpZxTzu6/7VONOgV/4Tck5ncyIkSsgZSY7Q5f957/IXfxGi",
+	"y+/89KMPfhGiT//qv8G/H33wi09+9/vo6kcf/OKjD/5LiJ5971vP/uzn10J0+b/+t/7iJ3/98f/+YYg+",
+	"/vkfXf7PvwrR5Q/+RP/77b//6Dd/jK5++eUXHqEbt26+dK0EkZwjl7+dMcrTkRoO5Bi6n864ngGcmVgA",
+	"VrLU/vVoThKw1hdYaAdazJX9rn9vPl9fPavfePgdctoqGAkiO7jCsMbINJYELJDS6R9vWP0kfykHdjjo",
+	"CNY50Q3wCMr6r/cmLlOi9C1RxxM1zEaERoMNbk0Pbw0Pp1NYoXeCoxsHyszXrGbAMLpOzaxIVM+UyMHJ",
+	"TPbUGteiL9YFRmMDtSQ/JSy0RQje5hM/jqKzxI0V9SCqugDDA6VSGeiGQKqPt/nEGpHdyqZYNql2+gbk",
+	"QOQJrwCu5CQ3xP3QE/tWWqlznRder8DYMs+5AHMwzo6GesdhlXi5q27l8nZ3YKtHgGJlEmUnZMpT4sU4",
+	"dTeHz1NK3uloqDqbaL0jLu96TVGWOV4uCSNxkTFT3VLtZ60aehgUC1EMsWBbh7qF19TZS+Ul855NSgrb",
+	"vLPyHp9jMVrwlPjBmfud4lrYe3ZGgoUcmVWq+EewAIxLLNAY2HqMGHkikeKz3GmiWJ4Zd9wSd+T3Bm9p",
+	"Pl8vnZ5osj4wimXvSrRpSlikBPvXHr6izki8Kj0dhAGcmEfBi/uDl64fPK/SrnaYPoVI53u2Rg+nXt37",
+	"a4zKXKBOsFDiS3cGlXgyBnc6aGy/He+uaM7mJWByeujZm7mVipP2KO7i8tBzwMUvsfA2OYilefT2B+yI",
+	"PY7RwuRfMzSoBg/cLCc6DfYOHz8dhsODi6snJ/vOx2u/3Y5cBuP1L2cF4qaNDo7MKGG3Bbf3hloly6+A",
+	"xZwv61rXv3zENx8dIXztzpzT3nEt5WvscgXXMns9lHglzIWNi94M9i/VsfQYkENMNDYj50b78N8rGwPd",
+	"c/bnbet8FduxhSqZkMQmyFa49tb1dStxcrJ8+tqF+u8bF6PH5Y/+9fAXgugdWKONfd1U4/K9QqaUUWvj",
+	"uhbdcplQIkaSu6aGG4Fg1isCBjDVELocqWXSX/7g55/+9H989MH3Pv6T//DxP/7x5Xvvdyy/fmhKQupw",
+	"DRf6tAjI/ugf/+Tyh//t8gc/180uuTBTHYLbeckF1F/4zv+5/PBHn/zq9y+/81f6jcClpJmnIEy9faat",
+	"PHXwpNqqNoSFyMsetS5zx0LBLF+/d39PC7kbF6UD0FOdwVme9acHLLOj/TaHkHxdK+1wx50SHONJQrSf",
+	"CZ8SxLhFCp5kEkUJwakBZfMEb1ie6HjCuZLEZ4VtBNZvxEqHnnOkmxI9nm5e3LLBCdgMEFNwZi1AYcHB",
+	"ZLbGbIiwiDT2hf/KOefrplQ9DQkFofxJQiK/TeNugGpDr5AFZjEBWCklblMS8TQWIDYjzCC9iWgOaSqP",
+	"WdpMXfjXed6x4Frfe6QeBOQIKhvEPrYFFjWyxbGa1YIzsspTfXKFxmYG2gMnRJjZaAJt1+y2YGQuIrpw",
+	"sH18pyX8HTETlg6U3LbNXy6NuRABBUOWV7282Zwd4Eioflp65TzbDFR0Y7G6pchzIRZ9KJA7kGZl5XHQ",
+	"LLc8m8T4c9RhkAeeCY0iUoiUic701WjtjqrkakN4793H39Tq6Ojx00F4qwHGwKcBdYJLLAlSQ7RqIkN7",
+	"tpIjRNvJVpaUZW32iyP63FpcHYtSbiZ/qiEOLSKkw1bexXVUVdvd/FKq0tJGgD6ODrZz7ekLIUp2sX8/",
+	"rz37L2SPdqvIh/ulsVd2b2c0iYv2jfGALE3ylmNWTjFNIITrwAnnGoSBBhATMF59s5sfG07hO/JkCQor",
+	"kuBQVieTxucSqGQ79SnLpyZrwTaHB4OapZWP2FPkHHC2Qqso2rBIjaV6DsXmjTKcuyjwDFPW8XKnEez0",
+	"gVa4q1CnCCfq82zunMl6FBN910bTyu3amlsVux7Vvh/yolqWIY01ADoHRes9o3nCl1LbAH1qpy31Tc0Z",
+	"6YXx6sPaFIBtoNfXjbSzs28U/w9zhvYHJfjdS+epsuVyoPN87N1DGKwJ2nynmN/YQjALjmyKQL84f1MJ",
+	"vS1Aoib8mnwKfIrGOm8eJ2NQI8eCRCmRY3tHi1MocHXOkOQASZeD7hYlBHPwwzwGIpskEPjouGNsN2Bv",
+	"qC68QQwl9b3pLlAUG+kYjS2Fx2opl4QvjXdEI6BRwI0zwTh2fI7fzIOJ6qxQ8xgfeS8rv8LPc5081XWU",
+	"JGFHaKwE4xhhpFs5RmNt3I5zMxf4A4Kk6Ez9g0X+tLFkVzwrMKKNAEl5xuITRuUxGoNxPIYSeXihbGZd",
+	"JG94sH9zcBKE6CS/fdE/3HnjGyfBxfgYjZX5pkYC6KIAf2NvWcfWU3Z9qB40R/EYqbNHDRi0qOMTNta6",
+	"0RiS89RfOnFHjSpLJB3lPzME4kQxnq6oNM5BMMawqhTcF7ZAYH7LC/X47PIZl56JewsDmDlcKekQGqMw",
+	"WI1NPeGMAoxjC7zRuL5fLx/a3TMbXbtskQmJplkypQmakBXXsWE0RarPemrDAj9pyoVSNrOQOa/oBbZZ",
+	"H6XrHWCkGFch128cdMGWGyXmd0fLu9khxXxBG0IqEoI/82FT5gy7khkxxymOpJJZiqtAPwkNi5qvXNYo",
+	"gWfc7KLbWhO6jkGXklmW4BSRJ5AyBAB0D149uJajcJ1Duooa0U4QtrwaYz/zx/DfWvK3aruduaihpTpX",
+	"bTmeEnusWd328TirvX65Noi0dew6DzNpPdKNnroiciFS7a2lYNxdQKR49ckywbSvcLvt6DPqjCUUxLQt",
+	"RRCqLZYSApt57EBfjD1Z2j1DuD537I016Ep+nSsnK8N+gLsNppAQfNbL5aB6eKCz+nwV3bRV1gIlbbNH",
+	"plQKA+VphqTVEpBcvguEKkSO6S1fvHw+zQQskPPdy33zp4YXHwGKCDrJBoPr5EtoOBgMnLvFR/AjPFgk",
+	"ijvvBWGg1gRLniqzNoCoMMAcSSDrHVSImYT/AIi+GKkNZv7iUn8qJmCVD+0rUFpVPc5Any4jGKLYtpay",
+	"UXENPDSxpxnUTdZ/12HwqQWhFniFCFPGqL/CucfF1RqM6axUVVroMy5nnxCwrs2Jt0VRkkpNEm9rzUWF",
+	"i9XvM0vrPKpfIxkn0XrxYVKyze2M9bQWY2nZEWJ7P2uxuxor+vZtrigz1C192nTSPNcvry827j2TXt38",
+	"DHoeZ0rDzO/j1CTCeyoINdUzpNJTereVk7ef9XpWz4W9+1YOxtW8+A/yZHRHosw5TN+AbXNwKARHwQuY",
+	"xS8MwJegGOabwfDgpcP9wQCah1F6z4qTQJ0WJ0FdRJt+fF7nvFevpxFsnKmyaQoOfHD3Drp1OBj664AT",
+	"0mAsuWWMqNQOjNSTHl+FUmekHwPYZfSaa9M1Mrqy0JYwobXINRHNFJsXusBccj3QhtG/6Z73FulHrdw5",
+	"mZwEzkFv4XbyQz7Kv2g44CkDAD45ou7oYOwXj8NgmrHIwj+aGj8QpqqRHxZBGOAz7Y9k2mADpk4FqA1Y",
+	"g+XYwd03ybPqQYJFBpXfv+m6lsS+tobLDiexr44T2CVmVu6PdbZdKx7Kqts5lXMoCmLnCWXFsDg1hb85",
+	"03jHPdzFa48Uh5w1xSCvbIEZuOEBtNWYNxbbX7vDLPX6cXiDKvGWzXBR80RU+GuZ5evlfX0sssU4RGN8",
+	"NlP/LCgzjtMFfjIGrx+fFmkKY8+Kj/vNpUGR8esXVrEoiO9MqIMM/nru49++ssawpe51GNzV5dCiVdnb",
+	"VkuNynAyWihpXIrTaURwMG8wPrI57B1f7AvGwNM1CR0GvZrE+dAr+RhueSXrE1MSlGeyI1RF0UX/uaZk",
+	"SbDM32qEW6hGb/teKyhRhkyokCAsrWXT8L3r5+PYLxMW+47lccZOGT9nY4CA1rIFqvRziSRP4mMEVqjO",
+	"UNYAdPgcrzRo9JzDWzpYBt4tAzkBMafE/KGzMZUNAD163cmg0+qq0c1Vqc1NgQ6V1uWCbDFDE1itGYSm",
+	"Gs4NpxBWvfD4Vcx9T92UdIqB+Kp553UTOuisUNHt4Rynnjm9yRxP1RnxlkTcD0pmozkJnb+C4c2boM+V",
+	"Un2McW2K/w0PctTsAIjkSavMG+5Qhiwsqgr6d6oAmyKhLM9kXPSpGtm90KBVPszwfcz/FYIT7dKsuhpI",
+	"dLqNj+FVHM0BZCREY346RrApavekJXi4UikLU+Ld7hh+CttDmSkrP4hrx7LpX6EkxWk0r8KUm3Pqm2rR",
+	"looig+5RBgcWU//Iuf4zetezn/7i8v3//smf//Ozf/jjT77/95fv/f2zn3z30x//4eW3//ryvQ8gech0",
+	"OOze4WFrh5/+3x9/9OEfqQ6//X6pwzBQxgCTo+6TU0rtEqshfrPbC4ruacYiyFFuwLLt53bIV+0NHnuD",
+	"CvT4qjvuri0iJPlSF04j5j53VSD8l9SoVv9xzQgqJrrGGaoLtTmpUWokyobUl+IdnKAwwTD3gRTdrmXy",
+	"N0zAQpn2huGq4x0go+xLvtzfJh95m4pC9SOlYNen/joc5VFvEAlhlF5TFkNTx0fWewtPyNNkBfXchoOD",
+	"GxtCIugg6OBoeOjNsKljnJZPMkdXGuVtvaiUjYjHEGAUZHK695IJhoGeHDJF4qxrQFU0hAEv8HJpApf0",
+	"yTJaUAb4EOZjZIvP2ruOclpducBEGYghNkmQKT83xcnKuXfF2RCILIoIiYmzyCUjV50XOY7AII8vd/9u",
+	"IvOwlMN7ow7EvfIW0nxI3811lowtcQQShiZd0/3LaAvtaAR2sTsZGTvPO/ZwXTOiINQShStrZ4lstZsc",
+	"qRkLZFTgjhQreLylLhrs3Fft0+rNNOWtzsuv8smr8NxFsXc6Eds+Uigwapv51PqOIvVtPul6w+luz666",
+	"mwe/Yab0fLClR6AMupNJyTQDE+scp35rRe/fWmoRlhipn3RdZsHRFKddQxZzb58Xci0T3XjgoX62Yxiv",
+	"fqeI423EJXmgJlXAy+IENFV99HecYC6fnvZ4+jPLuNdr65uqcVfDMpqdD3axGVFoytMakGjViklm2zJZ",
+	"yaJt2Pxl05wjBArez3miAruhBbdhz0KCFsR3Fznf8z5Z1y95SfPRRjlLrgyuLQQsQhEnrKZPYicYClCn",
+	"pwgzluEEpeSMsIyIY082f8YSIgQ4NqpJPVCP9Lo/kccVwEUxDqtvWHlhP88mw5cG1wdeiVGIzKIdrZu0",
+	"idAOAq+/89F9/6Z+w/1q2FlmenMS3UdtgiKEkVnrxO4eMJWhLRTZIDQUcyKOwK2d8nNd5V7J4xhddVbx",
+	"GngZrEOovhu7y/ImWHMAgFoJSRZFaUOl7ahJEAE1FY9hlNQEAMPJjjIWg1FEdYZZeyHXTYEP+ot4P6xe",
+	"LnEsozXv8Fed7dCH+c3bVidxUWx0tsQExyMTlxrxJFuwAuglT59wEK/1xUGMV8dIEBajb3zjG9/Ye/31",
+	"vVdeQbqGwIO7d9D169cPDbZiEAYJZSQ4Gr4YBoKckVTnwROr/XQE57Nj84aww29XBJoTHJPUuY5k9kBx",
+	"4oJyR1HfCHo9j+oAXqOuOzEhiDN0DjVPbNcTMqPMiEY9QqgSqt4bdlVRcsJ5yzvycy2L0RjIqv3KZuse",
+	"G9g0JQPGZpeOXZeuu2X1qugdW+bHBisXaJKvjjPQLlkADm8+B3Qcd2dsA46j23luE9jB2B/WnKKu+pJw",
+	"bHSgdzKSEVPfkxllyDGVC50Gs4gkSQMIqiMW3R6dW5mSse1tgqmD4GVTEc7r3QfP/gSzWKCrH/3THwCa",
+	"5qc/+vXl77730Qf/yX4qffs9QN68pkPA5gS9YfAv0ctZSnCmGlWEokLSCNzrd+aUYV0GRKA5zwSB8IJ9",
+	"BCVuTpi+DYH6aPqUoqKoE2+PY8kNBnY5gyDh51Dh5pykowWNY7jMyf/Ilkv3e4Ds9NOpVLTbLzwTLASd",
+	"Ug33CQk3pfLl4yOkcURfvHlj72AwfFHJ+XsP791BD8jZPrqxj8aziVS/jl1Vzy17aqrTq/nfeQOOCXCv",
+	"HSOSCILGVNBo7Eoh0x5ENNLIO7Ov8kntOMtM6XpAu42Do8Mbg8FFN8dXNyeVwY3R7nGNqZtm+p6Qz1LA",
+	"/B/s33AcSe4+6YfYGZcQO4u+XFvruieMs5+bJydZk3bbBe/ff18Y60Ia1gyvB3Ju4DTq71mhjIp5z156",
+	"uqJ9N5WGGXzX3EVusjd1o7j+FhKncgOE+HZ3xVf5pPBV9EfB3BYkxDjDczM6p1cJ71KzZgPwnk+ZyNf9",
+	"eQA+f5VPnoMCoITgNqd/wQjOQbybQ/51X45ro79BnUOSMMzkFVH2HvgDFPPi1w0xZQBBjBZ4hWLeL5ZJ",
+	"NGV2PrLNXhFoLLKJH61ST6JlgtY2rb9NF2T0LmekpQH1HFLPoav3br9x+1oHaNl8Y5kR5kQMXcjLYgA+",
+	"Jn+dyDmPb3/tTn1pF/BTe3FwW/peN1UKPKiLyoYkJSsiq7kcuknbYsMEUhp5GOdNiKVJEmTDeQS6usQ0",
+	"DpHkAPUfIlMQQWkvtspPfA28YEu8giICYUPaoBs9lS+hIrLR+JwoE1NGyA2UKuJNBi/tH9z0hpuoHkYJ",
+	"lmRkWgiObrnfQtrcLRMLWkRGwdRzpLnrJkh0ZObj/nywdzDIf/a8rvQp+F0S+7r2ZHE2Ap4qf7kkbOSJ",
+	"qBk0hdPAC0UTgzDgZySNM9KvFfNOqaF8Niay5rr71SrKq/zcOHB+0F8dKP6TWcrsu0P7hRjlZYTzYd26",
+	"sX/oXz039cd94/rBjf0X/a9ACK59pX6J6OOjTuFFHkbyuIbVAznX16pZmWDvDgF+FQZt60ltNjDO+BRJ",
+	"HuNVCPXa9KoCjEZtLDr7zx9x4NkMHaCOazuk8zu9OyrtpTpWtiEKXH9ShqZZkhgw+FLokxsMWtuM3VrV",
+	"5SNpihSdTQa0p/Xyru7Eb/CO2pNNgPcEpwklQtqutaONC4LUq7Uygl4I+7LwaJwy47I07bBgrVT9qLkt",
+	"jUnqhD4yk1+aK0OI8RQ8bywuQRi6hKrJrm60qomv2oZZElbsluLKUM1BA+rrfdMI/1iShI0xhsdwy6Dk",
+	"HOB76vwOCFBta9iRp7WAGy1v9GE5IfKcqLm4Acj55p6QhJ8jec67xiBXA4irN8crgxeCpUEDUPOxb/nn",
+	"VBb8dbwZOAUUw+QKxbp2nPOiEytUT4xOFod5+3GjxT7h2WyuSCCEDqiM8EIpM9Hpfu3M8YN5mxZyx8+q",
+	"uJvZ5Ja2wpHVlSwPKayk0JZWqEpojyysStyq4CgLOM92rG1srwbqFhb0GEhOdH+tdChKcHRqhHuXQBGb",
+	"p7yTILpmBNpzQmdz2SEw39j9elxFIoh5343LX0O5PPvak2W0Hjp3Jzm7nSfbMEvvzGBj9oQ5YBaqxILO",
+	"NgSsB8ODw/1Dv0LcFIleBe2N6AInYS4jIVweKx2BrdAywRER1mWe3/nPcTmCvhiGe19evoHd++0cp/9m",
+	"Cbb/hh+1P1zjULj38E1042D4Iop4TMoj0YGN3aIQqoiUdvPnHfvW8w3yRN53NO+6i9Z/5a19F/qawMIL",
+	"5Seg0jeUTjLn55D4oYSV//xrsZrDQOlUK++OGCpuGg5QBBawWlCov5IPwhR2ZlBT3CgUcyqsTthJp/V2",
+	"fFjqmMqte1qQmPpSmu4xNMfJ1N7X7qi/qrtQL7GXN1RDCX23EX+jSYzNbN55w+EtMI31DbPG1MtByGrJ",
+	"OG2p0Vpu6f78U6jVw8GZnHuquE14rKTNp9/63U9+/b8vv/uDT371/uW3v3P53g8//tkvPvrnn/8///j9",
+	"jz74wSd/8bvPvvtfPv6vf/fJr34ahB1L62xQ1q1LZYAhLt/wLElEcTIyFaeU1KAMAtf0ztqyXI+lmu+o",
+	"P0+5hLoVYKV6jyJN3ZqWnmDKIDv62OQBEQapWScnbH9NqG/P4N1+yDg7DO5X3Gd1kjy+u8l6VAajzVWX",
+	"RBel7yQ+7DrXqAvfK2uQCIhFqq2Pk175OVcuqsQ0lkPhje4FPJNPL7Qs2C/iUC3BRvGGlmMrILvtQXOW",
+	"MboZOgWLPHZAi4MZYSTFiYdxerHDepTuyprAjJto+DtmVvbipS5uBE9sMe85FZJD0c5lytWTgP9jpuS7",
+	"gFE9PIcrKTgdtrmT0uPuDw23NXNtKHWqzNMK91Ywk4d5aozSXqjPnxmWK5DKuJnyJOHnDXWNlIo3irJU",
+	"+M4itySffmacwwNq3RDPSrX5tFElcjdw/Y7L70C4nSQWkfkY0FoNhCs8/iXyBEcSMj3HREi6wJKMO5rB",
+	"0MCIipF9sZlmujNAacVolhEhOmTPra0haJyLVXVJ5zLFWWdLzbyxxPok7fJKt3SvDRSp3GuvL5ky30VQ",
+	"F2VrYJQte3UYTDA71ZW0pxr4FtPYcwlVQKMeBffe+PqeUbxuuAlcQKhSHFm3KR7qIXlzuA4GJdqtU+xK",
+	"69vJo1dZ4G654J+D5uYsttdvaj21mg3y2uJK8aLaMFFTclzqqXZBo/M5TWxhNsblMRrAFSldNDhci0uC",
+	"1tO6azJTtytrvYOL++qcK5sUTmNaJhoPd4lT6aDdqUkryUzZDMCgMY07KaQO02+cpWSm4qQpVbZHB6I9",
+	"X522MuCqkptHFBlmCd2dWN5jLmf3034NFTcrEvT5CIYee2X7TdCPdbcpS+hb1TUrtIvaL/b83rzmS5l0",
+	"Xjh2LQSX4MCJUhLrz0qaRnB7EWoZqng1LWHE65KFERZzcDBHcwxX04pCCdV/VM9U3f7aKv1mxM/BdtiW",
+	"2o/d0W9QW2fr3dn3Iq6lVMqGO7nripX29OMulkvzrm99t4cU2ACbuny01XaZuZg7gjt+VyEBhaV6PX4M",
+	"hzbFyVH+rPoiR2gyrblbkS8J0/gn6j2juxY3gv59BnUdXoGYUt9lvrKBlBAoktj5FClj1RbEGFeufCY0",
+	"lXNTshs27/UXlXRICItxGhwFScZwaguRD29CVQJF8peMDeio2od7EGkmeIJTnRx2FAwPX3op/2VFVJPq",
+	"q4swIHEWGYd2MMHRnCTgU5oZ9KsCjArAGImQgDT4yff/PgiDj3/8m8u/+RtFoGXOIiZoN+FZCg/+6L1P",
+	"f/qf1bN/87cf//if1LNCruAu5+NffuvjD/8CeKLiDXBosW4XvGyfK0+jpax2/uBFMcv1rxgkMKWdQurK",
+	"aILbvQ5OlstFiXh9UIF5FGVL3FiYtEJ1v7jU+7Ah1lYzI0roqYF4PiWrI1PJAHI9UEIF3FOqb4QnGcC7",
+	"o6HVbmK8PLDXSTojscVNm6zMX8dIyRVdXFRY70TD7um2aUp74DNj9vW83U3WWy7X4MWdTp7SZujWi7Mt",
+	"upwmxcbp1rzdQl3armyybh24261bJ74N2bNsnVtzr7HPhs28vqv247yy9bupDc5LG1Z7K6LA6+q5rdOW",
+	"h0uuD9gqrqbzAm8GRFZDVab03UoRq+YwsbxrjczfVQUsvzZakrR/2C1ly6xjHtaaaFpv5TCdGG+vu40m",
+	"cYR8IJno6pNrITon5FSMJB+VolbRVTkqfuUTQdIzEqOrj67pqNzJCkXJGVrwmCS26v4TA2qNBiFaEMxG",
+	"plMglDcnDNSQrtQrhVkodh7hhJ4Rb4kdFpECSCDXp4SkSaJtrU1jKZZVXFNv13yKGC94dUMWrVpBmmmK",
+	"iYe+3VMdYpXIj9du0MJszfFF1QoHYZBqvf9dknLwyUaVcBhHz+2iYTytkZozYsRRP4SNXeAC36xVP33s",
+	"32C4rv2IOU8llA5Tyw4l0dQOvDoGnXUcorE+7NVfgr6rv9G44ONrR3kFKI/ihLRmc8JOycroWUapScmC",
+	"nxHNx9WckvV6NH1XTfL1oK5S16BKhk45VG6ziVoq+dxP+SQhi6a4FfCJAg7J1Qd376DDGzdfvObBi/WW",
+	"RnwoFbccI3FOZTTXV08NeNlFml8FwxGIrFcwT97JIwJLKI7+VFTP4fTqGUlXZlIQG9cZrNzQSuPwehR5",
+	"yoRsCh0jaImhNqSJBoIyiM3V+Ynwox7+28xEnQByBhanlM3gum9OkuX++oTT+pC+8ujRfaQf8Pv0JZUJ",
+	"aX1XLcy5rRLaiMNSresC955AD6LrSNk6QdVwwBeWmu7ihdyZzLgcTXnG2jEeDYyLnoiLDFVKGC0R3S9w",
+	"naX3wIvrErB+SuUFYk1thkrw9ZSc90uAXLfbeu2ucu1SzGIdVJ7XlbUD9za6xCleEG9NCzXpdzKSrkLN",
+	"9MCeAKqSv+RvsqlIxlcfvvkGMr9qQXTrcDC8higzuK5m9a4INOGxPyM1zZo4GUrdG/2rqLOM1Av2gLAF",
+	"NQSapPyUsPYovfaE5Pspj7OohiiagkUUfPThDy///78A57EkM56ugqPg8j//8eUf/fyFZ9//vU++9bcd",
+	"I/E63fOaS1UDIqy6/sGPdC+6SzQcoMvvfxvkPo1I16y500x9ePPu3isP7t3fGw7c+18cSa0RmZpXH//p",
+	"fw62jtczxPNhE+VU9AkiOT9CVeLuJAyvUlt904vQZnxcuxzdklLUgmx+Oan5tbictEWrvFrXOxlmksqV",
+	"RhbxnwzP96pSUSOH/y3OhT4XjZoim0XaWVbt6Y1wGbmn9lxhxkrZqdbXLRP27HUjFu1JlC0ZeG1p/pas",
+	"/YKJ1nDI87ipM6fLVjd1dvQbxPp1Y+9WD1h3dm9tqh/7tza37XbY+U3kF2/rbHJNaFguk/8fw33hGe4L",
+	"yToPSNKQurORAkdTEnW5cbTdvpK/0DFwuTJsG8O8LKyDTmLen8lZDL9osRWmyTciF9J0OUtxTEZ8CmWW",
+	"IiIET1f6o6ALmuCGqJVyszsJ/qks+RZBQCUudWab2ykpkdBMw9SmNCEvY0Ejj3cgjlMivBclj+YmPwUN",
+	"B4POfqjbukG/b4BJHMkRGMs76/CObvW+anRNr7vuz9uVcQF1zY4GycnleuIfDEKkg/4BpMTGmkAElug8",
+	"6k6JFfn4a2sVOozikNQOv4Frge/IHJ9R8CH7clmZKRjdrdhOUZXLQ/05z3wu1dd4hBMEP4ZoPBgjydH4",
+	"4Pq4M+nW97ooQKHWHl3mMXBOafgXHXK1q9lDgbBdNXZOyKkf7mI81Bkcr3MG6XEcjV/U3zzMmEl33XoA",
+	"dWguoN0aLrtfChCrsJnWmqhvm728MsDLqQm2LlJ7taq1Iy7ZMPpm4/Cal+F+J+wVR5Ofwrvhoovm1XpY",
+	"qC32KJvA8RQGk1xcuLP3wLLVDrivWyS48uoD9mn3GT1Ujz/MFgucrrxVtfCse2NWzj/C/gpdlKTdG3tE",
+	"SQou/sYg1zq5zTXtXepDC+HsDG4E/dU9+5YKneIFTfz1eBI+GyX0lCR0znncMR4h98bvNrAhDRFOlnMc",
+	"IhyiybHaGcVXIkQTIrF3b5jog75kqURKiE18g4a0JZrUqFouTFobrWckocMCPtH64O7rbwHsiOhp7k7b",
+	"oGuNZdgMXrvYuoV0yxaqVWGDMFA2xMJPKaXjk/iOo/5VLIfPvTzdGuTcRoega526IQCfBabCQVdMBXP9",
+	"oxMOusJfb1eJUmlTulZscDAYHu4NXtwroWlnE0FjiiGdestLoc8PPsFTIQUvCNRCQRMu54gwfUfefuFj",
+	"EDzqUHl2jVp9Ec5eKYjdIUuhS9kUy8V5bawvEI6CufC3VZX73OfYaW10oWOXrGIZkalEgLmpdV5yRphE",
+	"U6Iv1ftewcCkRn2Z87Nce3+0RX2c68j9iutjqwGtCIJS86DOwzqytDSqtK3OPeGZjsoyP+vseskNHlue",
+	"CJLJGdeg2RCD7K+hUozuOdzdbO3Pelwaf//bG8vL27qsGzlvA/duie+accX1qucBpFTo0r9FCKnlA11a",
+	"ViPaF2cNmEMpSA7zJ6StZstlQjViUraCf8limfDSn1Dmw5YYMalGzLSUVKr1umwms7SqDuBIesCaPEjK",
+	"zcEXEyy82MvNb3jhCCop9Z8ZrtNgYp7NK3H3GrupXxUGNuxAKQKPFeWxAP64/P63P/mf3/74z3797Ac/",
+	"y7EmiQ+8YDNEgjrCgF5CH3KUhv8icRkFuGCJnqizlZX+wgATdH2sp2hUC3dPkoXP2rfL/dQXVOmseJej",
+	"sG/mvU9HacmGd8cUFtCF7oIWRb81Q7Ve3mgCbZH73j0lYsOFu8eWmaxGcw/WLaZzDN3soCVVlrqulSfg",
+	"rgZ4csYlwmiaySwFgPJjA35RqYjZji7YsBDAqfUboX6U9le1UzMBsOsrulKdP4K3EIhPe+cvmMpxeRM5",
+	"jz5eO1+9wP14z04xdx7cLDkPhm1TI0+iJBP0jLxuX9GKxXr3hPlfHy9FlSbNpNjFBafRDja/13yQJeQV",
+	"siQsJj4441Pidyc2BhzKZu0LlPNQF5/EAgkyWwDiVIokJekIpkT2uwZsq5Gt86O48xIV9alQImB+gZhj",
+	"NptjOkr4CnK/baDrB9979nfvX/7zn33yqz+5/OX/ePad953R6eFrXXqrJSytwHYr+eoZTrKG6AYsRnza",
+	"Iu/gEklXvsQo4kxvT2NfnRFQlUH8QZU8XQnvjKQrG1TdemoSPcBcs6iheLGiQUiDACCy/C0HQN4AvNp7",
+	"Iws71E1VKQqm14nxNp/kwdw6vcx0T9nMGZyuqICWKYEB5cRykIII07j6tItPp4pTDKvVtM7VkIv8zQIV",
+	"GTzLekh+uyJLiE3z6ZedDZt5SfgyIZCfoM7AY4SLtBtLvYXG+0YzIoVjexk7q5I16j3Ia6N+d97hsYsG",
+	"qj1srMAKU5oQXZoYyqyCUaVnMkkJPtUTSLOkZCNOEh6drquODN021aNSuj4VaE6SGNk8hSwhx2hs1UAA",
+	"srOkZrGpOEmJQDihp6WhOHEDOh0KOEA7XZtG9nXKG2Ohehdc65qekedk2BG7O8bsaUitSAmO1TFxRlKc",
+	"GJTynpkb6pd11brU7529ZA73tMnznNNqdximQzPonsV2H2QM7kbryzUp5zU4SlBfq6y5SsCaMl/rVaKy",
+	"UaObCfWQ183yeTjWLIG3caw9xAkRX055tqyoHVrZMM4ESOMtuy8ODm4N9ocNla+gak1wNDwo7JeuOJJC",
+	"Dajc0/XDxhpbUJEjOLpevygxyqAXMy+EfQvIGkq5MyXF9bfiNIMCPE4alXHNhqU4jxBknODIOUW1QoIl",
+	"gKGzJkRSq45W5CuVc13bdzRZfcl0eYSwHolBlRYI1hLN8VlD26RHgR+zSo2FdzTogeALYgAEdcYqDLIj",
+	"GqqZh1d/8c7YLeOr56pXopIx3yQQXG7rlqJh2a3T04bd1lWjOQYusIEx+iDM44lgWtba2iQJ36yZHYkd",
+	"vzNxzQM+UVVsdVPWv8Cq1iAzxfkcA5ib/daJtbXx5NWgNPWbDs4LTGRZkYbkO9BhLDZqpl6WIOWLTn4t",
+	"yz2tQTqlqfd29zhC0heV06WWUqWJNGMR9ubYWnBgXZpDqawLZTyYqt9yjhnCTJyTtJTJ6sLAM6lVnn5F",
+	"JHJShpr8tqHCZ2dLGRWD93KZ/8zPDbrWNZ0UqQ/GedLmOolwQicpdrybPuWKaSGaEKz2iZHl+YuhsSRf",
+	"OBu+ABFgexpb5IWn8O/olKwuXkgzJl54mmaqmwsk5gbjulUqQUo464T1BeR71Xn+IgzmeGLETpc4j6/o",
+	"pz9DmBdl6npxXjQqApZQxgSl08URMkgdAPgSojL+CxygS8JidNWBKDmnLObn145RlJyFKJpnqcb5XXJJ",
+	"mIbJ2zmaTKbPbugsrMHJ1NFkQi3k7Yh0LvxI8NEUp8egyIsja3RbTQKq8IOtcG62OJXGNXF1qFSOgRmN",
+	"gRqa42S6l9ApCfVAItWQHtI+nulJH4ORxQWV5MhmfGdFbxCfKt1CP8dmqFiOUipOjwBFB84oNXVvHFuT",
+	"V61L7BFwc62klz9pPS6cbFPFO8doTmfzEYw3dGjNU8TTmDKcrsqr4FWI9O51wjM8EXdZZzhiXenf6w56",
+	"SFlEtB8F1Ej1pCmKQ4WmeneXjz8ZWYfWh0q5mOAJTahcaYRrtxKWW59rd1aRdmCaeDBrFMEojcAOjYSv",
+	"Ujwnb01Mu9QMC3QhV1Y2ni93wJXR1xOk5Lsu0WLWB7A+pjyN9EGri7WUzy2De+fByoRtqiaLpvQJ6Qar",
+	"vTCOCqtnGRwlaMCjJ1XD2tXbjTR5tXzIVDQquHDzqK5aSIdoClJgoWc10XIIYjmNK4fJlE4y7TMsBA01",
+	"NZ+yRX4UOE+K/RMWJWdH5uEv5aBpelOj30IxFZBR70JIhSjlUM0U5a4XzdpXBFpQxlOk+O4YGRiq8ITV",
+	"YajQVcal0/q10CJfjUCp1WeP/X2UQk1g9UOyQgLQ4nNQE111J+WL/RNWkZ12WkqG/pY9PLoMXtFFPV00",
+	"MUR7aJmPv9SKoE9QrGviiWPnIfQlSwL0W87XIzrV3+6fMOfIxEKfp7C+7nEFlJil/FzOR7A50ZfMqF4o",
+	"Pyc5mvIszceCrgIWlC19jM1bgqMpTq/tnzBzDDrnnupbWUq5szesnYUhPKAlHQzNPJ8zlVXUcByjbGnJ",
+	"rOXrCXOOw+IEzPs1ZwkzRdFIzuShWpwQLfCTGruv78+uABUaGaswXnUMtvEEAFNRCPm6OpmN2CQ2pWyH",
+	"cIQ5mLsFObW+katM1zTSVvechLv6jt1nsJAnXgfvCkCpOCNIECYJi0gdpapT3crqJZjqL8xlUKMEu5uH",
+	"mVRsh1lTLd03p6YyzDkREqkOHNi9/EZIg3aEhtQFKzo6VkfMxjWey/z+Yp1vtxiTKZrWVCVPp8xZHuyo",
+	"qs+sG6/WGGwtf9qGtxT6o1zCAzk1AW3SY4eRLCjr2mjXJhsvcYvdvK5LbtUynJgY5oHay92n1JSD+nJx",
+	"uTdRQlvYkxBWA8QJnyKcJB37WaOitaJDFtVi++p3BjimmjNV2aC1m7zpQul1yRm4fzK4yMvPHHNtIMzV",
+	"Dkhl24U9Q/2+IdXVLuINtvOOm4G8DgCUlQQHq35qfU6rcRddi0kqhUCOrNXRGpEXmxqR4I/XtLZpCvCh",
+	"YuEM84AAHQTw8W++88mHf/XRb96//NY/2owgzcY+7Sc4GuwPhkVyVrDQxxVEg7oKlHXuW6XeSugXL3qm",
+	"OBzUUxwsdVvXVpsBG0cAlheiyWtkTYTG6/xOLqCdWdE1g7ZSCh5TQWI0WSmlYo6ZPrKLPDB/XFUzJFfO",
+	"Lq0DvK8fvcjBBbxm8m23MpG+hYkJgOJqbIIeNvLnm6ahLeDCrK2auUaCGhPZ0C00zNwvc6OQOxtFPm6w",
+	"fwx3ukWq8d67j9V/BnuHo8dPB+Gtg4t/vWkKWomBPcgvXaB9NuDEZh/Geqrv7OzRZ8cuDqBN8h424IPP",
+	"a230dLyxL8WcH5AzKvzRYc3h6IKA9i+IX+ZtB4DYwZm4PZtWBUsuSjrGTNcJuFt+zpdlS75+DhETOwiX",
+	"cBaun/vxIdHnnZI/4goCfFuEJRrff/Pho9q109gUJZWQMmYsCvjpitBFeXBahrSth9iI0i3a0A0Mvu69",
+	"RlMa/Ghh9d3y8H+HrHSsmT6vbWmg/Npgk6MjSs76dpecbdpZg7q7Pue7JWe8gDDI4epzdTn/Y4lTIrn5",
+	"gDPJvUaPvt/tx8kPsoTkV8rr0OTDoLhKGQlA31g/8cH+4aE7d7AJatO3FoH1zeSvX791szXevWpOuKx6",
+	"0Pr2Aj9xUKHa4+Lb4AMo69ac29Be3ranPQgmLVXbPqXLooAB4yPY7l5eWOJU9mSF+zitZKEYGppPQw9U",
+	"jDXUd8gRdXuwzBVty6odBr03QZ3/1878vACpWBtfV8BZqJfgWtrP6y3setF8BBbKUL/T5LZATgtOQWwi",
+	"0Ckhy1C7o7WTGSrk6lifTU6KBrdT88lRfWHrs2EXDe5A/rf6376450FboaddnA+t5OlxXrTzXJ/zo721",
+	"7c6T1plveb50aP+Ld960sdwOzp9WuvQ7j9rZ5LM5n9oo5ZxX3Ywl9+Tqgn3b42xro9G6s65vGiVlZyT1",
+	"Bkm+xs9JaiuQKEtoQtSJECIsikAuf3jkv5T7LmHjKP2GEdPpSXBEbmoSFddF5T6GzQnD28JiVYVQhUke",
+	"mOSYPl4u9+K1BYbVPOhelXqpyxkp3eKJCrzNreutLrE5TqajhE6bbq7v6wiHOU7OzG00ZOshwdECsxWC",
+	"kEZAHOl+w13KQ2AcxSTS+Jq9DDN/esKbU4ig4OcM4QVnszzzSRxD9F6RcoYoQ04QV5V2nfyJDXettyVa",
+	"cCGRPOdOSAwjM53wCdovkALhGaZMlOvvtXNy5WRvNPD8l6c58q0vl9HD6HnWTQ9uN476frxoRN4urORd",
+	"mMcet/waOrFtYsnz0z82SQL9A8M73e45/TRFgMR4pWUKlqrPTuGCzjBapZvz6HYXos0pCUoAmLhJdeba",
+	"i1H/OVvCvaxUqbQ/mQJyJCUAXRGThMhKJOUa/FDKqJj3nGPHON8i5brDxe6yG8kizNBEJ4oeI9jc9iaZ",
+	"SiSyKCIkFqEpXEYYiPxUsYpO9wJbnunoOFvnr071Da+Tm26nP5sLDxv5u44zTIAWPHhc5GMrWuiq+Drb",
+	"Cq2I7Mgv3Qo8fJVPiuIOu0P1K8hcvzmuXhnbQOqiipPZmIbZcvYsI7gamna7H3qQbYiqE0l6hi02oEkf",
+	"83qo7mfSqARMZ1HrOGtg7RLDn8+xVLoPsLYBBK8z9hpACLjnvALvuorrMbCJiV/UmDidhK5jM5Zm6UPN",
+	"1tvYbHCT7+EI7VxEhohOoc4lFvk5Yx63lzrFdSWCpAFdT9FHjIs1i/q8LtXUOb31vZqTD+jCx+mVz3HN",
+	"hjdszsHRzTVhUaYS3503vpHHtR3dHB7sX79eRzfrnZtW5oKbNg5+Ajo6ncq5luO5KapjaAF7WT0iueIC",
+	"HezSPc3tX3Yizr/clJZGIfpoTtjnm+m4ZSLhThICa7RoBmGwa767RVufetQviejreXVUD0TFajSFMqyA",
+	"NtCspmghTtNqtL5A1kZ3U0wh5PiWlg0vKjZf8LR7wea7dkDOwH01ZQpbZB2KEhbSJEOZkeqb9lNGzo9N",
+	"qfgk5plEEzKz1YzV83gqq6Z0k/UyN1iga+0W9VB5Qmssh7fmHBRAo/xNVmhcne64q/nQXH7AzDz33Pgu",
+	"H/QTea71GgIbR5J5pRPldqzFl2oJrGuzWIdXdblx2H1TKtdmqtsgDaXc6GfhOJBzKo611n5OhYXKYVe0",
+	"E4kK9HYWz5qS2PvkZC6JplY3nac+x8dh3dcVJWd6VgJSYBb4bZO6lYf3T7Aojqh9D3aOSXJ0NX9z2OTl",
+	"GXLaenZtlckqbFnW/Us1GkwgfkmENQrBt+ZY3pv2dszvPLH8AdGYSUhQNgMnourCKEhu20PHo+QUonFZ",
+	"vLvaqmdvAU/K1zRDH4znmg1vqhslnJ8iLDUYpxMqXpK1zdmnG2Bz+mayKVZqeVr3tOIqCcMMypGXeb58",
+	"6zDYO3z8dBgODy6unpzs2483Lq79tvfywecnu5vyRVdi2bw8AGp07b5QrQKsUzd6loDsmhFBHSo/IAIs",
+	"wqc1oPHz7hGIRndsfRiUzFpGnfrSO0oD9FgxodJoTs/Uq2b5J1hQERwFM8JnKV7OTSUlpuSRwZrUthQg",
+	"/BcYk5/+6C8vP/zR5X/53U+/++uP/vFPQHb2qfYhgqOD4aC6959991uXP/nLy5/9weUHv/fRBx9qIMsg",
+	"x180ClrZDryuK2yUIRqd35zuwVeYGKy3KSUJGIkaxowv1STfKUxEA6NZvDTS2ZLwAvoSOjEPnATdsMAP",
+	"JwM3f8eCd9ZgOy1gp0WvzJdKSCxp5HxUh8RMtfXp733rk1+9f/ne711+78/0wjz79W8uv/eX2xcZKfjF",
+	"lzFof+3leDUc18LwmntfhmcvXI7sKtRNA/o9r3a8BVa4RyH9Cj/X93X5M5DJjEVHLbStpH55C7Qh+TmI",
+	"qiWm73wtWmL5zSv8e7HX3tKX4KY3jesFF/aUWYeDODoJzujyJFiLm+YpCkxEO+6Z4Y37+uELd6utwWBy",
+	"L1khnUqAn1JDMKnRw0XtEgvhV2Tt9q0drVI4PKOOtGUG3srJCs0xi5tas7vfx4iSI6nYW+fM28b3vwDJ",
+	"UxVvuAOHXN4CVk44M3WkQE5NZ+0KcVQ+MHpmXLmCx1fz8TxXRoxrLKZnNCYVMtvYq9KxGpNF6ZA15Qoh",
+	"QXYpVtHc+bW5ZmFFsvXT7zRKp+gEWntayfG1cZNwr50tdUqKveme0SkUHSHpGYWii1ZfiDiT+i9duuhx",
+	"txLgw06A+E7hzvqmorEBYdCK4SlZygLGGyM9hyuiXrCoTTdsK4ZmVmija5XndTquTxpoLvk+HHh5Z/sT",
+	"p1Kjp50btshc3DTZbbPTxj0Iyvdm68V8ecN2w482nb9qcHEaqrlp0B4Mvg5zz2qxjQ0IibG+ltYGO0oJ",
+	"jhF3UUpM+q4TClAJz2pz5p0Re83b9R7XBsY1e5U7YHl649LKTpU1YAg5fZsRlypQxj76p2f0jKdX4A7U",
+	"wIYVODBYoAWU2uwUgLLBzoMbqO7C4y708P+y9/ZNbhznvehX6UJuFZfMLIhdLikSW646K4qyaYsSD7mK",
+	"6sbgxTRmGkBrB93QdM+CEMUq2blOYkeO4+QkTmIn5/rekxNXJbbr3DixovgkH+ZqJeqv+xVO9fN0zwsw",
+	"Awywb6S4VSpxAcxLT8/z/vJ7HuAYkxLDOuJKL8ddtTv3Bh4MEkgHQ1aFTcIgWFT6W/k0rgrjZSHGs71L",
+	"tpZ0bxa8+zfSx50n6nGiS2ARWTpPmRIUBs6YmOeatMF1HvEa7ruS3VY5R2g2+GH7S7NbLHp+OTiPXLOV",
+	"qhRHARwr44yXugcvf7VHcemfikda32ebWX7uQjWeQd0G/2SNgo7iYG0a4jSnkTwsN0Vz3FN8c0ulVCG4",
+	"6rR7dZ/WOZgTpWOatpeeOM9JlZnHklcWzsLLwLddsDKWwsNQDC8F7kpbuW6Qbz7yGolIf2rNQ63k7lTj",
+	"/QXZcktaaLIelBmrPLSFfkJmItGGSOrTznwkfsFqZuW9PTJ/VrZgL78NC97ZW4csjui4JOMfReWKwFZJ",
+	"YmX3LIR5tYVDxXTh9aA8PUse17jiWlLWPu8DOakpaHHlHuzH8n3cUwd2KsBK5c/Fx1jH7q/qWdpe8pBw",
+	"8+XP9QCzALNdCqNRxUhY91bdWE+oDoCa/009JFrKFIQPwN9d/tGsppyDqslgLhi64mz6lQdsSREtJmWR",
+	"a7XAAs9aFF1aymPjSXkTHu7vud1f8O7Oz5Y5CSPG2UPVQCklpeWJKomg7NlZQjB/eHbwje05yqF3yjjr",
+	"RGJUcDEwL3NiB6jBTBwsJhlTnK4E1m9Ip7tzRjDM/VN6txBlM16Qi+/tzjtItmAchCH4SoROsIDUGTPw",
+	"NBaJrotiHiYkQLObtXWLMcSBFBVmz4q6csVRNiELeLigTwHGI8VcpRDreHzJBK+Qh6UxXyY0K626fh2q",
+	"WPsyhqpELgblwWeI7XXLZ+btp9PAbS9FiLOqs9Bbbnpo04ZmV4vyywAyz6v5PpaQKkpjFrqF+VNT4eL2",
+	"0DFQDpUnI4/iWhdKndVRnRbn5i4Cieta/mtGA08oVHc/DSo6yZXV3GJ0QI1ZADF3N/YRDsgqfMwPk8Ln",
+	"0HAIZu/ZBJQh6wKfLMgv3I/ZIWeT6nBWXVNBzc6vrOdSl8IV89Lw4atTglM4d7FZJAtWwgkQq6xdW2kf",
+	"fx9utUwjF7ou8DkfLXy1ZkvrmbvFR7zDQbX6SNu+RyjRMWOgd/0cwfslIwofj2118Ur7f8ecpioqS8+B",
+	"KzMySqPm8/UjJUl4LWE8S7NOq/Li3vU8YVRjqM0siA+G2Apg4UFrvQNzj9uQaivZ+0q1iDxQUX4NNXXh",
+	"Ohlbe9lU8TkPL73mAor/HReHn0lyJdPKPIAt6MU2TKWJFEFd33ZVycRyWZEaIiFNosxWGdYRgmMmwm6t",
+	"+VDlaYm8pLHbVyz2zN+h9I3IJA7YbTuaq7xqYNaqnkjRJr55PJjoSQWRIuICLMSRR3yjqowV4ucC3DEZ",
+	"0fiAGZsff/SIr6ZKs5Gfegj4mch+R0xlEqssKyuIjIxre/vBPY/4esjjsDumsZ76jjBCqqm5S8zGMtYK",
+	"sfBTI5/1LLi0Sz8rGSACde5aDZs6xsw7DQ8NZdoA0CFX0E/AHg95j9sCgvFQCpYbZ8ZGFOpwzTbAxfBJ",
+	"zRHwZIZLRmZ5C7PeDzUdsHsSy07yNXroqjUSxeJ2xM0Sda7rqXVtv7XTbl1vt278bmp9tht0zN3ArnZq",
+	"JTSyOGbj85//+6ef/P7Rv/7q6JP/fvQnf3j0Jx/BJC9zKuDtNp569cE1R/LQNUjneurnHnGl2qpyPxRK",
+	"LngwJBM6bROfjrnvEb9n7GXzB+6zv0v8ZDyIach8cF+U2VtliQlGpUFQZcjNKyxvH3Kj5kpRivu2Ewmn",
+	"NsPV885lxGiYM87QGcCilMz2iqTSpYRQmZbB91NPXwM1zZeHSiSfnHcC21wqIRw9nkcIJOWFYwVBspHF",
+	"M4sJF059rzW5nVdoumQ8jplSLNyng1XiLiuH0BaQiUoXsZJPrOmgXlBidkfwvJnyLUdhxcWU7ZndqUV1",
+	"yTTRclSod12xunhne9Y4/OIPvv/5t//183/71Wff+28NNzGyFvA+w8xKrWP7+SLfQ0DesvW9z371z0e/",
+	"+HcomlIWp6b1PBbo5ra+utEnK4bE8JMik6EkAY1huCnXFVAQMirTKL8Vx4NBr7eb4excUrZ2C2NaJ4bb",
+	"vFoBr3mcKeF6N4svCqZIKMUli+L05SzuzVijRrhytUrgFWp5Uy4pGxfMEQADVuoRqgImQi4GTWIHAaVE",
+	"TDQd4HB8QdjjIEoUP3QjWTKNPgF05YyocRrjhAu1CzMU30toRNyKsAXS2hZ0UD5I4YRrinftIxSeq2Ls",
+	"6/Na0Zu+0byMKYTc817OKlW7+3TwahKtOgfwzmMa6GjqQL78fDmDsS1tsAXScEuCLPPFE+NEXxRPnFrx",
+	"hH3hWf/VSRVNbD8HRRMvRCnEPh2sN5PEmQC5hP1vfbO1eYtu9vc2X3/05EYFau8LkDlYSW+Wtsa8AeiV",
+	"Vl9NCf7kkZAPuFYe6YIs2lwKQpgvhuh0xk/eeGr+/+bT7qPix81HV060ILqgsm2UtjWHLrc09lqR0a8g",
+	"wxQ9Ly8DkMoav9XbuX6tdatRz31I7QOH8bOKd2AtfpuncT196bStdGu2jm3zL7aiT8pUzm3GfG1AGu9z",
+	"Fj+1gIxWlxorxhhe5RbKWZiM8xL2ObKL8A3m97hgHa1o+gADHE8Yp9za+K0bO6/s3OwVW7rrCOgZelnW",
+	"2XAO7RrnJ51OYu5OKunWn7bjLrHWDKk19XaBLObJ4ATe5arvr2xbvoaB4TtCz6OOWdO+QZXiAwFWkgvR",
+	"h2wkN6GyKM6F4kdUJJBaWNUSvdGYqRZaetLN5dGmQrVMDjttv7WdaZs0S/Dsw2+lHegKUkb5B3IBw3pR",
+	"sKfVXlJRn/jW/rRZJpskgrt7BJdGZEzY4zGPp7vEzyKMcAbiYcp+37XMAvCD0gC508/H6XOvMDN50UcL",
+	"C5FLKAjr69JZ7N7qxXSv4rp2oa03iQ6yEjpNB7kOH8RH5HoXFKh73vyxVrfORDJ2CT2zcr01au9S+jHP",
+	"Dn02MVTfwQNiv25OES6r1DuvurwVq97yMVIt0+3G2M7q1XC4V2ol62X1Kt11KusW5SWsBKnKNiM/QoHn",
+	"kIY4YR8oeBH1GLooff/rpjOK1X6VyQ20zewjHbPsL1M555Bsm9V3x0m57dPBPeDmVXGjMLM5z0VGyAEP",
+	"GfmtarQ8zi5WFOboFLb8fPb6uPt78rWhCzI8iGMbxnKsigHqXWJcYjuLUA4whA3ldlJgHRombDS23CvX",
+	"5bIgCbRgmNPLEBGqGKAyJ76f90jPSdjfWPW6TiPQeK5eloswUUauGS4bWDCRZMrFoJtibpTojxmmtNd9",
+	"tGi992hYUt2WThSp682dvETBJXiLXEFAcpuNmtWeWh9MU0Rl628YVyjbcfOjITc+Yt33jb3WbuwpTq8+",
+	"zFCvNNfmro3P/9snzz76vaPv/OPRDz4+PmDV+uMOyuBdX83D3IENHEVkxHTMAwWhWItIt3H34VtkZ3vr",
+	"lcsLOxmKF39b8PcSC2mv5QETlxTxEWHPJ0FE+ahZbm4NSp0oKBiNp7iWa1s3bmxuERqNh3Rz+zJMfh9K",
+	"wQiiLuLiaRiCt+OaMumIQd9I6W1zr3KurXPvzT1ifjLuDRZrhXSqPIIT2eBeQ6jzozHDvHmFkWtpYq4t",
+	"RcZkzOQ4Ys8DhJG1CHGtOerJ71FO9GQhwJXCekAH6wX1cuScVw97m7/76Mm1xSG1kuFam4FhgggTE1kq",
+	"YhNea7dk4lRr81YaxttcFMfLU7ILP4LYmFt1xQUKNLmiBktJ7TgZyrTRsIQEqt/qeZihKO6PZYnata8R",
+	"OlyDIDPaeK6JYf4Nc7QwT31u2VnHz1cMfKcdDMfuH1oxiFGvIbhqza9xc51eklZzPJ7tXvpm4Ql2zL5h",
+	"9HXIB8McPuo//KXN/RnWzZ1xMzsjHZOQnfbZ//zJ0fd+vOAcN2chd8pf/eKLDxGA1XWApFlI23CwDWZ5",
+	"1gQyX8lQRE+tPUNpNRm0qKtlQfNK2jUxk4SMonybj7Fg6Frjo06kOQYXmbvYQuObs/i+OawEoXcxMXkN",
+	"vPzCYP4MGTytGB1XEnvhLL6kyEHFgI3qvGu2ptnLPoTBhfOoVlylSAfmrnMAzdV9vCmhlABpwW+VT1D1",
+	"7goyInuWpW/uRLJ6BVI4RmqPs/hhujUr+nSlpQuYBkrpzvZefnNGXzkUZXSEmkF02LSjOOYAla8/rSUq",
+	"V7j6APIE9vLXntaTqzXk6Dn4oLMCeK5k1AKHUaVJVi0MtamHLJ4a54uJcEbmnWxyoKL7NoVqH9peRy1x",
+	"qXLCVux5LC1pO1vnDmVB5rOlzt4aRakpS67lxp2AgTcbb0iR8dskz91pdxPGvDzCIjulw8rRtXExXUiu",
+	"Gs22YrjxvkP7t7CS6QgAvLbLUAbR4eyE4nX2ay3K3iWMuzpuBTBM1K5uZZqfGTWxEhDREtI7KR1ldctJ",
+	"KKh1XMg1w9Tpiz2911HyoCMWccFKa0nS8Rrur8bW9q3mrdZ8YPXpTNvn1rX9rRu5MKxr5E2bUmvVZdyy",
+	"9SI40wFgpBo4gaM4Vc+NyGyYbQJj2o7aMruwSqMo5IWoJiEPAQSmgMgs5ESU942m+1SjU9q1mZaoTEDg",
+	"H4+ZYOEuSDlfCh/xITSNdTqG1w6brBkuzkqs54UWWCzOHbFNHUTLJBiyIgbF0lruIGvVLi9FKFnAdJxi",
+	"aGE1AsL6wiqykoO00aFpNZi/QkPsPm7eACQekokdbtOs7g6am6qUgph5JGY6iYVHxnRqbGAYlwMX13Sw",
+	"654GbXV4hRQcht3ic+IP+KC1YHJLfSC7MKizSeHVzN3s/ZvrjuhyMsFN6aqcrJ67ffqUFHeEa0XMvZp1",
+	"Z+jA7DEZ0MiQt+M8zN/awTp5Hlw6igxeVyWGcYpIRy1RuBdrHsW+2lovZlE1STq3d47V7WglXIXSVISK",
+	"CET9KLlMFWy0S/OWsXWsNLnWahkai2mQFunDuynPZch6zANj9OyLBlqDF13hglsRvIZdi5j1sOeV9mqO",
+	"SHPGW6olgADSWcT4esHigrdrjGWpESaBQsmWpgNrOqflMaU2oLvxecTFC8r6WOHxrI7rWEq/RxXrrnbK",
+	"vC1Q4vTPRYnWKjRdxcgwu9XFiRHGOMvipys+HdVsII0p1Tj60784+vOfXv3so28/+/CfoERTMLi267b4",
+	"5IdH3/8R/ozHkq0WOfroOw2v8V5CheZ6ClacOkjMDd56ffO1B3fvb261rHXTHcc8KLy0xo2d5q3rJQt7",
+	"+qiytLZoqaUHzVtZlnO6I6aH0uzshAVDqrtjqHNMy28R2qPUJLOyrHH0/R99+sk/fvrxT579+pdHn/wo",
+	"Z6yVRjPmiGFRh/mqthgG0JfPmNzLjpyn+1r3WmQiHac7vD5SY8QPGVr5ixb8mjvOnOOmqNR9SPbY+LM0",
+	"6laAWNRt085xY2XrO/CoLeGi+TEQDlKyuRhUeG5oILVQ98bqgGIxRCP7CpxR30/OZKvxxMqs5bUqVwus",
+	"udB8csC76QDE92dBnKvMplkeX6bUpggKDgc/dVp2OUZVSi5qyMdj20ha74S0RneBwVXz7TzEExYaWakJ",
+	"87x1aM2Afro639TgyZNYkXZSh7UoxlYMF2bb+OoaEZIV7Z7sZjY4OddXvrCrvH7YZ+ap3kp0IEesCqJn",
+	"qRgbx7IXsdFSPrKH1SZiWFxGvsegKnu/OptRNT507XdZ2OKnJ/HS1gpdn4HJgEHEog2wYnDQ8fuym96x",
+	"CvhuyNCCPANL4a4YJ/okzIXSsWig4AF4mwVSAKoN4YrErJ8oDFOtVAfjrU+wRr6kz5qHDm6djoo/bXV9",
+	"DO1bEilAmESIJcYsMP53CM1hgII3m/hYTP0zVVSuTC/9s1lZIX4SRsCKnJmaCDOl5WuWl2dLy0Bt8/Xi",
+	"M3IwF5iYsTvn0d1W9FdSV7bELlqZ09H7LU1abRUHRQz4IRPlpnt5JHJP2WSbDJMAwfcDGkUszCo5AAcU",
+	"QEJjrjUrj+PbC5TKor2Ca5Hea0jx3uogqRUvzPz6ipnl9sKXFEztL9rslSPpIUBQYbxmQYLVYVzhnaVZ",
+	"5XTt3qJ546Xi8lQVcp5OZ5EfxlQP00xCISCzO7fdVfKpjkpZmR3KKXm/sCQocT/euookfQzyfMe4ww42",
+	"Qw9jxgBKb0QjAjVIOEfW9cXec0IPe4XmSbiuqJyj8TVk83E4IN2QJaR+HsHgXAj3hELBa/XuHcd6rrdd",
+	"c3b0o8p2tOzl1La0lza25a3hegt2dvEKy80LkHo3sVta5+IVEa+9KALFqHaJuQS22RM2GuspBsIQawA0",
+	"3AgaKA4Ys52W+NrXjYlVGdEVT3LeRnVdri6Y149qkFbeAD/xt34sU9j81c2ym7MpzKkrS9CJcmCQu0Qw",
+	"Zox+m96WccwQKaCot67XGk9SyxZfusH1bfOKS9W11R9WZHvvO9B7nJVPOcB9dM2L9wi8fhYCa6V5kjyY",
+	"wBhxQiH5ghobT21Y0kFskFyGJaAiYMb0RdT4RIQVoCBzS8+mcJaAuxeRYxalZhyke7pwwGyH1a+O2G68",
+	"x0RA0h+ICmpzqCAIo056MYDsHxvL3ZWOrMwmx4JCL7liBRz6ozqkdyKlcxVEsX5s7m2Bw4nDd2Qclo5t",
+	"k3EIcKbv+Rg64DAEpRfRtIAGVJGb3J32UMyjmoZMUx6t3I9ZJeR8IXW3LxMR+u3ZEaCE6yaBAxy4gN/O",
+	"tXfAdHCuPdJLNM42M+fQKILHVU3iR6yvuzLR86fRKOoIOAxPTycMZuAGCuadMVTLMjFL0dIIBhmbC5pb",
+	"kbEtGKO2h5Zw7SpNoH5WSsihFQdSpE+M1RHpw8FkaVwwcLS9VzmsiTxgNYY242Hp7nvu7ZUR0e/QiIdQ",
+	"QX4njmXZPBsa6IRG3RGjJS/yvtm73NyHGg41qv76jJOtMAuuLeSY/IKz2y1++HupPVJ8+BGdmSe+5LGW",
+	"ZyNYyIPiw4zxOxame1zjdvFI1VvZzObYZc7d1YNHtdddvFcPkqhEl+WwMul4HHGmuqCeYEYhjICt03/i",
+	"2jxyyA01Ck0obRWqWdMHNq8lHYP5/rDRbjz75a+PfvoPR7//V89++tGnH/91Fi5ofPqbb3368V9/8dN/",
+	"O/rpP9gfZ8A6FTtkMXjwjQmFgqfjQvYHuhIOL7+Jy4Hg3bwLAFVZp4l0nSIJ+7JKihfdCwDrywacSZxE",
+	"TDWPAxxfo77SbIarrcy9+2Wn3GPp9Pjq3jYXOJ/XtDEbJBEFXLqYKfO6ycaDO9uX036KyVBGjGj2uNyi",
+	"qka43xtJMYBLwPblAe7Lx0ulNFqDaNyx555wzxF7GhK1dYrpA2XvMzdTZ02o1KIwWy+zGehZhNOCc3N+",
+	"rJyy5YrxvLNlr1U7iTLmW9HdPRGw13UZa9Y0qUHny+n1JNyRGXW+vhdSvNBaUc5T14L1wj85JqoTAqrJ",
+	"Zsuxvb4UbLf0MdfGCTsG6y0h1v2YI5xAvkl6BtEBh40qwwM1CqO3DYscchlRDZHHa/MdwdVjh/alMRNG",
+	"qbInlvhrghekK51rvJcj2wskFStElVeeKpF7tNKJnTGjB8Ybtg0Xq1oF+aEv2a2yR6uQPwl7nZfBi0hx",
+	"CCi05aJlwZt4wMaM5uIhWLBKBaGHLKYDRmI8AJpZCe3JQ0ZaNV9Tn454VJ73T+MANRYEU4rsMtLhn2TC",
+	"Ykb6Mas7JzWSg27ED1jEh1KGNV3PMY3piGm7c+WCvtaFis849sh7HjkkG4eECzKi78oY8vQqj6Tm3vsM",
+	"4dhNLaxt7umKQ4VyQZeMUEoJDAlRijooNtU8UfONxNa5ng+lJRGrm2o+EVvF3dCuqWCJL4LPgfsHiTkS",
+	"u3xx0C+jMYv3Ej3MPr3unuPr7+w3vDmnCsJYZByb3QlJb0r8ET0wolH4MOz6gL3P8SAfUEftwImpTGLC",
+	"bYUeGcfykIcsvgRiNMVDwQVkezfUetx4atbORb+kXcvN1iRUKabJiAo6AKCONky7o8SGOS6pHJPSmHkY",
+	"V9dDNiUhD/MfaczIRMYgWMLc9xMeRSSUzY7oiCtXHvIBYHJz0bxyhdw5ZPGUGOpD0Icei+SE+FcPt3xI",
+	"ECnimy2WMX8fDmiTV+FBSSdpta4FsFnwJ/Ob+e2ETVbQSz/FLVW7HQG+LLnirsiueGRMlWaI82pWDYgT",
+	"5Mo+zMYjMtFXzCMdKAJhXBcUlVh+E7KRtGXzTXKHBsPcgxjzBJKfHYHz2o0SgQeiiviPNx1hbsKvyre7",
+	"YyxhdeWKG5PmP+mgcus02uSbzWbzkUc6DcEe626QxErG5vtOo9lsdhrmlyFV3ZGMmfnamC1P/Sa5T5Ui",
+	"fu4cn/RocGC7ZeELD/RBR0CaDmLpgA2LMJAy1h5JhOYR8d31AZsebN8muQ3XUCSUAFCEYN4IjEgPGRGS",
+	"hGyshyTiI67tY74Tc6MJDQXc39u//TUAxydff/jWm4izTsbG7CYbD16/TV65duvG5TYoKyyrGjGIUWN6",
+	"mWuFWssjvjHZfBJEjMYYdAfq6gjFxSAyygUrErPBLkTpWIoB8e/s04G/SxQToXlRZmvu9jfvwSReoqVr",
+	"dsZeD0PYU5ng4ynGBNnY2drGuPuEK3bZMG9H2Iu8KQXLXWnANLnW2iGTIY8A0WlomMH2XTeJf4gGHeua",
+	"e33FvEPfEoPCO09kEoW29RtzgZhQ7Qh7sSbZE8S/G7IRgMUE081vsKlPDG+YR46ZjqdE0T5mTF7ZRvzK",
+	"dn4GcBIEhlG4IpBaxahXzMYRnbLQ0kp2B735wP6EROdoGePvhphjRsybvLVz/RViq9xVG9tpexEjfiBD",
+	"BoP/fQzs+67GL6JikEBPaZ/4e0HAxnrzDfudTzYYtOC+P7zsIaf5hquY0l0e+sjPPoNFfPORTRiNJRcw",
+	"gZ0Zdp3A24eSpCbxjeT0gUoiqGOQkBkZMDyTPR5HlAsHHR0y+5SQY79yBSnYVTmh5kIry1Cow1BNAVeb",
+	"5MqVfT5i+e25du3aLfPgb+/f3iVUTJE00FJzjTqALtARRjgnGoYqFHt3NB8xbOAhb9tc6HuJEWmZHQH7",
+	"4hKlPRlOLUNh0tkWSuNtd1otzPlEPGAC4/M2uLw3psGQbW43ob8wjqzKUe2rVyeTSZPCz00ZD67ac9XV",
+	"N+7evvPmwztwTgZM2ACth5gtz/75//z0k7///Bc//fxPfj8faG5sNVt4khwzQce80W5ca7aa1xAUZQgK",
+	"+eqQ0UgP3wecYlZic+5ZNqKKROa9QzUmV4YigdwVi817tzSkmuRNkNdCogJpAjSTle93w0bb3OVrcE8c",
+	"lD6Wwk7N3261rL2uLZgBeD4BnHr1XTXXR5s2QMqDFAiMLjN27L1Byc/W6vBD1ixYLjjyTyWjEYV+07tp",
+	"GSw8O40w/KjpAFxDsxc8YI1H5hpXQY1Wb+ztIQsOlG2917RHFfOA7Ed8gNuFRGdhdyyEBGplIDpjhvW5",
+	"pbpa+/6A0ZALptSxtz6AxcND2bXjawAcBeX+zp4ke0kn+87ME02b5krXW9dO4BESERsZR9FVqXwWKwgK",
+	"DwSnhtOTeKo3JQIaTXeJj8v0iaJTq8u4IREYwrKYWG9TUaDWUAJ5GcuskmYPt66iZtxUTKurT7IZFl0e",
+	"Pr2ahgxKKXo/h+dnyRUaSaCUxIM5N0TTwQDGx8R51DKryT1j3vOwSd4SDscjl1CnUWQhOEbz1B1xpbGU",
+	"4iHTWO9WdFEron7ZIVffMKYW1IwuORBtNwgPrsFF9Yij8CxYzFoisVDTyn4ORjFUwA47uJayW6Rrvnrf",
+	"HAUHb9U6eAsPvlbr4Gt48E6tg3dyLLzkYHMUkH1K6G9wHNg8ygB2jHdmQXZytA4kBc7q401rUW0i/0Jo",
+	"b6e1Az/NeBnZmW3DlI1HT+coa1ZlIvFeMr5CykA+lm9b+VN3Di2HmAjVOXjEAk828t46xlwzAls2KOWR",
+	"Y3lb3mZUw+aE8cFQL+ZyPIaFDt1I9m35D2gsQ4/gB3OmgKURAt7P3wZ8IWeQVbBz7vB37KJOk+PmbwcZ",
+	"lhK+y7YAHr0n9RCQeJ4r1luXm4xKtWWAacWk7TYjQ6py7PReQiObqiplGrSvHdMsoLWrT8zuPUV0wwWM",
+	"9Q6EO+1JRXYasxiLnEoYxqbWqvlkIVlYyYp5FyPzxxWhWejRwDR/JXsgilTKHU2STU69pEh+b6BKb8iI",
+	"Ghpbz0JPOaLDuC9evSOwqM059LGEklQSyomwzrwdBdeP5YgIOSFG48pEaGWY01xXsIm79i6h5F3Z8yAW",
+	"k7pKbkjZiFGVxExhyMf4QR1BB5SLJtl3YRC3SOpwwCy2GsBFgGNU5PVxUsHqq6nvu/17tgV46aE2/8Pe",
+	"EtHUqnHwXl6V4XQ1IxJfASzP1SyZk2mgu+A0qyZM2Wh4DdyVRvtayywwPRgDqe7HrcKPSNPNHo/1ECfd",
+	"5Y57VNvOLNnc+4mVa0WeeHq24nWZaMXGv6lF8YZU0pDR0MbY7+zTyq5ae9hVOAbu8tzYQzdrHXwTD75V",
+	"6+BbcPDWdp2Dt7bx4Fpr3sI1b12vdfB1OHi71jK2t4+joh7S6RoaimlDMCj7K+y/W97O1ra3s729RKXh",
+	"RMqcTgOW30SWvxpJeYADn8ZSLQip6Hl/CUQ5e0wDDah8PA3TwiAdqo3YJWrMooiLASYdOLbicjHw4PMk",
+	"lpo1yV2NwbX7bz3c9zpCyQwyF/OV1rPi0Gz79oM3wHQTkkRyYNRSfjoQ6XM4FOaMagYN04poKZvkHVs0",
+	"7hsl6+cuz1VH6Jiz0LCx8akh8odBCn/MOZgFPukxxUOWIVCije23CSVTpoy+hIgGGSQ4mAgDuZpFEaFk",
+	"RNUBC+0NJ1wPuSBbLa/VahFza1WmbfDl3MY3dt+8sMYx5L+FGm9sXbtJWua+LTvntq5QzJbxBlLNmYvl",
+	"bAWgP+v7mjYfDoxoWxDA2s/5os+XK7qK6H2xBeTrHHKJEpsikJc9wkaUYwtiEFg8IicorQTDSP8CDzmV",
+	"jDTclMZ6SuVpibAs8rQx6Czb5yRnPmteHn9O6a5EXM7M9/CMIcuUthkZ29ftKxlrG0BL000gjXzM2Pkw",
+	"MFoVBvTKQwTyLuD3+l+9s0/MsvG8TfzNh/YZ5UGQysqGjvDVmImwC2NAMO/KvkK2jIjYe/M1Yva93Wkc",
+	"8nGnAV9sGEuQfIV0Gp9+/L3P/vnXnQZ56wFJv/zsb35+9Ou/7TQu+7tkTGMmAGMc48C2JRDhXM21jCB/",
+	"60FHjPjjpnt6fEIj0mHRHvE3fWeec4TLNfuONcVt4mdltL5H/KyO1nwynoH5F2A9zR9mmeZfOREs9r2O",
+	"wMSpM1y7Uphf2WgcySljynygQiQ06sbskIkELhKzAVeaYRcp5LVwrl6GUpzbUUz1UwsJb48wm57OhXCp",
+	"LJDQXaq7MVcHvmdjEdxcDo8tHtAktwvizeg261rhNGIcuIBA7xM6RTpCEDuf0NBoNzsPELYI7mH+AuRx",
+	"+IMO8Cc2GBlOhg0s+Aw+rjydxgcpUEi9ZaIV3TLjb3WEUf9N4qfUyOihIY2JtZI6YioTEkpxCZPpu4SH",
+	"HrFpIg8CF6j7jfNmCIpGEzq1qH/4fO/51gTI+K9nTTDr2MbMJphdhJbso7M+lCPI4kNmH6QRFMGDpjBf",
+	"es7GkDGsCzYZ+NeD1LrI2rOUh7tQgDKRfUviTZIOxUD2B7nBFXZbGyJ2jXJpMN1QAvSBEWjJIkIaj7bZ",
+	"Ec6qQaRpOWY5k8Uz1gebGZ4YM3uJ3jRnvjEeI730ZRLbQXmQDkfaTHvOzLvvCCAyBfLMiLYogr3fT5vT",
+	"csnIjXne03QAHy3fGl/fJ81m8zIRNI7teG3o83N4KuZ1ZwKPC5KKQzCydjsiF3FHy1RLMpRRaIiNBsxQ",
+	"qo0jFGWznYtpXgAQClJmk7zVJyMJyMzUGGpoqeUKZQhW+GFoEIZCeh0BvIC369KYdZnSfEQ1wxCiUT+w",
+	"T+8gKBINhkzh1HzkPQ8wlM0/dAD2pOM7oEDHuZ4lIi/dBC99xmxzzZWw6MhexPewPCWVPI5EkN2zT0bc",
+	"o8GbO1sttoFLrVeu9O1c+dpqIRJ35n+uEyRZOR3i1b7/6zh3eYUzHspYr3YHiMuscAYgQYV1ztiHyV6r",
+	"LAboqM4Zd4Ut765x5EPtIE6WH4qYYrWOfcvo8HqHvsbGNNZ2TlWN4+/H8pCLugu5jS1JNY6867oEax2N",
+	"45LrHMhr0iiK3NdjOVrh8H1Z5+C30fCqe217eL1rv0GVdtgJdW+QP8feZabrT0TToiYAXYMCDz/yFM0e",
+	"YvVQaZMF6+2hjbwLvXDg+VwT9NzQWq60rTwELyG3PC6UZjSsWos9obCWtHfINrHMVpSfblbYrnwFJ/25",
+	"csHPwveF150v8U593Hy18hL3dpkv+whbWcrKeoC90dXCAL5R+bYuGKds2/AflkxiraA1XqFoWU6EQ3oE",
+	"910QHroO0pGXlltydDxScE+FPlGiGPHvv41+arrqq73ppjt2k4dXn2BR59OrT3JXeJq6RwLijK74MQMF",
+	"RW9gmbcCPkQYZtkjNDVpFHlYxBG7Es42YUImgyE4OAKKZ0kvUVCjRAIahwRqSAJz432XCiikpIiW0nOB",
+	"wMkCsx1imjE3ROLmnAMMopoZQ6mVLW0ssb7QuHZMuHqGKqsu/Qabnm2iKsCGdQwuYLND7h3C6m3XvEtY",
+	"5UObW9vXdkir1drGgYl4IISTcge+P6Ri0HyXUzFI5H+y924GRrE8Snvy0zytGyr5m//r6N8+Ofrx/2zk",
+	"oU/nB1g45JG5wQZP3XiRdmMcSzV2yEwryVMHeV0n9rp14tK8TJJbK2HtnJfXeEPiopYdnx73suTJXujI",
+	"LtIFoanEqlZw9fJddVTebLor0yquz3eJLoyxQUHZ+I1Rbb0pyFofmd4qkZwy8j0XqDDKDMIq+JvRhqEE",
+	"DIScMqWiIyTinBu1i/fIqx+IFjUJlAZaNRKyMRMhdO9Q0qM52OuxjLUt4M+iT9iqY8FtyV5HWL0It5K5",
+	"Wx2waR49u0SRwL6t78efpyKZn3qeUy8Ypm5USvvP/uaPj372kzlU8sbe5haWu6UjbtRQjgtTz2ECKl41",
+	"w5JJL2tu++zv/uOzf/2LZx/9y9EP/uWzn3z3i7/6k6Pv/OPRDz6uuN32/O0eraw4cDDDWefs8je3IwPK",
+	"nAFBZjnixc3HvUQi/h0o1krGxijeKkRIq2V9T4bTTegVa7RvXrt580br5jGl+qbNxq1SwgAhcK8Yn0fL",
+	"vC9jLxWn3OXTZiDfmuVy8qusEPJcX3KFdfv3txprSoKvMn2uwuCrTFfLg/35d3WRn59j8WOVzZYxLfY0",
+	"VLPuWrn0Mq6t4+HX6t3IKoVsGCI10g6EnGAvbt5SK+01Sulymo1LWTthcZrh/Lv9N6Vg91Ic6VPn1GW8",
+	"eaw6x2t1Gi7elPqeDKF57GXrFQE2zbwnw5xUYH4Vif2SWsitNZyqnVViiCuxQ/08To7nKkvWnXdWiH+5",
+	"6RsFKFaI2ef9r43t1tZlj7BIMefZmatAXyzkXmEQ82OuNPR6CQbVGdi0bnw3c4HWZY+kVYkTSVDGKBt7",
+	"nPAxQ28RXs4llSaR98Q0LRno4xSSWJERnZJQ4kptzHAX6geMz8ajiPQAryBjMrI3lw8wTttO61ZaN5QI",
+	"PAIbyptZd3ubXPFdBzm2t1ORPm5HuOu1yc7WdjogJQbfclER/ElIzHwVfPF1vwrN1XT+qQHXwGZCzJaC",
+	"32qRBcuyIm5bVkuLnEOw8+ijH336yT9We6Of//EfPfveP60eLbx/nk5fmfa4Y0iPhbtFVkbwDa6OXTt/",
+	"EfO86A140QKkLuR4yrp+acNADXdbMRoviqKmjVU2HhpxpT07PPeQxRbxggtCQQG3IVeYQzLHSlmSKKgb",
+	"1Czu04CRXsKj0FbkAYSMjhlDDJa0tFZLiaAPiBL/9oM3muSr/JBllWIbFM67DGVN+GVXs8dQGCU1dEaW",
+	"aTt85BPx6rGAy2JaxzyAd4eVW3b4JkDFBrYNBNcI14Wzsm6rXHUprNe4MbqQCGuBBJhr3oJDuXBHwm3T",
+	"PJuNiD6C2KIN0Gy3vMZ7mPuCGGSsG+3GZv7+K6ukh0hD56STXtRyhJeoIwAJ5Nh1EScTqniSm5b6FAUe",
+	"GJTzog8qEApWjUygjMiW3NvyU0RaosY9eNOCQ3FFIqn0bmbG+6RnTGCwiozNOx+2wOPWz+8fqwO1wKM7",
+	"83vxGrOza15Qj30lI2RdMsdNqpUeLffdjT6vr8u98mDaWzOOJlgiYb7Tm2eZyxTuSiXxIT+UcZO8Nleo",
+	"ZrTxTmtnYaTtIrp2EV17vqJrz2kYzZGKC465IoYi0dyrimtl4R0HARexvsZ+mwPGxrbxwzbuwtg/RFeE",
+	"EjSAaAQL2wWQbC1cR2Sj/2xzDkKCGlkDwF4AKlMaPMqXE5ym2jqzwgOQmJvwXL9dHeB59kc/wHIDVwFm",
+	"MeRf/IjO/qkEcl5Is+EiKnISURGExTop0eydTOSj4AdcTSuIayUpLymSnuBhvUEUpr2/GTBBWS0wUTpm",
+	"TONkVrCtbAExFKHh31l3WWkT1l662FOHmSvvseDCLJyqtKdCT8esKmRvjuxCSL6uZNyLGd03J5xuQ4Pd",
+	"xuUBhPRdv6zodiwuxDK5WqN7/wxtqtJIpmsA87Cx3XBbyJWOeYDxRoub3HO9swBRQuOQwCxE20O8gSG1",
+	"o4+/TXoskOYr/ObyLvEH/JAJH5KWiPts/sCSzY7ATQTbK+T9PjMWGYgUmQgdTx3iVgoLDC3pUvguIQiI",
+	"WHgKdhi7PgK3DkTbxB4DKdxg+Y7w7Ze28RhTZGk5VO6MS8otxkPI+orNwhsWrNFLigDg1zu2diNLQ9rJ",
+	"mIjqntWlOrDiW9WdDpY7X6j61EzUtRtaJjFX2oV/ncF49PG3GzAOHDaz0W4c/f0PzS8ffdLwGhHtQePB",
+	"Fz/62dEnP8LZYppG3UCG5pLbW9dbreswOJEjg2bDjLC5sd347H/812d/9IPPf/ItsEyNpjG3/vtvH333",
+	"+89++iNykxz94Nf1bVT7Es6nRcFRQJlsDsOXOVf3nJiwL7RVuheGMKEgFTOLFFp9u/Q0bNKrT+yfy0LW",
+	"D+xAfwuqMpAytEKZazKwM4UzPa40ndpWBiEt0MOsWnEKApDsXXtaRfB6bZF9Ebt+XmLXdRnilAPYdhG7",
+	"GJvOHCbAH6/Tb2nsJCPsXRP4KC0FHwE0nU3FS8FKw9rrU/IZRZwX6Ebz6Hb/LuLNpx5vPkkNciYO0nIZ",
+	"a2lrcYR6Lz/ZR4EqmZnn0yT36AGU/aV75LQJ6pyRMVoHs26IV9EZ3RF1vJPKCPUZ6KbnJUCd90JigPcR",
+	"mkNhifMvjn7xLyv7AOcSpq4n5i6C1BdB6pMKUp+8R3DCkeoi3m9luPr+UAqmLO4mFqlY5E01i2dpfvRs",
+	"mZ1tb/XMMcb2sndTu3Wi3B2RC3NbRLlcgHvD/+2bN7au3bxy5cqVre1rO75H/PevXLmSh2vwL5fHwavg",
+	"yHIIsucWDU+BhbioRPNxE7ZXxsW10P/ld4Zxuun9HZnKfvYiq9bjIDh4cVVLh3acERpwjaK+Ak++nIH5",
+	"oZwUw/IWgzB8AcPzD7WMrdVnMbwFhLGFocgIHbd5ACNEWPWz4DtXDtGQu8QFL0TibfSdCR1Nmx2BYtLF",
+	"tO80t27spHKq1YL/tfxdbLGx4OMOvLzHhtyIql32WH/Fv7ybg2x1Qf1AhiwbI4BityPmYvxN8gYVISYE",
+	"BWOhzUAYOw4usUt2Wi14+putVgH3E/By1K7LUdhfHGjtrevXb96EmVsdYbfTrcw2DoX5CYJNcgeVhSsk",
+	"IRHT5g1eIgFVzCH2mh/+U3ouyJk454/biaFZosJqEoB6XZysIGW5il1CYURI/nCdlmZCPCrdWfMbrjLL",
+	"RZC6qYjdNCqQnjGiU8Qe5RoR5/dsz5d72oLGM0fjsBMaRSkiR5P8jsVWhd4yOh4zChi6ONbJIzjvksiY",
+	"RHKgFkA/FWHjXyD4JyPFzJGNQUwFYtrN4D2ljgmCZuQBoG6lAFBrYtufE75S/m1dZDAuMhinlMFYE1//",
+	"XBIaM6NKnhRw4NbKbbzp0hYo+VdPWRxPqF7kLZ6fmvs8kZ9v8qKCI3fPJHNxTII+q4L5JdoRK2Nyb+4i",
+	"k3EGlfMrsNALlM7I09rxcxp74IxYvxNDzjqbhg3T/W1bGIzP4qHnnJsMjNaOiaVT1RHpUJjM/XAjtlIA",
+	"a3OSnQJSLNv3jHuMoBazokK7CjQ1hNKsb9hJGx0xjqiGQ8zztdO7WimVlzFFDqys/T8jFfrc1P+XuDPO",
+	"f/nsu3/02U8+Wc9POZ8+gFUF8UWu5SLXcnINASescU4z4bK4M8BOItKSaBodEC29uRgXzhUi2VghSKY0",
+	"F+U1XvQ58la41A3mv6RhfFocw5y++RluOKfgPd68Vgx/LwwVUXLEoGcx4wVC8w/ZxrbGZIpzt7DHUalC",
+	"2gq5hyrFlaZCm+MGCY1DTgUeZ8cTuwB+eZ4T49N5UTKX+kQoUOrq2e3BVGVj0TgMQ0rHe4ExNkxGVOCI",
+	"0+xKUnruSlQXGuh8XC1cKjd0GwPSmoyk0ha30b5pNNRgioMVIPaXdu1gOMnFwpeFlF+oaHLIAq64FN1Y",
+	"RjgnxX4e0QNoLQuzyUDtxhd/8AfPfvXzL37vZw3jsIuQxY12o89GNGK5OQA//Nlnf/6DfF09qpmYjWh8",
+	"YMy6X/7g6Ic/+/Tj73768feOvv+HR7/58NPf/LXhUK5hDXiXzz78t89//MOVjb9zjU9fQGFdBKdPMTgd",
+	"pAKmXJmdZxg6F4BeEnrGIKMqqAgXg7ZgWHo4p2oyJKvsN9sotTgYfRGHfvHj0CuabyeH/GJpEInSqCeP",
+	"ZAoRzCPzgXBBnOJUi+LIz30IeUnQ4iJufGZx42MJ+bP0X2qHjNfFaLGkl5aztKGG0c3B5pr0YzkqqIw0",
+	"WpsWyE+gtM9hscRcmVtJuSwK+zIEYAsG/qf//uOjT/7LF3/2759+/POj//i9OaP86Lu//OzDf3v2/3xr",
+	"9aDsOcZjl4ViL4KwF0HYEw7CnoCNfsKB19xECbVgpEQlfmPJDAmBmLIsttMksG46H6pZPFuiCNJ4DKj0",
+	"Nezwr0LK/yUzMfbpAXPVt24AAJ3Q6arQiqsY16eZjD7ZKQqvGztCyEk6Aa50ZMoSIicP2JhRGJbA54Dh",
+	"mouGBZwi/V8gnZ21Tl1BTa7LzADfTfN9R3m+Pj4q2IlpniFnMY2D4XQxGpibq4ylXFqOsa81B4zeY5Gc",
+	"EK49ErFDFpHe1P5hjutNIV/Qzg2mRJQhmE05pjETmH4wH/TQ74iI0VBl3oOWMPJJ59fiKkByQK7wE2eY",
+	"HAFkIuiSMCvTQzaCGBWgSMpEN8leLiHREbmTY4a1JLvE13EiAqpZaAv13cymmGG/V0XSYcD019KdPUWW",
+	"z25SwfODWCbj5kvprmv3+A6a31GOIQgxME5mjhFjFsELOJ/c41fNOguZxyV861D4q7j2NuQFPaKSEXJD",
+	"aKhXQl9GFJFxEgdDCph+FPsO07EHVGmzUyOuDUvpmApFA3PVhajI9+x6TpHW3S0qKN3uyMtJ65Mhncmu",
+	"514cQDji0LyTNyZPolNuCa0LqRegVd7nQrCQwEFzlSeCTZjSTeIfcBH6RNA4BjtRQtJYxiDAoWFLlZen",
+	"vAn3nnu6kg5VXACmpFXumuzxOAJQM4tgVqtn1o7/XcwQZm3YNOs1RvTxXTxnq5U2s9I4ptNaQ6Geq2Ia",
+	"81zLK2lgvy/KaHAfcnyNn5/b7tdvAPr2OKJcEM0ea0J7tpM0LZqZzPUzTqjQKt/PSjZ8NWYBp1HXBlr9",
+	"y16GRTmiIYO8pXEIcxCNNDJsv+ErGSVmPelJQzoeMwGd+0OutIynfi7dGdIpOJMyCJI4ZmE3d+aITl1P",
+	"revNDGQqR8iGP46lWSosUBpPwBrMMNVvwx8wwWIa+ZexH4ImeijjFCNTHjBxSRGV9N5lga4qqekIqKlB",
+	"joDLwM5ylRq7rlQGOjFJn5XPS8dSGcN+L1SdTA/OaHzx4bee/ervj777/We//PXRd/7w6Ac//Py//vzT",
+	"//jp//+bjz79+PvP/vu3Pvvun33+X/752S//JuvKnCEi89igTtLwd32JdT7FLfCyLipbLipbTm9EOgXB",
+	"Uq5hzqWqBe5/9Yn5Z5V6FnN81lBZEfBeT/hdVKU8N1Up1bR6yvUoQF7plCGrxwF8mo9YeeXJmsR2RmUn",
+	"Vapl3/LSRcHJ6RecHE/yPidtiYaQ1iwwATrLG8YA5EsmQ0kmsWE47jC6ymtFTlucPy+FImtbredS+rFM",
+	"slwUfVwUfZxY0cdxjdcTLvUY0+mILYIzzA1jiSLiDjef84P1sW2I0TjiTGkSJhilqJCF0GiXDuGyCzgn",
+	"DEEIj9YNjOLLWD00ah/yIZ5eiI/uzIVHT9OIsgtZHs50L/oiopluRY5r06/WiGvmMyFnka4YxyzkeLvq",
+	"pEWWf4OB1OmUGsEe6zQ7R0KYsQ5JOzElQxnz96XATA7Rw5gxMmU0Vp6d5UMCGvGejTxyYZxd7JKjJIgO",
+	"iYxJMExi0REjGbKonTbPQX7Uhy99TMx7JEVrgKMQ385cBI4y9ztg04qjzD3wuCbZad0ikyGPjGIXjAyp",
+	"6ghK4iRbX4qhF0l5QKjR4cbKizWEN32qurLvgrGTUqS7EHD1YFO4bhMtQwplxcx2pMBSLikSRDI4gKgo",
+	"VGfgjndEfjEQPYbUEEL5yYkwcnV35kHjRFxS5ocmSd8k1ANAlhWWStO3CClWLkCcq0DGTMEj++ZVd91B",
+	"ALCBoXAI/PIRI4nQPJqnCoQNF/lSBA6LboM1TKNIOQBD3yiIqW/uvmUeaavVEQGSnTtixEJOBRxy3SO0",
+	"r1lM/Ihqhmc1iR8MqQiYrX8YygmJ+AFDQZ7eGvpeo8gzvwP4n7nCLkadpWJEaR5FWSBeOYLt0xE3Goz0",
+	"Bl3RQzYY2b+huAR6O5OpInRAuSBKSoHNtOYGMPUXeETbWo8RV8qOpR4hgiMVAEOJjILkhds/7lJDBz6i",
+	"8LqHNC8RZolm5ANrnAKlCWl2wWyMHrJR260aq93T9RrvpCeTwVATKQLm8IbdZNyOeAgszxXRMoLimJSx",
+	"FMBV4lT/kCvo7mUhQhJnny1ECgiGPIEbanVCwmYQzJWB6CqqVFKrICe0lmQ7vyYnpE9jw245lpX9jFfn",
+	"BFQVNq9dbNewTUHJh6xPk0g32rdaoLv5KBk12lutWze8xogL+zHV5FxoNoDCN6+sfOmATeeloJVQFSuD",
+	"HwtLGlOtWWwO/T++STfff2T+19q81X30pOXd2H76v501hvDci6vyqDJ99OKGEM+iZs/u5GwtBZnwKCJh",
+	"vnQCpfjiqGKdGj0wRjx7ubMxTWSfY8SgMo4ZQz2JUWF9mcREMVdDMqaxbhO/RxUPfLIBepAFMg49hGeG",
+	"kjsQmhLRmQuaGvp8RgXYEHDFLnsd4ffYkB5ymcQ+2Uh1/DjTrK58xcvuAgoeRzcPsbwve2NGYVz2iD+O",
+	"GSSMjWDH63IN2gv0D0zaMCJzIuNQuTpFdxhcA3WDRcDawPfkEc2ZsbkMNVxuEt/t0FfszsRQuijR16Ea",
+	"8OuMxklheiGrC4ljI+Zhv3luurVnceFRlXWRcKxdZlPcMolgWuOEcN0ktpNmHoe+IxwAXw52b5keQAqp",
+	"U/GChS7u8Wu7dCxVM6s6dbi2h8yKuzN15GY3qFLYws8vZxUagkGjJXYArIVad+kw5Oe4+Oy9hEYw1bJC",
+	"ZBpryNwF0k+ZTERwuawI2RmmaYJowvhgiKVqJE4iZkuLjeSJGT2A0CcKVmMjQmTciBdjuFtZSaOOMLfo",
+	"c0FFwGlkTGFKuPKyOxt3phejLQpBdZpNewVkPBCiRdz4JRLiP9sNOQNec7eq4DX7alxtC278y8l5hk4G",
+	"UobFQEpKijnOc/T8vPNdVo+9qDEhPSr1hgtDIqggxtOSfbA+wDFlQrMYBw+Mygaa+0anWGc3NUVSINqO",
+	"AK+t2GjUJA/SZQB/h64fIXV3840HqV9vHGPzQyLsCVWzX9LL11LL2Z6kxajmmWor6LkB5rWUs1sjTjPP",
+	"B1y3X/iCVPdsy6O46d5fhHGzvXiOuyyqqlThjc+O5jPqM4dJvURUkBJJsTtziGIsQ8vtCLc71jshXByy",
+	"WLG2a5GysSqV9BQPOYUiVR98nJjF9kf7MTQ/qcSQfPoTANGZ79loHMmp/b4j3GeYLjOUiWJDGcEFjMsn",
+	"cpeOsBPKQf0AQhz0aPWkHhpRi6HN+7BaNIDSxbrOqrTPyiOUpHeDOGLfgkt6ILjtIi34nB3yRPbSNp48",
+	"phyIZtwksrHTunV5l1BiPzuL1EllHLo4oXAxbBDKX+p6CxvXsnHB7oYYoYUZKYpF/TbZ2d7uCNe+FvA4",
+	"iJjz08z2cONV2vkoEzolsUxE2CT7EzmjGezG5p4mYGRsKG46Zvg81eW6Tji9UCW7kJRtN46+8z+O/uSj",
+	"Tz/+96Pv/e1nf/l3zz76l6M/+9YX3/0VYs4Bn3RzVkGj3Wht3bzVotfDTRrcurH5yis7vc1eELDN3rXW",
+	"duvWLXqz1doyysvOiN9ubV/fbF3bhC+tErJEXR8lw+3w+VT4pu/3osr3osr3NColUNcRnRdL1Sr7XCp+",
+	"0zVcfeL+XKXyN9WrfRnnVFVFCfD6AvWiDPi8y4DvCOMCx9kbXMnwPLFa4JTg6CwmBVh8XKMhCMNPAmmM",
+	"vKJheElZfF0pSwuHj0GiZ1Q8vEhr5R33iyLi0y8iXs4O51pMPOeVLRefjroWVxXftgAvafOHxeDGMhUo",
+	"EikqBPLOUOK8RLDHPZdd8vKjQvKUW1JxfBba43mpOs6s7K1bm61XNleZW5jFVM6hALmudLooRL4oRD6x",
+	"QuSTEcMnXpBsixmqoux3Dlk8xRKirEqubyVpLrnveqW5GCdauZSS2aREsxCjRDjVmLDH44gKZDAIzsRs",
+	"HMswCZjqiGwsMntMAx1NC03P2eDhtEYSi41oWgQV0qxWC1YNpXwemQx5MHRjrNLoFVWkVTly3d71Ie7Q",
+	"KcojuMMbXJWiYRqDEp9kzGJXtfTSR5ddMQYQExeFSeDL63Oew9ocvNPVJ/CCuwds+nRh5qvIkSfGgKSE",
+	"/96BelZB4v4IbwtgWawgAS4pMqQ9rlWT7LR2CI2UnKl7zPFuypfgGyFFL046A4OcOgdWmQNYQPlSeg+2",
+	"FvrFZr3l9vE9Q4NgS6/OplctYsgSFWpnIbpJh8ACYEAXSnjRN4kTkQFlZzyOaEYO5AhK7NJ34Cqqs4fK",
+	"KtzzbQGuyqQgHHpGy0ZRColpFwlYYNeuY1U7jRk5YGMNVd0yCjFSkQMNk31c0oSxAw8zS1hOTqEIeP7A",
+	"kRR6WEv5fs3u8As9IwyeZHkK2bYIvJQafh7GDPlkQtVLLmPMzmzyPhain8kaq1LjmfHhYBVRsGFR6oAf",
+	"spxm8EiPKR6ytNXICbNdB7trLHLD3CxsEj8t+fVtFWvIHOCvMetdjU9H4A5lDglFe2IDen9cAw60+UDT",
+	"z+Vd4kPVjQ8tCwqBTKnGLhIMBaXmiZjaQOyMi8H1bkf4aF75CDEXMxhEpowgH0Sp7WVFscsEm10qGl2Y",
+	"gsYSJGMlcaE0FQHrCP9JpzFiVHRjgCruQndYp9Em11utpz6RMZ4AFYMeMUdjp0k3ZgEgY5ljW0/tdO1C",
+	"P5iaewllstcQ2t3+vN21ZqI3faNAq3QEA/vbja1bt5pGbD2qHS+ClbwDizvraFHu1g+YSiK90E4ElGqr",
+	"el/kjouLbGk5JlJWgJ/ZcT22cndILoZDw00pomkW+Vldcy1TKGwwYkJvRnJQaaW+WTAus1FfNFFpsySW",
+	"wsRcOUMyZAEPWbi44/wh3v0NOXjBDbj0OZZbcWDsysFLbMZZmitMDnXFt4acItbPT+Jwh5+MWWcvdiZx",
+	"G7fwJRFUPKy8TpkLy3HoEE5Ac9RgKXUWVfiO7CvCk8ZvRIIfXYQlU6r/UlC2poOlmYGRPMwEHu+zYBpE",
+	"jMCpswEL28IviYwtdqo8ZGGBGZZQPS7oxVYi5hnuycMakQCzPS9pIABMK3jbqZeZhpFRikJT0wvZUYYr",
+	"XshUmg5KFEVA4xjqplNGGicQy9MzDbGT4XTXlYqPxzFTCurBNcKoyRHVPID2VRtkZDHrCE0PmCCy38ey",
+	"bU2n5sOy8Ny+eZgzUEL7dLBIAcHDzEw8v9BGsC05HoF/XwT2qBlSp0rxgTD60LNRKI/EbCQPaeQRR/pQ",
+	"xmHsTd7XXAyqlJJhn2nWBM6DoQtsKbYEUWufDr4UAersOer5N/YlvcQ+TgobDxUIXwbGe6LpoM64wVQp",
+	"ZXMGrXpCiAM6wESw6y8OeSgu6SbZE0UVBOHfVEkBghFCfMp+HxH2oWsTsBoCKUIOsUxFp8qzfZRYn2W4",
+	"m4XGsjQ60bD8gPLSVubiYMN9OljWVPnO0BYKFmi+vHcyZlRBhU/GcSP6+A0mBnrYaG+3WgBf4z5vzUPG",
+	"eBfzFE90niLQGBg1ZTAE6/KlOc/WV3lnPlhxnw5WmZQ4az46/szF+JBqcaLb4zGPs0wLwvEadmvn6jfs",
+	"8UIK5mUYI5jjMGenIOsLBy7u5kpq4Xoydhfgilhz9JDFTXJX4MWDKFH8kHWEG+sFD5JlYQp4diXPHpbI",
+	"HyttBKGReYwBojNkoiaUuOKOGMoozAkdWCpTxE7rcNbzLqEF08M2RS4aLlkqg86sFc+KrHbj2YffOvrF",
+	"//3ZH/56hfnR2RPcT8A4f3o2vkBVBiazCC8yL1+2zMt9kD0gz8V64nxZX9oSsb6K/XTVGCSnna1/mBpO",
+	"OZ1QmrS/I0LbaJ4TTdK4+jPi0A1NyoFbvJMiIWZS0chCtVC9QMEhlvNCoS2OFCRS5OxCd+iEYlVuZgiW",
+	"hx36xxKZJ9I1sczUegPs0JcDaO9MuP4NZrn+UkErQ94RjfxSASDkZpS2Nq/X2HRMacBtn0j1UN2cu8iN",
+	"jyMQQpSAvmPYfVQ3IbTPsWv39IIDnMX3jZm1KBf0lmBk7A6CcnV8lotQHIIG5kmVvxCxaj5iERcLECPj",
+	"EMEQh4zH+fpRfBiPxEwnscBiVIfibaEfPcxw2KMHzHMKwZaucuyLLYF87ghAR0tHUBPnRwQyDlmYBgPz",
+	"ob65IaBck1BOBPr21iDGY75irhJ7uHS/2RHuKcsepojtlAIuzqGO+4gYmTvCyBf3Czyr/akjfPiMP+4S",
+	"qg6MB2WWqZJgSCgMF3VDtdMLGr8FyARbGPuJqkaUysSGfb/nNAyACQ1Gw1mOTXXP7EanniGIpLv18viq",
+	"3ZiXs+kgN1ZeF8KstrDzhQaUzAuGGkNA8kM/ZsY6F+UbSUTElCK+krG2qFQpan0u2NPnEXQHpDl7rMin",
+	"UbTEwsiv+yzExbIwWLaeh+4tr3ba67EcrXjK20LzqM45du7HPaaHMlx1YbeHVAgWrbwL0MK00jn3oe1L",
+	"r3qng6TOGXtQ7bun32BU6VVOuCfVykuS8aqn3Hk8piI85ZRabquX59RyHHZhMRe2I284579+AcbBOHTP",
+	"4wWDKiM7bwuIUFMLb9ckb+WDYyn4HQyUsAB486F42xiqJg6Jproeyz3O7UwHn3cY5uQjzFXh5WyQ+MuN",
+	"C/G8BYlejYGI54B3SY8GB9VW4snA3swEhEKq6eYy1PC3YKZTFOWAILHODfpHUlZtA7DziIop/DLMYY17",
+	"2U8RDQ5syUqfsyjM/QRY4va3OEFkzbAj0t+H9JAhbLg1tFFSoHgAiHDiK00jBiNa/Ca5Q4MhEcmoBxFf",
+	"QXpoQWa2OZqXnvVUVUf4bsXCWKedpNW6FpDrLZ+YawdcT8lXYOJO1WSC16imGeb4wkz9a+mDQJ+pewpb",
+	"n0AHEpvNaMSq8vfZs5aPo7l243puHs21G9dtRr96IM1piqv81lQi2Yxl/Fwlw04I5zyKbLgHAjBVAOc1",
+	"nD1zmOYjJhO9qVggRaga7Rstx87scGFxP2gFrBPrM8OwGI/CbIfOh6KAZyyfYBp9QMcIy7BFelPiK/ae",
+	"3yTfYGyctUrDl2QqE+DUjhhSEUa2gWJMFWghqogPjdZ+1lQJRTPGa6axIj0WyQmhjm2BQdwliWJMYCSt",
+	"YHxZA6EjDux6eEwgKgYpdDYa6ynarSNGHfq6uSbgmUO7pNHYVeGnO4fHnEBZFkqCazoxNOSDIcDtvVfF",
+	"6rBl5Vze8hp9GY+oRk6+sdPIMXmrztQpOx8ll0e7VDkEKw9wm19OuoQkgV/OcroUvKAqjwXfHoy0UwET",
+	"oSE42OgXX8i8LiPDK7MBKMsNOSljxUKVkMGfZ7rz2GO8zmZM9YK+ir0IJnmwkMBx2TBszQQV+pIiPaqM",
+	"LRrHxoiG4Y/uA0JWY1RoyTzYO3Y1D2Ax5zYMFlgEF1/NIPh75Ti2vc3fffTk2pmPYMvvYI3RAGafvww8",
+	"Ap66o2V8rLx7DkTaWMX7LmUP40Xja3969UlIEQ1pofV39+FbZGd76xUSyNAOGLZFTo23H77maGtM9bCU",
+	"tIr95GuQ2hyFv+5wJokU1gaHajuqGRZQFBe53dq+sdnaQqzykrWGdPEyU31hhEc5K1QXDAIj4lK92cGj",
+	"mTDyIBydCK6zZgsreLgiExnrIfFjGB5qDkqDzAWB1eyIvXxwx5waSHHIYnAjbMEwT+cRpdNtYSSDxv3D",
+	"ckE7xNTcCaa0AgGhKwhHAbxDR7gaPncbsJqq6oPHSUE0njEK9LpFfBTw9F9ptm5e265fv1eQYIk+a2CF",
+	"wj5XOTDmPX75wi0XyJrHj/o8ZLboOKeKKjRRjUjPrWXImgXVNRP0gbjLZsj6XPAlmb0owihNWtrAlbXs",
+	"CA1DFnp2vDCPScjVODIyGcoRCI2DIT9kIeJucRFESSX2wuvmFq/l1lNzoKNbm+znQlMynk9PVDhVMHBG",
+	"dbUsGGtMGM8p873NW8quZl7RWdptM3uzqK8Qd+NLY7XB45CwQBaOXfBRqw03INFcwqQ0G5FvPsjoZwNG",
+	"gxsqMlSGM35gDrMbBXQZoLlz9AWxRYhPUItGmYiQxcSnWse8lxhTGkOJB2wKfzC/2RG/k01ADYYsOABe",
+	"sSGZCQzubpP7bz3c98j9vf3bX/PI/bf3PdIz+ho8Jz6CaBl5vYQJbLQzUSwEACVMo3cEhF8WrsqOfmWP",
+	"udLKNhw4jdYmvttsH4cUjagIGczTFmziYlx2JqyNUMCRdgi8ROQFYh9d9jvCH7NYSUEjNy+KBTHTvmPt",
+	"Qr0S1ADbvI8kAY2iXCFSbmwsLkD2bZilehzRDHO9UFOJctKr3bBTnxpeIxhKHlgEqwM2heng5sEi2mNR",
+	"o904+uHPPv34Q1gq/qyHSfHnox//GFaGP4cs4oYkXZzZHfjFh9969qu//+xHf2c2LYnHUsGMpF9897M/",
+	"/tMvvvN98/Ovf/n5J/+R2fajJNK8i+urb/XNvKLzGWs0SycX043O0kh8oe2+vTCERBOLwgr9Vc/cW2Dq",
+	"obJbZuRdfQJfdbOv6k4lsstPBS2O7m6StwTWc7pZ3lwRs1QXPWBRpNLknucqvtA1ctZhG6EJhcTWPcZU",
+	"B1xxNx1cTMlIxszF/N+VPeyZt4CEu4W22hDb6Rg5YFOjAY0T7ZQgetBkzz4KBkpdhb7yEKOwI2RsZx3b",
+	"mTb4SIRxKNmd0Gl1k+6xdcnFQKYTS+OfxfQm3NElvL2otWurLkcvmN2UMSbElYym9Yg1ATzDRYZOHKgE",
+	"IC6jqoZkuR0yoDGmFUUs0GUe2oDp49P2GU1yqqGo953feDHN6fSnOc36cOurwJ3avt5KlDlDMItnNN1j",
+	"sRvRBPoqTXZlD7hLfMt+vp2WCi1GofGhKJkMZcSaBIpfQ6fkAL3I8Kd12syTAD6S0TmgkuwQkClRmoOf",
+	"r9vonbqB/Tb4jAl669Eapka3skl840eSZrN5Fb7yrXLGiPTQDo7CIhtAC+2IDCmjzy0ShgvoWA1KDyBO",
+	"DY6fswhuu5A2ZABBGMmYhLEcjzHQjXvjzepfp2w7Yqd1qzTObV7IGWrY52VolfO2Pv3NXx/98C+Pvv/T",
+	"z3/zF0c/+HXDa2Sy3eJ2dKMUuOPput7Vucy3WkVmX8y4uojEn9iMqxNUTl6dkPxx/DQU3KuXZVfot3Kw",
+	"fBDpqXaz6VAIPuZrrjP0+SyDKbAAJVfMqQo6DjGoC0oFL9MRSo5SkK5CADG9lCudg9JRF2LVGbQ16Ezc",
+	"7lzBFzzDu0noNHZRfpTGBM0WzyuZY4CVFLPfRZGdJep/5+79zW+2Nm89erLztPFCy+4HUMBZJsHfSTtj",
+	"8wMYRoy+LKjzL7bM3GdRlA48SWcDpYGh9GWu6AavhCpfMPSXFMJiwmPTrmExMGMuIuTjeT45EHKiMnwR",
+	"vLXnupZjlm/6drlN17aIZi9IFhkD8hvXXkdYtyAba4Y93CDNdlP/3FcyiY334JE+DbAoBf10Wmgqt0E1",
+	"WHU/ES4RJROhEYohGbU7ggkAidKS9BIegUMm4xE8V2Z8V9W9vg57gdmlxqnKkNx9FqY28clwg740ac7J",
+	"jCtkvUDak4kusBOk8GpXihc5QV21U25A85Sj7hhKpBjvzbBL+pAIzTcT5Q2BiNE+6U3hX8+iTIKWBVxf",
+	"Q7VO/7MYq7ebBPsmMbPHBYLuzNSI4oQZrNp9e/82DNVMVyQPAakDp7oBB1qsgtmsrGAMYX84gLaFFm9A",
+	"S1lG8XZ/kBiPo/XzFdLtRmvr5q0WvR5u0uDWjc1XXtnpbfaCgG32rrW2W7du0ZstqKDDtwRXFyHYdRhV",
+	"bDdgpk5XS00jWHOj3RhA5QjsbKPd2GoBeWdnBNh8AocC4Ay+A0Mkn378vc/+2XiPn/3Nz49+/beNR08f",
+	"rWJvmDXesXR05oZGenNROQ35ncKUjwuz4kUxK6Z55dbnuiiCMABWJQpPxLRYJjzHNFasWnSi45RfMzU2",
+	"w2Nt1g6BPx0zVuhbhTnuRhkrly8z5lM66rco8nB6jWRKXNJQjNsRE5gFlmGnWMcmdYiomE4ACo1FirUz",
+	"QAWIRnq5wKG0DbWTgj9Fg4CNNc47iFl5RC5W7PjSEne4azarKOyw+Y59hRj5RvbefA2Nm40ipkSncasV",
+	"dhrmjwBxCMhXyKUJ613qNC5nl2isKOS+yg/ZOYm4+2Zfw8qe3pQmuMjR0PMl7F4e+XV7yCAkkWN8EeYK",
+	"t1cRWicisLAmrNrjuYu/p+OMnWNTwJ4q9QbsmS82aDw+xPL2F7uNXxofg6cvz5Gj+6bKnbC/LyuhfEin",
+	"ysUF+jyyrSK7JBlHkgJ4AzRlgPrx77+9T3JEevUJ/oHhTXy9tnQPRoPDj0RpGuOUSq4Vi/pQouiPKGSU",
+	"/HRspRGNUTJChwUG9mKOlzwcA9oyjWUi0nAk6FrbfgoXvJ3yE/HZY81iQaMuD32y4fbmskd8czPfIz6N",
+	"OMz99CxKmwd95wP4Dd3TrtVGuW9CpimPfK8j0mPoaEz5QJiD5ESw2PwRsjGNNYC1mY+g9OKp+XMcy0Mu",
+	"AriLsfHhaK50zAOzbz4XYaLsse7vLkIawl3T7wIZMn8XAzhYfUlsFWZzwESI67Bf9HishyGd+mTD37p1",
+	"q7XZur653TIHpH8c/f5Pjv749wn+urO5fQPuFiWCxmS7td3ajBgd72y2rvmXs+tymMre7VHcPvstCxPk",
+	"69x3MgiS8eyXHGazKa18xAhw349j1mfGiywpbrVPbEsliW//aMZsYHYRbpHuV8XP2JUMD+h+j9iARl1H",
+	"Gu7bXqK4YEp1gaXyv7DROJJTxlT+SypEQqNuzA6ZSJhPNrggvnOI7TQc4yR3RNrDZOuptIzCy1g6W1wx",
+	"i1nYlcLH2NJUJjGRE5FGUpYUApO7mo0U7higbtGYdYQyxElxCDfxdxEW4f/78Fs+xt0fcwXw6flpcZDg",
+	"DNs2KB9A3hnatJ0J6ubp7kEmGSa+Got5HEs1ZoGGImFn2/koFHwP+D4kET/AhirHs4SHrlbMUrbdJiVH",
+	"DHtkC0SAc2btPCILHAxyzFjbHaggU3TaJH6BCiBR0CYTGgsfHsaY4dnvtnfdCEapbHE3CYY0pgGOOo8Z",
+	"Gt4eGdH4AEvZLAK+ecG5SEsEVdjwO47cY4cs5npKfHNzIwF3zdqMC+B7eZLwrGOQBkDkRKGkk0LTQJOx",
+	"5EIbcTceSgEECn90t7M/r5k/+/Sx+YeNQHjZP/Ao/BOOmrBgSEEKvfcefuY9aThOMELDMGZKtTvCt382",
+	"c1LNfZWXbulhVsq5z3lp575TxrUqfGM0FY1Qynm5m9KY0a6ejgu3gAR7/ouYBXzMjSpqkn14f6WgnlCT",
+	"MWUIgmJbYYQlXgvlAaUbWK0Y7uI8K7wHoZGSiHmXUV2OZ9IXWSr9UygSn4TSsA28rBx2kmAd0ac8UsAZ",
+	"scMeNTdhcSzjdEoAwbHNhGugjDxmXttIHxvHqtaHRjTHRsxQnfulbUSGDGgELZo+dopub27tGOVORhLg",
+	"dl3JWkfIfl8xnT9uf6vVbpn/frt1s90yOsa40faamo9Y/mDiDvY9d8RMA/r7UjCzWpzn7HfERsgCPqIR",
+	"NHLYr7sjLmTsk40AMV/7TOwS9pgGOpoCFdsMpZ5Ic61UNJMNO2sFJdMlZX7N75hHfOguRcUP9r7RpQ5n",
+	"JvQLgtxcOmc5GNEILx8B+rojQOjzm+RtcSCMNM86PqCNxNagIwp6RxRNGTSVaKGbVWe9HqhkYjm5lJbf",
+	"2uIloCNzN4CwnZXjWIdLLYZuR4xg9jkTZCChfndCpx7EQ6xovaSImirNRoZaeyzi7JCFGYnamTXIHk7e",
+	"A33umcWBchAO3eOuJuZ2aJP27EINE2o2ahNfHSQ+2QBdEiaBvqSAkg7YWLsADZKA/T1V4u8lVGjgsI0t",
+	"D9jYvcPZl2W+7o5jbvgSm164Aqb1iaMyZVvk7NY6yrmMQ8+R+ki6aT1sd+kI3GeUD4XbwMZwvYs9NZ6j",
+	"SjJKjJYexIw1CUIAA1axURhGL4I6NzYXqO77bz3c7whjjOfjKVehuchYDLDVuRS7zfnpbMWI9ulhZ5TQ",
+	"MQ15oK3IscDDMs6BKHPVEYjvw0Ky4cML7A6p6sLKzK4D8ksXT4YRgAgUY7/xc1zX7fPHLPQvo9hyoP2g",
+	"t6HOexYxrj1D9VwRZB/0KojxJlg4y7csUsx1cz/82t7m9vUb4BtqIHI4Iy1TD5H04pAbI4SOpBgQ9l5C",
+	"I1C8TniYFTbJfpyYN8YFUEbI+2CxavjVmiPQKC4YYOfMsLGR+D0aOl5ItxQEasTNK7GekFkVzkux6Oxa",
+	"jjMQPfN0u0RJtLbM1cAwslheOTNkI9ME9kdjx0ODlVM7qEeAMYsixz539npglYh/7WoG9/AXc6GOyKr2",
+	"IWNj/MooIhvmOy7Q0hOBDKHUJMMmsm8Dn9ulYSfSfqEcMq1h7+w082IuE1CU0BdnqzPzbfoIVWt3GkVR",
+	"lubNRhEZWx00q1/daYaRhxeqwSyFm2g3br/5vzdyMEOBOmx4DeuDw5VyOrTRdh8Di5tUZknMQQnlbAmH",
+	"CvHUa6Cn3Gg31FCOs1ayAqxm7dguvoPz6SCz77+6cSyNmdjZJeaWEDy56Ci76Cgr4keyAYcZY9zJlNKg",
+	"3vKyxepSRRf9m6lVLAncVUaavyYnpE/jbJ1oudlEE0f4xhBm/ZU0nKwrLs+qz6SanfdTX+Civ+TU+0uO",
+	"zwPVfSXzEfDVSBFOz2MuLwh7r17Xm7t8BVLSQ+bGaFmvqzfV6Txu/zbeePOONafaZPA+H/vpqCvEcDX3",
+	"tjOuwFt5V/ZcQD6diWXVFgw6YSI0moyKTJlRjbiuMCSVRIwe5pCce2zIRVhsfhlbHxaT6gjPuEW+yl8l",
+	"iRhT7GfBWCHeA4eBqyy77cw9nQYYeRSROBEC5jhKEeDgRSOAYMEeGt0YPbHWqRuhCqar5edy/CVrVdgX",
+	"uQS5xGxytnXwRmY32oGVoEzI0Epm31gpZom5vrlAyMCBrQQrqWMSykAzval0zOioKBlTQ7DHBQVEldmb",
+	"1LCttk9MGH9d9qok8buyt0v6iJPItfEnnK0zI51fcFPpYmTj8e2qtzP720jMKp3Sk+F0M4Ksdnur9cq1",
+	"V3a2bm7v2DFutsSfzWTw15vwOGOFlZY8X7vRai0wz66CX7oYERgiFBjrYdCxCAVFAGSH8QRIp4LamIss",
+	"NMmeJiOpNNlqtbxWqwXS7ICN9S7xjW/NsiiANQMDW/5ZNcIF5ekdXPeXoNoAnqTGDCV44Jd4PP2EunK0",
+	"/PSfSjY8Z2PuXdmr5qo34ClkfLBGnc3XzYXPDeCWKVZ3nhlu/OoTzb4uezgCqWSc2QLc3QMuwiogt7nR",
+	"arkx9kYunSlg29dlbzm3G/L50lQXvYsk69gUPlYxovlxpmbNfHX1ybuyVy+eAE4IV01yX0aA/IIQMGlu",
+	"zVj8SRAwBpY96iDIUlARsCgy/omvkt67LHCDx1xEwnCsIlKURiSMkfnchiMWW8AXgYjTB7p4F8hjngWO",
+	"E4HI88qqpPd12ZtVVymPXUVWWD3o4C5aVQ24pw4UoeS9hCXIc9bpBpbVEjJQTfJOLgDY54KrIYIUYvpF",
+	"aTa2uIPGz4cz3bQXGpndmKLXDhlFLKdnS/p64XHXYuDnePzTYp6fAUq4GN50UhXfQEsLGH4NFp+Jso/Y",
+	"4gEuAHvpKiq0PGAiLYDAUrGsmMJC9UI8D+xRwEATU0SGsieP6JRQdVCq9e6x9To/F6URF023sYoZQNVG",
+	"EorhEYAX4ZHxa/OZj1j3fSkYSB1Orz4cUjEYUl4/G3ivEsUbd/jLYJ69M5SEjsjd2iMPUiK0JTF1hr66",
+	"Q12dC5R2WKefx0QdJKrc1bnv7nH27k4KR6AOEmJDvYBB1GMDLhBTFrCtqZiSgKrKGVzvLfQ7Rlykn2vM",
+	"YNiHASNUs4GMp5aJpWJ2JhLXbXL0p39x9Oc/NWozVPbD1c8++vazD/+pch6JvVzVOrfXWGfRWazpHC7i",
+	"RUsJzi88Vb1p77XcR3N0/aXx08YZvzlpkH614gDScvMvDG3ltrmmq8MMqKaRHDjIFu7qyiXWqEHBPtGy",
+	"Se5qBezIFUkEfy8pyQxjLY2bA/wiFdP0Ymjsbnz6yQ+P/t+fN7yML9uNAh9nPGQO/f6P8FvL99da5Oij",
+	"75gHj3nAssqbRruxdeNWs9WCapuCvjVkcJCYD2+9vvnag7v3N6+ZoxLBzVmf//hP62tMu+/nU0CTDn++",
+	"gF6+KJSpaasDXWQSqVLuHRuBecGwDXenq73ppjpIrj5RB8nThQZ+Kj+d2wvxT3WQlFroli9enT48SJ7f",
+	"ANUC7s098kWg6vQDVY66bOmzAqpZmy1OdXA5TO6vKm9B5rZlH/aZJoglbms7HNuQje3W1mVbzz0qg3DF",
+	"uaQIdAfNMRvbrdZl9JTtHFLoQrMDJ6DlQOL1qYaCkl1bQjLhUUR6WF/iiNpWq7hFIiwNBXejoqTkmDx9",
+	"DiO91rJmtqqtmRs7zVvXS4yZVW2Vc5gTtkDUAX7w8XCnL0yqi5FnL5j9JWOUuieufI41BC21y5647q/a",
+	"0zAKBpqQNuAF7XVehsUfswgIW+0WqhGxcdnOlUg7z7joJor5TfKQadwaeFDjQ/sx03biklCa0RKEflzy",
+	"2m7xxeCJF3PwxDK3Zs3hE2VMs2AEheMGN2PVhXsWeSsXjsqFo1LTUXluvRNLKYsnRtydiXa6jmmj+hDE",
+	"wha/25h/ijXguGpIw1xNPhRo2mEPzfIhCWegBZ6X4QglbsON8hjoym7DeWBp1xM9FxMQLgzzE5uAcBIy",
+	"1jsNQ/xqaj0vnE2cHmXBrPACHiIjTuhUtYkvEz2QgBUGk4ihr7zTgOCNYynElEjGg5iGFukD4jqs0wAs",
+	"rUCOsgtAihtH80zolACuWBWEtmXpB+nDnL74cPeqGhQMFf9uPS9xuTnNv33YEBYSmAS9ijF9VgZGPV65",
+	"+sT92T3gInxqP7NwmW+b0y/Yj5ZN6nBbo+QSv9MR3sqWxxpO5T49YILQCZ2+dBRsHp3QlIVhE06DaDPP",
+	"b22q9cpquGcFb8Z6mWTFFgRr5zWsXO7Kvis2GVM9zCLLBZpveHNjV9YSn98w1yot0bFrzECFCA+LC16M",
+	"+U5btxDzvepRgF0XPkfaf5kkcGRJe0N5SzCd5gf5V6g/6NmnQcCUMi6J9evhoT2slaIaNayRFIqPeETj",
+	"JnkAnbtcDIx5agF4AEEPQDbJ23h5mG9wSeMcCkoCHgcRIxs7rVuXFydDTk28nJoGXqZ9L6pyT8yghS1n",
+	"xdojKoBk14qOrWfJwlCKzZEMWbTYbMVDSG9KDti0vDbyobnWPbzUKZJsdpsqezFb75emDg7ek32oHHng",
+	"TJHKSjj8eVkNHMzCYjj3ugjOB+eHu7lZnHEilI+wb3aokB6yERbCHbBpDtsYV8wFsSjidhBOrAFVE09u",
+	"BtEhAuV9AM1y5AMj2D8gmSgkGyHr0yTS6jL5wBy2ublJCv83X8b9EfmAxCzAWSx9CNXAnyMpmKbxFLDn",
+	"qQiVB7gFUnHNHCKrYgPAd/yA+BMuQjnphnSqfLJBo8hh+132iA/n+2Tj+mVECx0Mtfn4pNOIO4022fJI",
+	"p9FP/xrBX0/tsoPokHxA2OMxDCwm4yQOhhSgTrnZsPQHQBjziIPkY2ZL/D4d8Wjqk41Rb9AVvXDXqDT8",
+	"0zN7xbTEv2miAepxKGP+vhTdkRR6aNa4tX3Zy4D+ujHVDH+Ey7aarS23zmESC/MGYtmjPR5xDdpUyHTJ",
+	"kC2yZdP2PoU15pY4qrNGu9e3WnYFEKXTnEbkA7iHHZ0nLRAgUzxkuR+UJH0ae2QQy4keEhBJHtHDmLFN",
+	"4+uqccTh1QbRYRf4xycbQgrWNqqcRrxnAXARJo9YiD33PPObWb2PFKdvBdEhPB8fDLuwxq4a0pjBPsNr",
+	"SJ8w98OOfXqY6W72H6BuZ6Ze2fIqGQFVwKE+2VD8sZ2pxTXUfmO5vLnTIJbJ2Bxj4URHXHTxyuYxRvSx",
+	"+4Rb4mjAMQj5wNqNltWN6U5UQCOGU3tbgHPSanl2AD1S65jGcEXshgY0uv7IAw6AuDFQGLyJFMOknU6w",
+	"3/LINhy25dkjOQwmQPDWEVcKohob6oCP7XJxj6nuxlwdkA/Ma40OrfhB7qL2UvBdO09VZttGdAoQllLN",
+	"0AkAmyaxSMkmeyJcvou6gOhCzQhr6gic0gbfI9KLHzNHbMyR/CuX24hTIMyzE2bOwQIfO7ENWsSsLSvY",
+	"hIQASyoscGKRfFPkGNkRMIHS3IQAqnIP0WAjRmMB8IxsAjL3ypW4P7pyxTBCD7AR+wRwJrfIb+MtXRkR",
+	"fNq6Kjyybf7XbDYJwo0aWt0wljx55TJBnONoakv/013edYLZwih0RI8GBxMKQzOVxHuaowGTAY7VCN0D",
+	"m3AJeRKkr+8OzUhU2gE0GVVuGaq8jlcoCPiOQFQVhcfFacsRxMMYTgM0j9uHX0a7eehHPaSCXEcdgm+N",
+	"O7DFcaIrl+F1hNnOHbLRI5tk6zK5SjYE/OWRIY0OAS6ojRowNm8qXYNHjE7bIh+QbfIBuUY+IDvkA3K9",
+	"QguW68Xr5AMgnJxU7UZyCrJ1/ptgSEdjkDOFv82FdlAljLhhv9KTZ/+duYBZP4yH62rZVRFjY1gaYCfC",
+	"pUCLzH0xc1VzJbMbQ95jsUDPreS6OVkw/5e5xhZcEvh95lLp8Yjq2Y2kYrOfkHfSLTAclIkUS6AFrQVY",
+	"wkYoGbJNNEMsXHMYQHmbc3Lqwgep30umGRx7XtWRDcF0R8DYIY/kTRRwinvykNloYRSRXmJbhoyiKdNJ",
+	"su/uNKSHLK+cfIsnZe6f96ftmjqiqJiX3ntO6+ENAYEYQWjjqZ9iWMVM6SZ5B3C/cpr7f7H39U1uHOed",
+	"X6ULVVciVbPgkiIVCVuuK5qWbFVZFIvcWHUV+HYamAYw3kE3PN2zIEy5Sk7OF1uJk8ul7uIXJc6LktyV",
+	"EztOKRFNKecvwyWpb3HVz/N0Tw92BgvsK1fEPxIXGMx093Q/r7/n96AENhHSzjvzw51jp5etFSDAgA2G",
+	"z0lqO9FntScKP/tPx3vvm+JAUxDgK0aCYFSUbkgjng12snTgZPmo5B8jzf0yu/ZfL23woWBX2Oiy4+q3",
+	"f+MO6UoQ0CAqSL4DywZ3IB3ue2R6mIIfHPHRXIrr+0u98uqNpNJLKr7sYlVWpNqtnvBZG3mIabyQjAB7",
+	"AWYBLRF7wkyFQA5bazsQX/QY6PXtKzZqCB3//ZWhheEvdh+0GapF52N0JRRIo5jfogyhnasCRaepFidT",
+	"/V37TZbuCfeqc+FCvlaXGKGNpvfqNQO+W2uMOHJwexOS1c5yWTTFLU+7C70M3JV2TDfgqtdvsP8UKELH",
+	"s0zGkmdMK3XV1IoBZwVYt8rZNjFD9ulShWDvl3Zg8pS0DyM+mQjpiPj5PMc/jYDSSzw3wCqeTmI8iZrZ",
+	"Kdn5os0Vsfg7Ilex21SbEYul2oF7xHQApCpn0WY3vfXmubYTYcURU7IrseVN2ObNc+NYexw2fArRjqA5",
+	"zssvW7fg5ZeR4M5q19C26Y8UNjUQDM3yDj3b3ViPeZbZ44PNAqDdJocjrAoUFizj2qBNhPR8IGQK+ZIG",
+	"qwrYlMFs4s4WsTPMlNrVjI8ET0CcScXGYFZaY4AzM0rzxJ1OksJgblGwZJCaIEwMD0emZjROcLBOHIDi",
+	"198uuLX7Avb+/ohLJAgMnTBwDKxxGnkD0VtrpXMJAnuaanqgtUfthNGjRsKCriR6eIo9IcO9MQKsESvn",
+	"sC+JtcrI+PT9H2iBwewcqdw4M+naa2R95mwgpu5Te9zK8MKIJ13ZU4W1fJEA3ZNY42CDDWDHnPKhVNqk",
+	"fW1PQkm/BF1RcuBnx72x07eSXGIfEPiA5kvc6y+/XHEYXn6ZOasQxLx1Xjoki5wRbk0oe5wF7qu8kI6v",
+	"Edd+DCpQIzB/oPK+CMx0ZCLL7cnpyuubr8Orw5tMR0D/Dg+lw+tcrYELWltBDeuBO9Jv+V0xY3FlJt44",
+	"pq7xFG6xV3bl/KVGqQ6Lv/oGdrfyr+U/2198aaN6saesR1FMgijtj6BZho/1QDE1zB5ksxo4ZWkFd0xL",
+	"CrK9Q/Pnpbi3gpmaxoSr6NSjBNFSLiXafKHs89EobsLGv2LqSryBFbOvxmNrPhBFfihk3ODx1dX5Ze2u",
+	"xAkhlX/ElMxm1anQG4OKjGZi9TKCebHI1e3rh1Js4Nlq2ffa+m7U2hUzOzVwlaFQE5Ja9ElQTfHwh/s/",
+	"+t7+R//3yb99b/+jX7upQ3w4DAa1Oq9sLo9+KtfyfGo8g3e5rklYl3muWuYZxPUbwvrHLfSkHMCCvM+V",
+	"B/D/nV0xW6qawFS1ERQOFNbzIBlMNnqaO5toi4RkKtkkV0PoJwVNLNpQUeB1GjRtUwMWt9vtK2hSQk9B",
+	"VJRdGURCrZUH5gqZWgCRSmv5jnE6x5G562KDi1lscPjhOlq5wdyRWlBoMHdMyp0SkTHlQ5BFaYHUViEc",
+	"a/+eUSHCYl3ojdh1JcLpVyKciF65vnReeaX9CDsErNfmIoS7oswkwywipgX16sKTcwl6iSEDH7REcw20",
+	"qgeNXeI9LaRBIOyuEJOIySLLWMnAT/6hdQ8RZZyEvx8jeM16EjHqyT2Ra2ztil4Q3kkMBqIfxCSgiXBe",
+	"yK1aD8kVVaS5ru9Ub/qjs1FZz0tlBHkJ+7/82yc/+OTppz949ugXjz/9ZP/9z1pH8AXOpRhiSfG3roZY",
+	"V0OcWDXEycj5w2ohVvMhrvC+Sfc4uhDHUQ21aKXyHKHcta4HRhAxcjNWe0IT9b8La72EUSM9F9pps3eC",
+	"KmcYtcCoaMnNekA0u8mddxDnAttwawDpSciAm7QRAVkP5fZnY/UtKwVKB74RWHoPgRkUMkghjDsSY6Hn",
+	"07Hk4HtLyh118P0xXWonTqVQqWmzd0fYodOlCrmcRUHkAhHdPeGahx6GaP1KOZlTPHz+KYuQrdS+FOMd",
+	"L24xlF0BDc25E5G9RMmaldz8U/duDjsheGxPWUtqA5Al6CjWcRzmLpGJcTt7lqRIIZ52UGdKlaO6dF3i",
+	"kewDFsm5QFZpwhvhvUwwrrvS4SHaLHYaMwZfChSrVdKotOu8H1yXtYJdK9hzrtCw2/CsginLqtVc7KV6",
+	"YZUxoHrKAIbnZ0B5YI//iCfVvj5b87ENl0v2NEBBbB8sbqCCY+9kifvGioCuFPcnGU8liAFMsjZEOKrq",
+	"9a6f1JmcPPe4RWrWr/OLqWNLxZoH7+YiKddiwRG5W0iPrKbw4uFtrmD/2F9e7BZvbhqHs4nbJXzhd3/x",
+	"vG38JpPvHja55WX/GY81DHO2hFQf8L5xWDgr1FPZz4oklUMWc72jBlTuALF2BMkxAooZlSWX7W881FFU",
+	"YJ1t9ibcmw8IEIaQGMRrGqaFkG12s4KaqT6nJxBO5fSPC5p3JWAqU8OETPQW1Lp4zBr3SFAf0AEfqZCJ",
+	"yF2KjbqMgBWKcXiA8PRmgZHa7sqbgaq0A4Ch2k1h0rHoYM4aoVslZi7IbQfFC35+YX6PUbEFYrX2RFeS",
+	"7EFF6xqBBW0p1YCpDDpUSCjDwVYGeFOEW/oUYwBpOgSAdLeQFwl+tFoW4G4hSzzQeTbyBV8JO8Q4myov",
+	"ZJu9uW7wu27we7g2gs2MAlZJcQQUw4kF9a0ivPIgL+TClofvkLisk0cdB4gOnJNUAm2osILaXn5pKsSu",
+	"jtiYf0vl9BmJyh7XgjmWtMtRV2ZquJGluyJLR0phZW8hjY48Jp9By2N0WgIAcZ1cdAiLIwnFM8VX2BE2",
+	"sTQUco2tOH1sRQ575HnFVByuku8WMiRoWu7En0hSb/mxLYprYtkG2VdoLDpbcQ4ArqOD7ANMj9QUgYfO",
+	"oCVTKrC8rEEc1PIAF4JJswzssTr5UckKnptldUHlzjpceRKmwh0oiEBHw1VQHAsTsPn6aZgOV2ggTRYE",
+	"1ghS+b4LXdpZUfFsElG51XBkfSas7MOoDXlmjnm2SgoHJ7c2rnO3kPdwTBc6ruOmcXhch8hXXgjE8THD",
+	"QKGuWdn6vqiqfg81C3metaf0Ti6StB/wmPazPcfYofKAxIUgb0OeSpe5LYsAkxS6KPtSTSykj+kvqq12",
+	"caSgXhNrELuyrHSEWIlUUyLCAEoYwlbL+VhJqtm3imQokjZ7xxVIuoifczagWgzrB5HoIazkhNhZV2Lw",
+	"bG60VMVYLS+FoeAzXelZpfo7F1gPyy7FucBnYQYmL8RlFGsDbE2toasPRp12oaOmvXVZqU8NuPYo1uYs",
+	"mi12/do1V7mpFBuIKdB0VwswZ7RcCqlkgnp5FMpYsEoJZc/E4yvscyGY5OkeFPpCH4gJ7hKXJeZBXM0o",
+	"1hPcEPXFWJiRSoBkAn6h2Xss53IXgCDYoSgTdla92QIaKLz7e7jLyognkivZW6aUwz5YT4vkOxw4b2AN",
+	"ncvNhoqYbwy7f2WbvWf/SyXFqswY4A2+I3LlbiAVcLn0ihnB09h7jJgFO2yzTUQejhoFbhu8R8S/6DQT",
+	"drDYtAn4Ucw07Qsqr+F7IrcifcgnzOzcv3I/ck/wPApE2YBUSu5222zDXu9mIYeVaXRlPObCZwChLpn3",
+	"tMoKQzXLEYvzsRYxkaco30ihUsNMl2IxdpYFx96+02D3lScCNvdcYWabxbzol8wv+PqIIsFXetpb0u3c",
+	"Eky5hj1k7XlgprBv016XpMkWYsCpgj7L7Gf4ZA15zbiXpyKvrkFlXgurs9vsLQj2OYsF61CVdIFynmXY",
+	"qBeKWEc8G3QlZ+NU2hXG8uBxmmVQ+u4W7ZCgxTdKkX1AnxwkNC0JgpC3v5TlnvuBJHZTs9xQ6FVa5hKY",
+	"vtV5fTNqjfn9dFyMW52rm6+/Ci176U/P/5lKI4YiP+X+ubBKwRI1+DGl3lvzXJ6YW/I1lSWuSDq0ApDF",
+	"QiSnEdN0rdnvb5h0LFRhNrToK5noVufqa5tnanERwnEht6a7yLFrMuR10V+y+j9mPNPKsXOg4A/iG2EJ",
+	"ip0sRl7hgBM5QUMy2w3sEHEBfbP9AOGWqWY9rhEbXScb4Mul+2jTQL4MP2pgL+Z5f5TuIS+GDntK1T3e",
+	"XVwvlgY808KLn55SmeCy7rm3gEkIZLxXXGoA6PHGvuXwjlZ+7oUCD+DbWsLHpC3zxWFgLQ+Ml1fuo0Zx",
+	"RBccxsB6j+8hTaFneMK0NbfiANjDYoxjxuwSZyYXWPFGH+4Ycd/EyLgJcoBjJTVIgtgK0LTfAV8CStaA",
+	"vKvK8zopDEMHYMRlQjxNjopQ7PGsgBRNb4bogghiqJC+j+lbqzO/pXo7aRJvVVg72FiMeyLXo3TCUt2V",
+	"OXBqEAgBa+Qgqg5OnpVaSJXCbgaLMSZwqWOjdNLoUuwXuNvaSyfdVnw5ckQ9Zqqw1APp2bvyLdfHFPnF",
+	"OCDXJrBZwS5Dq5EaviO8GHwf5PyY5EILEx+41HdlBf9EA7c9I14rIXXay3yBYeSJWxBsIZJOlfft0ue/",
+	"+DHWvBHBWQ8N84EZ+SQYkrX1ZgwI4IBONFcaHJyYXXryHx/uf/h/7KfAmBezS/u//etnv/qpJyT11Lj4",
+	"tM//9s/w4mnlm8f/8SfwTVfGicrHXBp773/94dO//Bt7uRRT+/f//hcs1rMfKSl2rPqxP374/pN/+psn",
+	"7//jZbCD+1yynmAiSe0WytJdUQI3FiAU8MVerH75oMI6LXibrajVE9I68zhu4kRxFHUBLcpv/vLJBz+G",
+	"JwfHudVpTXK1l1rn4q3b7FK39fjhB0/+7ZNuK2Ld1pN/+8mTX/+c/v3rnz/7oz/tti6zm7e/grtixyjD",
+	"M0//9somNJhCmhbBtdnppcMduNKuqh/J/o/+5PHDDz//xY+f/PsPnn38G6vHjHWJhzNgb/nzx48ePf30",
+	"4ycffLRCRSa+xnOiZqE9tOZlWfOyrMzL4uVPvbI/NiuLU1zzORT6/IraE3nGJ5BtrbUZbqFDMHLufKnR",
+	"QetZ9acGBPC7tlkqTQgOppBOGSvZZr8rkTbSeuK5Fi4OAJCJwUDkQvatWtNdqYs+9s8oy7I6LFTBvNsC",
+	"IXT7nW0WfNzrtuI6SU9TDDyRI4veXTHDZR1xORzxtBW1QAG2ohYpMLC+VpIb7+DwbupdkZx5KXllCI2F",
+	"Itzk6f3nK1aximC54LICmQcPdwzqpIOXDDzZUNby8LJkCTdiXlZMcrGXiumhsqLqzDrOeLTmNdNq7AkN",
+	"MWOhJ1hkB7R8EMe1dzBp4ApTwSa7VHJx2mF3JVwFA77cZrcpJJtqpvmeqO09R5MoDb8jC4OqGdVPzYx9",
+	"iZUGVKOddBXtJE03emVVgXEHZ3CeAoOGUCcw3h0h8epY8OcN1f/iyIx7AlIQ44qvD2/EJQ4138N+VGcl",
+	"TqKWFwlN8uUB/WslhjjXVcUjQTM13HJZMQTMU7+KMTDiYsF2UPENnYbTEs5vLao5rjj7lfVRA6o4kGUL",
+	"aOCO6leuOeAuKAfcIYb8ERng5s33BRxwBw5CefJTiU3pBiof66jOlsd6bVTH9usBz4k8yIflOr5ix1FJ",
+	"Z6rPM8inDlTuc+/lY7Gb2x6ADpB9F9nu7dUl2y27idEtbCfzkmbjNEFGXCwxQqKV1LD6SpOhMEc/bGcF",
+	"qG6OEGyXImyNqT4Dvrrj+9vXV4jCr7QdaZcsx1gXMfy4Z/9JqSgdQT8LJExQOZHqu+Ixfy6BltqdVizi",
+	"E9Kfc105mtLnxLrSCRgidghC+9Cmn4hOsBVObxao2K2yvPuA3gV920xNd/pq9HnhpQtioE9+9af7//x3",
+	"+4/+Yf9nf/Xsl7/FQPfKwdDz4aZbStKtqenW1HQnR013AiJ9mUb9h4ZSK+7LMrRUb5Q5Pl+zO98fKGh0",
+	"SVZChXIK+hPPIugrjAkwR7BDhFNAq+Nk+EKIxtlQT90tMhE8qYEUw0NKXljaKdw+rhfikZyLM7FTFh8C",
+	"omlpRiVJPbUWRCb4wNoM8P+p6z6pqQ+MtVQg2anZVEAkVMg2i8dWwQkdNOvzh0ZNt1iMiICY8gvatQTq",
+	"Sihsd01RrAGEFo1hM2GwyxgBsEuqgdtLZvSr43DJ/QPHjtal0bypCakZxehXq3RUf52/FnRUn8cR0fRO",
+	"oKf6aRsUb9ipy0ZU5bt4ZPppIl48JpFtARDjWYhTxsCXlxzWG5DqdARITWDvFCVKpoaN0uR2QK0ThPD6",
+	"vNC+oxs1ckq162WKuybpBCBtNWBcQvh+BI1Ny36s3o/BhMUU4oIjnhBjXYJ4Iv8AyGWAOENEkHPFUHxg",
+	"OgSFEcZsGgmscAW+roYXnBLIz+NwYB/WDAxfVBNAMSGNyKlIOBMDc8p2wNkeY0LrLeSWCwIMuqaHGMXg",
+	"gzyiq+4oo5FhggAsioUW8Ns0qFXnfYuG9CYkBJc7bPiLeyo3q1z/xv0Jl8kqv3gzFVmiW6eB/z38ym1l",
+	"eHYmIgVf3eFSpaxzubA5kLNwrr+OWa85TPrRsxxLeNUnLITsDBbzmN0pjA4zIFBQ6rt1jBnUifZmLA7M",
+	"ZB1DYJWDwYXlix4xPQ+UbrPfnWD712hzc5Nxaz30RVdaSQVWhjXJpGCXrm1uXt5CnlyHfLYfXrsM1oSz",
+	"6Fx60vn1iANGwUfWHlT/Oe6yVLNeToVvvL9bC4EFo+WYwu88kbDYi7jVafEk3Dv2Rdm9tYRr9GoLns/h",
+	"3q2nj377+OEfPfnXn3z+/37y5IO/3/8fP1o56krLiNGpc4q+VsaQNPpLU65ZoqQAUXgGXGVfFsNCblEb",
+	"VJAu31K9NRXZGhtbG9gNG/VxhtUlh+qfnkpmG8DG1eq89sprr726+doxivyqAd9QNy0XAkaAfpOJ+7WD",
+	"WfiKucqh6g5jSliGYaywDxxbciPLWkRQBsCRQCXpZbNZf6eu5LmgWnWkGtDYU9vh7hwjKfVKXZxz/wbV",
+	"ICyMX21TOYrn4KThbc151j4IHjCANtXAORr+UiKN+f2vCzk0o1bn1VegCNj9efVcQla4NE2JsGK8NkGX",
+	"iWrxwO+1Ns1U5WZ0AezPihNs+HBjmKtisrg+Fy+hRtJpzpJUTzI+YypPRF7vuW7z4Vfxxqe4od1DFtGY",
+	"49i/MFWYhg9pSsFeg/83bST75WH1l29T2STcGbkz+FC32VuSccnE/X5W6HRP0PdBOLfP8zwVJTsHxCH5",
+	"cItNCmNSOfSRxVxMMt4HvFS7oeTNvc2L1RNcZSq3T9oc/M6rrwrIgNBquXwF1p1BOYYJFAUWJu4/+ocW",
+	"vJUUX8XyoGu3XOdTW+Zf1rq4bF1ctmpxmRditTLsuKVlIPDmDOFS0V15AP93JL6HIbmt+BtPzAzHi4Ax",
+	"tHP5UDuUWAPW+ugCbQ22vphg68Ub+2hQ68p2XgCzRt0cgKwzVeQRc6qFIAsC+foRQe00VW3D7WPs3jNC",
+	"Ly/SQdaXgRVZg5dPH7x8bHl+fUnjdaV96LaH41M+BLacCzwy8E/wbHSb3aRjRRg2aLBYmsMBXifAHXuj",
+	"mEqQ7WkEbXHp+ubrxF04TbW43IguPgvF8bzAi70Bfe3Gq6+IXmtl+/dc4MRLiZ41mniNJj4xNPHxZewy",
+	"WOIG23lxeAiEW49M5DmLwwrXCCulfXhYFuOeyCtZb9evKc9n0L32ZoXwjOcYchcJ3KQrYwcc9gxxSoom",
+	"kNK2Hf8yLG8wD8fw5o2HuiCvcyFaq6ARz5HZ7SJhsbb5MiAsPvxCxfROJZpn+LDN3jIaKbcQFej7QeDB",
+	"5BjVtTclBrGA8utQyjUsj+TAa8ALo8bItDYdKW8DpYbyqiXZc1jwhSFl4GJJDbDfIkUsiCDihy3DjVGJ",
+	"Q6iUanrOexgMogc0u1TDzXYZcQm8WtnZlb6009630nV7rlK0zSBFPRFqkgmWKMcZhzTJkDLqMC7L5YAh",
+	"GZfWnhTA/QY99ruSZ2akiuFoDp2dKIGwb0R5Qrc0h++0NzF8V0imBsDkrYvJJBdaEyAPu/fb7wpp0ozs",
+	"jywdWI8f47lduURAdzo3YppmxESmRZAeq86zN2OxE//xfMlIVyLS7QC1HRTcYZjY7sQGBjswn1mcF5nY",
+	"6c/6mYhLjTLls8ttds8oK2phsTzTXVcuTXXXHJe+UCHpqjDYf/jw8W/+5elHnz392f98+tP/hox1ng1t",
+	"mA7MTqb2RF5qmac/+PXn73/v6UefrWSLn1sYeh2BXkegjxKBPsvYM1AUaYEld8uk4KgBU1W8aoT9pTIp",
+	"tMln1KHUU5apAfvql69ss+u/c+M6oAHVgL11761bTBUGWhWoAbs1SiW/DHo0zsUQxPQlkpJDdxe4CO6A",
+	"7OhIw6idfjGuyxRk/KpEqqkEK8HevlfMUjnc6YkR30tVYe2IXjpkJu3vChNB/5qu9KSbEcvFRHCD7Rys",
+	"agHqauL7jFjGJ5qs5Ig5EkmW5OmekBEjWgaZsKkQu8KOc6QmE/plPoTmebvC6IjRE42dsSlyqbcYHyM9",
+	"lJ0A6lZvqnjuBzUNuOgvkxWA9V1QnGF1yAzWNUWDKyJV7GIAEdOKcftUnGaSuBILutM41TqVQ2yeCq7I",
+	"IuZQO+zSELJKclIYeJRRYaH89kikeVdWTBqeeKZ+HNaY76I+FOOAIhZVpsm51IhnRMNzoaK8Q9v8IulL",
+	"PJqtTguPwEpaD+d7LoxX/ulv80QcEociaYLWFTbYcBS8ZFaK3FXuIg/TxSXIehHVGb5mNZjTF7UqTqqN",
+	"zBs3J6LpotYBITGn/R4YPlw641p6TESWRT7JlsPiFdrxczhAXgzwvC95iu+yJQB4lYMKdYi/f0UsBqwf",
+	"jCrVp3y2Vdb3VCZyJaTcMiLLND4V/e1Rqo3KZ+gTLiih82niYwX650493xUHZl129a8LK7lOeScaU1on",
+	"pp+zxPQ5pKTtQVs+6ouoW+uAsb71SDVwg7XZO4NqQMVKAWgJUuUSI4awrqyhCGvACh/t5J1ddrtJqxs+",
+	"XKe1zySt/bwltJfMZQcUXDVpbWiUofZKXas8TBOzHkHbAntdgg1Va5Cg1oHpyoMZ8KkqMuo9iKd7PhVO",
+	"6j04vvZ5VmWD4oJQX5AoZzddyz+MZGOf0zQTB1U4NH3LwFOEUPbNeZYx6hFS6kbrYh1o8QFd13xEG9Rg",
+	"zJJcTeYoParRbgpBd+WuEBONmaySqQwWmwK0co6mDAjJ3UwwAuqZyzAEG83JOxclHqVySNV2BjqMjNIk",
+	"cT5slmqjt5jPl/mpOD62BsvEwRBeBATCXLz0Nx9j+4fHD99//PAP97//B48//fvHDz9YzS08J0zCAoWx",
+	"BiOswQgnCUY4FxhC6X/1imx39U78gQatDcLetIdPQHPWUjz3ZixNMByqlquwhryqNVMxFcm0MPVF14xq",
+	"rruyUnQd1RVdb7GY+jOKHat3CfqAzmdpYCOLbdj+jt2q2tsUrETNjE0/KXeHGT6Vs0RZ1eMM87B0G9rW",
+	"slyAXRBhVz4720IS0wxMyao/qhXCGmb4VNyfpPlsi6WJto8lC8DZDNAzqgR68CAielOyNAHWUEn9X6kb",
+	"oF3Daj6xocMV5ZWbWlzdKUw5/wPZW1TZ0xE39iZzaljzmd4qU7IRrVOZlq1Tr3b3XrS0oq9pnxTmaDXt",
+	"V1vRMpddq5S+P/nx3z/74Pf3f/ZXn//DD1bSwV+2EuLsVbB97F2hi8ys69vX9e0XSbvfAayNFXjgJIUF",
+	"4JGjIKHIYq3yP9Ea90p4ubG+vSkmu5C+yVXWRuiKAkFTCuRnIzEG6EsFthL4lQCoCllOrb6yC5UG3hrx",
+	"oEQM3I4E+K6F8R72rpg1VsyumU6fW6bT1QKopxT9uSt4EjZXrm5/yjosZvVlXOt0KO0BiJx5ak8AWHQ8",
+	"i5g8yFU4HakIeRxlUlK0B7Zt037+Go3oQnMDlvNYjhuQXsMLfHBcZ3PrLITRsZM/RSdAi+BcwtojBSL8",
+	"5N3Md0cKPIm5sGHlb9QWlPG0LgfUz9OJ1KoA8hTeNyqPDvpY1nsCdhbI619CtoogVspGgAEBZCe5Ugeg",
+	"nhhAlGrKlLxc8hgS3Je0nFWHqmHcdJ+udA4nBkWt99XELJCakugszQNMqDU65lzoIH5KzvS879yV3nlm",
+	"SQHQ0JJ90cGWHQM5u1UqfPRNA60Pil4q6zJaC8QI2cH1HZNN1NArAvbPRXP0UmnUEvzNg83NGys5ZG/D",
+	"YVp7ZGuPbO2RLadS4cSQT0YpOC9ej4ntOSkHDPCRC90tvKRkoTdqV1D7iKgsV+9x63MVeW5FHvlkY8G+",
+	"A4eyLnWPD35+s/c4vqZ8DHz7oubwj5WWL1G54QnAD2pyEHU7Gy4O7cXaZPotKiPClq8mK5naEScaIekd",
+	"1yxTckgWF8UEpKrgZpGpvWaLw61pm3ewFR7PRVdOeG58sYpDzvj6H7tehREJ06nsi+b07VGPyIXL4MLr",
+	"aXVaTz969OyP/2D/+/+0/6cPVzBNYJ3OJ2W7hJT4AiZu17nYE2UjXUEcNuF8D0nHosSs1f2HdJFym9iV",
+	"VadSG55l3Pf7s4ZAm72pcoYiTOUNXPjb9LiLHUwiWXNoIAkn+4UpceZZ5ubUsE8bt53u8GScykPrnXOl",
+	"xpT7doiv8YTL2UsBmTrCsx3UG6lnrTmqKdfNXeQhxmfHrJ/xdOwaSUplWE90pW+qUtm2WyzeFd9J3Y7H",
+	"mpgYcVpQTwNlrpLIdPM9kS8opTmi7j5PJkSybKxsuv1fAtKC/hiclXQsdqydY/e5TvmVe3YRRzyF71B/",
+	"3+yPBfu6SVbV3edUe9qovI9bfrouJb1IpaTLa9+TKr2Zk4tOH6ci36Ak5kK+Fpfo7M2wULFkZwF8bup7",
+	"0mE6YzgS2rjOc5maCt2U8UlFfo+ef5o61D9mEe8vTfKLQxISpKjDzWbfVrMGTauZkVr1+RUxSKXQyOYs",
+	"MBlOLqt7+Vg+xN6wG6VXYBwn4xpbLged1bdCKomesI6xdjsH+SLszbtyvpkoEENQjkGVdwfcGcDirBJt",
+	"s7eQHscaSDGMMkZdzlmMRZxxB0ByhYgR5d2Vn//ix48//WT//c/YFfbkPz7c/+Bn9h8/+eXn7/+03OM9",
+	"DnnegSt7zYlsHl3uGD6JqePppbif7cUhE/xlV3E2LrRh4n6qTbsra0ku0OGnrjWu5Rq80gjSC1iaSUB5",
+	"NZVtdhtL4FLK/yRE6+GoTUTM8kIuIq/wh+VCGRPITgENAFI5LI0JhGY//ecfPn30j2A4uLn4xQYmplRk",
+	"ifv9joFmT3Z5Wp3WEOKZ1AChdWMTzzyRYagsKR/1+R/+Gcz5aHe+WrmzTrMKxcbnf/7vcG/8tsd12g/m",
+	"CLsTU5KrSsRzsoTKTbYm41hbUCtbUKVqq9dsx2blSOtSF4G5dOUB/gPaoyxTpIyKwv4Es+4Q6gAJjf0g",
+	"JNb+uGtQ36HkD9QlNvQM9QApGeKVbi4ZPoZUX3NLX9AS3sNOyRFreStnY0Exr9vKVT8BIiMeOVGfqjvO",
+	"Zj2rdN1CDbbtT/u67PYMym5PQB1cX9YjWq2FDgzKd29cWIQbqghV6X/ij47VBdORykSbbcMnQdlMpfxo",
+	"V8zI7oc6H3HfBA7AVlcCeBO6reDiYVn9HDETETpB36JDNVDkVBC7aR0MaW9ePrIrteG5dVGgj7Sv8BdT",
+	"nFpzSvJM9NbzkpZ0jV6Acg+90P0f/Pf9X/9+6wiW/fnkJ5cUi+vi0nVC8+SKS09C/i9VZbqSW3AlSbXJ",
+	"017hPNFlmyei+MUoq7175KhK8MIR30NsaU8I6aI8gOwIILx98qGBHM4hdpOkK4uJq0qdY1VxiFUH1G1g",
+	"QElF/pVwXqcsTCrPahApOL0XDj9/C0ppy7c4sYo8hajR0sb+qVs9hx4SZyOsDpqfM65qQ9X30OzAqmjY",
+	"5sB6iO73gY7UwfZH+KQLv7La+DPoLkgQ9z0fZFfGeCJjdmlAhJgukD0WlyMWQyF0DEc69kXQsSsTA/y+",
+	"Zt8uRIGlYGRMRd7qanb13VKedwi3Ig5OHRq9jWBoD45ODeOGucjeC4yRXsVsOJNyUXsu5o7e6oGJVbVz",
+	"gKpsznGWMJoKCDMsbfPMgVrlJoYq/pJwaAvSM1IEhEZAiB/UvMdt9iYx6SNTUlf21biXSqBZN2IMME0B",
+	"nSmIBC0W9ydcJl9K7bdxY7eKcIanjnWK6hthjNISNPOSbuINDJZj1UYYhxVQlYtwz22a1X72Zq7GK/7k",
+	"d62Hvcxv7vAZdrM3I5WsOjBr5kqRtVZdBZWLFX9zJ1dJ0TerPmm3WOYXN4Ez+ab5uuDarPKDt5VeeUgq",
+	"X/Unb8BRO+WYYbDUhwP6gmP9xcEkVGWVF/3hx43ivYYytsnsuyv6Kk+QUgdQCth738kf8oq8vGJjYfK0",
+	"j55XDtTgBLuD0BmQWLPbLh9f4hVmXVkR8Y7J3H0Ws0tYeEmVlkbkkmcsTS5vATkNdamHDBDXLFZ9wMQl",
+	"O9zEnk7dM4pnqs8zlvBZV1YuVjIOerCgssDKSjvzlzSLka88LiGM1k3kScLAGYwYKjZHkh5HbJIVVtON",
+	"0skklcO4wzJhnU5rWk35DIZmx9+V4j7vG1AA3LBL169dcw/bSdLBAAAXFVY+lqXS56yMZhMUOdgHBP/t",
+	"FjLWu0W8xTjTu4Wn/6NrunLEIem1KyYl3t3df27KcSFTszPJ076IwQrXLP52waVJzSzGuduhlPPfAvWr",
+	"ClP5aVeCye5uTEz3djT23djdDdcB5xHfFbKNv9Yxsb4zXYwdZIQenwrtzAoMhgFjkZ2znUZXghXAWS+H",
+	"Cig35ojpoj+ys77avnaD7Q6joCS3oa0VYTvKI3SxkKKkAq1JYNVaWV+GF+K5slZFp/WVjU0kDsKTZ38z",
+	"UhMrudz7hQeO8V+tG+3NTbhfBYv63agF5wgWxq17q3Mtaundwl7zzpsbX7n71p2Nq5uwEq4Rykef7f/5",
+	"9/b/+PvP/u77rSj44dWoVe6kyvNfb79e93y7XMEBb3WsJ/Xqxua1javX4dWBQbEzBoui1WlNRX/Ezc6E",
+	"W2sLzWb71pVdQYP9v2DlOq39H/3F40f/9Pjhh88++dX+o79YIbIcmCTnAxoJdm+N6kSZv4aNrGEjB7KE",
+	"dmMwHlofC42PY6NHQktlgT96pecSgoutGAgEW3lkBfydd+5tA7qRGpNJPcW0OlOFAQ9yApRzYux6pWEZ",
+	"gbUFnKOJAWbPftSxOoYnFHuCjiMqN8TM5yka8GfEZgBQFdFXQCIrxmVKDx5Wb/RYBZeLQaFFssW0sn+6",
+	"LmVdOeUamIftCXYdJep48CApeByP91yJErxOOYr+ql63vXEVr6tTVFdrFVWzTrlRp1P6XI/CcZg0Qy/U",
+	"Ka9Ajb3SqEcPmem1JWdqr1sw+LlBfvMoWu3L55IwnXt+M+/EzYMnfN1z5eKon4KoaDY3l/eCGwjyjqNy",
+	"/LiaQqFJou1Yfb8ndmnC0yRiRu1YfzBi4BVibsLbl5fRv9YTDgCRhM+00z6VInboR5bwGRLKSzOKwIl2",
+	"XqC9JTdiqHL0MXszyHpCm64RNRyi/GZPFcORabO72JOLeGXRa09z6L4FzTffVLlz0wB71pX0BOCXkt5H",
+	"RkkWdAqD3mXkAPveR4BySdK91GopPlb2K2iiZbVqKu2TrOqEwgakzkcnzvqScFFE3Gk46JI2SCr3vTbE",
+	"7m58NyZ3Bw5cgCyWghxbzTOhyYWN8aYiidtd+WVcZXsnWObyZj67DMOLSu+8Ur4BN8Z4NAS/t5jr3gYb",
+	"OLgT2h8iicg9NnkBK5xQiNw1WiWeg7HV6ywGHDzMAQBBPKAPrFH6uGfT74jFir+GpscoF+bozRa3Zu7N",
+	"WsuqjHt2caCZ+4I2zZgzSPhsi73y6g08EWjWlNUqQUlIY6edXI3rQ+XWIlm2ZzQ8DcYCLWmXeTCgx473",
+	"5LPIDJxmuBbe8z2Sl01opmL8fAEPzkKj3SvGKCEWKq86v2lJn2muIViovx4Ef7kGYc3thMprSxgyyVn7",
+	"z0Rk6Z6wysa3zxw7fnIkDw9kcUWR1eOWjxNeOzPg8uIoCtCIlJes4ctnAF8+ubDE9RWTJ6uRVJb3WNxV",
+	"6JbKc4H2lsu+uP5B9ozhiLcquZQgB+NgHEHwAru9t9m2Qk5pf98e7+9GTAuDXQnwzlbrx30u+yLLBOUS",
+	"cjEoZCKSuMMGvE+tW0O0m0+ceNy1NUoyqHPFPuLw/Y63slw7IWfLSQx8AMbHxU1ImlA/e0jSvIdFpO9h",
+	"qz9rryr2nv14Y2OD0X/tn1TIyN5j9eZ3VBrfEfOTpd/yNGHvLfmTiLm1wR/Tr9h7q/3MeQXvLXW1v8Ze",
+	"X39RVyIdDIKe7O5hfb+v2DjVtBMS6uDAWYyvfwfJTWNKR8HOB9DWDlzovw7zUo7TsSsPThrB+DQw6ArB",
+	"esKaxtq/JD7kqTz4vIHKe9BaKb7cZm8j4N7uTXpGbDeg0Lh1KQuYShY7rdSm63a4iatpol2pprIZM38s",
+	"NXThQPNltsNtJJ8C2fFNIR4//KP9H/2vJx/+8NmvfnWklMedcw4OLaGr15j6Nab+5DD1J2iULAWtXzaA",
+	"Ne8AXKG49WIGE3eRw+mR+TBjSSGsZxz5AMeNzc16spI77jmneODpGU00JfbAu5m8mHTxJlgBjDnWb1S/",
+	"Kb753NjKtSm+29YC8B39sVcWmG/IS0b71LdREHKLCPFwBawVGy6HD362WWxvs2MNHQofdqWD5thvKDxH",
+	"/b0ypBABslB4PHwOAVSE4fmwYYgr8s4wwKncp2SEYw8sa1IRNmdlyNWWXxe1J3J7UMmQLnlYDmKjmsEv",
+	"dLYuVgstwlIVVdDIjc2mbFtSiDA79soGpAh9Sq/H5e4O7O8BYK9zMRD2DqLVab11+xsb9Kury5tItKrn",
+	"gwhxr3SNBlnzqZ8udISErK8UstJI5SAvxzwRjZpnefPoNE2jKw9ccp8ipk1sJdtAjFlOt8f7uyWNdInP",
+	"mDkHvN3AN3JkYbsmG1l0Ts+UP2Ti3+EqVtVC6pC6nbyAQcRtQ2oqJXKAIEOGVFMqi0wSbwg08v8ffUee",
+	"UWB+gTIL7P51QP70A/KHbfznLBC/dP3R4qh9/KDbIp+h2+qwbmlCXuu2vrukv7BFlWsVT8OuaG5Kl6TD",
+	"ZJFlse/cxE1XWk3TGNE8A23yvEQzG011WrvQtL+2spl+LlHM5QTbOnq5jl6eWPSS9hSAyKQywnfwPiGD",
+	"/bRimZRMXBjKdAnHA5HMpaKYhJc71Xax8IhFMUyawosbwgzeYVME022F5zyAeVckRV+UdYVldaSe4AlE",
+	"Ax1An4Ng8li9YLzl8JJm4j61iM25ERHwRktlAAKqBgZxhLOudNDPA2WNroAO3NYtlomBq1dExTJ1jqyP",
+	"sNrhUOK/Q8FT6qSEWVkX0/SoUFfch537qxhR5A8pR9Bm4XE1aigglQ3IA0gjj1Uu7HN4EFaNmFT4DW4O",
+	"qJeES+zA3dQBWsc9SJcYBZgDJxBiQSqzw3fcRXFXlinvLQRmkiXnA80ASkBQRYnUcHfXAgCVJZYCQtGC",
+	"J80xVxQFF7RGwy49lFIEdRV4a0oqY6Hf07/++MmPfr68KYZrcj4BU3of63jpOl56mvFSELR9PhYYQAwk",
+	"TJOCO984KQ3lygP8x7JRUlJkhwdJ2bZy4CVrs0WEOoN6eigHgFWDv8S0KaR6RFn6AoZJjx35zN1Sn7Qx",
+	"tkTMkzYVhTzDc1Qb1jyqhj2rqGazxikdgXVM8/Rjmou39IWLaOK2qvThXyjhy6ks7D3oAMTOmUGreMQT",
+	"7G6jssTzgUXuiCoAp1rxHZFRDeVqhIrAOiAhTT6D3jdSsXiQq3HcPozMy/NYnQ3AEB+3yGsfpdqofNZ+",
+	"IU8Q1iHShgCRbFTgI61cCXO23judkT20BVIlN/IiO6TpF1xRxww+Ehl0XXKlfbOQGCCijFyaW6d5kkGt",
+	"J/i1qbQD2gOKS+0rKuuPwTf8QO8W2ekegeqjFjUIgwX5wlBxlXsBJxbs4G8XPLPu7jeX7YddGxl6M1dj",
+	"JtWUKUmkj2D9VJm4WKr9foLYUJGJDot7mervxsQWAXkBELbXr12LmORjANLT1SRurfWtiiwBYkXe74uJ",
+	"EckWi6c8lzHLBBR+sQnX2IECkllaAd7eXpLKoY5dgAprWtvsVpUgGRp1Aa6N2n7ixvc8+zPkf6WDsMVi",
+	"oOqoO3dX+iNh52dElrmy0FGF47mXC77LUgM1I7F7BzFLxBiS35xB3ygYP7SYin1PMT5jPTuHGYMvyqib",
+	"dTIiFnODhMpCt7vF5uYr/V0xg38I5ByDtaQce0/oNLF+SqcrY3vceN/sTFQqjW5PRkran8Q8SXKhtdD2",
+	"D7pIx5DuM0bY5XejLlv6i/tmbuxU3p0L4gWJ2Nhap3aU8Ggk3p27F2cD4NT0/eCgCjv+6hu47l5uxc0h",
+	"qur5v1joQPu10DtGEdcTl7NW5FuOqakEh3s3lfZPH2WKWmOhNR/CPYQ9qpNMcC2oNZ5k7offGbU6rWe/",
+	"+uTJH//h/i9/+uzjnz/7+O8eP3pkRQ+V7T7+7HuPH/7087/59MmHPyy/j1raHniImLXs6Vo+OFZ9G+cT",
+	"JJvbEesGZWuqjyUV680kQckcatYmxXpslqnaHuv1qqaZY2qbMBiCQdtIUhaguUJ6qdHBLgWoopCKEDWx",
+	"VNOoJKtIoDQurWn9CkO6LaYHRO8JScKSW7rSilHlINB9R0ZjRSD1YpRhK0a0U0GWu4v79rXRtanekcrs",
+	"yMIxDZGALR9Wdmb8+NNnn/wB9nNBKbn/8z/Zf/j7VREJ1s5ZyMjTspq385RndYLy3ZHCfaJhI1xUEXax",
+	"pdK2yDK06jh0XIKzisbyWHDZJJ8W8jfwZENZ+8XLr8PcBHuNScdCFWYDieN0q/PqZqPYelB+smM/OSwm",
+	"/64Vg66sm2VKDq1VSJ5FnRDCGx3X+lvDlZ8buPKSavcIqOWqol0Uu4eT5SP3qXHeSmQV63SkxlHprroi",
+	"cvCH0TUGnyaQlzXx/mNv2DOK+x9uRG+TA7+O/p9+9P/kTNLrSweFjpKlpO2yGKj8tsiHoc3qO/XAbmIx",
+	"mm8xG/BMC6YLaL1df6DgCWenA54XkDEZuPSmT8hZPxds8fJiZo0vXuOLTwxffILydClyhOVc/TqbOfD/",
+	"T0AgrxJCuLl962uHxRAoZA+RBACPYjc0WNQylACfUjCB3ZRMjCdmBg/rSq53NeM9e5mZP+m1QV+7HCcW",
+	"eLi4ovIiuuynJu++OP49AajBpziGn2/F0in4+nbYol+gsfF7D1o9wXOR3yzMqNX5vW9aCaNFvlfP5wpE",
+	"ovh1K2oVedbqtK6AVKJZzf/gjlATSg9ibiQVQD86xziqa3qafa1COlzNfueC90cY+3d3wpQXw7xYze3e",
+	"HakxJDh5tguUtCbsRXTgRk0jCkKvAprEOUh5cItcZByRB3XD4IZNcFXQ30zUVJLwrB0Q8JPV3OmW799P",
+	"uBgpWMblsOBDcmKJ+zftj+aWz+5EEzwC83d1D3lbSTGbxx8A1Cb4eQVs0TDlZmIV540LSbVBwZ19WVDD",
+	"XSuwPL/6iKlqHogmyl33EGKmrvnF13lPZMAQ6GcP2ArkXg6XwG7/g7+/x/dEUnYs1W6u0HcBMRrj4C5a",
+	"DJum+45dKpGwTOzZEWEuvNpAdcSp19YgAnJ6bPAaDjKtf8nvHoSXTFVuRjjYNMtYosJR9lVeuyPfTDMA",
+	"lQTXpuOJyuuXFjosqjx8dd9SvbpLARZmRgg44MYZKJFn0A5uIfYaFhBxYCJzWeuZKoCW2qhw6jKZ6/kW",
+	"nBH72yapQDyFiCQGIp0y3Q8rWvJRBpCeXSEmsAeYDhfYaYb6SVCO2XXDDeARQovyUbTJ+jzLUjkMdwFo",
+	"ibqJCJ6ZEZqOKXQF6wutt5iaCGDIhO1mDb7Kjs330r5offeb3/3/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

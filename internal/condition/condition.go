@@ -115,6 +115,7 @@ func (l Language) Guarded(names ...string) bool { return l.own.Guarded(names...)
 func Hold(ctx context.Context, tx postgres.Tx, tenantID int32) error {
 	for _, sql := range []string{
 		`SELECT FROM score_models WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
+		`SELECT FROM tier_schemes WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
 		`SELECT FROM field_definitions WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
 	} {
 		if _, err := tx.Exec(ctx, sql, tenantID); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-// Reader is something with a condition: a segment, a tier scheme.
+// Reader is something with a condition: a segment, a tag, a tier scheme.
 type Reader struct{ Type, Key, Name string }
 
 func (r Reader) String() string { return r.Type + " " + r.Key }
@@ -21,6 +21,8 @@ func (r Reader) String() string { return r.Type + " " + r.Key }
 func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]Reader, error) {
 	rows, err := q.Query(ctx, `SELECT 'segment' AS type, key, name, condition FROM segments
 			WHERE tenant_id = $1 AND condition IS NOT NULL AND archived_at IS NULL
+		UNION ALL
+		SELECT 'tag', key, name, condition FROM tags WHERE tenant_id = $1 AND condition IS NOT NULL AND archived_at IS NULL
 		UNION ALL
 		SELECT 'tier_scheme', s.key, s.name, r.condition FROM tier_schemes s
 			JOIN tiers r ON r.tenant_id = s.tenant_id AND r.scheme_id = s.id AND r.condition IS NOT NULL WHERE s.tenant_id = $1

@@ -67,6 +67,11 @@ func HoldAll(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUI
 		ORDER BY id FOR NO KEY UPDATE`, tenantID, ids))
 }
 
+// HoldThese is HoldAll with those that are deleted or merged away.
+func HoldThese(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
+	return held(tx.Query(ctx, `SELECT id FROM customers WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE`, tenantID, ids))
+}
+
 // HoldNext locks the next customers after one in ascending order, those left out that are deleted or merged away.
 func HoldNext(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	return held(tx.Query(ctx, `SELECT id FROM customers

@@ -160,7 +160,7 @@ func TestLargeFill(t *testing.T) {
 		"external ids": "2378 fe5ccc9d0fee9d1faa1a604d8b0d11e2",
 		"transactions": "6311 5f82c1759ab4f1aeb062adac225a264f",
 		"keys":         "6311 a813c3d9b0ff48aff477d6bf248ff093",
-		"tagged":       "3481 b710ef446c01e1efd7dec11de5b3a981",
+		"tagged":       "4794 5b24aeb673272424014db5d728d48ba0",
 	}, map[string]string{"customers": facts["customers"], "external ids": facts["external ids"], "transactions": facts["transactions"],
 		"keys": facts["keys"], "tagged": facts["tagged"]})
 

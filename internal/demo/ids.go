@@ -51,6 +51,7 @@ var (
 	tierChangeSet   = setIDs.at(4)
 	editChangeSet   = setIDs.at(5)
 	partChangeSet   = setIDs.at(20)
+	ruleChangeSet   = setIDs.at(21)
 	tagChangeSet    = setIDs.at(6) // the first of those of the other tags
 )
 

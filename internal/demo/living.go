@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/patch"
@@ -33,6 +35,7 @@ func (d *Demo) enliven(ctx context.Context, t tenant.Tenant, anchor tenant.Day, 
 		func() error { return d.score(ctx, t, ids) },
 		func() error { return d.place(ctx, t, ids) },
 		func() error { return d.divide(ctx, t, w, ids) },
+		func() error { return d.classify(ctx, t, w, ids) },
 	} {
 		if err := do(); err != nil {
 			return err
@@ -146,7 +149,7 @@ func (d *Demo) tag(ctx context.Context, t tenant.Tenant, w world, ids pins) erro
 		ids[group.ID] = groupIDs.at(i)
 		for _, l := range g.labels {
 			l.GroupID = &group.ID
-			made, err := d.s.Tags.Create(ctx, call(t, operator, editChangeSet), l.Draft)
+			made, _, err := d.s.Tags.Create(ctx, call(t, operator, editChangeSet), l.Draft)
 			if err != nil {
 				return fmt.Errorf("make tag %s: %w", l.Key, err)
 			}
@@ -165,10 +168,51 @@ func (d *Demo) tag(ctx context.Context, t tenant.Tenant, w world, ids pins) erro
 					on = append(on, p.ID)
 				}
 			}
-			if _, err := d.s.Tags.PutOn(ctx, call(t, operator, changeSet), made.ID, on, l.reason); err != nil {
+			many := tag.Many{Target: bulk.Target{Customers: on}, Adding: true, Reason: l.reason}
+			if _, _, err := d.s.Tags.Bulk(ctx, call(t, operator, changeSet), made.ID, many, false); err != nil {
 				return fmt.Errorf("put tag %s on customers: %w", l.Key, err)
 			}
 			n++
+		}
+	}
+	return nil
+}
+
+// automatic are the tags with a condition; the first one is suppressed for the first customer.
+var automatic = []struct {
+	tag.Draft
+	text string
+}{
+	{tag.Draft{Key: "regular", Name: "常客", Description: "至少在两个不同日期购买", Color: "#7c3aed", Position: 1}, `purchase_days >= 2`},
+	{tag.Draft{Key: "shanghai_regular", Name: "上海常客", Description: "常客中的上海客户", Position: 2}, `tags:"regular" AND city = "上海"`},
+	{tag.Draft{Key: "new_buyer", Name: "新购客户", Description: "最近 60 天内首次购买", Position: 3}, `first_purchase_on >= today-60d`},
+}
+
+// classify makes the automatic tags.
+func (d *Demo) classify(ctx context.Context, t tenant.Tenant, w world, ids pins) error {
+	c := call(t, operator, ruleChangeSet)
+	group, err := d.s.Tags.CreateGroup(ctx, c, tag.GroupDraft{Key: "behaviour", Name: "购买行为", Color: "#7c3aed", Position: 4})
+	if err != nil {
+		return fmt.Errorf("make a tag group: %w", err)
+	}
+	ids[group.ID] = groupIDs.at(len(labels))
+	for i, a := range automatic {
+		if a.Condition, err = filter.Parse(a.text); err != nil {
+			return fmt.Errorf("read the condition of tag %s: %w", a.Key, err)
+		}
+		a.GroupID = &group.ID
+		made, job, err := d.s.Tags.Create(ctx, c, a.Draft)
+		if err != nil {
+			return fmt.Errorf("make tag %s: %w", a.Key, err)
+		}
+		ids[made.ID], ids[job.ID] = tagIDs.at(10+i), jobIDs.at(10+i)
+		if err := d.wait(ctx, t, *job); err != nil {
+			return err
+		}
+		if i == 0 {
+			if err := d.s.Tags.Remove(ctx, call(t, writer, ruleChangeSet), w.people[0].ID, made.ID, "大客户另行维护"); err != nil {
+				return fmt.Errorf("take tag %s off a customer: %w", a.Key, err)
+			}
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -53,7 +54,7 @@ func (d *Demo) divide(ctx context.Context, t tenant.Tenant, w world, ids pins) e
 	for _, p := range w.people[:4] {
 		guests = append(guests, p.ID)
 	}
-	_, _, err := d.s.Segments.Pick(ctx, call(t, writer, partChangeSet), "salon", segment.Bulk{Adding: true, Customers: guests, Reason: "线下报名"})
+	_, _, err := d.s.Segments.Pick(ctx, call(t, writer, partChangeSet), "salon", segment.Bulk{Adding: true, Target: bulk.Target{Customers: guests}, Reason: "线下报名"})
 	if err != nil {
 		return fmt.Errorf("put customers on a list: %w", err)
 	}

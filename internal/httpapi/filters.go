@@ -61,6 +61,19 @@ func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition)
 	return language, node, err
 }
 
+// asked is the condition of a body, which the caller may ask about; nil for none.
+func (h filters) asked(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+	if err != nil {
+		return condition.Language{}, nil, err
+	}
+	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
+	if err != nil || node == nil {
+		return language, nil, err
+	}
+	return language, node, mayAsk(ctx, language, node)
+}
+
 func (h filters) ParseFilter(ctx context.Context, req apigen.ParseFilterRequestObject) (apigen.ParseFilterResponseObject, error) {
 	_, node, err := h.read(ctx, req.Body.FilterText, req.Body.Filter)
 	if err != nil {

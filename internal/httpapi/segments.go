@@ -10,9 +10,10 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/condition"
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/segment"
 )
 
@@ -43,22 +44,9 @@ func (h segments) ListSegments(ctx context.Context, req apigen.ListSegmentsReque
 	return apigen.ListSegments200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
 }
 
-// condition is the condition of a body, which its author may read; nil for none.
-func (h segments) condition(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := condition.For(ctx, h.filters.DB, callOf(ctx).Tenant, h.filters.now())
-	if err != nil {
-		return condition.Language{}, nil, err
-	}
-	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
-	if err != nil || node == nil {
-		return language, nil, err
-	}
-	return language, node, mayAsk(ctx, language, node)
-}
-
 func (h segments) CreateSegment(ctx context.Context, req apigen.CreateSegmentRequestObject) (apigen.CreateSegmentResponseObject, error) {
 	b := req.Body
-	_, node, err := h.condition(ctx, b.FilterText, b.Filter)
+	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +92,7 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 		return nil, err
 	}
 	b := req.Body
-	_, node, err := h.condition(ctx, b.FilterText, b.Filter)
+	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -136,14 +124,12 @@ func (h segments) DeleteSegment(ctx context.Context, req apigen.DeleteSegmentReq
 
 func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegmentDependentsRequestObject) (apigen.ListSegmentDependentsResponseObject, error) {
 	found, err := h.svc.Dependents(ctx, callOf(ctx).Tenant, req.SegmentKey)
-	return apigen.ListSegmentDependents200JSONResponse{Items: each(found, func(r condition.Reader) apigen.SegmentDependent {
-		return apigen.SegmentDependent{Type: r.Type, Key: r.Key, Name: r.Name}
-	})}, err
+	return apigen.ListSegmentDependents200JSONResponse{Items: each(found, dependentToAPI)}, err
 }
 
 func (h segments) PreviewSegment(ctx context.Context, req apigen.PreviewSegmentRequestObject) (apigen.PreviewSegmentResponseObject, error) {
 	b := req.Body
-	language, node, err := h.condition(ctx, b.FilterText, b.Filter)
+	language, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
 	if err == nil && node == nil {
 		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
 	}
@@ -203,12 +189,12 @@ func (h segments) ListSegmentMembers(ctx context.Context, req apigen.ListSegment
 
 func (h segments) ChangeSegmentMembers(ctx context.Context, req apigen.ChangeSegmentMembersRequestObject) (apigen.ChangeSegmentMembersResponseObject, error) {
 	b, call := req.Body, callOf(ctx)
-	_, node, err := h.condition(ctx, b.FilterText, b.Filter)
+	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
-	r, job, err := h.svc.Pick(ctx, call, req.SegmentKey, segment.Bulk{Adding: b.Action == apigen.SegmentMembersChangeActionAdd, Customers: or(b.CustomerIds, nil),
-		Condition: node, Reason: or(b.Reason, "")})
+	r, job, err := h.svc.Pick(ctx, call, req.SegmentKey, segment.Bulk{Adding: b.Action == apigen.SegmentMembersChangeActionAdd,
+		Target: bulk.Target{Customers: or(b.CustomerIds, nil), Condition: node}, Reason: or(b.Reason, "")})
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +322,7 @@ func segmentETag(s apigen.Segment) *string {
 	return ptr(fmt.Sprintf(`"%d.%d.%s.%d.%t"`, s.Version, or(s.Customers, 0), s.Evaluation.AsOf, evaluated, s.Evaluation.JobID != nil))
 }
 
-func segmentToAPI(x segment.Segment, at segment.Evaluation) (apigen.Segment, error) {
+func segmentToAPI(x segment.Segment, at rule.Evaluation) (apigen.Segment, error) {
 	out := apigen.Segment{ID: x.ID, Version: x.Version, Key: x.Key, Name: x.Name, Description: x.Description, Basis: apigen.SegmentBasis(x.Basis),
 		Strategy: x.Strategy, Benefits: each(x.Benefits, benefitToAPI), Static: x.Static(), Relative: x.Relative(), Archived: x.ArchivedAt != nil,
 		ArchivedAt: x.ArchivedAt, Evaluation: evaluationToAPI(at), CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt}
@@ -354,8 +340,12 @@ func segmentToAPI(x segment.Segment, at segment.Evaluation) (apigen.Segment, err
 	return out, nil
 }
 
-func evaluationToAPI(e segment.Evaluation) apigen.SegmentEvaluation {
-	return apigen.SegmentEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
+func dependentToAPI(r condition.Reader) apigen.RuleDependent {
+	return apigen.RuleDependent{Type: r.Type, Key: r.Key, Name: r.Name}
+}
+
+func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {
+	return apigen.RuleEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
 }
 
 func benefitFromAPI(b apigen.SegmentBenefit) segment.Benefit {

@@ -152,7 +152,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		addresses:        addresses{lists, s.Addresses},
 		transactions:     transactions{lists, s.Transactions, s.Customers, s.DB, cfg.Now},
 		products:         products{lists, s.Products},
-		tags:             tags{lists, s.Tags},
+		tags:             tags{lists, s.Tags, conditions},
 		tiers:            tiers{lists, s.Tiers, s.DB, cfg.Now},
 		scores:           scores{lists, s.Scores, s.DB, cfg.Now},
 		predictions:      predictions{s.Scores},

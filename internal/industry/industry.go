@@ -198,3 +198,27 @@ func read(scheme Scheme, text string) *table {
 	}
 	return t
 }
+
+// Sections are the sections of a scheme in the order of the standard; none of an unknown one.
+func Sections(scheme Scheme) []Entry {
+	return within(scheme, func(e Entry) bool { return len(e.Code) == 1 })
+}
+
+// Divisions are the divisions of a section in the order of the standard.
+func Divisions(scheme Scheme, section string) []Entry {
+	return within(scheme, func(e Entry) bool { return len(e.Code) == 2 && e.Section == section })
+}
+
+func within(scheme Scheme, fits func(Entry) bool) []Entry {
+	t, ok := tables()[scheme]
+	if !ok {
+		return nil
+	}
+	var found []Entry
+	for _, e := range t.entries {
+		if fits(e) {
+			found = append(found, e)
+		}
+	}
+	return found
+}

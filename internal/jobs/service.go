@@ -263,5 +263,26 @@ func (r *Run) Step(ctx context.Context, q postgres.Querier, progressed float64, 
 	return progress(ctx, q, r.Call.Tenant.ID, j, r.service.now())
 }
 
+// Sweep removes, or otherwise brings to an end, what a job is about: chunk after chunk, each in a transaction of its own,
+// until one finds nothing more. chunk answers how much it did; the job counts that as removed.
+func (r *Run) Sweep(ctx context.Context, chunk func(tx postgres.Tx) (int64, error)) error {
+	removed := r.Counts()["removed"]
+	for more := true; more; {
+		var n int64
+		err := r.service.db.InTx(ctx, func(tx postgres.Tx) error {
+			var err error
+			if n, err = chunk(tx); err != nil {
+				return err
+			}
+			return r.Step(ctx, tx, 0, map[string]int64{"removed": removed + n})
+		})
+		if err != nil {
+			return err
+		}
+		more, removed = n > 0, removed+n
+	}
+	return nil
+}
+
 // Counts is what earlier attempts had counted.
 func (r *Run) Counts() map[string]int64 { return maps.Clone(r.Job.Counts) }

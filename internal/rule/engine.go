@@ -238,6 +238,32 @@ func (e *Engine) Changed(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	return &job, err
 }
 
+// ChangedFields is Changed for several rules, by fields that they read: one job evaluates them all. Fails with ErrCycle.
+func (e *Engine) ChangedFields(ctx context.Context, tx postgres.Tx, call tenant.Call, fields ...string) (*jobs.Job, error) {
+	if err := e.flip(ctx, tx, call.Tenant); err != nil {
+		return nil, err
+	}
+	rules, err := e.compile(ctx, tx, call.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := levelled(rules); err != nil {
+		return nil, err
+	}
+	return e.follow(ctx, tx, call, rules, fields)
+}
+
+// follow starts the job that evaluates the rules that read one of the fields, if there are any.
+func (e *Engine) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, rules []judged, fields []string) (*jobs.Job, error) {
+	s := set{}
+	s.add(fields...)
+	if !slices.ContainsFunc(rules, func(r judged) bool { return s.any(r.Reads) }) {
+		return nil, nil
+	}
+	job, err := e.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: meaning, SubjectID: s.String()})
+	return &job, err
+}
+
 // Alone makes the caller the only one who changes rules or settles until its transaction ends. Who changes rules takes it
 // before anything else, and so reads what others have changed.
 func (e *Engine) Alone(ctx context.Context, tx postgres.Tx, t tenant.Tenant) error {
@@ -282,10 +308,7 @@ func (e *Engine) meant(ctx context.Context, tx postgres.Tx, call tenant.Call, fi
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(rules, func(r judged) bool { return fields.any(r.Reads) }) {
-		return nil
-	}
-	_, err = e.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: meaning, SubjectID: fields.String()})
+	_, err = e.follow(ctx, tx, call, rules, slices.Collect(maps.Keys(fields)))
 	return err
 }
 

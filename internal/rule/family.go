@@ -34,8 +34,8 @@ func (s set) any(fields []string) bool {
 // transaction does not say what changed.
 const everything = "*"
 
-// Listed is the family of what people decide by hand about a rule's customers, such as who is on a static segment's list.
-// A rule that reads it has it in front of its name: listed.<anything>.
+// Listed is the family of what people decide by hand about a rule's customers: who is on a static segment's list, carries
+// a tag by hand or must not carry it. A rule that reads it has it in front of its name: listed.<anything>.
 const Listed = "listed"
 
 func familyOf(name string) string {
@@ -49,12 +49,11 @@ func familyOf(name string) string {
 // is not here changes everything, which costs time and never truth.
 var changes = map[string][]string{
 	"customer.updated":       {condition.Record},
-	"customer.tagged":        {condition.Tags},
-	"customer.untagged":      {condition.Tags},
-	"customers.tagged":       {condition.Tags},
-	"customers.untagged":     {condition.Tags},
-	"tags":                   {condition.Tags},
-	"tag":                    {condition.Tags},
+	"customer.tagged":        {condition.Tags, Listed},
+	"customer.untagged":      {condition.Tags, Listed},
+	"customer.tag_lifted":    {Listed},
+	"tags":                   {condition.Tags, Listed},
+	"tag":                    {condition.Tags, Listed},
 	"tier_scheme":            {condition.Tiers},
 	"transaction":            {condition.Metrics, condition.Transactions},
 	"return":                 {condition.Metrics, condition.Transactions},
@@ -84,10 +83,11 @@ func changedBy(what string) []string {
 // setChanges are the families that an event about a set of customers changes, by its type. A transaction that notes a set
 // without any of these changes everything.
 var setChanges = map[string][]string{
-	"customers.tagged":   {condition.Tags},
-	"customers.untagged": {condition.Tags},
-	"tags.expired":       {condition.Tags},
-	"tag.deleted":        {condition.Tags},
+	"customers.tagged":   {condition.Tags, Listed},
+	"customers.untagged": {condition.Tags, Listed},
+	"tags.expired":       {condition.Tags, Listed},
+	"tag.deleted":        {condition.Tags, Listed},
+	"tag.merged":         {condition.Tags, Listed},
 	"segment.listed":     {Listed},
 	"segment.unlisted":   {Listed},
 }

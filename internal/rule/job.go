@@ -102,7 +102,7 @@ func wanted(job jobs.Job) (func(Subject, judged) bool, Cause, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("read the rule of job %s: %w", job.ID, err)
 	}
-	return func(s Subject, r judged) bool { return s.Name() == job.SubjectType && r.ID == id }, RuleChange, nil
+	return func(s Subject, r judged) bool { return s.Name() == job.SubjectType && r.decides(id) }, RuleChange, nil
 }
 
 // hold locks the next chunk of customers, deleted ones too, in the order of their ids.

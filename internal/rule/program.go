@@ -94,41 +94,43 @@ func (e *Engine) program(ctx context.Context, q postgres.Querier, t tenant.Tenan
 func levelled(rules []judged) ([][]judged, error) {
 	of := map[string]int{}
 	for i, r := range rules {
-		of[r.Field] = i
+		for _, p := range r.parts() {
+			of[p.Field] = i
+		}
 	}
 	const walking = -1
 	level := make(map[int]int, len(rules))
-	var path []string
-	var walk func(i int) (int, error)
-	walk = func(i int) (int, error) {
+	var path []string // the fields by which one rule led to the next
+	var on []int      // these rules
+	var walk func(i int, field string) (int, error)
+	walk = func(i int, field string) (int, error) {
 		if l, ok := level[i]; ok {
 			if l == walking {
-				from := slices.Index(path, rules[i].Field)
-				return 0, cycle(append(slices.Clone(path[from:]), rules[i].Field))
+				return 0, cycle(append(slices.Clone(path[slices.Index(on, i):]), field))
 			}
 			return l, nil
 		}
 		level[i] = walking
-		path = append(path, rules[i].Field)
+		path, on = append(path, field), append(on, i)
 		deepest := 0
 		for _, name := range rules[i].Reads {
 			j, ok := of[name]
 			if !ok {
 				continue
 			}
-			below, err := walk(j)
+			below, err := walk(j, name)
 			if err != nil {
 				return 0, err
 			}
 			deepest = max(deepest, below+1)
 		}
-		path = path[:len(path)-1]
+		path, on = path[:len(path)-1], on[:len(on)-1]
 		level[i] = deepest
 		return deepest, nil
 	}
 	var levels [][]judged
 	for i, r := range rules {
-		l, err := walk(i)
+		l, err := walk(i, r.Field)
 		if err != nil {
 			return nil, err
 		}
@@ -216,9 +218,12 @@ func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one bo
 		}
 		changed = append(changed, filter.SQL(`SELECT customer_id, field, previous FROM `), name, filter.SQL(`_changed`))
 	}
-	sql = append(sql, filter.SQL(` FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
-		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g
-		WHERE c.tenant_id = ?::integer AND c.id = ANY(?::uuid[]))`, Tenant, Customers))
+	// Customers are looked up one by one (LIMIT, which the planner leaves as it is): while the table is small it would rather
+	// read all of it and compare each with the whole list.
+	sql = append(sql, filter.SQL(` FROM unnest(?::uuid[]) x (id)
+		CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = x.id LIMIT 1) c
+		CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id LIMIT 1) m
+		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g)`, Customers, Tenant))
 	sql = append(sql, writes...)
 	sql = append(sql, filter.SQL(`, changed AS MATERIALIZED (`))
 	sql = append(sql, changed...)

@@ -13,6 +13,7 @@ package rule
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -33,10 +34,25 @@ type Rule struct {
 	Decide   filter.Expr // an integer over c, the customer, and m, its metrics; what it means is the subject's affair
 	Reads    []string    // what Decide depends on, see condition.Reads; a rule that reads nothing is only put to all by its job
 	Relative bool        // whether the answer changes as days pass
+	Also     []Part      // what else it decides: of an exclusive group one rule tells which of the tags it is
 
 	// Why is SQL over c and m for what decided, an integer, where Decide's condition has the outcome holds. It prefers
 	// leaves that prefer likes. Nil when the subject has no use for it.
 	Why func(holds bool, prefer func(filter.Leaf) bool) filter.Expr
+}
+
+// Part is one of several things that a rule decides together.
+type Part struct {
+	ID    uuid.UUID
+	Field string
+}
+
+// parts are everything that the rule decides.
+func (r Rule) parts() []Part { return append([]Part{{r.ID, r.Field}}, r.Also...) }
+
+// decides reports whether a rule decides about the thing with this id.
+func (r Rule) decides(id uuid.UUID) bool {
+	return slices.ContainsFunc(r.parts(), func(p Part) bool { return p.ID == id })
 }
 
 // Subject is a kind of thing whose rules decide about customers.

@@ -79,7 +79,7 @@ func (b *bench) write(rng *rand.Rand, ids []uuid.UUID, tags []uuid.UUID) error {
 	case 4:
 		_, err = b.tags.Put(b.ctx, b.call, id, tags[rng.IntN(len(tags))], tag.Terms{})
 	case 5:
-		err = b.tags.Remove(b.ctx, b.call, id, tags[rng.IntN(len(tags))])
+		err = b.tags.Remove(b.ctx, b.call, id, tags[rng.IntN(len(tags))], "")
 	case 6:
 		if err = b.customers.Delete(b.ctx, b.call, id, nil); err == nil && rng.IntN(2) == 0 {
 			return nil
@@ -96,7 +96,7 @@ func (b *bench) twoTags(t *testing.T) []uuid.UUID {
 	t.Helper()
 	var tags []uuid.UUID
 	for _, key := range []string{"vip", "new"} {
-		made, err := b.tags.Create(b.ctx, b.call, tag.Draft{Key: key, Name: key})
+		made, _, err := b.tags.Create(b.ctx, b.call, tag.Draft{Key: key, Name: key})
 		require.NoError(t, err)
 		tags = append(tags, made.ID)
 	}

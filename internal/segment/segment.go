@@ -13,7 +13,6 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/patch"
-	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 var (
@@ -71,14 +70,6 @@ func (s Segment) Static() bool { return s.Condition == nil }
 
 // Relative reports whether the condition changes its answer as days pass.
 func (s Segment) Relative() bool { return s.Condition != nil && condition.Relative(s.Condition) }
-
-// Evaluation is how true the memberships of a segment are: writes keep them true at once, jobs follow its own changes and
-// the passing of days.
-type Evaluation struct {
-	AsOf        tenant.Day // the local day that a condition relative to today was last evaluated for, for everybody
-	EvaluatedAt *time.Time // when that ended; nil before the first time
-	Job         *uuid.UUID // what is still evaluating it; nil when all is done
-}
 
 // Draft is what a caller may say about a new segment. Without a condition it is static; a preset gives what is left away.
 type Draft struct {

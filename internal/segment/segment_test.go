@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
@@ -89,10 +90,10 @@ func TestStaticSegments(t *testing.T) {
 	b.segment(t, "invited", `segments:"guests" AND city = "上海"`)
 	ada, bob := b.customer(t, customer.Registration{City: "上海"}), b.customer(t, customer.Registration{City: "北京"})
 	missing := uuid.Must(uuid.NewV7())
-	r, job, err := b.svc.Pick(b.ctx, b.call, "guests", segment.Bulk{Adding: true, Customers: []uuid.UUID{ada, bob, missing, ada}})
+	r, job, err := b.svc.Pick(b.ctx, b.call, "guests", segment.Bulk{Adding: true, Target: bulk.Target{Customers: []uuid.UUID{ada, bob, missing, ada}}})
 	require.NoError(t, err)
 	require.Nil(t, job)
-	require.Equal(t, segment.BulkResult{Changed: 2, Missing: []uuid.UUID{missing}}, r)
+	require.Equal(t, bulk.Result{Changed: 2, Missing: []uuid.UUID{missing}}, r)
 	require.Equal(t, []string{"guests", "invited"}, b.in(t, ada))
 	require.Equal(t, []string{"guests"}, b.in(t, bob))
 	require.NoError(t, b.customers.Delete(b.ctx, b.call, ada, nil))
@@ -100,13 +101,13 @@ func TestStaticSegments(t *testing.T) {
 	_, err = b.customers.Undelete(b.ctx, b.call, ada)
 	require.NoError(t, err)
 	require.Equal(t, []string{"guests", "invited"}, b.in(t, ada), "one that is brought back is on its lists again")
-	r, _, err = b.svc.Pick(b.ctx, b.call, "guests", segment.Bulk{Condition: node(t, `city = "上海"`)})
+	r, _, err = b.svc.Pick(b.ctx, b.call, "guests", segment.Bulk{Target: bulk.Target{Condition: node(t, `city = "上海"`)}})
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Changed)
 	require.Empty(t, b.in(t, ada))
 	require.Equal(t, []string{"+guests list segment.listed", "+invited write segment.listed", "-guests gone customer.deleted", "-invited gone customer.deleted",
 		"+guests write customer.undeleted", "+invited write customer.undeleted", "-guests list segment.unlisted", "-invited write segment.unlisted"}, b.passages(t, ada))
-	_, _, err = b.svc.Pick(b.ctx, b.call, "invited", segment.Bulk{Adding: true, Customers: []uuid.UUID{ada}})
+	_, _, err = b.svc.Pick(b.ctx, b.call, "invited", segment.Bulk{Adding: true, Target: bulk.Target{Customers: []uuid.UUID{ada}}})
 	require.ErrorIs(t, err, segment.ErrDynamic)
 }
 

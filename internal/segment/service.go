@@ -61,30 +61,12 @@ func (s *Service) Get(ctx context.Context, t tenant.Tenant, key string) (Segment
 }
 
 // Evaluations are how true the memberships of segments are.
-func (s *Service) Evaluations(ctx context.Context, t tenant.Tenant, segments ...Segment) (map[uuid.UUID]Evaluation, error) {
-	at, err := pending(ctx, s.db, t.ID, segments)
-	if err != nil {
-		return nil, err
+func (s *Service) Evaluations(ctx context.Context, t tenant.Tenant, segments ...Segment) (map[uuid.UUID]rule.Evaluation, error) {
+	rules := make([]rule.Evaluated, len(segments))
+	for i, x := range segments {
+		rules[i] = rule.Evaluated{ID: x.ID, Relative: x.Relative(), At: x.EvaluatedAt}
 	}
-	day, moved, ok, err := s.engine.State(ctx, s.db, t)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[uuid.UUID]Evaluation, len(segments))
-	for _, x := range segments {
-		e := Evaluation{AsOf: t.Today(s.now()), EvaluatedAt: x.EvaluatedAt}
-		if job, ok := at[x.ID]; ok {
-			e.Job = &job
-		}
-		if ok && x.Relative() {
-			e.AsOf = day
-			if e.EvaluatedAt != nil && moved.After(*e.EvaluatedAt) {
-				e.EvaluatedAt = &moved
-			}
-		}
-		all[x.ID] = e
-	}
-	return all, nil
+	return s.engine.Evaluations(ctx, s.db, t, subject, rules)
 }
 
 // Complete fills what a draft leaves away from its preset, so that the caller sees the condition before it is saved.
@@ -117,7 +99,7 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, d Draft) (Segmen
 		if err := made.check(); err != nil {
 			return err
 		}
-		if err := hold(ctx, tx, call.Tenant.ID); err != nil {
+		if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
 			return err
 		}
 		if err := insert(ctx, tx, call.Tenant.ID, made); err != nil {
@@ -223,7 +205,7 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, key string, expe
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 		job = nil
 		if change.Condition != nil || change.Archived != nil {
-			if err := hold(ctx, tx, call.Tenant.ID); err != nil {
+			if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
 				return err
 			}
 		}

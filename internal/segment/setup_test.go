@@ -75,7 +75,7 @@ func (b *bench) wire(t *testing.T) {
 	require.NoError(t, err)
 	b.jobs, b.engine = work, rule.NewEngine(b.db, work, tenants, b.now)
 	b.svc = segment.NewService(b.db, work, b.engine, b.now)
-	b.customers, b.transactions, b.tags = customer.NewService(b.db, b.now), transaction.NewService(b.db, nil, b.now), tag.NewService(b.db, b.now)
+	b.customers, b.transactions, b.tags = customer.NewService(b.db, b.now), transaction.NewService(b.db, nil, b.now), tag.NewService(b.db, work, b.engine, b.now)
 	b.db.BeforeCommit(b.engine.Settle)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var working sync.WaitGroup

@@ -10,25 +10,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
-
-// lock holds those of the customers that exist and are not deleted, in ascending order, and answers them.
-func lock(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := tx.Query(ctx, `SELECT id FROM customers WHERE tenant_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND merged_into IS NULL
-		ORDER BY id FOR NO KEY UPDATE`, tenantID, ids)
-	if err != nil {
-		return nil, fmt.Errorf("lock customers: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("lock customers: %w", err)
-	}
-	return found, nil
-}
 
 // setPicks puts customers on a list or takes them off, and answers those for whom that changed something.
 func setPicks(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID, b Bulk, customers []uuid.UUID, now time.Time) ([]uuid.UUID, error) {
@@ -50,14 +37,11 @@ func setPicks(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUI
 }
 
 func insertBulk(ctx context.Context, tx postgres.Tx, tenantID int32, id, segmentID uuid.UUID, b Bulk, now time.Time) error {
-	var raw []byte
-	if b.Condition != nil {
-		var err error
-		if raw, err = json.Marshal(b.Condition); err != nil {
-			return fmt.Errorf("write a condition: %w", err)
-		}
+	raw, err := bulk.Encode(b.Condition)
+	if err != nil {
+		return err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO segment_bulks (tenant_id, id, segment_id, adding, customers, condition, reason, created_at)
+	_, err = tx.Exec(ctx, `INSERT INTO segment_bulks (tenant_id, id, segment_id, adding, customers, condition, reason, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, tenantID, id, segmentID, b.Adding, b.Customers, raw, b.Reason, now)
 	if err != nil {
 		return fmt.Errorf("keep what a job has to do: %w", err)
@@ -77,7 +61,7 @@ func getBulk(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UU
 	case err != nil:
 		return Bulk{}, "", fmt.Errorf("read what job has to do: %w", err)
 	}
-	b.Condition, err = conditionOf(raw)
+	b.Condition, err = bulk.Decode(raw)
 	return b, key, err
 }
 

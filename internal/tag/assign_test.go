@@ -2,16 +2,15 @@ package tag_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
-	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgrestest"
@@ -32,8 +31,7 @@ func TestPut(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tag.Assignment{TagID: vip.ID, Key: "vip", Name: "vip", Group: "value", Color: "#64748b", Source: tag.Manual,
 			Actor: "tester", Reason: "老客户", AssignedAt: b.now(), ExpiresAt: &until}, a)
-		found, err := b.svc.Carried(b.ctx, b.call.Tenant, c)
-		require.NoError(t, err)
+		found := b.carried(t, c)
 		require.Equal(t, []tag.Assignment{a}, found)
 
 		b.pass(time.Minute)
@@ -46,8 +44,7 @@ func TestPut(t *testing.T) {
 		require.NoError(t, err)
 		a.Actor, a.Reason, a.ExpiresAt = "other", "", nil
 		require.Equal(t, a, later, "since when the customer carries it stays")
-		found, err = b.svc.Carried(b.ctx, b.call.Tenant, c)
-		require.NoError(t, err)
+		found = b.carried(t, c)
 		require.Equal(t, []tag.Assignment{a}, found)
 		require.Equal(t, []string{"tag_group.created", "tag.created", "customer.tagged", "customer.tagged"}, b.events(t))
 
@@ -62,7 +59,7 @@ func TestPut(t *testing.T) {
 		c := b.customer(t)
 		_, err := b.svc.Put(b.ctx, b.call, c, vip.ID, tag.Terms{Reason: "why"})
 		require.NoError(t, err)
-		require.NoError(t, b.svc.Remove(b.ctx, b.call, c, vip.ID))
+		require.NoError(t, b.svc.Remove(b.ctx, b.call, c, vip.ID, ""))
 		var previous []string
 		var changed [][]string
 		rows, err := b.db.Query(b.ctx, `SELECT previous::text, changed FROM events WHERE tenant_id = $1 AND customer_id = $2
@@ -96,9 +93,9 @@ func TestPut(t *testing.T) {
 		require.ErrorIs(t, err, customer.ErrNotFound)
 		_, err = b.svc.Put(b.ctx, b.call, c, uuid.New(), tag.Terms{})
 		require.ErrorIs(t, err, tag.ErrNotFound)
-		require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, c, vip.ID), tag.ErrNotCarried)
-		require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, c, uuid.New()), tag.ErrNotFound)
-		require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, gone, vip.ID), customer.ErrNotFound)
+		require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, c, vip.ID, ""), tag.ErrNotCarried)
+		require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, c, uuid.New(), ""), tag.ErrNotFound)
+		require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, gone, vip.ID, ""), customer.ErrNotFound)
 		require.Empty(t, b.keys(t, c))
 		require.Equal(t, before, b.events(t))
 	})
@@ -123,7 +120,7 @@ func TestPut(t *testing.T) {
 		c := b.customer(t)
 		errs := together(20, func(i int) error {
 			if i%5 == 4 {
-				_, err := b.svc.PutOn(b.ctx, b.call, tags[i%3], []uuid.UUID{c}, "")
+				_, err := b.putOn(tags[i%3], []uuid.UUID{c}, "")
 				return err
 			}
 			_, err := b.svc.Put(b.ctx, b.call, c, tags[i%3], tag.Terms{})
@@ -142,7 +139,7 @@ func TestPut(t *testing.T) {
 		// Tags move into the exclusive group while they are put on: whoever comes too late is refused or replaced.
 		together(20, func(i int) error {
 			if i%2 == 0 {
-				_, err := b.svc.Update(b.ctx, b.call, tags[i/2%2], nil, tag.Change{GroupID: patch.Set(g.ID)})
+				_, err := b.update(tags[i/2%2], nil, tag.Change{GroupID: patch.Set(g.ID)})
 				return err
 			}
 			_, err := b.svc.Put(b.ctx, b.call, c, tags[i/2%3], tag.Terms{})
@@ -173,7 +170,7 @@ func TestExpiry(t *testing.T) {
 	read, err := b.svc.Get(b.ctx, b.call.Tenant, brief.ID)
 	require.NoError(t, err)
 	require.Zero(t, read.Customers)
-	require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, c, brief.ID), tag.ErrNotCarried)
+	require.ErrorIs(t, b.svc.Remove(b.ctx, b.call, c, brief.ID, ""), tag.ErrNotCarried)
 	_, err = b.svc.UpdateGroup(b.ctx, b.call, g.ID, nil, tag.GroupChange{Exclusive: new(false)})
 	require.NoError(t, err)
 
@@ -184,7 +181,7 @@ func TestExpiry(t *testing.T) {
 	_, err = b.svc.Put(b.ctx, b.call, c, brief.ID, tag.Terms{ExpiresAt: &until})
 	require.NoError(t, err)
 	b.pass(2 * time.Hour)
-	r, err := b.svc.PutOn(b.ctx, b.call, brief.ID, []uuid.UUID{c}, "")
+	r, err := b.putOn(brief.ID, []uuid.UUID{c}, "")
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Changed)
 
@@ -229,9 +226,9 @@ func TestDeleteTag(t *testing.T) {
 	})
 	t.Run("MoreThanATransactionMayChange", func(t *testing.T) {
 		t.Parallel()
-		b := setupIn(t, postgrestest.Fresh(t))
+		b := working(t)
 		vip := b.tag(t, "vip", nil)
-		const many = tag.MaxBulk + 50
+		const many = bulk.Chunk + 50
 		_, err := b.db.Exec(b.ctx, `INSERT INTO customers (tenant_id, id, version, kind, name, stage, created_at, updated_at)
 			SELECT $1, gen_random_uuid(), 1, 'person', 'x', 'lead', now(), now() FROM generate_series(1, $2)`, b.call.Tenant.ID, many)
 		require.NoError(t, err)
@@ -239,24 +236,17 @@ func TestDeleteTag(t *testing.T) {
 			b.call.Tenant.ID, vip.ID)
 		require.NoError(t, err)
 		require.NoError(t, b.svc.Delete(b.ctx, b.call, vip.ID, nil, true))
-		require.Equal(t, 50, b.count(t, `SELECT count(*) FROM customer_tags WHERE tenant_id = $1`))
-		var any uuid.UUID
-		require.NoError(t, b.db.QueryRow(b.ctx, `SELECT customer_id FROM customer_tags WHERE tenant_id = $1 LIMIT 1`, b.call.Tenant.ID).Scan(&any))
-		require.Empty(t, b.keys(t, any), "what is left is not seen")
-		for _, err := range together(3, func(int) error { return b.svc.Tidy(b.ctx) }) {
-			require.NoError(t, err)
-		}
+		require.Zero(t, b.count(t, `SELECT count(*) FROM customer_tags ct JOIN tags t ON t.tenant_id = ct.tenant_id AND t.id = ct.tag_id WHERE ct.tenant_id = $1`),
+			"what is left is not seen")
+		b.idle(t)
 		require.Zero(t, b.count(t, `SELECT count(*) FROM customer_tags WHERE tenant_id = $1`))
-		require.Zero(t, b.count(t, `SELECT count(*) FROM deleted_tags WHERE tenant_id = $1`))
 		require.Equal(t, many, b.count(t, `SELECT count(*) FROM change_set_items WHERE tenant_id = $1 AND change_set_id = $2`, b.call.ChangeSet))
 	})
 	t.Run("NamedByATier", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		vip, other := b.tag(t, "vip", nil), b.tag(t, "other", nil)
-		work, err := jobs.NewService(b.db, nil, slog.New(slog.DiscardHandler), b.now)
-		require.NoError(t, err)
-		_, err = tier.NewService(b.db, work, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Tiers: []tier.TierDraft{
+		_, err := tier.NewService(b.db, b.jobs, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Tiers: []tier.TierDraft{
 			{Key: "in", Name: "in", Condition: json.RawMessage(`{"not": {"or": [{"field": "city", "op": "eq", "value": "other"}, {"field": "tags", "op": "in", "values": ["x", "vip"]}]}}`)},
 			{Key: "out", Name: "out"}}})
 		require.NoError(t, err)
@@ -267,7 +257,7 @@ func TestDeleteTag(t *testing.T) {
 	})
 	t.Run("WhileTwentyPutIt", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t)
+		b := working(t)
 		vip := b.tag(t, "vip", nil)
 		var ids []uuid.UUID
 		for range 20 {
@@ -281,6 +271,10 @@ func TestDeleteTag(t *testing.T) {
 			return err
 		})
 		require.NoError(t, errs[20])
+		for _, id := range ids {
+			require.Empty(t, b.keys(t, id))
+		}
+		b.idle(t)
 		require.Zero(t, b.count(t, `SELECT count(*) FROM customer_tags WHERE tenant_id = $1`), "no assignment outlives its tag")
 		for _, err := range errs[:20] {
 			if err != nil {
@@ -306,12 +300,12 @@ func TestBulk(t *testing.T) {
 		unknown := uuid.New()
 		call := b.call
 		call.ChangeSet = uuid.Must(uuid.NewV7())
-		r, err := b.svc.PutOn(b.ctx, call, gold.ID, []uuid.UUID{z, unknown, x, gone, y, x, unknown}, "春节")
+		b.call = call
+		r, err := b.putOn(gold.ID, []uuid.UUID{z, unknown, x, gone, y, x, unknown}, "春节")
 		require.NoError(t, err)
-		require.Equal(t, tag.BulkResult{Changed: 2, Unchanged: 1, Missing: []uuid.UUID{unknown, gone}}, r)
+		require.Equal(t, bulk.Result{Changed: 2, Unchanged: 1, Missing: []uuid.UUID{unknown, gone}}, r)
 		for id, reason := range map[uuid.UUID]string{x: "春节", y: "mine", z: "春节"} {
-			found, err := b.svc.Carried(b.ctx, b.call.Tenant, id)
-			require.NoError(t, err)
+			found := b.carried(t, id)
 			require.Len(t, found, 1)
 			require.Equal(t, "gold", found[0].Key)
 			require.Equal(t, reason, found[0].Reason)
@@ -322,28 +316,29 @@ func TestBulk(t *testing.T) {
 		require.Equal(t, 2, items(call.ChangeSet))
 		require.Equal(t, 1, b.count(t, `SELECT count(*) FROM events WHERE tenant_id = $1 AND change_set = $2 AND type = 'customers.tagged'
 			AND changed = '{tags.gold,tags.silver}'`, call.ChangeSet))
-		p, err := b.svc.Tags(b.ctx, b.call.Tenant, nil, page.Request{Limit: 10})
+		p, err := b.svc.Tags(b.ctx, b.call.Tenant, tag.Query{Page: page.Request{Limit: 10}})
 		require.NoError(t, err)
 		require.Equal(t, []int64{3, 0}, []int64{p.Items[0].Customers, p.Items[1].Customers})
 
 		call.ChangeSet = uuid.Must(uuid.NewV7())
-		r, err = b.svc.PutOn(b.ctx, call, gold.ID, []uuid.UUID{x, y}, "")
+		b.call = call
+		r, err = b.putOn(gold.ID, []uuid.UUID{x, y}, "")
 		require.NoError(t, err)
-		require.Equal(t, tag.BulkResult{Unchanged: 2, Missing: []uuid.UUID{}}, r)
+		require.Equal(t, bulk.Result{Unchanged: 2, Missing: []uuid.UUID{}}, r)
 		require.Zero(t, b.count(t, `SELECT count(*) FROM events WHERE tenant_id = $1 AND change_set = $2`, call.ChangeSet))
 
-		r, err = b.svc.RemoveFrom(b.ctx, call, gold.ID, []uuid.UUID{x, unknown})
+		r, err = b.removeFrom(gold.ID, []uuid.UUID{x, unknown})
 		require.NoError(t, err)
-		require.Equal(t, tag.BulkResult{Changed: 1, Missing: []uuid.UUID{unknown}}, r)
-		r, err = b.svc.RemoveFrom(b.ctx, call, silver.ID, []uuid.UUID{x})
+		require.Equal(t, bulk.Result{Changed: 1, Missing: []uuid.UUID{unknown}}, r)
+		r, err = b.removeFrom(silver.ID, []uuid.UUID{x})
 		require.NoError(t, err)
-		require.Equal(t, tag.BulkResult{Unchanged: 1, Missing: []uuid.UUID{}}, r)
+		require.Equal(t, bulk.Result{Unchanged: 1, Missing: []uuid.UUID{}}, r)
 		require.Equal(t, 1, items(call.ChangeSet))
 	})
 	t.Run("TooMany", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		_, err := b.svc.PutOn(b.ctx, b.call, b.tag(t, "vip", nil).ID, make([]uuid.UUID, tag.MaxBulk+1), "")
+		_, err := b.putOn(b.tag(t, "vip", nil).ID, make([]uuid.UUID, bulk.MaxIDs+1), "")
 		require.ErrorIs(t, err, fault.ErrInvalid)
 	})
 	t.Run("TwentyAtOnceInAnyOrder", func(t *testing.T) {
@@ -357,7 +352,7 @@ func TestBulk(t *testing.T) {
 		changed := make([]int, 20)
 		errs := together(20, func(i int) error {
 			order := append(append([]uuid.UUID{}, ids[i:]...), ids[:i]...)
-			r, err := b.svc.PutOn(b.ctx, b.call, vip.ID, order, "")
+			r, err := b.putOn(vip.ID, order, "")
 			changed[i] = r.Changed
 			return err
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
@@ -134,7 +135,7 @@ func history(t *testing.T, b bench, r *rand.Rand) {
 				m.put(c, g, h)
 			}
 		case op < 9:
-			err := b.svc.Remove(b.ctx, b.call, c, g)
+			err := b.svc.Remove(b.ctx, b.call, c, g, "")
 			switch {
 			case m.deleted[c]:
 				require.ErrorIs(t, err, customer.ErrNotFound)
@@ -146,7 +147,7 @@ func history(t *testing.T, b bench, r *rand.Rand) {
 			}
 		case op < 13:
 			ids, put := customers[r.IntN(len(customers)):], op < 12
-			result, err := b.bulk(g, ids, put)
+			result, err := b.many(g, ids, put)
 			require.NoError(t, err)
 			changed := 0
 			for _, id := range ids {
@@ -172,7 +173,7 @@ func history(t *testing.T, b bench, r *rand.Rand) {
 			m.deleted[c] = !m.deleted[c]
 		case op == 16:
 			to := group()
-			_, err := b.svc.Update(b.ctx, b.call, g, nil, tag.Change{GroupID: patch.Field[uuid.UUID]{Given: true, Value: to}})
+			_, err := b.update(g, nil, tag.Change{GroupID: patch.Field[uuid.UUID]{Given: true, Value: to}})
 			from := m.tags[g]
 			moves := (from == nil) != (to == nil) || (from != nil && *from != *to)
 			if moves && to != nil && m.groups[*to] && m.double(*to, g, now) {
@@ -211,11 +212,11 @@ func history(t *testing.T, b bench, r *rand.Rand) {
 	}
 }
 
-func (b bench) bulk(g uuid.UUID, ids []uuid.UUID, put bool) (tag.BulkResult, error) {
+func (b bench) many(g uuid.UUID, ids []uuid.UUID, put bool) (bulk.Result, error) {
 	if put {
-		return b.svc.PutOn(b.ctx, b.call, g, ids, "bulk")
+		return b.putOn(g, ids, "bulk")
 	}
-	return b.svc.RemoveFrom(b.ctx, b.call, g, ids)
+	return b.removeFrom(g, ids)
 }
 
 func compare(t *testing.T, b bench, m model, customers []uuid.UUID, step int) {
@@ -235,10 +236,10 @@ func compare(t *testing.T, b bench, m model, customers []uuid.UUID, step int) {
 			got[a.TagID] = held{a.Reason, a.ExpiresAt}.text()
 		}
 		require.Equal(t, want, got, "step %d", step)
-		_, err := b.svc.Carried(b.ctx, b.call.Tenant, c)
+		_, _, err := b.svc.Carried(b.ctx, b.call.Tenant, c)
 		require.Equal(t, m.deleted[c], errors.Is(err, customer.ErrNotFound))
 	}
-	p, err := b.svc.Tags(b.ctx, b.call.Tenant, nil, page.Request{Limit: 1000})
+	p, err := b.svc.Tags(b.ctx, b.call.Tenant, tag.Query{Page: page.Request{Limit: 1000}})
 	require.NoError(t, err)
 	require.Len(t, p.Items, len(m.tags))
 	for _, item := range p.Items {

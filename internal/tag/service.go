@@ -15,25 +15,33 @@ import (
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // Service keeps tags and who carries them.
 //
-// Locks are taken customer first, then tag, then group, so that no two calls wait for each other. Who puts a tag on
+// Locks are taken customer first, then tag, then group, then the rules, so that no two calls wait for each other. Who puts a tag on
 // a customer shares the tag and its group; who changes or deletes those waits for them.
 type Service struct {
 	db        *postgres.DB
+	jobs      *jobs.Service
+	engine    *rule.Engine
 	customers *customer.Service
 	now       func() time.Time
 }
 
-// NewService works on db with the time that now tells.
-func NewService(db *postgres.DB, now func() time.Time) *Service {
-	return &Service{db: db, customers: customer.NewService(db, now), now: now}
+// NewService works on db, does its jobs, and adds its rules to the engine.
+func NewService(db *postgres.DB, work *jobs.Service, engine *rule.Engine, now func() time.Time) *Service {
+	s := &Service{db: db, jobs: work, engine: engine, customers: customer.NewService(db, now), now: now}
+	engine.Add(NewRules(now))
+	work.Handle(bulkJob, s.bulkWork)
+	work.Handle(removalJob, s.removalWork)
+	return s
 }
 
 // Groups are all groups in their display order.
@@ -48,6 +56,16 @@ func (s *Service) Group(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Gro
 
 // CreateGroup makes a group. Fails with ErrGroupKeyTaken or fault.ErrInvalid.
 func (s *Service) CreateGroup(ctx context.Context, call tenant.Call, d GroupDraft) (Group, error) {
+	var g Group
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		var err error
+		g, err = s.createGroup(ctx, tx, call, d)
+		return err
+	})
+	return g, err
+}
+
+func (s *Service) createGroup(ctx context.Context, tx postgres.Tx, call tenant.Call, d GroupDraft) (Group, error) {
 	now := s.now()
 	g := Group{ID: uuid.Must(uuid.NewV7()), Version: 1, Key: d.Key, Name: strings.TrimSpace(d.Name), Color: d.Color,
 		Exclusive: d.Exclusive, Position: d.Position, CreatedAt: now, UpdatedAt: now}
@@ -57,17 +75,15 @@ func (s *Service) CreateGroup(ctx context.Context, call tenant.Call, d GroupDraf
 	if err := checkName(g.Name); err != nil {
 		return Group{}, err
 	}
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := insertGroup(ctx, tx, call.Tenant.ID, g); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, call, "tag_group.created", g.ID, nil)
-	})
-	return g, err
+	if err := insertGroup(ctx, tx, call.Tenant.ID, g); err != nil {
+		return Group{}, err
+	}
+	return g, s.record(ctx, tx, call, "tag_group.created", g.ID, nil)
 }
 
 // UpdateGroup merges change into the group. A change without effect keeps the version and writes no event. Fails with
-// ErrGroupNotFound, patch.ErrVersion, fault.ErrInvalid, or ErrExclusive while a customer carries two of its tags.
+// ErrGroupNotFound, patch.ErrVersion, fault.ErrInvalid, rule.ErrCycle, or ErrExclusive while a customer carries two of its tags that
+// no condition can take off.
 func (s *Service) UpdateGroup(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change GroupChange) (Group, error) {
 	var g Group
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -91,6 +107,11 @@ func (s *Service) UpdateGroup(ctx context.Context, call tenant.Call, id uuid.UUI
 		g.UpdatedAt = s.now()
 		if err := updateGroup(ctx, tx, call.Tenant.ID, g); err != nil {
 			return err
+		}
+		if _, turned := previous["exclusive"]; turned {
+			if err := s.again(ctx, tx, call, id); err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, tx, call, "tag_group.updated", id, previous)
 	})
@@ -134,9 +155,16 @@ func checkExclusive(ctx context.Context, tx postgres.Tx, tenantID int32, group u
 		fmt.Sprintf("有 %d 位客户（含已删除）带有该组的多个标签，请先移除多余的标签", n))
 }
 
-// Tags is a page of tags by their groups' order and name; those without a group come last. A group narrows it down.
-func (s *Service) Tags(ctx context.Context, t tenant.Tenant, group *uuid.UUID, req page.Request) (page.Of[Tag], error) {
-	return list(ctx, s.db, t.ID, group, req, s.now())
+// Query asks for tags.
+type Query struct {
+	Page     page.Request
+	Group    *uuid.UUID // nil for all
+	Archived bool       // the archived ones instead
+}
+
+// Tags is a page of tags by their groups' order, position and name; those without a group come last.
+func (s *Service) Tags(ctx context.Context, t tenant.Tenant, q Query) (page.Of[Tag], error) {
+	return list(ctx, s.db, t.ID, q, s.now())
 }
 
 // Get is one tag, or ErrNotFound.
@@ -144,38 +172,66 @@ func (s *Service) Get(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Tag, 
 	return get(ctx, s.db, t.ID, id, unlocked, s.now())
 }
 
-// Create makes a tag. Fails with ErrKeyTaken, ErrGroupUnknown or fault.ErrInvalid.
-func (s *Service) Create(ctx context.Context, call tenant.Call, d Draft) (Tag, error) {
-	now := s.now()
-	t := Tag{ID: uuid.Must(uuid.NewV7()), Version: 1, GroupID: d.GroupID, Key: d.Key, Name: strings.TrimSpace(d.Name),
-		Description: d.Description, Color: d.Color, CreatedAt: now, UpdatedAt: now}
-	if err := checkName(t.Name); err != nil {
-		return Tag{}, err
-	}
+// Create makes a tag; with a condition, the job that puts it to everybody is answered too. Fails with ErrKeyTaken,
+// ErrGroupUnknown, rule.ErrCycle, a fault of the condition, or fault.ErrInvalid.
+func (s *Service) Create(ctx context.Context, call tenant.Call, d Draft) (Tag, *jobs.Job, error) {
+	var t Tag
+	var job *jobs.Job
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := insert(ctx, tx, call.Tenant.ID, t); err != nil {
-			return err
+		if d.Condition != nil {
+			if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
+				return err
+			}
 		}
-		return s.record(ctx, tx, call, "tag.created", t.ID, nil)
+		var err error
+		t, job, err = s.create(ctx, tx, call, d)
+		return err
 	})
-	return t, err
+	return t, job, err
 }
 
-// Update merges change into the tag. A change without effect keeps the version and writes no event. Fails with
-// ErrNotFound, patch.ErrVersion, ErrGroupUnknown, fault.ErrInvalid, or ErrExclusive when the move would give a customer
-// two tags of an exclusive group.
-func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change) (Tag, error) {
+func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, d Draft) (Tag, *jobs.Job, error) {
+	now := s.now()
+	t := Tag{ID: uuid.Must(uuid.NewV7()), Version: 1, GroupID: d.GroupID, Key: d.Key, Name: strings.TrimSpace(d.Name),
+		Description: d.Description, Color: d.Color, Position: d.Position, Condition: d.Condition, CreatedAt: now, UpdatedAt: now}
+	if err := checkName(t.Name); err != nil {
+		return Tag{}, nil, err
+	}
+	if err := insert(ctx, tx, call.Tenant.ID, t); err != nil {
+		return Tag{}, nil, err
+	}
+	job, err := s.follow(ctx, tx, call, Tag{ID: t.ID, Key: t.Key, GroupID: t.GroupID}, t)
+	if err != nil {
+		return Tag{}, nil, err
+	}
+	return t, job, s.record(ctx, tx, call, "tag.created", t.ID, nil)
+}
+
+// Update merges change into the tag; the job is answered that puts another condition, or one that means something else, to
+// everybody. A change without effect keeps the version and writes no event. Fails with
+// ErrNotFound, patch.ErrVersion, ErrGroupUnknown, ErrKeyTaken, rule.ErrCycle, a fault of the condition, fault.ErrInvalid, ErrRead for
+// another key while conditions name the old one, or ErrExclusive when the move would give a customer two tags of an exclusive
+// group that no condition can take off.
+func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change) (Tag, *jobs.Job, error) {
 	var t Tag
+	var job *jobs.Job
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		var err error
-		if t, err = get(ctx, tx, call.Tenant.ID, id, changing, s.now()); err != nil {
+		job = nil
+		if change.Condition != nil || change.Archived != nil {
+			if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
+				return err
+			}
+		}
+		before, err := get(ctx, tx, call.Tenant.ID, id, changing, s.now())
+		if err != nil {
 			return err
 		}
-		if err := expected.Check(t.Version); err != nil {
+		if err := expected.Check(before.Version); err != nil {
 			return err
 		}
-		previous := change.apply(&t)
-		if err := checkName(t.Name); err != nil || len(previous) == 0 {
+		t = before
+		previous := change.apply(&t, s.now())
+		if err := change.check(t); err != nil || len(previous) == 0 {
 			return err
 		}
 		t.Version++
@@ -195,18 +251,35 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 				}
 			}
 		}
+		if _, renamed := previous["key"]; renamed {
+			if err := s.engine.Alone(ctx, tx, call.Tenant); err != nil {
+				return err
+			}
+			if err := unread(ctx, tx, call.Tenant.ID, before.Key); err != nil {
+				return err
+			}
+			// A condition may name the new key already, which nobody had.
+			event.Means(ctx, tx, call, condition.Tags+"."+t.Key)
+		}
+		if job, err = s.follow(ctx, tx, call, before, t); err != nil {
+			return err
+		}
 		return s.record(ctx, tx, call, "tag.updated", id, previous)
 	})
-	return t, err
+	return t, job, err
 }
 
 // Delete deletes a tag. Fails with ErrNotFound, patch.ErrVersion, ErrRead while a condition names it, and
 // ErrInUse while customers carry it, unless force.
 //
 // The customers lose it in the same commit however many they are: without its tag an assignment shows nowhere. As no
-// transaction changes more than MaxBulk customers, Tidy removes the rows beyond those.
+// transaction changes more than a chunk of customers, a job removes the rows beyond those, and what else the tag leaves.
 func (s *Service) Delete(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, force bool) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
+		held, _, err := holdCarriers(ctx, tx, call.Tenant.ID, id)
+		if err != nil {
+			return err
+		}
 		t, err := get(ctx, tx, call.Tenant.ID, id, deleting, s.now())
 		if err != nil {
 			return err
@@ -214,40 +287,67 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 		if err := expected.Check(t.Version); err != nil {
 			return err
 		}
-		if err := checkRead(ctx, tx, call.Tenant.ID, t.Key); err != nil {
-			return err
-		}
 		if t.Customers > 0 && !force {
+			if err := unread(ctx, tx, call.Tenant.ID, t.Key); err != nil {
+				return err
+			}
 			return ErrInUse.Because(
 				fmt.Sprintf("%d customers carry the tag; force=true takes it off them", t.Customers),
 				fmt.Sprintf("有 %d 位客户带有该标签；force=true 会将其移除", t.Customers))
 		}
-		if err := remove(ctx, tx, call.Tenant.ID, id); err != nil {
-			return err
-		}
-		touched, more, err := takeOff(ctx, tx, call.Tenant.ID, id, MaxBulk)
-		if err != nil {
-			return err
-		}
-		if more {
-			if err := bury(ctx, tx, call, id, s.now()); err != nil {
-				return err
-			}
-		}
-		if err := event.Touched(ctx, tx, call, touched); err != nil {
-			return err
-		}
 		previous := t.document()
 		previous["customers"] = t.Customers
+		if err := s.drop(ctx, tx, call, t, held); err != nil {
+			return err
+		}
 		return s.record(ctx, tx, call, "tag.deleted", id, previous)
 	})
 }
 
-// checkRead fails with ErrRead when the condition of a tier or a segment names the tag.
-func checkRead(ctx context.Context, q postgres.Querier, tenantID int32, key string) error {
-	readers, err := condition.Readers(ctx, q, tenantID, func(l filter.Leaf) bool {
-		return l.Field == "tags" && slices.Contains(l.Values, filter.String(key))
+// drop deletes a locked tag and takes it off those of its carriers that are held; a job removes the rest. Fails with ErrRead.
+func (s *Service) drop(ctx context.Context, tx postgres.Tx, call tenant.Call, t Tag, held []uuid.UUID) error {
+	if err := s.engine.Alone(ctx, tx, call.Tenant); err != nil {
+		return err
+	}
+	if err := unread(ctx, tx, call.Tenant.ID, t.Key); err != nil {
+		return err
+	}
+	if err := remove(ctx, tx, call.Tenant.ID, t.ID); err != nil {
+		return err
+	}
+	if t.deciding() {
+		if _, err := s.engine.Changed(ctx, tx, call, subject, t.ID, true); err != nil {
+			return err
+		}
+	}
+	touched, err := takeOff(ctx, tx, call.Tenant.ID, t.ID, held)
+	if err != nil {
+		return err
+	}
+	if _, err := s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: removalJob, SubjectType: subject, SubjectID: t.ID.String()}); err != nil {
+		return err
+	}
+	return event.Touched(ctx, tx, call, touched)
+}
+
+// Dependents are whose conditions name the tag. Fails with ErrNotFound.
+func (s *Service) Dependents(ctx context.Context, t tenant.Tenant, id uuid.UUID) ([]condition.Reader, error) {
+	x, err := get(ctx, s.db, t.ID, id, unlocked, s.now())
+	if err != nil {
+		return nil, err
+	}
+	return dependents(ctx, s.db, t.ID, x.Key)
+}
+
+func dependents(ctx context.Context, q postgres.Querier, tenantID int32, key string) ([]condition.Reader, error) {
+	return condition.Readers(ctx, q, tenantID, func(l filter.Leaf) bool {
+		return l.Field == condition.Tags && slices.Contains(l.Values, filter.String(key))
 	})
+}
+
+// unread fails with ErrRead when conditions name the tag.
+func unread(ctx context.Context, q postgres.Querier, tenantID int32, key string) error {
+	readers, err := dependents(ctx, q, tenantID, key)
 	if err != nil || len(readers) == 0 {
 		return err
 	}

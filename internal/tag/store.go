@@ -2,12 +2,14 @@ package tag
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 )
@@ -112,11 +114,12 @@ func members(ctx context.Context, q postgres.Querier, tenantID int32, group uuid
 	return n, nil
 }
 
-// doubles is how many customers carry two or more tags of a group.
+// doubles is how many customers carry two or more tags of a group that no condition can take off.
 func doubles(ctx context.Context, q postgres.Querier, tenantID int32, group uuid.UUID, now time.Time) (n int64, err error) {
 	err = q.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM customer_tags ct
 			JOIN tags t ON t.tenant_id = ct.tenant_id AND t.id = ct.tag_id
 		WHERE ct.tenant_id = $1 AND t.group_id = $2 AND (ct.expires_at IS NULL OR ct.expires_at > $3)
+			AND NOT (ct.source = 'rule' AND t.condition IS NOT NULL AND t.archived_at IS NULL)
 		GROUP BY ct.customer_id HAVING count(*) > 1) d`, tenantID, group, now).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("look for customers with two tags of group %s: %w", group, err)
@@ -134,6 +137,10 @@ type row struct {
 	Name        string
 	Description string
 	Color       *string
+	Position    int
+	Condition   json.RawMessage
+	EvaluatedAt *time.Time
+	ArchivedAt  *time.Time
 	CreatedAt   time.Time
 	UpdatedAt   time.Time `gorm:"autoUpdateTime:false"` // the service tells the time
 	Customers   int64     `gorm:"->"`                   // read only: counted
@@ -141,22 +148,38 @@ type row struct {
 
 func (row) TableName() string { return "tags" }
 
-func toRow(tenantID int32, t Tag) row {
+func toRow(tenantID int32, t Tag) (row, error) {
 	r := row{TenantID: tenantID, ID: t.ID, Version: t.Version, GroupID: t.GroupID, Key: t.Key, Name: t.Name,
-		Description: t.Description, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
+		Description: t.Description, Position: t.Position, EvaluatedAt: t.EvaluatedAt, ArchivedAt: t.ArchivedAt,
+		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
 	if t.Color != "" {
 		r.Color = &t.Color
 	}
-	return r
+	var err error
+	r.Condition, err = bulk.Encode(t.Condition)
+	return r, err
 }
 
-func (r row) tag() Tag {
+func (r row) tag() (Tag, error) {
 	t := Tag{ID: r.ID, Version: r.Version, GroupID: r.GroupID, Key: r.Key, Name: r.Name, Description: r.Description,
+		Position: r.Position, EvaluatedAt: utc(r.EvaluatedAt), ArchivedAt: utc(r.ArchivedAt),
 		Customers: r.Customers, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 	if r.Color != nil {
 		t.Color = *r.Color
 	}
-	return t
+	var err error
+	if t.Condition, err = bulk.Decode(r.Condition); err != nil {
+		return Tag{}, fmt.Errorf("read the condition of tag %s: %w", r.Key, err)
+	}
+	return t, nil
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	at := t.UTC()
+	return &at
 }
 
 // carriers is how many customers carry tag t: what is kept, without expired assignments that nobody has removed yet.
@@ -183,7 +206,7 @@ func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, 
 	case err != nil:
 		return Tag{}, fmt.Errorf("read tag %s: %w", id, err)
 	}
-	return r.tag(), nil
+	return r.tag()
 }
 
 // listed is a row of a list with what it was sorted by.
@@ -194,7 +217,7 @@ type listed struct {
 }
 
 func (r listed) key() page.Key {
-	return page.Key{strconv.Itoa(r.SortPosition), r.SortGroup.String(), r.Row.Name, r.Row.ID.String()}
+	return page.Key{strconv.Itoa(r.SortPosition), r.SortGroup.String(), strconv.Itoa(r.Row.Position), r.Row.Name, r.Row.ID.String()}
 }
 
 // The order of lists. Tags without a group come last: no group has the highest position, nor the highest id.
@@ -204,54 +227,77 @@ const (
 )
 
 // list reads a page in one statement; the counts are taken for the page's tags alone.
-func list(ctx context.Context, q postgres.Querier, tenantID int32, group *uuid.UUID, req page.Request, now time.Time) (page.Of[Tag], error) {
+func list(ctx context.Context, q postgres.Querier, tenantID int32, query Query, now time.Time) (page.Of[Tag], error) {
 	args := []any{tenantID}
 	inner := `SELECT t.*, ` + sortPosition + ` AS sort_position, ` + sortGroup + ` AS sort_group
 		FROM tags t LEFT JOIN tag_groups g ON g.tenant_id = t.tenant_id AND g.id = t.group_id WHERE t.tenant_id = ?`
-	if group != nil {
-		inner += ` AND t.group_id = ?`
-		args = append(args, *group)
+	if query.Archived {
+		inner += ` AND t.archived_at IS NOT NULL`
+	} else {
+		inner += ` AND t.archived_at IS NULL`
 	}
-	if req.After != nil {
-		position, id, err := parse(req.After)
+	if query.Group != nil {
+		inner += ` AND t.group_id = ?`
+		args = append(args, *query.Group)
+	}
+	if after := query.Page.After; after != nil {
+		place, err := parse(after)
 		if err != nil {
 			return page.Of[Tag]{}, err
 		}
-		inner += ` AND (` + sortPosition + `, ` + sortGroup + `, t.name, t.id) > (?, ?::uuid, ?, ?)`
-		args = append(args, position, req.After[1], req.After[2], id)
+		inner += ` AND (` + sortPosition + `, ` + sortGroup + `, t.position, t.name, t.id) > (?, ?::uuid, ?, ?, ?)`
+		args = append(args, place...)
 	}
-	inner += ` ORDER BY sort_position, sort_group, t.name, t.id LIMIT ?`
-	args = append(args, req.Limit+1, now)
+	inner += ` ORDER BY sort_position, sort_group, t.position, t.name, t.id LIMIT ?`
+	args = append(args, query.Page.Limit+1, now)
 	var rows []listed
 	err := q.Session(ctx).Raw(`WITH t AS (`+inner+`)
 		SELECT t.*, `+carriers+` FROM t
-		ORDER BY sort_position, sort_group, name, id`, args...).Scan(&rows).Error
+		ORDER BY sort_position, sort_group, position, name, id`, args...).Scan(&rows).Error
 	if err != nil {
 		return page.Of[Tag]{}, fmt.Errorf("list tags: %w", err)
 	}
-	return page.Cut(rows, req.Limit, listed.key, func(r listed) Tag { return r.Row.tag() }), nil
+	p := page.Cut(rows, query.Page.Limit, listed.key, func(r listed) row { return r.Row })
+	tags := make([]Tag, len(p.Items))
+	for i, r := range p.Items {
+		if tags[i], err = r.tag(); err != nil {
+			return page.Of[Tag]{}, err
+		}
+	}
+	return page.Of[Tag]{Items: tags, Next: p.Next}, nil
 }
 
-func parse(k page.Key) (position int, id uuid.UUID, err error) {
-	if len(k) != 4 {
-		return 0, uuid.Nil, page.ErrCursor
+// parse reads the place in a list that a cursor tells.
+func parse(k page.Key) ([]any, error) {
+	if len(k) != 5 {
+		return nil, page.ErrCursor
 	}
-	p, err := strconv.ParseInt(k[0], 10, 32)
-	if err != nil {
-		return 0, uuid.Nil, page.ErrCursor
+	var place []any
+	for i, part := range k {
+		var value any
+		var err error
+		switch i {
+		case 0, 2:
+			value, err = strconv.ParseInt(part, 10, 32)
+		case 1, 4:
+			value, err = uuid.Parse(part)
+		default:
+			value = part
+		}
+		if err != nil {
+			return nil, page.ErrCursor
+		}
+		place = append(place, value)
 	}
-	if _, err := uuid.Parse(k[1]); err != nil {
-		return 0, uuid.Nil, page.ErrCursor
-	}
-	if id, err = uuid.Parse(k[3]); err != nil {
-		return 0, uuid.Nil, page.ErrCursor
-	}
-	return int(p), id, nil
+	return place, nil
 }
 
 func insert(ctx context.Context, q postgres.Querier, tenantID int32, t Tag) error {
-	r := toRow(tenantID, t)
-	err := q.Session(ctx).Create(&r).Error
+	r, err := toRow(tenantID, t)
+	if err != nil {
+		return err
+	}
+	err = q.Session(ctx).Create(&r).Error
 	switch {
 	case postgres.Violates(err, "tags_key_key"):
 		return ErrKeyTaken
@@ -264,9 +310,15 @@ func insert(ctx context.Context, q postgres.Querier, tenantID int32, t Tag) erro
 }
 
 func update(ctx context.Context, q postgres.Querier, tenantID int32, t Tag) error {
+	r, err := toRow(tenantID, t)
+	if err != nil {
+		return err
+	}
 	res := q.Session(ctx).Model(&row{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, t.ID, t.Version-1).
-		Select("version", "group_id", "name", "description", "color", "updated_at").Updates(toRow(tenantID, t))
+		Select("version", "group_id", "key", "name", "description", "color", "position", "condition", "archived_at", "updated_at").Updates(r)
 	switch {
+	case postgres.Violates(res.Error, "tags_key_key"):
+		return ErrKeyTaken
 	case postgres.Violates(res.Error, "tags_group_fkey"):
 		return groupUnknown()
 	case res.Error != nil:
@@ -285,4 +337,16 @@ func remove(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUI
 		return fmt.Errorf("forget how many carried tag %s: %w", id, err)
 	}
 	return nil
+}
+
+// idOf is the id of a tag by its key, or ErrNotFound.
+func idOf(ctx context.Context, q postgres.Querier, tenantID int32, key string) (id uuid.UUID, err error) {
+	err = q.QueryRow(ctx, `SELECT id FROM tags WHERE tenant_id = $1 AND key = $2`, tenantID, key).Scan(&id)
+	switch {
+	case postgres.IsNone(err):
+		return uuid.Nil, ErrNotFound
+	case err != nil:
+		return uuid.Nil, fmt.Errorf("look for tag %s: %w", key, err)
+	}
+	return id, nil
 }

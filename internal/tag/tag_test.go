@@ -3,6 +3,7 @@ package tag_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,12 +12,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -28,6 +32,8 @@ type bench struct {
 	ctx       context.Context
 	db        *postgres.DB
 	svc       *tag.Service
+	engine    *rule.Engine
+	jobs      *jobs.Service
 	customers *customer.Service
 	call      tenant.Call
 	offset    *atomic.Int64
@@ -39,11 +45,70 @@ func setup(t *testing.T) bench { return setupIn(t, postgrestest.DB(t)) }
 func setupIn(t *testing.T, db *postgres.DB) bench {
 	t.Helper()
 	of := postgrestest.Tenant(t, db)
-	b := bench{ctx: postgrestest.Context(t, of), db: db, offset: new(atomic.Int64), start: time.Now().UTC().Truncate(time.Microsecond),
+	b := bench{ctx: postgrestest.Context(t, of), offset: new(atomic.Int64), start: time.Now().UTC().Truncate(time.Microsecond),
 		call: tenant.Call{Tenant: of, Actor: "tester", RequestID: "r1", ChangeSet: uuid.Must(uuid.NewV7())}}
-	b.svc = tag.NewService(db, b.now)
-	b.customers = customer.NewService(db, b.now)
+	b.db = db.Settling()
+	tenants := tenant.NewService(b.db, b.now)
+	work, err := jobs.NewService(b.db, tenants, slog.New(slog.DiscardHandler), b.now)
+	require.NoError(t, err)
+	b.jobs, b.engine = work, rule.NewEngine(b.db, work, tenants, b.now)
+	b.svc = tag.NewService(b.db, work, b.engine, b.now)
+	b.customers = customer.NewService(b.db, b.now)
+	b.db.BeforeCommit(b.engine.Settle)
 	return b
+}
+
+// working is a tenant on a database of its own, whose jobs are done.
+func working(t *testing.T) bench {
+	t.Helper()
+	b := setupIn(t, postgrestest.Fresh(t))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := b.jobs.Work(ctx); err != nil {
+			t.Errorf("the workers: %v", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); group.Wait() })
+	return b
+}
+
+// idle waits until no job is left, and demands that none has failed.
+func (b bench) idle(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var n int
+		err := b.db.QueryRow(b.ctx, `SELECT count(*) FROM jobs WHERE tenant_id = $1 AND status IN ('queued', 'running')`, b.call.Tenant.ID).Scan(&n)
+		return err == nil && n == 0
+	}, time.Minute, 10*time.Millisecond)
+	require.Zero(t, b.count(t, `SELECT count(*) FROM jobs WHERE tenant_id = $1 AND status <> 'succeeded'`))
+}
+
+func (b bench) putOn(id uuid.UUID, customers []uuid.UUID, reason string) (bulk.Result, error) {
+	r, _, err := b.svc.Bulk(b.ctx, b.call, id, tag.Many{Target: bulk.Target{Customers: customers}, Adding: true, Reason: reason}, false)
+	return r, err
+}
+
+func (b bench) removeFrom(id uuid.UUID, customers []uuid.UUID) (bulk.Result, error) {
+	r, _, err := b.svc.Bulk(b.ctx, b.call, id, tag.Many{Target: bulk.Target{Customers: customers}}, false)
+	return r, err
+}
+
+func (b bench) update(id uuid.UUID, expected patch.Expected, c tag.Change) (tag.Tag, error) {
+	t, _, err := b.svc.Update(b.ctx, b.call, id, expected, c)
+	return t, err
+}
+
+func (b bench) create(d tag.Draft) (tag.Tag, error) {
+	t, _, err := b.svc.Create(b.ctx, b.call, d)
+	return t, err
+}
+
+func (b bench) carried(t *testing.T, customerID uuid.UUID) []tag.Assignment {
+	t.Helper()
+	found, _, err := b.svc.Carried(b.ctx, b.call.Tenant, customerID)
+	require.NoError(t, err)
+	return found
 }
 
 func (b bench) now() time.Time { return b.start.Add(time.Duration(b.offset.Load())) }
@@ -66,7 +131,7 @@ func (b bench) group(t *testing.T, key string, exclusive bool) tag.Group {
 
 func (b bench) tag(t *testing.T, key string, group *uuid.UUID) tag.Tag {
 	t.Helper()
-	made, err := b.svc.Create(b.ctx, b.call, tag.Draft{Key: key, Name: key, GroupID: group})
+	made, err := b.create(tag.Draft{Key: key, Name: key, GroupID: group})
 	require.NoError(t, err)
 	return made
 }
@@ -80,10 +145,8 @@ func (b bench) put(t *testing.T, customerID, tagID uuid.UUID) {
 // keys are the tags that a customer carries.
 func (b bench) keys(t *testing.T, customerID uuid.UUID) []string {
 	t.Helper()
-	found, err := b.svc.Carried(b.ctx, b.call.Tenant, customerID)
-	require.NoError(t, err)
 	keys := []string{}
-	for _, a := range found {
+	for _, a := range b.carried(t, customerID) {
 		keys = append(keys, a.Key)
 	}
 	return keys
@@ -193,19 +256,19 @@ func TestGroups(t *testing.T) {
 		b.put(t, c, silver.ID)
 		_, err := b.svc.UpdateGroup(b.ctx, b.call, g.ID, nil, tag.GroupChange{Exclusive: new(true)})
 		require.ErrorIs(t, err, tag.ErrExclusive)
-		require.NoError(t, b.svc.Remove(b.ctx, b.call, c, silver.ID))
+		require.NoError(t, b.svc.Remove(b.ctx, b.call, c, silver.ID, ""))
 		_, err = b.svc.UpdateGroup(b.ctx, b.call, g.ID, nil, tag.GroupChange{Exclusive: new(true)})
 		require.NoError(t, err)
 
 		b.put(t, c, loose.ID)
-		_, err = b.svc.Update(b.ctx, b.call, loose.ID, nil, tag.Change{GroupID: patch.Set(g.ID)})
+		_, err = b.update(loose.ID, nil, tag.Change{GroupID: patch.Set(g.ID)})
 		require.ErrorIs(t, err, tag.ErrExclusive)
 		read, err := b.svc.Get(b.ctx, b.call.Tenant, loose.ID)
 		require.NoError(t, err)
 		require.Nil(t, read.GroupID, "a refused move moves nothing")
 		require.Equal(t, int64(1), read.Version)
-		require.NoError(t, b.svc.Remove(b.ctx, b.call, c, loose.ID))
-		_, err = b.svc.Update(b.ctx, b.call, loose.ID, nil, tag.Change{GroupID: patch.Set(g.ID)})
+		require.NoError(t, b.svc.Remove(b.ctx, b.call, c, loose.ID, ""))
+		_, err = b.update(loose.ID, nil, tag.Change{GroupID: patch.Set(g.ID)})
 		require.NoError(t, err)
 	})
 	t.Run("OrderedForDisplay", func(t *testing.T) {
@@ -227,7 +290,7 @@ func TestTags(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		g := b.group(t, "value", false)
-		made, err := b.svc.Create(b.ctx, b.call, tag.Draft{GroupID: &g.ID, Key: "大客户-1", Name: "贵宾", Description: "重点维护", Color: "#b45309"})
+		made, err := b.create(tag.Draft{GroupID: &g.ID, Key: "大客户-1", Name: "贵宾", Description: "重点维护", Color: "#b45309"})
 		require.NoError(t, err)
 		require.Equal(t, tag.Tag{ID: made.ID, Version: 1, GroupID: &g.ID, Key: "大客户-1", Name: "贵宾", Description: "重点维护",
 			Color: "#b45309", CreatedAt: b.now(), UpdatedAt: b.now()}, made)
@@ -236,14 +299,14 @@ func TestTags(t *testing.T) {
 		require.Equal(t, made, read)
 
 		b.pass(time.Minute)
-		changed, err := b.svc.Update(b.ctx, b.call, made.ID, patch.Expected{1}, tag.Change{GroupID: patch.Field[uuid.UUID]{Given: true},
+		changed, err := b.update(made.ID, patch.Expected{1}, tag.Change{GroupID: patch.Field[uuid.UUID]{Given: true},
 			Name: new("V"), Description: new(""), Color: patch.Field[string]{Given: true}})
 		require.NoError(t, err)
 		require.Equal(t, tag.Tag{ID: made.ID, Version: 2, Key: "大客户-1", Name: "V", CreatedAt: made.CreatedAt, UpdatedAt: b.now()}, changed)
 		read, err = b.svc.Get(b.ctx, b.call.Tenant, made.ID)
 		require.NoError(t, err)
 		require.Equal(t, changed, read)
-		same, err := b.svc.Update(b.ctx, b.call, made.ID, nil, tag.Change{Name: new("V")})
+		same, err := b.update(made.ID, nil, tag.Change{Name: new("V")})
 		require.NoError(t, err)
 		require.Equal(t, changed, same)
 
@@ -256,18 +319,18 @@ func TestTags(t *testing.T) {
 		b := setup(t)
 		vip := b.tag(t, "vip", nil)
 		before := b.events(t)
-		_, err := b.svc.Create(b.ctx, b.call, tag.Draft{Key: "vip", Name: "x"})
+		_, err := b.create(tag.Draft{Key: "vip", Name: "x"})
 		require.ErrorIs(t, err, tag.ErrKeyTaken)
-		_, err = b.svc.Create(b.ctx, b.call, tag.Draft{Key: "x", Name: "x", GroupID: new(uuid.New())})
+		_, err = b.create(tag.Draft{Key: "x", Name: "x", GroupID: new(uuid.New())})
 		require.ErrorIs(t, err, tag.ErrGroupUnknown)
-		_, err = b.svc.Create(b.ctx, b.call, tag.Draft{Key: "x", Name: " "})
+		_, err = b.create(tag.Draft{Key: "x", Name: " "})
 		require.ErrorIs(t, err, fault.ErrInvalid)
-		_, err = b.svc.Update(b.ctx, b.call, vip.ID, nil, tag.Change{GroupID: patch.Set(uuid.New())})
+		_, err = b.update(vip.ID, nil, tag.Change{GroupID: patch.Set(uuid.New())})
 		require.ErrorIs(t, err, tag.ErrGroupUnknown)
-		_, err = b.svc.Update(b.ctx, b.call, vip.ID, patch.Expected{2}, tag.Change{Name: new("x")})
+		_, err = b.update(vip.ID, patch.Expected{2}, tag.Change{Name: new("x")})
 		require.ErrorIs(t, err, patch.ErrVersion)
 		require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, vip.ID, patch.Expected{2}, true), patch.ErrVersion)
-		p, err := b.svc.Tags(b.ctx, b.call.Tenant, nil, page.Request{Limit: 10})
+		p, err := b.svc.Tags(b.ctx, b.call.Tenant, tag.Query{Page: page.Request{Limit: 10}})
 		require.NoError(t, err)
 		require.Equal(t, []tag.Tag{vip}, p.Items)
 		require.Equal(t, before, b.events(t))
@@ -276,7 +339,7 @@ func TestTags(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		errs := together(20, func(int) error {
-			_, err := b.svc.Create(b.ctx, b.call, tag.Draft{Key: "vip", Name: "vip"})
+			_, err := b.create(tag.Draft{Key: "vip", Name: "vip"})
 			return err
 		})
 		require.Equal(t, 1, successes(errs))
@@ -293,7 +356,7 @@ func TestTags(t *testing.T) {
 		var want []uuid.UUID
 		for _, g := range []*uuid.UUID{&one.ID, &two.ID, nil} {
 			for i := range 5 {
-				made, err := b.svc.Create(b.ctx, b.call, tag.Draft{Key: fmt.Sprint(g, i), Name: fmt.Sprint("n", i/3), GroupID: g})
+				made, err := b.create(tag.Draft{Key: fmt.Sprint(g, i), Name: fmt.Sprint("n", i/3), GroupID: g})
 				require.NoError(t, err)
 				want = append(want, made.ID)
 			}
@@ -302,7 +365,7 @@ func TestTags(t *testing.T) {
 			var got []uuid.UUID
 			req := page.Request{Limit: limit}
 			for {
-				p, err := b.svc.Tags(b.ctx, b.call.Tenant, nil, req)
+				p, err := b.svc.Tags(b.ctx, b.call.Tenant, tag.Query{Page: req})
 				require.NoError(t, err)
 				for _, item := range p.Items {
 					got = append(got, item.ID)
@@ -313,11 +376,11 @@ func TestTags(t *testing.T) {
 			}
 			require.Equal(t, want, got, "limit %d", limit)
 		}
-		p, err := b.svc.Tags(b.ctx, b.call.Tenant, &two.ID, page.Request{Limit: 10})
+		p, err := b.svc.Tags(b.ctx, b.call.Tenant, tag.Query{Group: &two.ID, Page: page.Request{Limit: 10}})
 		require.NoError(t, err)
 		require.Len(t, p.Items, 5)
-		for _, k := range []page.Key{{"1"}, {"x", "y", "z", "u"}, {"1", uuid.NewString(), "n", "u"}} {
-			_, err = b.svc.Tags(b.ctx, b.call.Tenant, nil, page.Request{Limit: 10, After: k})
+		for _, k := range []page.Key{{"1"}, {"x", "y", "0", "z", "u"}, {"1", uuid.NewString(), "0", "n", "u"}, {"1", uuid.NewString(), "x", "n", uuid.NewString()}} {
+			_, err = b.svc.Tags(b.ctx, b.call.Tenant, tag.Query{Page: page.Request{Limit: 10, After: k}})
 			require.ErrorIs(t, err, page.ErrCursor)
 		}
 	})
@@ -332,18 +395,18 @@ func TestTags(t *testing.T) {
 		require.ErrorIs(t, err, tag.ErrNotFound)
 		_, err = theirs.svc.Group(theirs.ctx, theirs.call.Tenant, g.ID)
 		require.ErrorIs(t, err, tag.ErrGroupNotFound)
-		_, err = theirs.svc.Create(theirs.ctx, theirs.call, tag.Draft{Key: "x", Name: "x", GroupID: &g.ID})
+		_, err = theirs.create(tag.Draft{Key: "x", Name: "x", GroupID: &g.ID})
 		require.ErrorIs(t, err, tag.ErrGroupUnknown)
 		require.ErrorIs(t, theirs.svc.Delete(theirs.ctx, theirs.call, vip.ID, nil, true), tag.ErrNotFound)
 		require.ErrorIs(t, theirs.svc.DeleteGroup(theirs.ctx, theirs.call, g.ID, nil), tag.ErrGroupNotFound)
-		_, err = theirs.svc.Carried(theirs.ctx, theirs.call.Tenant, c)
+		_, _, err = theirs.svc.Carried(theirs.ctx, theirs.call.Tenant, c)
 		require.ErrorIs(t, err, customer.ErrNotFound)
 		own := theirs.customer(t)
 		_, err = theirs.svc.Put(theirs.ctx, theirs.call, own, vip.ID, tag.Terms{})
 		require.ErrorIs(t, err, tag.ErrNotFound)
 		_, err = theirs.svc.Put(theirs.ctx, theirs.call, c, theirs.tag(t, "vip", nil).ID, tag.Terms{})
 		require.ErrorIs(t, err, customer.ErrNotFound)
-		_, err = theirs.svc.PutOn(theirs.ctx, theirs.call, vip.ID, []uuid.UUID{own}, "")
+		_, err = theirs.putOn(vip.ID, []uuid.UUID{own}, "")
 		require.ErrorIs(t, err, tag.ErrNotFound)
 		require.Equal(t, []string{"vip"}, mine.keys(t, c))
 	})

@@ -202,25 +202,11 @@ func (s *Service) remove(ctx context.Context, run *jobs.Run) error {
 	if err != nil {
 		return fmt.Errorf("read the id of a deleted scheme: %w", err)
 	}
-	counts := map[string]int64{"removed": run.Counts()["removed"]}
-	for done := false; !done; {
-		var n int64
-		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-			touched, err := unplace(ctx, tx, run.Call.Tenant.ID, id, chunk)
-			if err != nil {
-				return err
-			}
-			n = int64(len(touched))
-			if err := event.Touched(ctx, tx, run.Call, touched); err != nil {
-				return err
-			}
-			return run.Step(ctx, tx, 0, map[string]int64{"removed": counts["removed"] + n})
-		})
+	return run.Sweep(ctx, func(tx postgres.Tx) (int64, error) {
+		touched, err := unplace(ctx, tx, run.Call.Tenant.ID, id, chunk)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		counts["removed"] += n
-		done = n < chunk
-	}
-	return nil
+		return int64(len(touched)), event.Touched(ctx, tx, run.Call, touched)
+	})
 }

@@ -527,6 +527,7 @@ func (e CustomerStage) Valid() bool {
 const (
 	CustomerTagSourceBulk   CustomerTagSource = "bulk"
 	CustomerTagSourceManual CustomerTagSource = "manual"
+	CustomerTagSourceRule   CustomerTagSource = "rule"
 )
 
 // Valid indicates whether the value is a known member of the CustomerTagSource enum.
@@ -535,6 +536,8 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	case CustomerTagSourceRule:
 		return true
 	default:
 		return false
@@ -1726,6 +1729,114 @@ func (e TagBulkAction) Valid() bool {
 	case TagBulkActionPut:
 		return true
 	case TagBulkActionRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntryAction.
+const (
+	TagHistoryEntryActionAssigned   TagHistoryEntryAction = "assigned"
+	TagHistoryEntryActionChanged    TagHistoryEntryAction = "changed"
+	TagHistoryEntryActionLifted     TagHistoryEntryAction = "lifted"
+	TagHistoryEntryActionRemoved    TagHistoryEntryAction = "removed"
+	TagHistoryEntryActionSuppressed TagHistoryEntryAction = "suppressed"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntryAction enum.
+func (e TagHistoryEntryAction) Valid() bool {
+	switch e {
+	case TagHistoryEntryActionAssigned:
+		return true
+	case TagHistoryEntryActionChanged:
+		return true
+	case TagHistoryEntryActionLifted:
+		return true
+	case TagHistoryEntryActionRemoved:
+		return true
+	case TagHistoryEntryActionSuppressed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntryCause.
+const (
+	TagHistoryEntryCauseBulk       TagHistoryEntryCause = "bulk"
+	TagHistoryEntryCauseExclusive  TagHistoryEntryCause = "exclusive"
+	TagHistoryEntryCauseExpired    TagHistoryEntryCause = "expired"
+	TagHistoryEntryCauseGone       TagHistoryEntryCause = "gone"
+	TagHistoryEntryCauseManual     TagHistoryEntryCause = "manual"
+	TagHistoryEntryCauseMerge      TagHistoryEntryCause = "merge"
+	TagHistoryEntryCauseNewDay     TagHistoryEntryCause = "new_day"
+	TagHistoryEntryCauseRuleChange TagHistoryEntryCause = "rule_change"
+	TagHistoryEntryCauseWrite      TagHistoryEntryCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntryCause enum.
+func (e TagHistoryEntryCause) Valid() bool {
+	switch e {
+	case TagHistoryEntryCauseBulk:
+		return true
+	case TagHistoryEntryCauseExclusive:
+		return true
+	case TagHistoryEntryCauseExpired:
+		return true
+	case TagHistoryEntryCauseGone:
+		return true
+	case TagHistoryEntryCauseManual:
+		return true
+	case TagHistoryEntryCauseMerge:
+		return true
+	case TagHistoryEntryCauseNewDay:
+		return true
+	case TagHistoryEntryCauseRuleChange:
+		return true
+	case TagHistoryEntryCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagHistoryEntrySource.
+const (
+	TagHistoryEntrySourceBulk   TagHistoryEntrySource = "bulk"
+	TagHistoryEntrySourceManual TagHistoryEntrySource = "manual"
+	TagHistoryEntrySourceRule   TagHistoryEntrySource = "rule"
+)
+
+// Valid indicates whether the value is a known member of the TagHistoryEntrySource enum.
+func (e TagHistoryEntrySource) Valid() bool {
+	switch e {
+	case TagHistoryEntrySourceBulk:
+		return true
+	case TagHistoryEntrySourceManual:
+		return true
+	case TagHistoryEntrySourceRule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagPresetAskedPreset.
+const (
+	TagPresetAskedPresetBuyingBehaviour TagPresetAskedPreset = "buying_behaviour"
+	TagPresetAskedPresetIndustry        TagPresetAskedPreset = "industry"
+	TagPresetAskedPresetRegion          TagPresetAskedPreset = "region"
+)
+
+// Valid indicates whether the value is a known member of the TagPresetAskedPreset enum.
+func (e TagPresetAskedPreset) Valid() bool {
+	switch e {
+	case TagPresetAskedPresetBuyingBehaviour:
+		return true
+	case TagPresetAskedPresetIndustry:
+		return true
+	case TagPresetAskedPresetRegion:
 		return true
 	default:
 		return false
@@ -2950,26 +3061,37 @@ type CustomerStage string
 
 // CustomerTag Example: {"actor":"demo-writer","assigned_at":"2026-02-14T02:00:00Z","color":"#b45309","group":"value","key":"vip","name":"贵宾","reason":"老客户","source":"manual","tag_id":"01890a5d-ac96-774b-bcce-b302099af001"}
 type CustomerTag struct {
-	Actor      string     `json:"actor"`
-	AssignedAt time.Time  `json:"assigned_at"`
-	Color      *string    `json:"color,omitempty"`
-	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Actor string `json:"actor"`
+
+	// Archived True for an archived tag.
+	Archived   *bool     `json:"archived,omitempty"`
+	AssignedAt time.Time `json:"assigned_at"`
+
+	// Automatic True for a tag with a condition; taking it off suppresses it.
+	Automatic *bool      `json:"automatic,omitempty"`
+	Color     *string    `json:"color,omitempty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// Group The group's key.
-	Group  *string            `json:"group,omitempty"`
-	Key    string             `json:"key"`
-	Name   string             `json:"name"`
-	Reason *string            `json:"reason,omitempty"`
+	Group  *string `json:"group,omitempty"`
+	Key    string  `json:"key"`
+	Name   string  `json:"name"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Source By hand on this customer, in bulk, or by the tag's condition.
 	Source CustomerTagSource  `json:"source"`
 	TagID  openapi_types.UUID `json:"tag_id"`
 }
 
-// CustomerTagSource defines model for CustomerTag.Source.
+// CustomerTagSource By hand on this customer, in bulk, or by the tag's condition.
 type CustomerTagSource string
 
 // CustomerTagList defines model for CustomerTagList.
 type CustomerTagList struct {
 	Items []CustomerTag `json:"items"`
+
+	// Suppressed Automatic tags that were taken off by hand and stay off.
+	Suppressed []SuppressedTag `json:"suppressed"`
 }
 
 // CustomerTagPut defines model for CustomerTagPut.
@@ -4443,6 +4565,32 @@ type ReturnList struct {
 	Items []Return `json:"items"`
 }
 
+// RuleDependent defines model for RuleDependent.
+type RuleDependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type What it is, such as segment or tier_scheme.
+	Type string `json:"type"`
+}
+
+// RuleDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
+type RuleDependents struct {
+	Items []RuleDependent `json:"items"`
+}
+
+// RuleEvaluation defines model for RuleEvaluation.
+type RuleEvaluation struct {
+	// AsOf The local day for which a condition relative to today holds for everybody.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// EvaluatedAt When everybody was last evaluated; absent before the first time.
+	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
+
+	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+}
+
 // RuleKind defines model for RuleKind.
 type RuleKind string
 
@@ -4998,9 +5146,9 @@ type Segment struct {
 	CreatedAt time.Time        `json:"created_at"`
 
 	// Customers How many customers it has.
-	Customers   *int64            `json:"customers,omitempty"`
-	Description string            `json:"description"`
-	Evaluation  SegmentEvaluation `json:"evaluation"`
+	Customers   *int64         `json:"customers,omitempty"`
+	Description string         `json:"description"`
+	Evaluation  RuleEvaluation `json:"evaluation"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -5083,32 +5231,6 @@ type SegmentCreate struct {
 	Strategy   *string        `json:"strategy,omitempty"`
 }
 
-// SegmentDependent defines model for SegmentDependent.
-type SegmentDependent struct {
-	Key  string `json:"key"`
-	Name string `json:"name"`
-
-	// Type What it is, such as segment or tier_scheme.
-	Type string `json:"type"`
-}
-
-// SegmentDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
-type SegmentDependents struct {
-	Items []SegmentDependent `json:"items"`
-}
-
-// SegmentEvaluation defines model for SegmentEvaluation.
-type SegmentEvaluation struct {
-	// AsOf The local day for which a condition relative to today holds for everybody.
-	AsOf openapi_types.Date `json:"as_of"`
-
-	// EvaluatedAt When everybody was last evaluated; absent before the first time.
-	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
-
-	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
-	JobID *openapi_types.UUID `json:"job_id,omitempty"`
-}
-
 // SegmentExpected The sum of a clv score; absent without the scope scores:read or without a model in force.
 type SegmentExpected struct {
 	// Customers Who have a score.
@@ -5175,7 +5297,7 @@ type SegmentLogPage struct {
 
 // SegmentMemberPage defines model for SegmentMemberPage.
 type SegmentMemberPage struct {
-	Evaluation SegmentEvaluation `json:"evaluation"`
+	Evaluation RuleEvaluation `json:"evaluation"`
 
 	// Facets With `facets` only.
 	Facets *[]CustomerFacet `json:"facets,omitempty"`
@@ -5442,28 +5564,85 @@ type Subject struct {
 	Type string `json:"type"`
 }
 
-// Tag Example: {"created_at":"2026-01-01T00:00:00Z","customers":42,"description":"重点维护","group_id":"01890a5d-ac96-774b-bcce-b302099ae001","id":"01890a5d-ac96-774b-bcce-b302099af001","key":"vip","name":"贵宾","updated_at":"2026-01-01T00:00:00Z","version":1}
+// SuppressedTag defines model for SuppressedTag.
+type SuppressedTag struct {
+	Actor        string             `json:"actor"`
+	Key          string             `json:"key"`
+	Name         string             `json:"name"`
+	Reason       *string            `json:"reason,omitempty"`
+	SuppressedAt time.Time          `json:"suppressed_at"`
+	TagID        openapi_types.UUID `json:"tag_id"`
+}
+
+// Tag Example: {"archived":false,"automatic":false,"created_at":"2026-01-01T00:00:00Z","customers":42,"description":"重点维护","group_id":"01890a5d-ac96-774b-bcce-b302099ae001","id":"01890a5d-ac96-774b-bcce-b302099af001","key":"vip","name":"贵宾","position":0,"updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tag struct {
+	Archived   bool       `json:"archived"`
+	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+
+	// Automatic Whether a condition decides who carries it.
+	Automatic bool `json:"automatic"`
+
 	// Color #rrggbb; the group's where absent.
 	Color     *string   `json:"color,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// Customers How many customers carry it; deleted ones don't count.
-	Customers   int64               `json:"customers"`
-	Description string              `json:"description"`
-	GroupID     *openapi_types.UUID `json:"group_id,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Key         string              `json:"key"`
-	Name        string              `json:"name"`
-	UpdatedAt   time.Time           `json:"updated_at"`
-	Version     int64               `json:"version"`
+	Customers   int64           `json:"customers"`
+	Description string          `json:"description"`
+	Evaluation  *RuleEvaluation `json:"evaluation,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition          `json:"filter,omitempty"`
+	FilterText *string             `json:"filter_text,omitempty"`
+	GroupID    *openapi_types.UUID `json:"group_id,omitempty"`
+	ID         openapi_types.UUID  `json:"id"`
+	Key        string              `json:"key"`
+	Name       string              `json:"name"`
+
+	// Position Within its group, ascending. Of the automatic tags of an exclusive group the first whose condition holds wins; of equal positions the older tag.
+	Position int `json:"position"`
+
+	// Relative Whether the condition changes its answer as days pass; of an automatic tag.
+	Relative  *bool     `json:"relative,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
 }
 
-// TagBulk defines model for TagBulk.
+// TagBulk Exactly one of `customer_ids`, `filter` and `filter_text`.
 type TagBulk struct {
-	Action      TagBulkAction        `json:"action"`
-	CustomerIds []openapi_types.UUID `json:"customer_ids"`
-	Reason      *string              `json:"reason,omitempty"`
+	Action      TagBulkAction         `json:"action"`
+	CustomerIds *[]openapi_types.UUID `json:"customer_ids,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Reason     *string    `json:"reason,omitempty"`
 }
 
 // TagBulkAction defines model for TagBulk.Action.
@@ -5479,13 +5658,31 @@ type TagBulkResult struct {
 
 // TagCreate defines model for TagCreate.
 type TagCreate struct {
-	Color       *string             `json:"color,omitempty"`
-	Description *string             `json:"description,omitempty"`
-	GroupID     *openapi_types.UUID `json:"group_id,omitempty"`
+	Color       *string `json:"color,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition          `json:"filter,omitempty"`
+	FilterText *string             `json:"filter_text,omitempty"`
+	GroupID    *openapi_types.UUID `json:"group_id,omitempty"`
 
 	// Key Letters of any script, digits, _ and -.
-	Key  string `json:"key"`
-	Name string `json:"name"`
+	Key      string `json:"key"`
+	Name     string `json:"name"`
+	Position *int   `json:"position,omitempty"`
 }
 
 // TagGroup Example: {"color":"#b45309","created_at":"2026-01-01T00:00:00Z","exclusive":true,"id":"01890a5d-ac96-774b-bcce-b302099ae001","key":"value","name":"价值","position":1,"updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -5526,6 +5723,61 @@ type TagGroupPatch struct {
 	Position  *int    `json:"position,omitempty"`
 }
 
+// TagHistoryEntry Example: {"action":"assigned","actor":"demo-writer","cause":"manual","change_set":"01890a5d-ac96-774b-bcce-b302099aa006","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","key":"vip","name":"贵宾","occurred_at":"2026-02-14T02:00:00Z","reason":"老客户","source":"manual","tag_id":"01890a5d-ac96-774b-bcce-b302099af001"}
+type TagHistoryEntry struct {
+	// Action `changed` is another source, reason or expiry; `suppressed` is taken off by hand, to stay off.
+	Action TagHistoryEntryAction `json:"action"`
+	Actor  string                `json:"actor"`
+
+	// Cause By hand; in bulk; another tag was merged into it; its expiry; another tag of its exclusive group; a write about the customer; another condition, or another meaning of what it reads; the passing of a day; the customer was deleted or merged away.
+	Cause      TagHistoryEntryCause `json:"cause"`
+	ChangeSet  openapi_types.UUID   `json:"change_set"`
+	CustomerID openapi_types.UUID   `json:"customer_id"`
+
+	// EventType The event that led a condition to another answer, such as transaction.created.
+	EventType  *string    `json:"event_type,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Key        string     `json:"key"`
+	Name       string     `json:"name"`
+	OccurredAt time.Time  `json:"occurred_at"`
+	Reason     *string    `json:"reason,omitempty"`
+
+	// Source How the assignment had come about.
+	Source TagHistoryEntrySource `json:"source"`
+	TagID  openapi_types.UUID    `json:"tag_id"`
+}
+
+// TagHistoryEntryAction `changed` is another source, reason or expiry; `suppressed` is taken off by hand, to stay off.
+type TagHistoryEntryAction string
+
+// TagHistoryEntryCause By hand; in bulk; another tag was merged into it; its expiry; another tag of its exclusive group; a write about the customer; another condition, or another meaning of what it reads; the passing of a day; the customer was deleted or merged away.
+type TagHistoryEntryCause string
+
+// TagHistoryEntrySource How the assignment had come about.
+type TagHistoryEntrySource string
+
+// TagHistoryPage defines model for TagHistoryPage.
+type TagHistoryPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool              `json:"has_more"`
+	Items   []TagHistoryEntry `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// TagMerge defines model for TagMerge.
+type TagMerge struct {
+	// Into The tag that stays.
+	Into openapi_types.UUID `json:"into"`
+}
+
 // TagPage defines model for TagPage.
 type TagPage struct {
 	// HasMore Whether another page follows.
@@ -5544,10 +5796,48 @@ type TagPage struct {
 
 // TagPatch defines model for TagPatch.
 type TagPatch struct {
-	Color       nullable.Nullable[string]             `json:"color,omitempty"`
-	Description *string                               `json:"description,omitempty"`
-	GroupID     nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
-	Name        *string                               `json:"name,omitempty"`
+	Archived *bool `json:"archived,omitempty"`
+
+	// Automatic false drops the condition; true only together with one, or where there is one.
+	Automatic   *bool                     `json:"automatic,omitempty"`
+	Color       nullable.Nullable[string] `json:"color,omitempty"`
+	Description *string                   `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition                            `json:"filter,omitempty"`
+	FilterText *string                               `json:"filter_text,omitempty"`
+	GroupID    nullable.Nullable[openapi_types.UUID] `json:"group_id,omitempty"`
+	Key        *string                               `json:"key,omitempty"`
+	Name       *string                               `json:"name,omitempty"`
+	Position   *int                                  `json:"position,omitempty"`
+}
+
+// TagPresetAsked defines model for TagPresetAsked.
+type TagPresetAsked struct {
+	Preset TagPresetAskedPreset `json:"preset"`
+}
+
+// TagPresetAskedPreset defines model for TagPresetAsked.Preset.
+type TagPresetAskedPreset string
+
+// TagPresetMade defines model for TagPresetMade.
+type TagPresetMade struct {
+	// Group Example: {"color":"#b45309","created_at":"2026-01-01T00:00:00Z","exclusive":true,"id":"01890a5d-ac96-774b-bcce-b302099ae001","key":"value","name":"价值","position":1,"updated_at":"2026-01-01T00:00:00Z","version":1}
+	Group TagGroup `json:"group"`
+	Items []Tag    `json:"items"`
 }
 
 // Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -6354,11 +6644,17 @@ type Sku = string
 // Source defines model for Source.
 type Source = string
 
+// SuppressedTagID defines model for SuppressedTagId.
+type SuppressedTagID = openapi_types.UUID
+
 // TagGroupID defines model for TagGroupId.
 type TagGroupID = openapi_types.UUID
 
 // TagID defines model for TagId.
 type TagID = openapi_types.UUID
+
+// TagReadID defines model for TagReadId.
+type TagReadID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
@@ -6927,8 +7223,20 @@ type ListCustomerStagesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListCustomerTagHistoryParams defines parameters for ListCustomerTagHistory.
+type ListCustomerTagHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
+	// Reason Why, for the history.
+	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
+
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
@@ -6937,6 +7245,15 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// LiftCustomerTagParams defines parameters for LiftCustomerTag.
+type LiftCustomerTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
@@ -7499,6 +7816,9 @@ type ListTagsParams struct {
 	// GroupID Only tags of this group.
 	GroupID *openapi_types.UUID `form:"group_id,omitempty" json:"group_id,omitempty"`
 
+	// Archived The archived ones instead.
+	Archived *bool `form:"archived,omitempty" json:"archived,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -7508,6 +7828,15 @@ type ListTagsParams struct {
 
 // CreateTagParams defines parameters for CreateTag.
 type CreateTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateTagPresetsParams defines parameters for CreateTagPresets.
+type CreateTagPresetsParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -7547,6 +7876,24 @@ type PatchTagParams struct {
 
 // BulkTagParams defines parameters for BulkTag.
 type BulkTagParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTagHistoryParams defines parameters for ListTagHistory.
+type ListTagHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// MergeTagParams defines parameters for MergeTag.
+type MergeTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -7953,11 +8300,17 @@ type PatchTagGroupApplicationMergePatchPlusJSONRequestBody = TagGroupPatch
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = TagCreate
 
+// CreateTagPresetsJSONRequestBody defines body for CreateTagPresets for application/json ContentType.
+type CreateTagPresetsJSONRequestBody = TagPresetAsked
+
 // PatchTagApplicationMergePatchPlusJSONRequestBody defines body for PatchTag for application/merge-patch+json ContentType.
 type PatchTagApplicationMergePatchPlusJSONRequestBody = TagPatch
 
 // BulkTagJSONRequestBody defines body for BulkTag for application/json ContentType.
 type BulkTagJSONRequestBody = TagBulk
+
+// MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
+type MergeTagJSONRequestBody = TagMerge
 
 // PatchTenantApplicationMergePatchPlusJSONRequestBody defines body for PatchTenant for application/merge-patch+json ContentType.
 type PatchTenantApplicationMergePatchPlusJSONRequestBody = TenantPatch
@@ -8817,14 +9170,23 @@ type ClientInterface interface {
 
 	// ListCustomerTags List a customer's tags
 	//
-	// Every tag that the customer carries, with who put it there, when and why.
+	// Every tag that the customer carries, with who put it there, when and why; and `suppressed`, the automatic tags that were
+	// taken off and stay off.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tags (the `ListCustomerTags` operationId).
 	ListCustomerTags(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerTagHistory List what happened to a customer's tags
+	//
+	// Every assignment, change, removal, suppression and lifting, newest first, with who, why and by which change set.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/tags/history (the `ListCustomerTagHistory` operationId).
+	ListCustomerTagHistory(ctx context.Context, customerID CustomerID, params *ListCustomerTagHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteCustomerTag Take a tag off a customer
 	//
-	// The customer no longer carries the tag. 404 when it didn't.
+	// The customer no longer carries the tag. 404 when it didn't. An automatic tag is suppressed: it stays off, whatever its
+	// condition says, until it is lifted or put on again.
 	//
 	// Corresponds with DELETE /v1/customers/{customer_id}/tags/{tag_id} (the `DeleteCustomerTag` operationId).
 	DeleteCustomerTag(ctx context.Context, customerID CustomerID, tagID TagID, params *DeleteCustomerTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -8833,7 +9195,8 @@ type ClientInterface interface {
 	//
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-	// group the tag replaces the one that the customer carried.
+	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+	// hold, until it expires or is taken off; a suppression ends.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -8844,12 +9207,21 @@ type ClientInterface interface {
 	//
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-	// group the tag replaces the one that the customer carried.
+	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+	// hold, until it expires or is taken off; a suppression ends.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /v1/customers/{customer_id}/tags/{tag_id} (the `PutCustomerTag` operationId).
 	PutCustomerTag(ctx context.Context, customerID CustomerID, tagID TagID, params *PutCustomerTagParams, body PutCustomerTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LiftCustomerTag Let a tag's condition decide again
+	//
+	// Ends the suppression of an automatic tag for this customer. Where the condition holds the customer carries the tag from
+	// the same commit on. 404 when the tag was not suppressed.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/tags/{tag_id}/lift (the `LiftCustomerTag` operationId).
+	LiftCustomerTag(ctx context.Context, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerTiers List a customer's tiers
 	//
@@ -9855,7 +10227,8 @@ type ClientInterface interface {
 
 	// ListTags List tags
 	//
-	// All tags by group and name, each with the number of customers that carry it.
+	// All tags by group, position and name, each with the number of customers that carry it. Archived ones are listed with
+	// `archived=true` alone.
 	//
 	// Corresponds with GET /v1/tags (the `ListTags` operationId).
 	ListTags(ctx context.Context, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -9863,6 +10236,14 @@ type ClientInterface interface {
 	// CreateTagWithBody Create a tag
 	//
 	// Makes a tag. Its key is what filters name, as in tags:"vip".
+	//
+	// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+	// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+	// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+	// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+	// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+	// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+	// read scope of everything that it reads.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9873,30 +10254,72 @@ type ClientInterface interface {
 	//
 	// Makes a tag. Its key is what filters name, as in tags:"vip".
 	//
+	// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+	// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+	// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+	// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+	// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+	// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+	// read scope of everything that it reads.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
 	CreateTag(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateTagPresetsWithBody Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresetsWithBody(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTagPresets Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresets(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteTag Delete a tag
 	//
 	// Deletes a tag that nobody carries; one in use is 409 unless `force=true`, which takes it off everybody. A tag that
-	// the condition of a tier names is 409 either way.
+	// conditions name is 409 either way; `GET /v1/tags/{tag_id}/dependents` tells which. Its history goes with it.
 	//
 	// Corresponds with DELETE /v1/tags/{tag_id} (the `DeleteTag` operationId).
 	DeleteTag(ctx context.Context, tagID TagID, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTag Read a tag
 	//
-	// One tag with the number of customers that carry it; the ETag covers both.
+	// One tag with the number of customers that carry it; the ETag covers both. Of an automatic one also its condition and how
+	// far it is evaluated.
 	//
 	// Corresponds with GET /v1/tags/{tag_id} (the `GetTag` operationId).
 	GetTag(ctx context.Context, tagID TagID, params *GetTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchTagWithBody Change a tag
 	//
-	// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-	// no customer would then carry two of its tags (409 otherwise).
+	// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+	// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+	// conditions name the old one.
+	//
+	// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+	// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+	// hidden from lists; `archived: false` restores it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9905,8 +10328,13 @@ type ClientInterface interface {
 
 	// PatchTagWithApplicationMergePatchPlusJSONBody Change a tag
 	//
-	// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-	// no customer would then carry two of its tags (409 otherwise).
+	// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+	// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+	// conditions name the old one.
+	//
+	// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+	// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+	// hidden from lists; `archived: false` restores it.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -9915,9 +10343,13 @@ type ClientInterface interface {
 
 	// BulkTagWithBody Put a tag on many customers, or take it off
 	//
-	// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-	// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-	// has are listed as missing. An id given twice counts once.
+	// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+	// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+	// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+	// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+	// everything that it reads.
+	//
+	// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9926,14 +10358,56 @@ type ClientInterface interface {
 
 	// BulkTag Put a tag on many customers, or take it off
 	//
-	// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-	// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-	// has are listed as missing. An id given twice counts once.
+	// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+	// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+	// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+	// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+	// everything that it reads.
+	//
+	// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/tags/{tag_id}/bulk (the `BulkTag` operationId).
 	BulkTag(ctx context.Context, tagID TagID, params *BulkTagParams, body BulkTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTagDependents List what depends on a tag
+	//
+	// The segments, tags and tier schemes whose conditions name the tag. While there are any it can't be deleted, merged or get another key.
+	//
+	// Corresponds with GET /v1/tags/{tag_id}/dependents (the `ListTagDependents` operationId).
+	ListTagDependents(ctx context.Context, tagID TagReadID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTagHistory List what happened to who carries a tag
+	//
+	// Every assignment, change and removal, newest first, with who, why and by which change set.
+	//
+	// Corresponds with GET /v1/tags/{tag_id}/history (the `ListTagHistory` operationId).
+	ListTagHistory(ctx context.Context, tagID TagID, params *ListTagHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeTagWithBody Merge a tag into another one
+	//
+	// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+	// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+	// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+	// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+	MergeTagWithBody(ctx context.Context, tagID TagID, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeTag Merge a tag into another one
+	//
+	// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+	// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+	// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+	// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+	MergeTag(ctx context.Context, tagID TagID, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenant Read the tenant
 	//
@@ -11918,7 +12392,8 @@ func (c *Client) ListCustomerStages(ctx context.Context, customerID CustomerID, 
 
 // ListCustomerTags List a customer's tags
 //
-// Every tag that the customer carries, with who put it there, when and why.
+// Every tag that the customer carries, with who put it there, when and why; and `suppressed`, the automatic tags that were
+// taken off and stay off.
 //
 // Corresponds with GET /v1/customers/{customer_id}/tags (the `ListCustomerTags` operationId).
 func (c *Client) ListCustomerTags(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11933,9 +12408,27 @@ func (c *Client) ListCustomerTags(ctx context.Context, customerID CustomerID, re
 	return c.Client.Do(req)
 }
 
+// ListCustomerTagHistory List what happened to a customer's tags
+//
+// Every assignment, change, removal, suppression and lifting, newest first, with who, why and by which change set.
+//
+// Corresponds with GET /v1/customers/{customer_id}/tags/history (the `ListCustomerTagHistory` operationId).
+func (c *Client) ListCustomerTagHistory(ctx context.Context, customerID CustomerID, params *ListCustomerTagHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerTagHistoryRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteCustomerTag Take a tag off a customer
 //
-// The customer no longer carries the tag. 404 when it didn't.
+// The customer no longer carries the tag. 404 when it didn't. An automatic tag is suppressed: it stays off, whatever its
+// condition says, until it is lifted or put on again.
 //
 // Corresponds with DELETE /v1/customers/{customer_id}/tags/{tag_id} (the `DeleteCustomerTag` operationId).
 func (c *Client) DeleteCustomerTag(ctx context.Context, customerID CustomerID, tagID TagID, params *DeleteCustomerTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11954,7 +12447,8 @@ func (c *Client) DeleteCustomerTag(ctx context.Context, customerID CustomerID, t
 //
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-// group the tag replaces the one that the customer carried.
+// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+// hold, until it expires or is taken off; a suppression ends.
 //
 // Takes any type of body and a specified content type.
 //
@@ -11975,13 +12469,32 @@ func (c *Client) PutCustomerTagWithBody(ctx context.Context, customerID Customer
 //
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-// group the tag replaces the one that the customer carried.
+// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+// hold, until it expires or is taken off; a suppression ends.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /v1/customers/{customer_id}/tags/{tag_id} (the `PutCustomerTag` operationId).
 func (c *Client) PutCustomerTag(ctx context.Context, customerID CustomerID, tagID TagID, params *PutCustomerTagParams, body PutCustomerTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutCustomerTagRequest(c.Server, customerID, tagID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LiftCustomerTag Let a tag's condition decide again
+//
+// Ends the suppression of an automatic tag for this customer. Where the condition holds the customer carries the tag from
+// the same commit on. 404 when the tag was not suppressed.
+//
+// Corresponds with POST /v1/customers/{customer_id}/tags/{tag_id}/lift (the `LiftCustomerTag` operationId).
+func (c *Client) LiftCustomerTag(ctx context.Context, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLiftCustomerTagRequest(c.Server, customerID, tagID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -13886,7 +14399,8 @@ func (c *Client) PatchTagGroupWithApplicationMergePatchPlusJSONBody(ctx context.
 
 // ListTags List tags
 //
-// All tags by group and name, each with the number of customers that carry it.
+// All tags by group, position and name, each with the number of customers that carry it. Archived ones are listed with
+// `archived=true` alone.
 //
 // Corresponds with GET /v1/tags (the `ListTags` operationId).
 func (c *Client) ListTags(ctx context.Context, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -13904,6 +14418,14 @@ func (c *Client) ListTags(ctx context.Context, params *ListTagsParams, reqEditor
 // CreateTagWithBody Create a tag
 //
 // Makes a tag. Its key is what filters name, as in tags:"vip".
+//
+// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+// read scope of everything that it reads.
 //
 // Takes any type of body and a specified content type.
 //
@@ -13924,6 +14446,14 @@ func (c *Client) CreateTagWithBody(ctx context.Context, params *CreateTagParams,
 //
 // Makes a tag. Its key is what filters name, as in tags:"vip".
 //
+// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+// read scope of everything that it reads.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/tags (the `CreateTag` operationId).
@@ -13939,10 +14469,58 @@ func (c *Client) CreateTag(ctx context.Context, params *CreateTagParams, body Cr
 	return c.Client.Do(req)
 }
 
+// CreateTagPresetsWithBody Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *Client) CreateTagPresetsWithBody(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTagPresetsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTagPresets Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *Client) CreateTagPresets(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTagPresetsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteTag Delete a tag
 //
 // Deletes a tag that nobody carries; one in use is 409 unless `force=true`, which takes it off everybody. A tag that
-// the condition of a tier names is 409 either way.
+// conditions name is 409 either way; `GET /v1/tags/{tag_id}/dependents` tells which. Its history goes with it.
 //
 // Corresponds with DELETE /v1/tags/{tag_id} (the `DeleteTag` operationId).
 func (c *Client) DeleteTag(ctx context.Context, tagID TagID, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -13959,7 +14537,8 @@ func (c *Client) DeleteTag(ctx context.Context, tagID TagID, params *DeleteTagPa
 
 // GetTag Read a tag
 //
-// One tag with the number of customers that carry it; the ETag covers both.
+// One tag with the number of customers that carry it; the ETag covers both. Of an automatic one also its condition and how
+// far it is evaluated.
 //
 // Corresponds with GET /v1/tags/{tag_id} (the `GetTag` operationId).
 func (c *Client) GetTag(ctx context.Context, tagID TagID, params *GetTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -13976,8 +14555,13 @@ func (c *Client) GetTag(ctx context.Context, tagID TagID, params *GetTagParams, 
 
 // PatchTagWithBody Change a tag
 //
-// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-// no customer would then carry two of its tags (409 otherwise).
+// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+// conditions name the old one.
+//
+// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+// hidden from lists; `archived: false` restores it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -13996,8 +14580,13 @@ func (c *Client) PatchTagWithBody(ctx context.Context, tagID TagID, params *Patc
 
 // PatchTagWithApplicationMergePatchPlusJSONBody Change a tag
 //
-// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-// no customer would then carry two of its tags (409 otherwise).
+// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+// conditions name the old one.
+//
+// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+// hidden from lists; `archived: false` restores it.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -14016,9 +14605,13 @@ func (c *Client) PatchTagWithApplicationMergePatchPlusJSONBody(ctx context.Conte
 
 // BulkTagWithBody Put a tag on many customers, or take it off
 //
-// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-// has are listed as missing. An id given twice counts once.
+// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+// everything that it reads.
+//
+// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -14037,15 +14630,97 @@ func (c *Client) BulkTagWithBody(ctx context.Context, tagID TagID, params *BulkT
 
 // BulkTag Put a tag on many customers, or take it off
 //
-// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-// has are listed as missing. An id given twice counts once.
+// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+// everything that it reads.
+//
+// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/tags/{tag_id}/bulk (the `BulkTag` operationId).
 func (c *Client) BulkTag(ctx context.Context, tagID TagID, params *BulkTagParams, body BulkTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewBulkTagRequest(c.Server, tagID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTagDependents List what depends on a tag
+//
+// The segments, tags and tier schemes whose conditions name the tag. While there are any it can't be deleted, merged or get another key.
+//
+// Corresponds with GET /v1/tags/{tag_id}/dependents (the `ListTagDependents` operationId).
+func (c *Client) ListTagDependents(ctx context.Context, tagID TagReadID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTagDependentsRequest(c.Server, tagID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTagHistory List what happened to who carries a tag
+//
+// Every assignment, change and removal, newest first, with who, why and by which change set.
+//
+// Corresponds with GET /v1/tags/{tag_id}/history (the `ListTagHistory` operationId).
+func (c *Client) ListTagHistory(ctx context.Context, tagID TagID, params *ListTagHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTagHistoryRequest(c.Server, tagID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeTagWithBody Merge a tag into another one
+//
+// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+func (c *Client) MergeTagWithBody(ctx context.Context, tagID TagID, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeTagRequestWithBody(c.Server, tagID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeTag Merge a tag into another one
+//
+// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+func (c *Client) MergeTag(ctx context.Context, tagID TagID, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeTagRequest(c.Server, tagID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -19380,6 +20055,79 @@ func NewListCustomerTagsRequest(server string, customerID CustomerID) (*http.Req
 	return req, nil
 }
 
+// NewListCustomerTagHistoryRequest constructs an http.Request for the ListCustomerTagHistory method
+func NewListCustomerTagHistoryRequest(server string, customerID CustomerID, params *ListCustomerTagHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tags/history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteCustomerTagRequest constructs an http.Request for the DeleteCustomerTag method
 func NewDeleteCustomerTagRequest(server string, customerID CustomerID, tagID TagID, params *DeleteCustomerTagParams) (*http.Request, error) {
 	var err error
@@ -19421,6 +20169,18 @@ func NewDeleteCustomerTagRequest(server string, customerID CustomerID, tagID Tag
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Reason != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", *params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.ValidateOnly != nil {
 
@@ -19525,6 +20285,89 @@ func NewPutCustomerTagRequestWithBody(server string, customerID CustomerID, tagI
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLiftCustomerTagRequest constructs an http.Request for the LiftCustomerTag method
+func NewLiftCustomerTagRequest(server string, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "tag_id", tagID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tags/%s/lift", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -24369,6 +25212,18 @@ func NewListTagsRequest(server string, params *ListTagsParams) (*http.Request, e
 
 		}
 
+		if params.Archived != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "archived", *params.Archived, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -24428,6 +25283,88 @@ func NewCreateTagRequestWithBody(server string, params *CreateTagParams, content
 	}
 
 	operationPath := fmt.Sprintf("/v1/tags")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateTagPresetsRequest calls the generic CreateTagPresets builder with application/json body
+func NewCreateTagPresetsRequest(server string, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTagPresetsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTagPresetsRequestWithBody constructs an http.Request for the CreateTagPresets method, with any body, and a specified content type
+func NewCreateTagPresetsRequestWithBody(server string, params *CreateTagPresetsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/presets")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -24754,6 +25691,202 @@ func NewBulkTagRequestWithBody(server string, tagID TagID, params *BulkTagParams
 	}
 
 	operationPath := fmt.Sprintf("/v1/tags/%s/bulk", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListTagDependentsRequest constructs an http.Request for the ListTagDependents method
+func NewListTagDependentsRequest(server string, tagID TagReadID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tag_id", tagID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s/dependents", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTagHistoryRequest constructs an http.Request for the ListTagHistory method
+func NewListTagHistoryRequest(server string, tagID TagID, params *ListTagHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tag_id", tagID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s/history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMergeTagRequest calls the generic MergeTag builder with application/json body
+func NewMergeTagRequest(server string, tagID TagID, params *MergeTagParams, body MergeTagJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeTagRequestWithBody(server, tagID, params, "application/json", bodyReader)
+}
+
+// NewMergeTagRequestWithBody constructs an http.Request for the MergeTag method, with any body, and a specified content type
+func NewMergeTagRequestWithBody(server string, tagID TagID, params *MergeTagParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tag_id", tagID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s/merge", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -28098,16 +29231,27 @@ type ClientWithResponsesInterface interface {
 
 	// ListCustomerTagsWithResponse List a customer's tags
 	//
-	// Every tag that the customer carries, with who put it there, when and why.
+	// Every tag that the customer carries, with who put it there, when and why; and `suppressed`, the automatic tags that were
+	// taken off and stay off.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tags (the `ListCustomerTags` operationId).
 	ListCustomerTagsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerTagsResponse, error)
 
+	// ListCustomerTagHistoryWithResponse List what happened to a customer's tags
+	//
+	// Every assignment, change, removal, suppression and lifting, newest first, with who, why and by which change set.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/tags/history (the `ListCustomerTagHistory` operationId).
+	ListCustomerTagHistoryWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTagHistoryParams, reqEditors ...RequestEditorFn) (*ListCustomerTagHistoryResponse, error)
+
 	// DeleteCustomerTagWithResponse Take a tag off a customer
 	//
-	// The customer no longer carries the tag. 404 when it didn't.
+	// The customer no longer carries the tag. 404 when it didn't. An automatic tag is suppressed: it stays off, whatever its
+	// condition says, until it is lifted or put on again.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -28118,7 +29262,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-	// group the tag replaces the one that the customer carried.
+	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+	// hold, until it expires or is taken off; a suppression ends.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -28129,12 +29274,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-	// group the tag replaces the one that the customer carried.
+	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+	// hold, until it expires or is taken off; a suppression ends.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/customers/{customer_id}/tags/{tag_id} (the `PutCustomerTag` operationId).
 	PutCustomerTagWithResponse(ctx context.Context, customerID CustomerID, tagID TagID, params *PutCustomerTagParams, body PutCustomerTagJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCustomerTagResponse, error)
+
+	// LiftCustomerTagWithResponse Let a tag's condition decide again
+	//
+	// Ends the suppression of an automatic tag for this customer. Where the condition holds the customer carries the tag from
+	// the same commit on. 404 when the tag was not suppressed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/tags/{tag_id}/lift (the `LiftCustomerTag` operationId).
+	LiftCustomerTagWithResponse(ctx context.Context, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams, reqEditors ...RequestEditorFn) (*LiftCustomerTagResponse, error)
 
 	// ListCustomerTiersWithResponse List a customer's tiers
 	//
@@ -29236,7 +30392,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListTagsWithResponse List tags
 	//
-	// All tags by group and name, each with the number of customers that carry it.
+	// All tags by group, position and name, each with the number of customers that carry it. Archived ones are listed with
+	// `archived=true` alone.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -29247,6 +30404,14 @@ type ClientWithResponsesInterface interface {
 	//
 	// Makes a tag. Its key is what filters name, as in tags:"vip".
 	//
+	// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+	// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+	// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+	// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+	// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+	// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+	// read scope of everything that it reads.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
@@ -29256,15 +30421,51 @@ type ClientWithResponsesInterface interface {
 	//
 	// Makes a tag. Its key is what filters name, as in tags:"vip".
 	//
+	// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+	// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+	// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+	// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+	// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+	// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+	// read scope of everything that it reads.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
 	CreateTagWithResponse(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagResponse, error)
 
+	// CreateTagPresetsWithBodyWithResponse Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresetsWithBodyWithResponse(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error)
+
+	// CreateTagPresetsWithResponse Create a group of automatic tags
+	//
+	// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+	// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+	// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+	// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+	// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+	// conditions read purchases, so making them needs the scope transactions:read.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+	CreateTagPresetsWithResponse(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error)
+
 	// DeleteTagWithResponse Delete a tag
 	//
 	// Deletes a tag that nobody carries; one in use is 409 unless `force=true`, which takes it off everybody. A tag that
-	// the condition of a tier names is 409 either way.
+	// conditions name is 409 either way; `GET /v1/tags/{tag_id}/dependents` tells which. Its history goes with it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -29273,7 +30474,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetTagWithResponse Read a tag
 	//
-	// One tag with the number of customers that carry it; the ETag covers both.
+	// One tag with the number of customers that carry it; the ETag covers both. Of an automatic one also its condition and how
+	// far it is evaluated.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -29282,8 +30484,13 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTagWithBodyWithResponse Change a tag
 	//
-	// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-	// no customer would then carry two of its tags (409 otherwise).
+	// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+	// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+	// conditions name the old one.
+	//
+	// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+	// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+	// hidden from lists; `archived: false` restores it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -29292,8 +30499,13 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTagWithApplicationMergePatchPlusJSONBodyWithResponse Change a tag
 	//
-	// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-	// no customer would then carry two of its tags (409 otherwise).
+	// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+	// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+	// conditions name the old one.
+	//
+	// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+	// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+	// hidden from lists; `archived: false` restores it.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -29302,9 +30514,13 @@ type ClientWithResponsesInterface interface {
 
 	// BulkTagWithBodyWithResponse Put a tag on many customers, or take it off
 	//
-	// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-	// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-	// has are listed as missing. An id given twice counts once.
+	// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+	// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+	// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+	// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+	// everything that it reads.
+	//
+	// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -29313,14 +30529,60 @@ type ClientWithResponsesInterface interface {
 
 	// BulkTagWithResponse Put a tag on many customers, or take it off
 	//
-	// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-	// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-	// has are listed as missing. An id given twice counts once.
+	// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+	// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+	// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+	// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+	// everything that it reads.
+	//
+	// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/tags/{tag_id}/bulk (the `BulkTag` operationId).
 	BulkTagWithResponse(ctx context.Context, tagID TagID, params *BulkTagParams, body BulkTagJSONRequestBody, reqEditors ...RequestEditorFn) (*BulkTagResponse, error)
+
+	// ListTagDependentsWithResponse List what depends on a tag
+	//
+	// The segments, tags and tier schemes whose conditions name the tag. While there are any it can't be deleted, merged or get another key.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tags/{tag_id}/dependents (the `ListTagDependents` operationId).
+	ListTagDependentsWithResponse(ctx context.Context, tagID TagReadID, reqEditors ...RequestEditorFn) (*ListTagDependentsResponse, error)
+
+	// ListTagHistoryWithResponse List what happened to who carries a tag
+	//
+	// Every assignment, change and removal, newest first, with who, why and by which change set.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tags/{tag_id}/history (the `ListTagHistory` operationId).
+	ListTagHistoryWithResponse(ctx context.Context, tagID TagID, params *ListTagHistoryParams, reqEditors ...RequestEditorFn) (*ListTagHistoryResponse, error)
+
+	// MergeTagWithBodyWithResponse Merge a tag into another one
+	//
+	// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+	// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+	// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+	// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+	MergeTagWithBodyWithResponse(ctx context.Context, tagID TagID, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeTagResponse, error)
+
+	// MergeTagWithResponse Merge a tag into another one
+	//
+	// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+	// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+	// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+	// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+	MergeTagWithResponse(ctx context.Context, tagID TagID, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeTagResponse, error)
 
 	// GetTenantWithResponse Read the tenant
 	//
@@ -35326,6 +36588,89 @@ func (r ListCustomerTagsResponse) ContentType() string {
 	return ""
 }
 
+// ListCustomerTagHistoryResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerTagHistory
+type ListCustomerTagHistoryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerTagHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagHistoryPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerTagHistoryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerTagHistoryResponse) GetJSON200() *TagHistoryPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerTagHistoryResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerTagHistoryResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerTagHistoryResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerTagHistoryResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerTagHistoryResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerTagHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerTagHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerTagHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerTagHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteCustomerTagResponse401Headers the declared response headers of an HTTP 401 response for DeleteCustomerTag
 type DeleteCustomerTagResponse401Headers struct {
 	WWWAuthenticate *string
@@ -35422,6 +36767,8 @@ type PutCustomerTagResponse struct {
 	ApplicationProblemJSON404 *P404
 	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
 	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *P413
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -35462,6 +36809,11 @@ func (r PutCustomerTagResponse) GetApplicationProblemJSON404() *P404 {
 // GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
 func (r PutCustomerTagResponse) GetApplicationProblemJSON408() *P408 {
 	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutCustomerTagResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -35507,6 +36859,96 @@ func (r PutCustomerTagResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutCustomerTagResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LiftCustomerTagResponse401Headers the declared response headers of an HTTP 401 response for LiftCustomerTag
+type LiftCustomerTagResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type LiftCustomerTagResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *LiftCustomerTagResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r LiftCustomerTagResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LiftCustomerTagResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LiftCustomerTagResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LiftCustomerTagResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LiftCustomerTagResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -41147,7 +42589,7 @@ type ListSegmentDependentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SegmentDependents
+	JSON200 *RuleDependents
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -41163,7 +42605,7 @@ type ListSegmentDependentsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListSegmentDependentsResponse) GetJSON200() *SegmentDependents {
+func (r ListSegmentDependentsResponse) GetJSON200() *RuleDependents {
 	return r.JSON200
 }
 
@@ -42401,6 +43843,117 @@ func (r CreateTagResponse) ContentType() string {
 	return ""
 }
 
+// CreateTagPresetsResponse401Headers the declared response headers of an HTTP 401 response for CreateTagPresets
+type CreateTagPresetsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateTagPresetsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagPresetMade
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateTagPresetsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateTagPresetsResponse) GetJSON200() *TagPresetMade {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateTagPresetsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTagPresetsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTagPresetsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTagPresetsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTagPresetsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteTagResponse401Headers the declared response headers of an HTTP 401 response for DeleteTag
 type DeleteTagResponse401Headers struct {
 	WWWAuthenticate *string
@@ -42713,6 +44266,11 @@ func (r PatchTagResponse) ContentType() string {
 	return ""
 }
 
+// BulkTagResponse202Headers the declared response headers of an HTTP 202 response for BulkTag
+type BulkTagResponse202Headers struct {
+	Location *string
+}
+
 // BulkTagResponse401Headers the declared response headers of an HTTP 401 response for BulkTag
 type BulkTagResponse401Headers struct {
 	WWWAuthenticate *string
@@ -42723,6 +44281,8 @@ type BulkTagResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *TagBulkResult
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -42743,6 +44303,8 @@ type BulkTagResponse struct {
 	ApplicationProblemJSON422 *P422
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *P503
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *BulkTagResponse202Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *BulkTagResponse401Headers
 }
@@ -42750,6 +44312,11 @@ type BulkTagResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r BulkTagResponse) GetJSON200() *TagBulkResult {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r BulkTagResponse) GetJSON202() *Job {
+	return r.JSON202
 }
 
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
@@ -42825,6 +44392,304 @@ func (r BulkTagResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r BulkTagResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTagDependentsResponse401Headers the declared response headers of an HTTP 401 response for ListTagDependents
+type ListTagDependentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListTagDependentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RuleDependents
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListTagDependentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTagDependentsResponse) GetJSON200() *RuleDependents {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTagDependentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTagDependentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTagDependentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTagDependentsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTagDependentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTagDependentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTagDependentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTagDependentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTagDependentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTagHistoryResponse401Headers the declared response headers of an HTTP 401 response for ListTagHistory
+type ListTagHistoryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListTagHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagHistoryPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListTagHistoryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTagHistoryResponse) GetJSON200() *TagHistoryPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTagHistoryResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTagHistoryResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTagHistoryResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTagHistoryResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTagHistoryResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTagHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTagHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTagHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTagHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MergeTagResponse202Headers the declared response headers of an HTTP 202 response for MergeTag
+type MergeTagResponse202Headers struct {
+	Location *string
+}
+
+// MergeTagResponse401Headers the declared response headers of an HTTP 401 response for MergeTag
+type MergeTagResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type MergeTagResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagBulkResult
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *MergeTagResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *MergeTagResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MergeTagResponse) GetJSON200() *TagBulkResult {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r MergeTagResponse) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r MergeTagResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeTagResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeTagResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeTagResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeTagResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -47491,7 +49356,8 @@ func (c *ClientWithResponses) ListCustomerStagesWithResponse(ctx context.Context
 
 // ListCustomerTagsWithResponse List a customer's tags
 //
-// Every tag that the customer carries, with who put it there, when and why.
+// Every tag that the customer carries, with who put it there, when and why; and `suppressed`, the automatic tags that were
+// taken off and stay off.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -47504,9 +49370,25 @@ func (c *ClientWithResponses) ListCustomerTagsWithResponse(ctx context.Context, 
 	return ParseListCustomerTagsResponse(rsp)
 }
 
+// ListCustomerTagHistoryWithResponse List what happened to a customer's tags
+//
+// Every assignment, change, removal, suppression and lifting, newest first, with who, why and by which change set.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/tags/history (the `ListCustomerTagHistory` operationId).
+func (c *ClientWithResponses) ListCustomerTagHistoryWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTagHistoryParams, reqEditors ...RequestEditorFn) (*ListCustomerTagHistoryResponse, error) {
+	rsp, err := c.ListCustomerTagHistory(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerTagHistoryResponse(rsp)
+}
+
 // DeleteCustomerTagWithResponse Take a tag off a customer
 //
-// The customer no longer carries the tag. 404 when it didn't.
+// The customer no longer carries the tag. 404 when it didn't. An automatic tag is suppressed: it stays off, whatever its
+// condition says, until it is lifted or put on again.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -47523,7 +49405,8 @@ func (c *ClientWithResponses) DeleteCustomerTagWithResponse(ctx context.Context,
 //
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-// group the tag replaces the one that the customer carried.
+// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+// hold, until it expires or is taken off; a suppression ends.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -47540,7 +49423,8 @@ func (c *ClientWithResponses) PutCustomerTagWithBodyWithResponse(ctx context.Con
 //
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
-// group the tag replaces the one that the customer carried.
+// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
+// hold, until it expires or is taken off; a suppression ends.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -47551,6 +49435,22 @@ func (c *ClientWithResponses) PutCustomerTagWithResponse(ctx context.Context, cu
 		return nil, err
 	}
 	return ParsePutCustomerTagResponse(rsp)
+}
+
+// LiftCustomerTagWithResponse Let a tag's condition decide again
+//
+// Ends the suppression of an automatic tag for this customer. Where the condition holds the customer carries the tag from
+// the same commit on. 404 when the tag was not suppressed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/tags/{tag_id}/lift (the `LiftCustomerTag` operationId).
+func (c *ClientWithResponses) LiftCustomerTagWithResponse(ctx context.Context, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams, reqEditors ...RequestEditorFn) (*LiftCustomerTagResponse, error) {
+	rsp, err := c.LiftCustomerTag(ctx, customerID, tagID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLiftCustomerTagResponse(rsp)
 }
 
 // ListCustomerTiersWithResponse List a customer's tiers
@@ -49187,7 +51087,8 @@ func (c *ClientWithResponses) PatchTagGroupWithApplicationMergePatchPlusJSONBody
 
 // ListTagsWithResponse List tags
 //
-// All tags by group and name, each with the number of customers that carry it.
+// All tags by group, position and name, each with the number of customers that carry it. Archived ones are listed with
+// `archived=true` alone.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -49204,6 +51105,14 @@ func (c *ClientWithResponses) ListTagsWithResponse(ctx context.Context, params *
 //
 // Makes a tag. Its key is what filters name, as in tags:"vip".
 //
+// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+// read scope of everything that it reads.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/tags (the `CreateTag` operationId).
@@ -49219,6 +51128,14 @@ func (c *ClientWithResponses) CreateTagWithBodyWithResponse(ctx context.Context,
 //
 // Makes a tag. Its key is what filters name, as in tags:"vip".
 //
+// With `filter` (a tree) or `filter_text` the tag is automatic: who carries it follows from the condition, in the commit of
+// every write about a customer, by a job for everybody when the tag changes (`evaluation.job_id`), and at the tenant's
+// midnight for conditions relative to today. What people do by hand goes first: an automatic tag that was put on stays
+// although the condition does not hold, and one that was taken off is suppressed and stays off until it is lifted. In an
+// exclusive group a customer carries what was put on by hand, else the first automatic tag by `position` whose condition
+// holds. A condition may name other tags, but no two each other (409 `rule_cycle` with the way). Storing one needs the
+// read scope of everything that it reads.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/tags (the `CreateTag` operationId).
@@ -49230,10 +51147,50 @@ func (c *ClientWithResponses) CreateTagWithResponse(ctx context.Context, params 
 	return ParseCreateTagResponse(rsp)
 }
 
+// CreateTagPresetsWithBodyWithResponse Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *ClientWithResponses) CreateTagPresetsWithBodyWithResponse(ctx context.Context, params *CreateTagPresetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error) {
+	rsp, err := c.CreateTagPresetsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTagPresetsResponse(rsp)
+}
+
+// CreateTagPresetsWithResponse Create a group of automatic tags
+//
+// Makes a group and its automatic tags: by `industry` (the sections of GB/T 4754, or of ISIC outside of China), by `region` (the
+// regions of China, or the provinces and states that most customers are in) or by `buying_behaviour` (big ticket, high
+// frequency, repeat and first-time buyers, lapsed ones, discount driven, night and weekend shoppers, large baskets, frequent
+// returns; amounts are taken from the tenant's own customers). What is there already, by its key, stays as it is, so a
+// repeat adds only what is missing. The tags can be edited like any others; a job for each puts it to everybody. Their
+// conditions read purchases, so making them needs the scope transactions:read.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/presets (the `CreateTagPresets` operationId).
+func (c *ClientWithResponses) CreateTagPresetsWithResponse(ctx context.Context, params *CreateTagPresetsParams, body CreateTagPresetsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagPresetsResponse, error) {
+	rsp, err := c.CreateTagPresets(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTagPresetsResponse(rsp)
+}
+
 // DeleteTagWithResponse Delete a tag
 //
 // Deletes a tag that nobody carries; one in use is 409 unless `force=true`, which takes it off everybody. A tag that
-// the condition of a tier names is 409 either way.
+// conditions name is 409 either way; `GET /v1/tags/{tag_id}/dependents` tells which. Its history goes with it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -49248,7 +51205,8 @@ func (c *ClientWithResponses) DeleteTagWithResponse(ctx context.Context, tagID T
 
 // GetTagWithResponse Read a tag
 //
-// One tag with the number of customers that carry it; the ETag covers both.
+// One tag with the number of customers that carry it; the ETag covers both. Of an automatic one also its condition and how
+// far it is evaluated.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -49263,8 +51221,13 @@ func (c *ClientWithResponses) GetTagWithResponse(ctx context.Context, tagID TagI
 
 // PatchTagWithBodyWithResponse Change a tag
 //
-// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-// no customer would then carry two of its tags (409 otherwise).
+// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+// conditions name the old one.
+//
+// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+// hidden from lists; `archived: false` restores it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49279,8 +51242,13 @@ func (c *ClientWithResponses) PatchTagWithBodyWithResponse(ctx context.Context, 
 
 // PatchTagWithApplicationMergePatchPlusJSONBodyWithResponse Change a tag
 //
-// Renames, describes, recolours or moves a tag to another group. It can be moved into an exclusive group only while
-// no customer would then carry two of its tags (409 otherwise).
+// Renames, describes, recolours, reorders or moves a tag to another group. It can be moved into an exclusive group only
+// while no customer would then carry two of its tags that no condition can take off (409 otherwise). Another key is 409 while
+// conditions name the old one.
+//
+// Another condition makes everybody be evaluated by a job. `automatic: false` drops the condition: who carries the tag
+// keeps it. An archived tag stays on customers and in conditions, but can't be put on, its condition does nothing, and it is
+// hidden from lists; `archived: false` restores it.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49295,9 +51263,13 @@ func (c *ClientWithResponses) PatchTagWithApplicationMergePatchPlusJSONBodyWithR
 
 // BulkTagWithBodyWithResponse Put a tag on many customers, or take it off
 //
-// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-// has are listed as missing. An id given twice counts once.
+// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+// everything that it reads.
+//
+// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49312,9 +51284,13 @@ func (c *ClientWithResponses) BulkTagWithBodyWithResponse(ctx context.Context, t
 
 // BulkTagWithResponse Put a tag on many customers, or take it off
 //
-// Applies to up to 10,000 customers by id, all or none, as one change set. Customers that already carry the tag, or
-// don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids that no customer
-// has are listed as missing. An id given twice counts once.
+// Applies to customers by id, or to all who fit `filter` or `filter_text`, as one change set. Up to 10,000 at once and all
+// or none (200), more by a job (202); `validate_only=true` tells the numbers for any of them. Customers that already carry
+// the tag by hand, or don't carry it when it is to be removed, count as unchanged and keep their reason and expiry; ids
+// that no customer has are listed as missing. An id given twice counts once. A condition needs the read scope of
+// everything that it reads.
+//
+// Put by hand, an automatic tag stays whatever its condition says; taken off, it is suppressed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49325,6 +51301,72 @@ func (c *ClientWithResponses) BulkTagWithResponse(ctx context.Context, tagID Tag
 		return nil, err
 	}
 	return ParseBulkTagResponse(rsp)
+}
+
+// ListTagDependentsWithResponse List what depends on a tag
+//
+// The segments, tags and tier schemes whose conditions name the tag. While there are any it can't be deleted, merged or get another key.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tags/{tag_id}/dependents (the `ListTagDependents` operationId).
+func (c *ClientWithResponses) ListTagDependentsWithResponse(ctx context.Context, tagID TagReadID, reqEditors ...RequestEditorFn) (*ListTagDependentsResponse, error) {
+	rsp, err := c.ListTagDependents(ctx, tagID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTagDependentsResponse(rsp)
+}
+
+// ListTagHistoryWithResponse List what happened to who carries a tag
+//
+// Every assignment, change and removal, newest first, with who, why and by which change set.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tags/{tag_id}/history (the `ListTagHistory` operationId).
+func (c *ClientWithResponses) ListTagHistoryWithResponse(ctx context.Context, tagID TagID, params *ListTagHistoryParams, reqEditors ...RequestEditorFn) (*ListTagHistoryResponse, error) {
+	rsp, err := c.ListTagHistory(ctx, tagID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTagHistoryResponse(rsp)
+}
+
+// MergeTagWithBodyWithResponse Merge a tag into another one
+//
+// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+func (c *ClientWithResponses) MergeTagWithBodyWithResponse(ctx context.Context, tagID TagID, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeTagResponse, error) {
+	rsp, err := c.MergeTagWithBody(ctx, tagID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeTagResponse(rsp)
+}
+
+// MergeTagWithResponse Merge a tag into another one
+//
+// Whoever carries the tag carries the other one in its place, with source, actor, reason and expiry as they were (what a
+// condition had put on counts as put on by hand from now on), and the tag is deleted. Who carries the other one by hand
+// already keeps that. In an exclusive group it takes their other tags off. Up to 10,000 customers at once (200), more by a
+// job (202) during which the tag is archived. Conditions that name the tag are not rewritten: they make it 409.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/{tag_id}/merge (the `MergeTag` operationId).
+func (c *ClientWithResponses) MergeTagWithResponse(ctx context.Context, tagID TagID, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeTagResponse, error) {
+	rsp, err := c.MergeTag(ctx, tagID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeTagResponse(rsp)
 }
 
 // GetTenantWithResponse Read the tenant
@@ -55246,6 +57288,80 @@ func ParseListCustomerTagsResponse(rsp *http.Response) (*ListCustomerTagsRespons
 	return response, nil
 }
 
+// ParseListCustomerTagHistoryResponse parses an HTTP response from a ListCustomerTagHistoryWithResponse call
+func ParseListCustomerTagHistoryResponse(rsp *http.Response) (*ListCustomerTagHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerTagHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagHistoryPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerTagHistoryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteCustomerTagResponse parses an HTTP response from a DeleteCustomerTagWithResponse call
 func ParseDeleteCustomerTagResponse(rsp *http.Response) (*DeleteCustomerTagResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -55372,6 +57488,13 @@ func ParsePutCustomerTagResponse(rsp *http.Response) (*PutCustomerTagResponse, e
 		}
 		response.ApplicationProblemJSON408 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest P413
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -55405,6 +57528,90 @@ func ParsePutCustomerTagResponse(rsp *http.Response) (*PutCustomerTagResponse, e
 	switch {
 	case rsp.StatusCode == 401:
 		var headers PutCustomerTagResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLiftCustomerTagResponse parses an HTTP response from a LiftCustomerTagWithResponse call
+func ParseLiftCustomerTagResponse(rsp *http.Response) (*LiftCustomerTagResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LiftCustomerTagResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers LiftCustomerTagResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -60689,7 +62896,7 @@ func ParseListSegmentDependentsResponse(rsp *http.Response) (*ListSegmentDepende
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SegmentDependents
+		var dest RuleDependents
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -61853,6 +64060,108 @@ func ParseCreateTagResponse(rsp *http.Response) (*CreateTagResponse, error) {
 	return response, nil
 }
 
+// ParseCreateTagPresetsResponse parses an HTTP response from a CreateTagPresetsWithResponse call
+func ParseCreateTagPresetsResponse(rsp *http.Response) (*CreateTagPresetsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTagPresetsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagPresetMade
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreateTagPresetsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteTagResponse parses an HTTP response from a DeleteTagWithResponse call
 func ParseDeleteTagResponse(rsp *http.Response) (*DeleteTagResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -62171,6 +64480,13 @@ func ParseBulkTagResponse(rsp *http.Response) (*BulkTagResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest P400
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -62244,8 +64560,292 @@ func ParseBulkTagResponse(rsp *http.Response) (*BulkTagResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 202:
+		var headers BulkTagResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
 	case rsp.StatusCode == 401:
 		var headers BulkTagResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTagDependentsResponse parses an HTTP response from a ListTagDependentsWithResponse call
+func ParseListTagDependentsResponse(rsp *http.Response) (*ListTagDependentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTagDependentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RuleDependents
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListTagDependentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTagHistoryResponse parses an HTTP response from a ListTagHistoryWithResponse call
+func ParseListTagHistoryResponse(rsp *http.Response) (*ListTagHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTagHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagHistoryPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListTagHistoryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMergeTagResponse parses an HTTP response from a MergeTagWithResponse call
+func ParseMergeTagResponse(rsp *http.Response) (*MergeTagResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeTagResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagBulkResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers MergeTagResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers MergeTagResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -1654,15 +1654,201 @@ func (e TagBulkAction) Valid() bool {
 	}
 }
 
-// Defines values for TierSchemeCreatePreset.
+// Defines values for TierBenefitKind.
 const (
-	TierSchemeCreatePresetValue TierSchemeCreatePreset = "value"
+	TierBenefitKindDiscount         TierBenefitKind = "discount"
+	TierBenefitKindEarlyAccess      TierBenefitKind = "early_access"
+	TierBenefitKindOther            TierBenefitKind = "other"
+	TierBenefitKindPointsMultiplier TierBenefitKind = "points_multiplier"
+	TierBenefitKindServicePerson    TierBenefitKind = "service_person"
 )
 
-// Valid indicates whether the value is a known member of the TierSchemeCreatePreset enum.
-func (e TierSchemeCreatePreset) Valid() bool {
+// Valid indicates whether the value is a known member of the TierBenefitKind enum.
+func (e TierBenefitKind) Valid() bool {
 	switch e {
-	case TierSchemeCreatePresetValue:
+	case TierBenefitKindDiscount:
+		return true
+	case TierBenefitKindEarlyAccess:
+		return true
+	case TierBenefitKindOther:
+		return true
+	case TierBenefitKindPointsMultiplier:
+		return true
+	case TierBenefitKindServicePerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierDowngradeMode.
+const (
+	TierDowngradeModeDirect  TierDowngradeMode = "direct"
+	TierDowngradeModeNone    TierDowngradeMode = "none"
+	TierDowngradeModeOneStep TierDowngradeMode = "one_step"
+)
+
+// Valid indicates whether the value is a known member of the TierDowngradeMode enum.
+func (e TierDowngradeMode) Valid() bool {
+	switch e {
+	case TierDowngradeModeDirect:
+		return true
+	case TierDowngradeModeNone:
+		return true
+	case TierDowngradeModeOneStep:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierDowngradeMoment.
+const (
+	TierDowngradeMomentAtOnce    TierDowngradeMoment = "at_once"
+	TierDowngradeMomentPeriodEnd TierDowngradeMoment = "period_end"
+)
+
+// Valid indicates whether the value is a known member of the TierDowngradeMoment enum.
+func (e TierDowngradeMoment) Valid() bool {
+	switch e {
+	case TierDowngradeMomentAtOnce:
+		return true
+	case TierDowngradeMomentPeriodEnd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPassageCause.
+const (
+	TierPassageCauseExpiry     TierPassageCause = "expiry"
+	TierPassageCauseGraceEnd   TierPassageCause = "grace_end"
+	TierPassageCauseImport     TierPassageCause = "import"
+	TierPassageCauseManual     TierPassageCause = "manual"
+	TierPassageCauseNewDay     TierPassageCause = "new_day"
+	TierPassageCausePeriodEnd  TierPassageCause = "period_end"
+	TierPassageCauseRuleChange TierPassageCause = "rule_change"
+	TierPassageCauseWrite      TierPassageCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the TierPassageCause enum.
+func (e TierPassageCause) Valid() bool {
+	switch e {
+	case TierPassageCauseExpiry:
+		return true
+	case TierPassageCauseGraceEnd:
+		return true
+	case TierPassageCauseImport:
+		return true
+	case TierPassageCauseManual:
+		return true
+	case TierPassageCauseNewDay:
+		return true
+	case TierPassageCausePeriodEnd:
+		return true
+	case TierPassageCauseRuleChange:
+		return true
+	case TierPassageCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPassageChange.
+const (
+	TierPassageChangeDown      TierPassageChange = "down"
+	TierPassageChangeGrace     TierPassageChange = "grace"
+	TierPassageChangePlaced    TierPassageChange = "placed"
+	TierPassageChangeRecovered TierPassageChange = "recovered"
+	TierPassageChangeUp        TierPassageChange = "up"
+)
+
+// Valid indicates whether the value is a known member of the TierPassageChange enum.
+func (e TierPassageChange) Valid() bool {
+	switch e {
+	case TierPassageChangeDown:
+		return true
+	case TierPassageChangeGrace:
+		return true
+	case TierPassageChangePlaced:
+		return true
+	case TierPassageChangeRecovered:
+		return true
+	case TierPassageChangeUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPreset.
+const (
+	TierPresetCredit     TierPreset = "credit"
+	TierPresetMembership TierPreset = "membership"
+	TierPresetValue      TierPreset = "value"
+)
+
+// Valid indicates whether the value is a known member of the TierPreset enum.
+func (e TierPreset) Valid() bool {
+	switch e {
+	case TierPresetCredit:
+		return true
+	case TierPresetMembership:
+		return true
+	case TierPresetValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierQualificationWindow.
+const (
+	TierQualificationWindowAnniversary  TierQualificationWindow = "anniversary"
+	TierQualificationWindowCalendarYear TierQualificationWindow = "calendar_year"
+	TierQualificationWindowRolling      TierQualificationWindow = "rolling"
+)
+
+// Valid indicates whether the value is a known member of the TierQualificationWindow enum.
+func (e TierQualificationWindow) Valid() bool {
+	switch e {
+	case TierQualificationWindowAnniversary:
+		return true
+	case TierQualificationWindowCalendarYear:
+		return true
+	case TierQualificationWindowRolling:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierStepWant.
+const (
+	TierStepWantAbsent  TierStepWant = "absent"
+	TierStepWantAtLeast TierStepWant = "at_least"
+	TierStepWantAtMost  TierStepWant = "at_most"
+	TierStepWantEqual   TierStepWant = "equal"
+	TierStepWantOther   TierStepWant = "other"
+	TierStepWantPresent TierStepWant = "present"
+)
+
+// Valid indicates whether the value is a known member of the TierStepWant enum.
+func (e TierStepWant) Valid() bool {
+	switch e {
+	case TierStepWantAbsent:
+		return true
+	case TierStepWantAtLeast:
+		return true
+	case TierStepWantAtMost:
+		return true
+	case TierStepWantEqual:
+		return true
+	case TierStepWantOther:
+		return true
+	case TierStepWantPresent:
 		return true
 	default:
 		return false
@@ -2195,7 +2381,8 @@ type CompletenessWeightsPut struct {
 // `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 // `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 // local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+// the conditions of tiers, `qualification`: the window of the tier scheme;
 // `where` is a condition over one fact.
 //
 // At most 10 deep, with 200 leaves.
@@ -2748,7 +2935,8 @@ type CustomerSearch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3176,7 +3364,8 @@ type FilterExplain struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3196,7 +3385,8 @@ type FilterExplanation struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3242,7 +3432,8 @@ type FilterGiven struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3265,7 +3456,8 @@ type FilterParsed struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4560,7 +4752,8 @@ type Segment struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4618,7 +4811,8 @@ type SegmentCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4684,7 +4878,8 @@ type SegmentExplanation struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4763,7 +4958,8 @@ type SegmentMembersChange struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4872,7 +5068,8 @@ type SegmentPatch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4908,7 +5105,8 @@ type SegmentPreviewAsked struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5160,6 +5358,8 @@ type TenantPatch struct {
 
 // Tier defines model for Tier.
 type Tier struct {
+	Benefits *[]TierBenefit `json:"benefits,omitempty"`
+
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 	//
@@ -5167,7 +5367,8 @@ type Tier struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5175,15 +5376,62 @@ type Tier struct {
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 	Condition *Condition `json:"condition,omitempty"`
-	Key       string     `json:"key"`
-	Name      string     `json:"name"`
+
+	// Keep A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Keep *Condition `json:"keep,omitempty"`
+	Key  string     `json:"key"`
+	Name string     `json:"name"`
+
+	// Strategy How to treat its customers.
+	Strategy *string `json:"strategy,omitempty"`
 }
+
+// TierBenefit defines model for TierBenefit.
+type TierBenefit struct {
+	Details *string         `json:"details,omitempty"`
+	Kind    TierBenefitKind `json:"kind"`
+	Name    string          `json:"name"`
+
+	// Value Of a discount the per cent off, of a points multiplier the factor; of others none.
+	Value *float64 `json:"value,omitempty"`
+}
+
+// TierBenefitKind defines model for TierBenefit.Kind.
+type TierBenefitKind string
 
 // TierCount defines model for TierCount.
 type TierCount struct {
 	Customers int64  `json:"customers"`
 	Key       string `json:"key"`
 	Name      string `json:"name"`
+}
+
+// TierDescent defines model for TierDescent.
+type TierDescent struct {
+	CustomerID  openapi_types.UUID `json:"customer_id"`
+	DowngradeOn openapi_types.Date `json:"downgrade_on"`
+	From        string             `json:"from"`
+
+	// Grace Whether the condition has failed already; otherwise it would fail at the end of the period.
+	Grace bool   `json:"grace"`
+	Name  string `json:"name"`
+
+	// To Where the customer would go if nothing changes.
+	To string `json:"to"`
 }
 
 // TierDistribution Example: {"items":[{"customers":400,"key":"high","name":"高价值"},{"customers":800,"key":"potential","name":"潜力"},{"customers":800,"key":"ordinary","name":"普通"}],"scheme":"value","total":2000,"unplaced":0}
@@ -5197,17 +5445,132 @@ type TierDistribution struct {
 	Unplaced int64 `json:"unplaced"`
 }
 
-// TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value"}
+// TierDowngradeMode What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+type TierDowngradeMode string
+
+// TierDowngradeMoment defines model for TierDowngradeMoment.
+type TierDowngradeMoment string
+
+// TierDowngradePage defines model for TierDowngradePage.
+type TierDowngradePage struct {
+	HasMore    bool          `json:"has_more"`
+	Items      []TierDescent `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// TierManual defines model for TierManual.
+type TierManual struct {
+	Actor    string    `json:"actor"`
+	PlacedAt time.Time `json:"placed_at"`
+	Reason   string    `json:"reason"`
+	Tier     string    `json:"tier"`
+
+	// Until The last day; absent until it is lifted.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// TierManualPut defines model for TierManualPut.
+type TierManualPut struct {
+	Reason string `json:"reason"`
+	Tier   string `json:"tier"`
+
+	// Until The last day, in the tenant's zone; without it the placement stands until it is lifted.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// TierMovement defines model for TierMovement.
+type TierMovement struct {
+	Customers int64 `json:"customers"`
+
+	// From The key of the tier now; absent for who has none.
+	From *string `json:"from,omitempty"`
+	To   string  `json:"to"`
+}
+
+// TierMover defines model for TierMover.
+type TierMover struct {
+	CustomerID  openapi_types.UUID  `json:"customer_id"`
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+	From        *string             `json:"from,omitempty"`
+	Name        string              `json:"name"`
+	To          string              `json:"to"`
+}
+
+// TierPassage defines model for TierPassage.
+type TierPassage struct {
+	Actor string           `json:"actor"`
+	Cause TierPassageCause `json:"cause"`
+
+	// Change placed is the first tier of the customer; grace begins and, when the condition holds again, the customer recovered.
+	Change     TierPassageChange  `json:"change"`
+	ChangeSet  openapi_types.UUID `json:"change_set"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DowngradeOn Of grace.
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+
+	// EventType The event that led here; absent where there were several or none.
+	EventType  *string   `json:"event_type,omitempty"`
+	From       *string   `json:"from,omitempty"`
+	OccurredAt time.Time `json:"occurred_at"`
+
+	// Reason Of a placement by hand.
+	Reason *string `json:"reason,omitempty"`
+	Scheme string  `json:"scheme"`
+	To     *string `json:"to,omitempty"`
+}
+
+// TierPassageCause defines model for TierPassage.Cause.
+type TierPassageCause string
+
+// TierPassageChange placed is the first tier of the customer; grace begins and, when the condition holds again, the customer recovered.
+type TierPassageChange string
+
+// TierPassagePage defines model for TierPassagePage.
+type TierPassagePage struct {
+	HasMore    bool          `json:"has_more"`
+	Items      []TierPassage `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// TierPath defines model for TierPath.
+type TierPath struct {
+	// Alternatives Each alone would do.
+	Alternatives [][]TierStep `json:"alternatives"`
+
+	// Current The key of the tier where the customer is.
+	Current    *string            `json:"current,omitempty"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	Name       string             `json:"name"`
+
+	// Reached The tier, or a higher one, can be entered now.
+	Reached bool   `json:"reached"`
+	Scheme  string `json:"scheme"`
+	Tier    string `json:"tier"`
+}
+
+// TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value","scheme_name":"客户价值"}
 type TierPlacement struct {
+	// DowngradeOn The day on which the customer leaves the tier by the rules, unless its condition holds again by then.
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+
+	// Earned The key of the tier by the rules, where a placement by hand hides it.
+	Earned *string `json:"earned,omitempty"`
+
 	// Key The tier's key.
-	Key  string `json:"key"`
-	Name string `json:"name"`
+	Key    string      `json:"key"`
+	Manual *TierManual `json:"manual,omitempty"`
+	Name   string      `json:"name"`
+
+	// PeriodEndsOn The last day of the period after which the tier is judged.
+	PeriodEndsOn *openapi_types.Date `json:"period_ends_on,omitempty"`
 
 	// PlacedAt Since when the customer is in this tier.
 	PlacedAt time.Time `json:"placed_at"`
 
 	// Scheme The scheme's key.
-	Scheme string `json:"scheme"`
+	Scheme     string `json:"scheme"`
+	SchemeName string `json:"scheme_name"`
 }
 
 // TierPlacementList defines model for TierPlacementList.
@@ -5215,14 +5578,48 @@ type TierPlacementList struct {
 	Items []TierPlacement `json:"items"`
 }
 
-// TierScheme Example: {"created_at":"2026-01-01T00:00:00Z","key":"value","name":"客户价值","tiers":[{"condition":{"field":"scores.clv.band","op":"eq","value":5},"key":"high","name":"高价值"},{"condition":{"field":"scores.clv.band","op":"gte","value":3},"key":"potential","name":"潜力"},{"key":"ordinary","name":"普通"}],"updated_at":"2026-01-01T00:00:00Z","version":1}
+// TierPreset defines model for TierPreset.
+type TierPreset string
+
+// TierQualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+// periods too.
+type TierQualification struct {
+	Days   *int                    `json:"days,omitempty"`
+	Months *int                    `json:"months,omitempty"`
+	Window TierQualificationWindow `json:"window"`
+}
+
+// TierQualificationWindow defines model for TierQualification.Window.
+type TierQualificationWindow string
+
+// TierScheme Example: {"active":true,"created_at":"2026-01-01T00:00:00Z","downgrade":"direct","downgrade_at":"at_once","grace_days":0,"key":"value","name":"客户价值","preset":"value","qualification":{"months":12,"window":"rolling"},"revision":1,"tiers":[{"condition":{"field":"scores.clv.band","op":"eq","value":5},"key":"high","name":"高价值"},{"condition":{"field":"scores.clv.band","op":"gte","value":3},"key":"potential","name":"潜力"},{"key":"ordinary","name":"普通"}],"updated_at":"2026-01-01T00:00:00Z","version":1}
 type TierScheme struct {
+	// Active Whether customers are placed by it; false while it is only a draft.
+	Active    bool      `json:"active"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// EvaluatedAt When the last evaluation of everyone ended.
-	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
-	Key         string     `json:"key"`
-	Name        string     `json:"name"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   TierDowngradeMode   `json:"downgrade"`
+	DowngradeAt TierDowngradeMoment `json:"downgrade_at"`
+	Draft       *TierTerms          `json:"draft,omitempty"`
+
+	// EvaluatedAt When a job last judged everybody by a definition of the scheme.
+	EvaluatedAt *time.Time  `json:"evaluated_at,omitempty"`
+	GraceDays   int         `json:"grace_days"`
+	Key         string      `json:"key"`
+	Name        string      `json:"name"`
+	Preset      *TierPreset `json:"preset,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification TierQualification `json:"qualification"`
+
+	// Revision Which of its definitions is in force; 0 before the first one.
+	Revision int `json:"revision"`
 
 	// Tiers From the highest to the lowest.
 	Tiers     []Tier    `json:"tiers"`
@@ -5232,21 +5629,31 @@ type TierScheme struct {
 
 // TierSchemeCreate defines model for TierSchemeCreate.
 type TierSchemeCreate struct {
-	Key string `json:"key"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
 
-	// Name Unless told: 客户价值 for the preset, else the key.
-	Name   *string                 `json:"name,omitempty"`
-	Preset *TierSchemeCreatePreset `json:"preset,omitempty"`
+	// Draft Only a draft; nobody is placed until it is activated.
+	Draft     *bool  `json:"draft,omitempty"`
+	GraceDays *int   `json:"grace_days,omitempty"`
+	Key       string `json:"key"`
 
-	// Score The score model that the preset reads; clv unless told.
+	// Name Unless told: that of the preset, else the key.
+	Name   *string     `json:"name,omitempty"`
+	Preset *TierPreset `json:"preset,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+
+	// Score The score model that the preset value reads; clv unless told.
 	Score *string `json:"score,omitempty"`
 
 	// Tiers From the highest to the lowest; either these or a preset.
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
-
-// TierSchemeCreatePreset defines model for TierSchemeCreate.Preset.
-type TierSchemeCreatePreset string
 
 // TierSchemeList defines model for TierSchemeList.
 type TierSchemeList struct {
@@ -5255,7 +5662,91 @@ type TierSchemeList struct {
 
 // TierSchemePatch defines model for TierSchemePatch.
 type TierSchemePatch struct {
-	Name  *string `json:"name,omitempty"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
+	GraceDays   *int                 `json:"grace_days,omitempty"`
+	Name        *string              `json:"name,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+	Tiers         *[]Tier            `json:"tiers,omitempty"`
+}
+
+// TierSchemeVersion defines model for TierSchemeVersion.
+type TierSchemeVersion struct {
+	ActivatedAt time.Time `json:"activated_at"`
+	Actor       string    `json:"actor"`
+	Definition  TierTerms `json:"definition"`
+	Revision    int       `json:"revision"`
+}
+
+// TierSchemeVersionList defines model for TierSchemeVersionList.
+type TierSchemeVersionList struct {
+	Items []TierSchemeVersion `json:"items"`
+}
+
+// TierSimulation defines model for TierSimulation.
+type TierSimulation struct {
+	// Customers Everybody who is not deleted.
+	Customers *int64 `json:"customers,omitempty"`
+	Down      *int64 `json:"down,omitempty"`
+
+	// Failing Of the unchanged: who would come down later, after the days of grace.
+	Failing *int64 `json:"failing,omitempty"`
+	HasMore bool   `json:"has_more"`
+
+	// Movements How many would go from which tier to which, those who stay included.
+	Movements  *[]TierMovement `json:"movements,omitempty"`
+	Movers     []TierMover     `json:"movers"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+
+	// Placed Who has no tier now, or one that would be gone.
+	Placed    *int64 `json:"placed,omitempty"`
+	Unchanged *int64 `json:"unchanged,omitempty"`
+	Up        *int64 `json:"up,omitempty"`
+}
+
+// TierStep defines model for TierStep.
+type TierStep struct {
+	// Difference needed less what was seen, for numbers and amounts; for dates in days.
+	Difference *string `json:"difference,omitempty"`
+
+	// Needed The nearest value that does.
+	Needed *string `json:"needed,omitempty"`
+
+	// Pointer Of the comparison within the tier's condition.
+	Pointer string `json:"pointer"`
+
+	// Seen The values now; amounts in major units of the base currency.
+	Seen []string     `json:"seen"`
+	Text string       `json:"text"`
+	Unit *string      `json:"unit,omitempty"`
+	Want TierStepWant `json:"want"`
+}
+
+// TierStepWant defines model for TierStep.Want.
+type TierStepWant string
+
+// TierTerms defines model for TierTerms.
+type TierTerms struct {
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
+
+	// GraceDays For how many days a customer stays in a tier whose condition no longer holds.
+	GraceDays *int `json:"grace_days,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+
+	// Tiers From the highest to the lowest.
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
@@ -5610,7 +6101,8 @@ type ValidationRule struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5655,7 +6147,8 @@ type ValidationRuleCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5788,6 +6281,9 @@ type CustomerQ = string
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
 
+// DraftedSchemeKey defines model for DraftedSchemeKey.
+type DraftedSchemeKey = string
+
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
@@ -5796,6 +6292,9 @@ type FieldDefinitionID = openapi_types.UUID
 
 // GroupCustomerID defines model for GroupCustomerId.
 type GroupCustomerID = openapi_types.UUID
+
+// HandSchemeKey defines model for HandSchemeKey.
+type HandSchemeKey = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -6455,6 +6954,36 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListCustomerTierHistoryParams defines parameters for ListCustomerTierHistory.
+type ListCustomerTierHistoryParams struct {
+	// Scheme Only of the scheme with this key.
+	Scheme *string `form:"scheme,omitempty" json:"scheme,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// LiftCustomerFromTierParams defines parameters for LiftCustomerFromTier.
+type LiftCustomerFromTierParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PlaceCustomerInTierParams defines parameters for PlaceCustomerInTier.
+type PlaceCustomerInTierParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetTierPathParams defines parameters for GetTierPath.
+type GetTierPathParams struct {
+	// Tier The tier's key.
+	Tier string `form:"tier" json:"tier"`
 }
 
 // ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
@@ -7120,6 +7649,48 @@ type PatchTierSchemeParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ActivateTierSchemeParams defines parameters for ActivateTierScheme.
+type ActivateTierSchemeParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTierDowngradesParams defines parameters for ListTierDowngrades.
+type ListTierDowngradesParams struct {
+	// WithinDays How far to look.
+	WithinDays *int `form:"within_days,omitempty" json:"within_days,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteTierSchemeDraftParams defines parameters for DeleteTierSchemeDraft.
+type DeleteTierSchemeDraftParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutTierSchemeDraftParams defines parameters for PutTierSchemeDraft.
+type PutTierSchemeDraftParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // EvaluateTierSchemeParams defines parameters for EvaluateTierScheme.
 type EvaluateTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -7127,6 +7698,24 @@ type EvaluateTierSchemeParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTierHistoryParams defines parameters for ListTierHistory.
+type ListTierHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// SimulateTierSchemeParams defines parameters for SimulateTierScheme.
+type SimulateTierSchemeParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListTransactionsParams defines parameters for ListTransactions.
@@ -7381,6 +7970,9 @@ type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
+// PlaceCustomerInTierJSONRequestBody defines body for PlaceCustomerInTier for application/json ContentType.
+type PlaceCustomerInTierJSONRequestBody = TierManualPut
+
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
@@ -7461,6 +8053,12 @@ type CreateTierSchemeJSONRequestBody = TierSchemeCreate
 
 // PatchTierSchemeApplicationMergePatchPlusJSONRequestBody defines body for PatchTierScheme for application/merge-patch+json ContentType.
 type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
+
+// PutTierSchemeDraftJSONRequestBody defines body for PutTierSchemeDraft for application/json ContentType.
+type PutTierSchemeDraftJSONRequestBody = TierTerms
+
+// SimulateTierSchemeJSONRequestBody defines body for SimulateTierScheme for application/json ContentType.
+type SimulateTierSchemeJSONRequestBody = TierTerms
 
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
@@ -7659,9 +8257,21 @@ type ServerInterface interface {
 	// PutCustomerTag Put a tag on a customer
 	// (PUT /v1/customers/{customer_id}/tags/{tag_id})
 	PutCustomerTag(ctx echo.Context, customerID CustomerID, tagID TagID, params PutCustomerTagParams) error
+	// ListCustomerTierHistory List what happened to a customer's tiers
+	// (GET /v1/customers/{customer_id}/tier-history)
+	ListCustomerTierHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTierHistoryParams) error
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// LiftCustomerFromTier Let the rules decide again
+	// (DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	LiftCustomerFromTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params LiftCustomerFromTierParams) error
+	// PlaceCustomerInTier Place a customer by hand
+	// (PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	PlaceCustomerInTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params PlaceCustomerInTierParams) error
+	// GetTierPath Tell what a customer lacks for a tier
+	// (GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to)
+	GetTierPath(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params GetTierPathParams) error
 	// ListCustomerTimeline Read everything that happened with a customer
 	// (GET /v1/customers/{customer_id}/timeline)
 	ListCustomerTimeline(ctx echo.Context, customerID CustomerID, params ListCustomerTimelineParams) error
@@ -7896,12 +8506,33 @@ type ServerInterface interface {
 	// PatchTierScheme Change a tier scheme
 	// (PATCH /v1/tier-schemes/{scheme_key})
 	PatchTierScheme(ctx echo.Context, schemeKey SchemeKey, params PatchTierSchemeParams) error
+	// ActivateTierScheme Put the draft in force
+	// (POST /v1/tier-schemes/{scheme_key}/activate)
+	ActivateTierScheme(ctx echo.Context, schemeKey DraftedSchemeKey, params ActivateTierSchemeParams) error
 	// GetTierDistribution Count customers per tier
 	// (GET /v1/tier-schemes/{scheme_key}/distribution)
 	GetTierDistribution(ctx echo.Context, schemeKey SchemeKey) error
-	// EvaluateTierScheme Place every customer
+	// ListTierDowngrades List whose downgrade is coming
+	// (GET /v1/tier-schemes/{scheme_key}/downgrades)
+	ListTierDowngrades(ctx echo.Context, schemeKey SchemeKey, params ListTierDowngradesParams) error
+	// DeleteTierSchemeDraft Drop the draft
+	// (DELETE /v1/tier-schemes/{scheme_key}/draft)
+	DeleteTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params DeleteTierSchemeDraftParams) error
+	// PutTierSchemeDraft Draft another definition
+	// (PUT /v1/tier-schemes/{scheme_key}/draft)
+	PutTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params PutTierSchemeDraftParams) error
+	// EvaluateTierScheme Judge every customer anew
 	// (POST /v1/tier-schemes/{scheme_key}/evaluate)
 	EvaluateTierScheme(ctx echo.Context, schemeKey SchemeKey, params EvaluateTierSchemeParams) error
+	// ListTierHistory List what happened in a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/history)
+	ListTierHistory(ctx echo.Context, schemeKey SchemeKey, params ListTierHistoryParams) error
+	// SimulateTierScheme See who would move before it happens
+	// (POST /v1/tier-schemes/{scheme_key}/simulate)
+	SimulateTierScheme(ctx echo.Context, schemeKey SchemeKey, params SimulateTierSchemeParams) error
+	// ListTierSchemeVersions List the definitions of a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/versions)
+	ListTierSchemeVersions(ctx echo.Context, schemeKey SchemeKey) error
 	// ListTransactions List transactions
 	// (GET /v1/transactions)
 	ListTransactions(ctx echo.Context, params ListTransactionsParams) error
@@ -10210,6 +10841,45 @@ func (w *ServerInterfaceWrapper) PutCustomerTag(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerTierHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTierHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTierHistoryParams
+	// ------------- Optional query parameter "scheme" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scheme", ctx.QueryParams(), &params.Scheme, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTierHistory(ctx, customerID, params)
+	return err
+}
+
 // ListCustomerTiers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 	var err error
@@ -10223,6 +10893,105 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// LiftCustomerFromTier converts echo context to params.
+func (w *ServerInterfaceWrapper) LiftCustomerFromTier(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey HandSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LiftCustomerFromTierParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LiftCustomerFromTier(ctx, customerID, schemeKey, params)
+	return err
+}
+
+// PlaceCustomerInTier converts echo context to params.
+func (w *ServerInterfaceWrapper) PlaceCustomerInTier(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey HandSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlaceCustomerInTierParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlaceCustomerInTier(ctx, customerID, schemeKey, params)
+	return err
+}
+
+// GetTierPath converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTierPath(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey HandSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTierPathParams
+	// ------------- Required query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTierPath(ctx, customerID, schemeKey, params)
 	return err
 }
 
@@ -13044,6 +13813,63 @@ func (w *ServerInterfaceWrapper) PatchTierScheme(ctx echo.Context) error {
 	return err
 }
 
+// ActivateTierScheme converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateTierScheme(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey DraftedSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateTierSchemeParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateTierScheme(ctx, schemeKey, params)
+	return err
+}
+
 // GetTierDistribution converts echo context to params.
 func (w *ServerInterfaceWrapper) GetTierDistribution(ctx echo.Context) error {
 	var err error
@@ -13057,6 +13883,129 @@ func (w *ServerInterfaceWrapper) GetTierDistribution(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetTierDistribution(ctx, schemeKey)
+	return err
+}
+
+// ListTierDowngrades converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTierDowngrades(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTierDowngradesParams
+	// ------------- Optional query parameter "within_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "within_days", ctx.QueryParams(), &params.WithinDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter within_days: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTierDowngrades(ctx, schemeKey, params)
+	return err
+}
+
+// DeleteTierSchemeDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteTierSchemeDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteTierSchemeDraftParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteTierSchemeDraft(ctx, schemeKey, params)
+	return err
+}
+
+// PutTierSchemeDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) PutTierSchemeDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutTierSchemeDraftParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutTierSchemeDraft(ctx, schemeKey, params)
 	return err
 }
 
@@ -13099,6 +14048,86 @@ func (w *ServerInterfaceWrapper) EvaluateTierScheme(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EvaluateTierScheme(ctx, schemeKey, params)
+	return err
+}
+
+// ListTierHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTierHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTierHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTierHistory(ctx, schemeKey, params)
+	return err
+}
+
+// SimulateTierScheme converts echo context to params.
+func (w *ServerInterfaceWrapper) SimulateTierScheme(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SimulateTierSchemeParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SimulateTierScheme(ctx, schemeKey, params)
+	return err
+}
+
+// ListTierSchemeVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTierSchemeVersions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTierSchemeVersions(ctx, schemeKey)
 	return err
 }
 
@@ -14188,7 +15217,18 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/tier-schemes/:scheme_key", wrapper.PatchTierScheme, options.OperationMiddlewares["patchTierScheme"]...)
 	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/evaluate", wrapper.EvaluateTierScheme, options.OperationMiddlewares["evaluateTierScheme"]...)
 	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/distribution", wrapper.GetTierDistribution, options.OperationMiddlewares["getTierDistribution"]...)
+	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/versions", wrapper.ListTierSchemeVersions, options.OperationMiddlewares["listTierSchemeVersions"]...)
+	router.DELETE(options.BaseURL+"/v1/tier-schemes/:scheme_key/draft", wrapper.DeleteTierSchemeDraft, options.OperationMiddlewares["deleteTierSchemeDraft"]...)
+	router.PUT(options.BaseURL+"/v1/tier-schemes/:scheme_key/draft", wrapper.PutTierSchemeDraft, options.OperationMiddlewares["putTierSchemeDraft"]...)
+	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/activate", wrapper.ActivateTierScheme, options.OperationMiddlewares["activateTierScheme"]...)
+	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/simulate", wrapper.SimulateTierScheme, options.OperationMiddlewares["simulateTierScheme"]...)
+	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/downgrades", wrapper.ListTierDowngrades, options.OperationMiddlewares["listTierDowngrades"]...)
+	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/history", wrapper.ListTierHistory, options.OperationMiddlewares["listTierHistory"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/tiers/:scheme_key/manual", wrapper.LiftCustomerFromTier, options.OperationMiddlewares["liftCustomerFromTier"]...)
+	router.PUT(options.BaseURL+"/v1/customers/:customer_id/tiers/:scheme_key/manual", wrapper.PlaceCustomerInTier, options.OperationMiddlewares["placeCustomerInTier"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers/:scheme_key/path-to", wrapper.GetTierPath, options.OperationMiddlewares["getTierPath"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/tier-history", wrapper.ListCustomerTierHistory, options.OperationMiddlewares["listCustomerTierHistory"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/timeline", wrapper.ListCustomerTimeline, options.OperationMiddlewares["listCustomerTimeline"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
@@ -21757,6 +22797,112 @@ func (response PutCustomerTag503ApplicationProblemPlusJSONResponse) VisitPutCust
 	return err
 }
 
+type ListCustomerTierHistoryRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTierHistoryParams
+}
+
+type ListCustomerTierHistoryResponseObject interface {
+	VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTierHistory200JSONResponse TierPassagePage
+
+func (response ListCustomerTierHistory200JSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory400ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory401ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory403ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory404ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory503ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerTiersRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -21851,6 +22997,434 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTierRequestObject struct {
+	CustomerID CustomerID    `json:"customer_id"`
+	SchemeKey  HandSchemeKey `json:"scheme_key"`
+	Params     LiftCustomerFromTierParams
+}
+
+type LiftCustomerFromTierResponseObject interface {
+	VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error
+}
+
+type LiftCustomerFromTier204Response struct {
+}
+
+func (response LiftCustomerFromTier204Response) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftCustomerFromTier400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier400ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier401ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier403ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier404ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier409ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier503ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTierRequestObject struct {
+	CustomerID CustomerID    `json:"customer_id"`
+	SchemeKey  HandSchemeKey `json:"scheme_key"`
+	Params     PlaceCustomerInTierParams
+	Body       *PlaceCustomerInTierJSONRequestBody
+}
+
+type PlaceCustomerInTierResponseObject interface {
+	VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error
+}
+
+type PlaceCustomerInTier200JSONResponse TierPlacement
+
+func (response PlaceCustomerInTier200JSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier400ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier401ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier403ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier404ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier408ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier409ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier413ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier415ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier422ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier503ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPathRequestObject struct {
+	CustomerID CustomerID    `json:"customer_id"`
+	SchemeKey  HandSchemeKey `json:"scheme_key"`
+	Params     GetTierPathParams
+}
+
+type GetTierPathResponseObject interface {
+	VisitGetTierPathResponse(w http.ResponseWriter) error
+}
+
+type GetTierPath200JSONResponse TierPath
+
+func (response GetTierPath200JSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath400ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath401ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath403ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath404ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath409ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath503ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -32818,6 +34392,170 @@ func (response PatchTierScheme503ApplicationProblemPlusJSONResponse) VisitPatchT
 	return err
 }
 
+type ActivateTierSchemeRequestObject struct {
+	SchemeKey DraftedSchemeKey `json:"scheme_key"`
+	Params    ActivateTierSchemeParams
+}
+
+type ActivateTierSchemeResponseObject interface {
+	VisitActivateTierSchemeResponse(w http.ResponseWriter) error
+}
+
+type ActivateTierScheme200ResponseHeaders struct {
+	ETag *string
+}
+
+type ActivateTierScheme200JSONResponse struct {
+	Body    TierScheme
+	Headers ActivateTierScheme200ResponseHeaders
+}
+
+func (response ActivateTierScheme200JSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme400ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme401ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme403ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme404ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme409ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme412ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme422ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme503ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTierDistributionRequestObject struct {
 	SchemeKey SchemeKey `json:"scheme_key"`
 }
@@ -32912,6 +34650,473 @@ type GetTierDistribution503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTierDistribution503ApplicationProblemPlusJSONResponse) VisitGetTierDistributionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngradesRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    ListTierDowngradesParams
+}
+
+type ListTierDowngradesResponseObject interface {
+	VisitListTierDowngradesResponse(w http.ResponseWriter) error
+}
+
+type ListTierDowngrades200JSONResponse TierDowngradePage
+
+func (response ListTierDowngrades200JSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades400ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades401ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades403ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades404ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades409ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades422ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades503ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraftRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    DeleteTierSchemeDraftParams
+}
+
+type DeleteTierSchemeDraftResponseObject interface {
+	VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error
+}
+
+type DeleteTierSchemeDraft204Response struct {
+}
+
+func (response DeleteTierSchemeDraft204Response) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteTierSchemeDraft400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft400ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft401ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft403ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft404ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft409ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft412ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft503ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraftRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    PutTierSchemeDraftParams
+	Body      *PutTierSchemeDraftJSONRequestBody
+}
+
+type PutTierSchemeDraftResponseObject interface {
+	VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error
+}
+
+type PutTierSchemeDraft200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutTierSchemeDraft200JSONResponse struct {
+	Body    TierScheme
+	Headers PutTierSchemeDraft200ResponseHeaders
+}
+
+func (response PutTierSchemeDraft200JSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft400ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft401ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft403ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft404ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft408ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft412ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft413ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft415ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft422ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft503ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -33060,6 +35265,404 @@ type EvaluateTierScheme503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EvaluateTierScheme503ApplicationProblemPlusJSONResponse) VisitEvaluateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistoryRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    ListTierHistoryParams
+}
+
+type ListTierHistoryResponseObject interface {
+	VisitListTierHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListTierHistory200JSONResponse TierPassagePage
+
+func (response ListTierHistory200JSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory400ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory401ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory403ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory404ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory503ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierSchemeRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    SimulateTierSchemeParams
+	Body      *SimulateTierSchemeJSONRequestBody
+}
+
+type SimulateTierSchemeResponseObject interface {
+	VisitSimulateTierSchemeResponse(w http.ResponseWriter) error
+}
+
+type SimulateTierScheme200JSONResponse TierSimulation
+
+func (response SimulateTierScheme200JSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme400ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme401ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme403ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme404ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme408ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme409ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme413ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme415ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme422ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme503ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersionsRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+}
+
+type ListTierSchemeVersionsResponseObject interface {
+	VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListTierSchemeVersions200JSONResponse TierSchemeVersionList
+
+func (response ListTierSchemeVersions200JSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions400ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions401ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions403ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions404ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions503ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -36566,9 +39169,21 @@ type StrictServerInterface interface {
 	// PutCustomerTag Put a tag on a customer
 	// (PUT /v1/customers/{customer_id}/tags/{tag_id})
 	PutCustomerTag(ctx context.Context, request PutCustomerTagRequestObject) (PutCustomerTagResponseObject, error)
+	// ListCustomerTierHistory List what happened to a customer's tiers
+	// (GET /v1/customers/{customer_id}/tier-history)
+	ListCustomerTierHistory(ctx context.Context, request ListCustomerTierHistoryRequestObject) (ListCustomerTierHistoryResponseObject, error)
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// LiftCustomerFromTier Let the rules decide again
+	// (DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	LiftCustomerFromTier(ctx context.Context, request LiftCustomerFromTierRequestObject) (LiftCustomerFromTierResponseObject, error)
+	// PlaceCustomerInTier Place a customer by hand
+	// (PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	PlaceCustomerInTier(ctx context.Context, request PlaceCustomerInTierRequestObject) (PlaceCustomerInTierResponseObject, error)
+	// GetTierPath Tell what a customer lacks for a tier
+	// (GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to)
+	GetTierPath(ctx context.Context, request GetTierPathRequestObject) (GetTierPathResponseObject, error)
 	// ListCustomerTimeline Read everything that happened with a customer
 	// (GET /v1/customers/{customer_id}/timeline)
 	ListCustomerTimeline(ctx context.Context, request ListCustomerTimelineRequestObject) (ListCustomerTimelineResponseObject, error)
@@ -36803,12 +39418,33 @@ type StrictServerInterface interface {
 	// PatchTierScheme Change a tier scheme
 	// (PATCH /v1/tier-schemes/{scheme_key})
 	PatchTierScheme(ctx context.Context, request PatchTierSchemeRequestObject) (PatchTierSchemeResponseObject, error)
+	// ActivateTierScheme Put the draft in force
+	// (POST /v1/tier-schemes/{scheme_key}/activate)
+	ActivateTierScheme(ctx context.Context, request ActivateTierSchemeRequestObject) (ActivateTierSchemeResponseObject, error)
 	// GetTierDistribution Count customers per tier
 	// (GET /v1/tier-schemes/{scheme_key}/distribution)
 	GetTierDistribution(ctx context.Context, request GetTierDistributionRequestObject) (GetTierDistributionResponseObject, error)
-	// EvaluateTierScheme Place every customer
+	// ListTierDowngrades List whose downgrade is coming
+	// (GET /v1/tier-schemes/{scheme_key}/downgrades)
+	ListTierDowngrades(ctx context.Context, request ListTierDowngradesRequestObject) (ListTierDowngradesResponseObject, error)
+	// DeleteTierSchemeDraft Drop the draft
+	// (DELETE /v1/tier-schemes/{scheme_key}/draft)
+	DeleteTierSchemeDraft(ctx context.Context, request DeleteTierSchemeDraftRequestObject) (DeleteTierSchemeDraftResponseObject, error)
+	// PutTierSchemeDraft Draft another definition
+	// (PUT /v1/tier-schemes/{scheme_key}/draft)
+	PutTierSchemeDraft(ctx context.Context, request PutTierSchemeDraftRequestObject) (PutTierSchemeDraftResponseObject, error)
+	// EvaluateTierScheme Judge every customer anew
 	// (POST /v1/tier-schemes/{scheme_key}/evaluate)
 	EvaluateTierScheme(ctx context.Context, request EvaluateTierSchemeRequestObject) (EvaluateTierSchemeResponseObject, error)
+	// ListTierHistory List what happened in a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/history)
+	ListTierHistory(ctx context.Context, request ListTierHistoryRequestObject) (ListTierHistoryResponseObject, error)
+	// SimulateTierScheme See who would move before it happens
+	// (POST /v1/tier-schemes/{scheme_key}/simulate)
+	SimulateTierScheme(ctx context.Context, request SimulateTierSchemeRequestObject) (SimulateTierSchemeResponseObject, error)
+	// ListTierSchemeVersions List the definitions of a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/versions)
+	ListTierSchemeVersions(ctx context.Context, request ListTierSchemeVersionsRequestObject) (ListTierSchemeVersionsResponseObject, error)
 	// ListTransactions List transactions
 	// (GET /v1/transactions)
 	ListTransactions(ctx context.Context, request ListTransactionsRequestObject) (ListTransactionsResponseObject, error)
@@ -38758,6 +41394,32 @@ func (sh *strictHandler) PutCustomerTag(ctx echo.Context, customerID CustomerID,
 	return nil
 }
 
+// ListCustomerTierHistory operation middleware
+func (sh *strictHandler) ListCustomerTierHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTierHistoryParams) error {
+	var request ListCustomerTierHistoryRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTierHistory(ctx.Request().Context(), request.(ListCustomerTierHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTierHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTierHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerTierHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerTiers operation middleware
 func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID CustomerID) error {
 	var request ListCustomerTiersRequestObject
@@ -38777,6 +41439,110 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LiftCustomerFromTier operation middleware
+func (sh *strictHandler) LiftCustomerFromTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params LiftCustomerFromTierParams) error {
+	var request LiftCustomerFromTierRequestObject
+
+	request.CustomerID = customerID
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftCustomerFromTier(ctx.Request().Context(), request.(LiftCustomerFromTierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftCustomerFromTier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LiftCustomerFromTierResponseObject); ok {
+		return validResponse.VisitLiftCustomerFromTierResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlaceCustomerInTier operation middleware
+func (sh *strictHandler) PlaceCustomerInTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params PlaceCustomerInTierParams) error {
+	var request PlaceCustomerInTierRequestObject
+
+	request.CustomerID = customerID
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	var body PlaceCustomerInTierJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlaceCustomerInTier(ctx.Request().Context(), request.(PlaceCustomerInTierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlaceCustomerInTier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlaceCustomerInTierResponseObject); ok {
+		return validResponse.VisitPlaceCustomerInTierResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTierPath operation middleware
+func (sh *strictHandler) GetTierPath(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params GetTierPathParams) error {
+	var request GetTierPathRequestObject
+
+	request.CustomerID = customerID
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTierPath(ctx.Request().Context(), request.(GetTierPathRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTierPath")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTierPathResponseObject); ok {
+		return validResponse.VisitGetTierPathResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -41394,6 +44160,32 @@ func (sh *strictHandler) PatchTierScheme(ctx echo.Context, schemeKey SchemeKey, 
 	return nil
 }
 
+// ActivateTierScheme operation middleware
+func (sh *strictHandler) ActivateTierScheme(ctx echo.Context, schemeKey DraftedSchemeKey, params ActivateTierSchemeParams) error {
+	var request ActivateTierSchemeRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateTierScheme(ctx.Request().Context(), request.(ActivateTierSchemeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateTierScheme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateTierSchemeResponseObject); ok {
+		return validResponse.VisitActivateTierSchemeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTierDistribution operation middleware
 func (sh *strictHandler) GetTierDistribution(ctx echo.Context, schemeKey SchemeKey) error {
 	var request GetTierDistributionRequestObject
@@ -41413,6 +44205,107 @@ func (sh *strictHandler) GetTierDistribution(ctx echo.Context, schemeKey SchemeK
 		return err
 	} else if validResponse, ok := response.(GetTierDistributionResponseObject); ok {
 		return validResponse.VisitGetTierDistributionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTierDowngrades operation middleware
+func (sh *strictHandler) ListTierDowngrades(ctx echo.Context, schemeKey SchemeKey, params ListTierDowngradesParams) error {
+	var request ListTierDowngradesRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTierDowngrades(ctx.Request().Context(), request.(ListTierDowngradesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTierDowngrades")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTierDowngradesResponseObject); ok {
+		return validResponse.VisitListTierDowngradesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteTierSchemeDraft operation middleware
+func (sh *strictHandler) DeleteTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params DeleteTierSchemeDraftParams) error {
+	var request DeleteTierSchemeDraftRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteTierSchemeDraft(ctx.Request().Context(), request.(DeleteTierSchemeDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteTierSchemeDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteTierSchemeDraftResponseObject); ok {
+		return validResponse.VisitDeleteTierSchemeDraftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutTierSchemeDraft operation middleware
+func (sh *strictHandler) PutTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params PutTierSchemeDraftParams) error {
+	var request PutTierSchemeDraftRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	var body PutTierSchemeDraftJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutTierSchemeDraft(ctx.Request().Context(), request.(PutTierSchemeDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutTierSchemeDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutTierSchemeDraftResponseObject); ok {
+		return validResponse.VisitPutTierSchemeDraftResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -41439,6 +44332,106 @@ func (sh *strictHandler) EvaluateTierScheme(ctx echo.Context, schemeKey SchemeKe
 		return err
 	} else if validResponse, ok := response.(EvaluateTierSchemeResponseObject); ok {
 		return validResponse.VisitEvaluateTierSchemeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTierHistory operation middleware
+func (sh *strictHandler) ListTierHistory(ctx echo.Context, schemeKey SchemeKey, params ListTierHistoryParams) error {
+	var request ListTierHistoryRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTierHistory(ctx.Request().Context(), request.(ListTierHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTierHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTierHistoryResponseObject); ok {
+		return validResponse.VisitListTierHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SimulateTierScheme operation middleware
+func (sh *strictHandler) SimulateTierScheme(ctx echo.Context, schemeKey SchemeKey, params SimulateTierSchemeParams) error {
+	var request SimulateTierSchemeRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	var body SimulateTierSchemeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SimulateTierScheme(ctx.Request().Context(), request.(SimulateTierSchemeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SimulateTierScheme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SimulateTierSchemeResponseObject); ok {
+		return validResponse.VisitSimulateTierSchemeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTierSchemeVersions operation middleware
+func (sh *strictHandler) ListTierSchemeVersions(ctx echo.Context, schemeKey SchemeKey) error {
+	var request ListTierSchemeVersionsRequestObject
+
+	request.SchemeKey = schemeKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTierSchemeVersions(ctx.Request().Context(), request.(ListTierSchemeVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTierSchemeVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTierSchemeVersionsResponseObject); ok {
+		return validResponse.VisitListTierSchemeVersionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -42268,930 +45261,998 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3/kxzHcSf6r1S07wUAX+9yZhcAsbuhuABBQoaOAHEAJIbMxZup6a6ZKW5P1bCrehdDxEbIvpMt6STT",
-	"ujubJ1t+su5snyNsSedn2aQpf/lnuCD40/sXXlRWVXd1d/VM98wQoCNOoSB2ZrrrS1ZWVmZW5iefBhGf",
-	"zTkjTIrg8GkwJTgmKfz5xiM8Uf/GREQpnUvKWXAYPJoSlBLBszQilwQ6JamgnCEsEEZCppxN0ClOaIwl",
-	"T3eDMCBP8GyekOAwOA72j4MgDEQ0JTOsWpaLufpByJSySXB+HgZv8gjrjqr9vj0lKUHS6T1EPIUv3uWj",
-	"EFGBxjxj8e7SHs7DYI5TPCPSTPJmHKdEiDuxf6ZY/3xJIBqXZ9Pr3zjo4WvxDo4Oru+8+urV0c4oisjO",
-	"aL+31zs4iA56vX4QBlS1NMdyGoQBwzP1pmlzQOMgDFLyXkZTEgeHMs2IO/QxT2dYBodBlsGTdWLdnPGM",
-	"yZvyTYKFrI//LZYsEB8jLFGinkBySgXC8FKIMIpJRGc4QZQBFUdYEBRlaUpYtNi1Q38vI+nCGTu8PcBy",
-	"AE2WaD3DT94kbCKnweFeT9FZSpKqNv7vd3o7B4+f9sP+tfPLx8e79uPV8yv/7t8sndldvmJiM77teakW",
-	"v6hp3eJM4kjeyoTkM5I2MV1kfu/OdfhGr7fn5zrb6OZsZ2bROHr9c+fB4/6Nxi1j2tza2O9zylZNAM3V",
-	"Q2vs/NXTgJa3MJmUYEni2ymfNWwSu+gCRfpZxJneLjFehHaHSMIwzPR9zrRUTbAkadNeMU0Nxqpf74hj",
-	"LMmyET/i64xXDYzgNKGrhyZ514FlqeCpnx+GjDyRgwieGCq5o2g2xxOCRmTMU3KEuBo7nHrojMopPCDw",
-	"jKAxTSRJEWYxEjyVjcPWvTdInau9g+thMKPMftH3z0CT7o0nc8w8nH0zjtW4BEGSI4KjaU5szd3zhMck",
-	"OBzjRBD/KIlu2R0llWQGx+i/Sck4OAx+7ZVCm3hFPyZeKY1MKQvBeT4BnKZ4URr/bRwRrYqUx39LCWig",
-	"bMEk6gxIElgLgUYLM78xJUksQjTmqV2AOWYkEbtoKPFEDGE9hpKSVAwRIyTW3x+mBMfuj/qLtuQZ64Gv",
-	"TR6Y+G01dkWfGX5yR7/d7y2jFsy1YTdpcszIbERSEaIRETQmiMah1dpCdEJZDDNWk2g9U93p+jO1k1wy",
-	"LbVsHiZWwjmmEsau1tdIZTSMqFygr6Dj4NOPv/fs7z46DtDNe68jMSdMSQOJE3Sc9Xr75Cuo3+v1hk07",
-	"UfNL8/nf6/Xab8Uv5nzvf+Hnu2npP/iUcCyR4DMy4vECnfEsiZFqAFEmuTIACE6jKRrxJyE642kskCBK",
-	"31aSfLRAYo4jIkLYtHyMzqY0mqIpPgWZNCJagT9EGM0piYgVtWqCx4wrMYpwQrFAlzkj6NaUMsXf0RSn",
-	"OFK7nApEGM8m0xANL371ycUf/9MwREPB2fBKiKgUaE7ZgjJ1jlBGJcWJQJeH708xm7xLMZtkXD3//rsT",
-	"9TxGioMxW4BIh/7VHzyT0FRCJjhRLDhTj0qSkPlUjYplarepk1W9KuYkSSibQJfqLaWGj3mmj4QZTwmK",
-	"6YRKRROGyAzTRP/1ROmYSoeNQ4SPWUomVMgUTCPTxe4xa+Dh95awb3vmfchT6duAsPlDfc4Nd4bmDERU",
-	"wn5UTxMWUzZp2mHqHCwNMCZjnCWKI3fs8Y3VE87A+20G/oahWdOuo7HWdxQHL4Qks/LOu7nTb9xbdjlW",
-	"7a2utAZB+DoZAzdy1jRyIHl3ffqg1zghaHEQ5z1vLjS+mvJs/q/csLkTk9mcS2Un/nuyqE/hm2rj8jOG",
-	"TsgCuB00U9UjEcryNObo3rVrhVASu+gmSsmcYAl7hjL06h6a8iwVaEKkAAk3pqmQSGRRRIRAeIIpy7eP",
-	"dsgU03UGuaNG2cR/115dzX93xnexjKYNau8bj/BkqDcMqF1KThIlZJVFrTRzMBWGvz4EWihxhwVKOJuo",
-	"f11HDSJPqJDiCF3t7yEupyQ9o4I0z3C8o4e1bGv5JnOPM9IwoZvMzkcQwnLFfb93FZ1NCUOMq6WZmEnG",
-	"SFAWLR2h6mvlMP3jnM152mh8Uvh1jQ0S9Zs2u25yC9uD3aJysdJyg1ObCqQ0siPD+iQO1ffqgDSHekQl",
-	"JaLRIFIduaNbplZqZfEbOMmIMAN9XWkdckaYbD3cOH+ledDFM40jLx7ZZPx3WJwJmbYnNjUvNI/dPLGE",
-	"6LaNTQb+76nP9oRBzwmfJ9q9APayVq+WjEfZJq3HYo8eGIAey1tnzGdDVCh4NuUzTcM5SQVnKOH8RCA8",
-	"liQtUbMgpZ5J07A5dLsBDe+n/FSJn9aLPzcvNC++faKR1vaBTcb9EIT9aoJzpm11JSOmmDGSuAMfLUpi",
-	"Qj8gmrVJ6LOzKarHeku3Xra397TiZq1vj5V6hz2UeLJ6ptT4roR62p2jskGKOcLPzTOErta2tfVIaw6F",
-	"VRP0Xv1UpgeaQYTTdKG9iHiSc+QJWTTsHYknjVOVeLIJ/z2iLba7XRNJSRqis5RKSRgaQrPkUH07bF4p",
-	"8Ao1jp5usu2/xkdNKsG7fLSOPtCo/L/LR5srA29iIe9naTTFgrRyQJ9NuTZ/R8pCl1XH7lKPs3pvMDe9",
-	"reN3dkfbwvm8YqwrnNDl0XZ2Rb9JZ9SjtsB2VWcUuDsb+4aXveb1tR4IATrLZmBRaylgPuYDoUySCUlh",
-	"JHd5TBKvJaTYcqZ+vQR7vcyZUXLqZzx4Y3ACRksz77kXbHjn/cfqP72dg8Hjp73w+t65/2btHpekaf8w",
-	"Lskat1G4cQOpBjffQffxQqmJTaOe65+7D7zXPHDT5tbGfpfIKW90P8+xdbkQQdAZXoi2DmY7zhm03/3w",
-	"Kw2vhTf9fsrjrPlGc65/XmMpDhq9FqbNzZfiAUnwMudRan5fYwc0hzDYRrcxfJmlSwavfl2D8KMlQ1dN",
-	"bmHgWfOoM7bGgR03DznbwngfgobTKM21AuQT56dKSfEPTL/0xUj0h2Si9nDzgPXvvhGLKWaTKaYNg9Yv",
-	"fqGjfpOKliM/0mo0H0P4FJY0AoVT8tzfJgVKqJCVKeKEs5cxv5NslYwUJ1l5rLfeur3z+oM793f6vYYR",
-	"n2Rt3eqtbgKaDFEgPrj+NdEncPM01VeiIoumCAs0FFM+H4Jnk6TzYZWz+LxhDtYQXXca7nLc3PlNvRiP",
-	"iz93BzuPf92/KI/wBNzvTfJoon5cQyKRRokELW4ukx7hSdOYJZ6sMeJx44glnmxhvFzixBuaKKckhU0L",
-	"UQo4SdAMy2hKRKjUT/RuZsPUQHlHQyIknWFJhijiQgrElE2xsG7oQ0Se4EiiM4h5HJMz3VqISCIIwmiS",
-	"ESGsUQq6E5onmDGSHqEh3HYPqBgUfQi8EPq2tdF4hZn5r+UYZ4qxCVOWwjv5R9O6Xp9IBo+9FEsxEzhS",
-	"hLLOlsZwPtcj1OgYNo1sIh6cMTUFy8A9t+RITPkZwnCnAReeEDcji/e/6NCZ6lBt9Iyjz3rUWeetJtNc",
-	"yTdwceaGbWNERHdr2+m/cXsXj6yxzZsVU6fdLWz3ojFjITQwL/AGZkitqeuVVa8s8bgWBsCao/Kexs0j",
-	"Miez18sIR/BW9pQ/cGC4wyMIwo0HWA4RVSLvjAip7z5DNCz9zJM4/22dQAKnMUdyVb52P9WEVxg82VHv",
-	"7ZziVHUoVAP3YMi31aiCMHgLBqk/Pa4SQWKZCbI0Mqut8BDQ1kbCQw+nhSVceoenZIW0FuqZZs+1amBL",
-	"XPV1JmnSJMlMDMoqUZZBG91k2dfncfsYW3N53MW1men213FqmqG18GeCL7NhdCucmXZ8nd2Y39BJIEQN",
-	"xRPNOSXRCSKnJF3oi3cMcYjijKToTB2+OrZsiudzwkI0yuz4rYrUNF6Te0IGXPXrFQ9mq5khjzhPCGbu",
-	"mClnD7KENJv3yRr+RNwcjXOadztQbW96cJ2rl8WcMyN/7nF5l8d0TIlnQvd8gQ+gV77xCE8QZagU7LCr",
-	"ZMj9q72eainiTJordjyfJ1Sn7rwyT/koIbN/+67QeTw5idQbsY2DT3EkB6eUa0dSEAYxkVht8UCHjkBQ",
-	"DYo5EaBBgwKsrwTNy4r4acpTJZnzlmeUDRItUpwWZ0r9HpEiE6bvRA0q7S4IA4jJJ2lwGLwCy3L+WK8B",
-	"EXBGHwbXxwfX+wfjsWIqLU4Pr0KEB5Ww/q/hGD3QLxSLYokhXvHM+bztbdF93Yhe2/L63cWJ4ge4ZUuB",
-	"Umc6YEfp0qZLZY/wM2HXrr/R2kl+QthgRoXQx2ROZIxGBKdgBp0Qpk94EhPLy8vp2C/o+HWGMznlKX2f",
-	"xD5ClgewDRre43rMJjaBaO9AznqnJKVjOFSc5Li3335752Ymp4RJRTvSYENQgc7S3HyAO0TV04okNb1O",
-	"+xutk4j4nPjWKR8ESnB0oiO14OHiwDg8S6kkrRZuv1i42zwd0TgmzLdq5eFsY9UeNc0jtNG2Oq9FrUHG",
-	"Thg/Y3YHXN1MetmAQ8blAEKWXfIyrl1J9qlWVLxaUPEel+i2abQuROpdb4mUKUT22cHrMyG/Kwc6WuLd",
-	"2Ih4lhaSzgjPZJUxIa48pjFsPJym9JTkWUp0Rmw0IhWIz4mJh55i0YrINwoiGzmNHuWjqJG6OtBtseya",
-	"M7TUP9iI+k4g80DiE1I6dzGD2MyccxFOUoLjhepej8gJS29F8YOC4rc4Gyc08pK6PqptEVsNpYjewxKj",
-	"MQgpgajl5/7eRhQ1mTRKss1MNGhFkTExsIqIJSWrDQX7ewUF76ckT35BtzFN/MdjbUDbomU+Ey0nlNpk",
-	"lXUbsQuORkvXzY4vtU0GkvNBglOIf6qLCaoMm3QCPizMUL939ca1V6+j0UKSVgKhv18XCG8wSeUCPeIc",
-	"vWk6rlG4MrStCobKnCpyQG2OnL7XNqLvjMQUD9TcBhkT2XzOU0lKB5kgyiRzGoXG2tD1mqvM5W2ju6pL",
-	"9EiR00PVhgFtk7qXBIJeTMqS1u5yfW8Jrfc2kxGUgYXXZOOMUoJPBMJgWB4hbdRYnz0BF0rd0LEJ7QOj",
-	"2pRVEIkwQ3cevoWu7vVfzZPfEbxbMnV03vsr9ol2Vs/enrvA85RHRAg8SojZPr7ltTTYxnp+nSktXHIe",
-	"a88AJEwImVNwqMk1dGioF/Lahjp1xvAppomaamkx04Ueg3b1tNgj11y9+SFJT2lE0NdLrdco6Ha+HatH",
-	"IsbPjlAxfH0j8IDIdLFzcwxeq/O8Kxcuo0IenBK9dUHBEzRWVhHcJ0Eg/2Fw8YMPP/3kr9VnxW6p+urW",
-	"PfWxSPg6DPZ6e9d3ev2dXv9Rr3cI//9N9YyT39M6QTKmypqKVLOf/d5/evazvwjCoM37FrYjwSOilvbi",
-	"538PG0ZInAwMF+z1e73+DfV1SmdYTUZ7aPIY6sPg2d/85Pl//gAWPCUERvFnnzz//n98/tEvUB9dfPBR",
-	"EOaetWVzN4d5cNg/h/bnJJVUe3Ucmi9ngZspwSB0z+1yVC3VhxKzGKcxElOeyjwVuGKWOotXi018+Bba",
-	"71+/vtNHOJlP8c4eiBp/I86SV/yIO0oB9r7jssBKB5i7+k/rP07oKWGriPZV9dD9BEdAtpbdGqbx9DnD",
-	"4sTnfXuUZsTc8upIcMUt6mTSLzgEzN2UFW70dJazpc95aYJLMkGO8oQ1E+GMS4gAnn4b8xLaMlBKIjqn",
-	"3qyct6ccpSQi9JQIrVRSgQTRKf+pvzm7uerDUd+HJlFWnRE0iSmbhCjlfHZkiJun8xYOkOGc0iLpv9af",
-	"u2Pbsm6+g50XKJPXrwbekNvC6/tOAExWzm60rRV7sVju0tYqDba43OKjd0kEtqwR5BqQA+RJrE0LnNx3",
-	"5IzxlW9R9HS6AyrJnEqEzOOn3iCl8u7v2Fu+g533rq1+rbIjK4hBq14utuvyPddxLqXN1vHdYmc5L+63",
-	"ubJrYrT7JmEGJ8lbY1BklwfwgmH1tMJ4+bVnq/tPq6v4gCZK+wwaq2+Sx+7oTVbpuruk3bSL/fI4DFiW",
-	"aGUP1IvWO6j82oveUSt7b7fDVjbTZcetbmw7O3BlPx125Mq22u7QFQ15d6zlwoawqClBirdBTeFCJotD",
-	"dPEHv/Ppx3908f1PQvTpP31w8fNvw5/PPvz2s48/hj8vPvrz/IF/+OmzP/lhiJ794e8++4MfXXz/k10n",
-	"RGOUCcrUpg0rhoTkWUrhZs0mssLXaZbCvyTOInuRCF5MTzhaGNyUMqWjTJoN6t3LT/0XDRYii58xAzBk",
-	"AIdoik6ITm2Y4SduS26eukPdfAwrhIper8ptH0knGkoFQocxUsurXRWgxeEzHf2weiRh8GRnwnfMl8rk",
-	"3X2Az+4qQ177tF5TozNxI8raMwtkdIxCwVB/MePYDMJgrB2TPuq/RlM5jfGiajyqg2H/1TCIcEKUGhkc",
-	"BknGsLKj4en+tTCYcaYY+kYYABgXEEPbTAc7e9eUocUTnA4gGuEw6B/cuJH/siCqSfVV3YbyJXHe4mpk",
-	"ksRIvSmQ5ICVVmjp6mvF/OZKqa7HuVMpKAcjVKYlzM1HIEObenMJwfOBIYFPRlV/cl7NyeXNjCJPpI4D",
-	"YQaMh4LefULmMkQw4FDPH1EWJVlsUiJroHGKCitCQspL5A3NVr/r4YzRSDHLUqqv7E8v/NNVana+VpaO",
-	"eiEK0vnUZ8vLX7XG5FLFoIqhY+Yo80lfvvj2X1/83u9cgXAhxR/o8sXv/Bi+scMLERiuGmj1bMoTcoQS",
-	"YiPYgTpq9xuK6XVkXBp6obe1sXPMAOJPvbLfk1Nt9ukeYfJ29XWUEEF7B3LqLEL+DBh6oY7aUcOY658u",
-	"6bAiwyLzBFOmf9BoRa5HrdVmX7J3N9pieR7kfn95FmR171WDiBoCwV1SufRBlz//8H8/+/F3roSG6Jwl",
-	"C7+1nXdZ5GzurRqr5fj8lb1+Oc3zwDkIOu4H3y64hRM6SnPA3vICxRRPGBeSRmJJcARP5RR4FILARtYe",
-	"H1N5hMhsLhcanwUnCTxOEh0a3kb/fz0fQN0ECAOboLs6mdBmOVOY83sZZpImS1WIYnyFkOJZya+rfRO+",
-	"gZUJBdnAeaz/CLNY6O271wvR1V6IrvdgF97oof8L5WNDl+GK49UrIWQMzwgWWcmJUqxhxqhcjSZQLPTX",
-	"4fnzUOeFrXwTUtyBdBU20/2GJTZZwWNft0MtM9qMM1+q1V38Lk8RdFNkFzgwwDXZAC4cR5qcEXLiz2pw",
-	"52EcP3oQ3gmAbvSQyDuSzOqj7+bbrO5V5+WVfb8EE7w8900M8VsajO91uHNpCqvmzHFiqkUHeMuhAfIr",
-	"53I9DTBjGU4GKTklLNPfwG2YUiAB6bHX2+31wAdnbscOg1v3vqmmQWbzhC+IIklfGZyABjgw4ZzPPvqb",
-	"ix//7bOf/P6zn/z+85//9LOff/jsx5989re/+uxXP3n24+9+/qPfV4f9Bx+DiTOhQpKUxFqj7R8c3Njp",
-	"93f6/fxHzfkDIy4Og4P+1au9/V7v1d6Nq9f7/f3rj6qP6qRMxUEiiqo/6ks461GoaMM1eixb2rvA8Odh",
-	"brINwIfq9Ug75Cq7Qff3Av+ZW5Dzqc+OLpHt6WpV0EvLpyues4RstIIt1qPYXdmnofvTJQqDaW2OhSDC",
-	"gN+Q6ESxsRJhejRHCI/AK57rZDZwi5FdBJsAMwMipq+1z7AyYZIYSY7OcMrQCSFzUQ9z9GkhPu+A2Yjt",
-	"PGJe61UD0iojVv91pK3YKAFzy1gTX8J92mIrtthT7aSv2V2PGx04xYLU91/JtbaGb2n5di1hiOj/OSpm",
-	"r7H9xv29HDWzhVdthTRo2UJNOmzmoVxTlByioZLbQ3T51pQyfEkoDWZMSYwEjyhOUJSSmEq4Xw21hCDx",
-	"FQh5xWyh0RWdazh0eRhnTAxDNCSUqX9OsRyGx2yYEfgILwyvKEubCzsOgXBKtB2I9S0cmP0RnlOJAUdb",
-	"jzFjCRFavLimuvEwK7l06x6MDGSWtgGrhFuWht4/aEhD90qlhEiiNsJrWXSiXaN+TUu0uowLdeZjbcnu",
-	"kzQyBNEeEb8HSPI1X63oRCYvCNJvigk8XkGCtwmdTGXHCwtwazZC/loTJCURT+MQDXHuyNwFaO3ohCw0",
-	"xvZQA4OWqh0AC5a/2QXEZPW9qYhC3IfEcLcrCHAYnOXz7oZ0VKI4kCFvqx2pqxExBiJdiXlD1sA3+aKb",
-	"w/2eUrbzh3UYlf2x31NHAQAiHgYap3DzCJJxjh3fTpev85fHejXgYk1AZlrnMPao0AlgEPgIAUihNva1",
-	"qaZMfiFxqqtAlF2MTREYJwZ+sj1SZPVWv8L7Wtkam0JDo4wmcocypNdF1NyQbcIAyj302jXeMmTAQGYW",
-	"YQJmjVsy8ZtUeORmR5PPszfWNfy8g7yfrSXYNmV0N3F2JYBiTZ40zc7Ec3e7BXKqICCZEnKIhk+PA8zi",
-	"4+AQvbO7u/v4XAnSp8cBT2tfMS7Vd093d3fPz7WkBg/l+Jipn2G06oHjwCmecByE6Djgc/3DRBL9BbiA",
-	"9HdKzB4H58MjNKTMFNFgXA7UB4lPiFI8kgwkPAY8G+08HlIxUBrBUFswx+yY3WFonmAN/z+E4QzNCFGE",
-	"mS4XgNE4Y5AXbJBzbDmysTo5Ds1UzCNmNtnMzGKsv3CgAsSutij0A2eUxfxMP7R//VpsvlXqTU65VeS4",
-	"pqkRAhQ2eSKP2VBks8uePsNSLwbfAn0FXTojo0vHwZW8bsW1Xm+4q47HjEm1ljFeiCG6HNPxmKRKSiU8",
-	"wglSX18JFeVSIc1CJFj9eVlOyTHLn7oCSp5DviOkxgjn8elE/TPLV3KGnwwdSFllj1oZvouGmmCQ1K8E",
-	"GWQbC45mSiFVwwnRGSEnIjxm4FAWiuf03ZrOioMLpsvDg16seu3vzYZaoVW6D3Spfpcc2QSVy8PisNvd",
-	"hb/7ezv7ffU2NLazt9jd1X/1F8MrR8dsCMs31P74YvfwU6Iz/hTfAPfdNDFx/R6KCZmbQgd7vZ6+bBG1",
-	"iwzAD3GOeWfXBGHA58GhYpDA+EuVzdrr9QLPWQ+PUhYUntV3TDGTIAye/cnPLj76f4LH4AvreJNral5V",
-	"Q5q/iNDbPQiLjihkoKQ80YjY5vMMn0BwtAORfRh8/ru/+/yXP/v8P/5lEAYTwmKwrMdkhsFZ3qLfvGyY",
-	"seovfviXz/7gg3p0ro221h0++9avPvvjH26uQ72QaNYyQVdcepiHH3AdJh6XkNDrwbCG5KtOROCgr+qH",
-	"2wfENnrwtArbqChC7axpNsPmutONS13ZaZvwVyxONLhI5yDYlMxweuKdlOGwp1+OwFEnVLQUQgprsm7U",
-	"qC1gyJloiOIt/JlFGuEkJQT8j1OCwS3P1ZFlcgpNxIq9dJmkmNlEJEZNeInOcPHd59oBrRPGusV91dFM",
-	"XXPXtXOYddlsN+u3Jfrp7jttObiGu3EqF5xkLBHPpPUvkFOwuIj2jtTqaayYa74Hu0LNuPsH6LyE/b+a",
-	"L5/lWnNc5edWcwiaLUD5Eu7ijBqw2S2cGX33cNjabrO0q+kHlI2TjLAIPkRTPJtrOWZv7NXXmf5ngiU5",
-	"IWQOH8aUYZ1XK0k0ZTTSGphdipUe2y5bemVjk/Y8srKtbez76mbeLCi22MwrNujKblpu2DXCWN1Sr7V0",
-	"PnN+OcfNF5aKZvKNgv7+DdTr9XrIAgHF7WvJWs+f8Rna7LRn3/3Pz378CazmbERSm4I34yOakLoK3ErX",
-	"LS6IC5Pl39643t+/YS57+is04kI3aCGNrCYBcel5jd+lZXltZRB7cIFHkUo0IglnE4Ek166FCSfawGx1",
-	"lr0IRT7PPKscwkIN/wwLW46iuEvBEmn7XhQXvyZraUWuUsshtXKYOhvJOk3zMP7yVH6DzwhUfjwJERaC",
-	"ComZPNT5XBilAJ+DxBSwvZRS5x16y2Q5YM5VuXKljdFQzTIFniqXb5TmVj8X3nZLJZjFCWXunwOeDvLf",
-	"JU+SwTglAHw3xSmJB5GuKD5PyYxms0GqbyVPOZ0HVkjDSTXHE33k6Rt2/UwERSGXqhTzBEu10J6gGO3c",
-	"gXtDHIHnaHddk6mWMTgnqdYYKxtS7z4+NkWGNfP4V0c0ADW/7cSwjlM+2142nj8M47ZSWBBnEUEz7TcR",
-	"KFI26AhHJ4in5StaFBPcwG5GYNbyYxliany6YOj6CYiAREUb7irenhJmBQm44OYpP9V214iUVujSehcX",
-	"W81ftDcVBly+MEctVII9R9YyUEFWrWUUvrDjyxSXrZ9e27voWia3OyY4NoqY29xIAS1mDlHMswVlIXpC",
-	"MZ+qKU2zECWUnZBYX/BhKfB8bmqiI21qlqqdb5YxWciUjkZ5LhuWbGs316pFamdlv7bZcQ0XejCAVQzv",
-	"L76Xx5jYA/MIDfViDSFERIA7f2iXeOgee1bhHOMn6ltzFJ2RaAqb8b339B31CMBBoc2lRq8a5Jucn2Tz",
-	"rrsyL8/frS7+BhulqMK0Xv2k8qbpxuDr8VuFddrxTF4vtSYGi2CFLvRz9eK2N/GNYc1BWBlIq9m8PN+K",
-	"Q9FteFlUay95MlucR3eX0ZbO4s6uj23lKG/jmFrZy0s6ttZxyDhiwXXGaIig/KqzjSPGQQwUweE7j9t5",
-	"U3DFm2LjqOzN4T/+6cWvPrn4438K3OWxFScKPPMc90mjGn368Y+ff/SLi08+1GnZsF8VI4u5vp3dFOfH",
-	"xsY11YZP4ba6d2TQY0Rb62IzDIUwwAnFfoR7uAIC1aIoq8MTiOISR0gQnEZTItBYqY1yqgvx56Opewir",
-	"/bZI4vZFzeTV25vSt2sM60dLusMQhOZqwuaRtiHSd/QNyEnapG8ReeQkuZxXjr/VLLDNpV9+DLxENKiY",
-	"QHp2x3fyyt2eKygl74WnyLe2zhLOT/JiKaR0P9yea10IjSX8NM6SxLDT8z//l2f/8IcGH6Eeo1+SgC1P",
-	"9jfMS3cAV0EufAOdLM9ofuqjbc3cODNh48ZdZwN31Frp+CFki0fois/gX8GzHKpVJ4bouDa1C3VQld5g",
-	"Fx//9nFwPkQjwIcwuFmqpWM21E8Md9HNPEuGuVUG8l6VSKLFOHVUT00AtHSi0sZq7TcR6BK7y97KQUx8",
-	"PoPYgANjiaIEC0HHBq1weZNFvsEydrBV5nVpwHXjZ2dEMfZK3rtrHlsWFsL9FdvfnnK3KnttFzbcfK1M",
-	"7IWnHGHbDHDWLPP/7kfP/uYnfnSyiKek/d58qB5/mM1AZfTsS1PWz5dLTeUUDXWJqa/YxzrIeVspXL/p",
-	"7TvXhlo1pJ8utKGOlcolnojOdc4fYa/YhYrd7SvmUJIC6F8TITYM5Cmv2wNMhQZz0Z5yXd+k4k0vQc60",
-	"CgkPgzOcMsomTWn3SujxOHay7QHu30HB1YVYhPbkJ0RCUuIRYkqSKnmkFAnRmsEMBmmOprjcnvS6iZsj",
-	"MgyZbn4RSuERmumMxROyMJg7miSQr5iSGT8lvoRFfXoNIpwqM+Mbd+7v9HpX90wQuTuia2vg8tgZv7aG",
-	"Qd3RD+D2ZBO4S2HwneLglwT5ux19lXQN7yd5Eb9O0yoV1Ktu9KpWtVIH2IAucTuqPCAC/JBPt7Kovknb",
-	"6hydJt5izYuWV87TYiR08g138zbet/45R4VeI7qmrQNng7quLiXz+rLuqB1X60rKvpXJiGu9q8I/7ZRc",
-	"g0PdGnC6ALte/oKLM9bxvrH9SeccY1/MsWXmunIVtruJSwt7vrH8XQ8Mttk/dTOOjTOipNIcAZqPrlaV",
-	"l3Lr4Iwyw6znZC3xUOXtd9zlRQ97vVWuqDYr5ugpm2DidvEm5fJulS9p28vluYtfvWbroJOWfTu+pe5v",
-	"vNQbgApvzVVTjPCaZ4SuF6LjCGuuiNL77V9/kW6HNYNicxdDRxJ1cSnkO24D9OYXa3LDW4OUYOEzVN+e",
-	"Lsohl1TktcHgzTBPYp5SIXm6qMR0XOsagd/W7Ct0eDfQ2niacheMdQMY14LjS6kJxdA5z7yRDKbj2zjy",
-	"QUy0g1AY0wQKT2I2yYB6gmvjG5sYjQgzNOFIyBTTyVQiyiRHQ/3a8BAN1bkByY54ApAJML1deNcfONYQ",
-	"rnmHmYRNPRDIuL0ZRWQud9403/nbcyyFCnhqXnPW3kGYObV0XegoxxXN6haNdx6nUBMWcopJXMFHctDA",
-	"Znihc4cFOSUpTloOqEC5q7tnr/V0NOQYyr0wacYVGvxH95eiknUX/Q64DBD0Vmp3FrVCr3Q+7namF/Rz",
-	"2/Ku3UdmE2qJEhYWiBah5RIERs6FNpk1P4zyPae34Mo99Q17Z10NBciYbGkUNJfhyC/E20TOFLTUnS8l",
-	"YJV2VvVcQj5XbVlOzFz3KNG1eupWj/GwuOAuIoodjdVe9VQUlOZ4y9LN27KFtHFoeRRZdRzLXt5KwMtY",
-	"sVKjq1z/OszBV7vvSZ/3RLc6wCkZECHpDEsiVmRIqjUX6ExJqhnWVz0YCfAj+uOLt+fryRhUB/TF2Wsi",
-	"vafpA7azQWWxV81zdVZQofFZWxPw67bHt3kabxZXVPLkdDZXB42RCzfjWBgILR0ZKdXBzIUF2sMpKSIa",
-	"FD14Eut7S4N4DKA1+rYOvPm6zmT4RZmfq0zvhJ6QMyrIi7CwK3cbBDA8hLYdC4pujxgNAUhNYSKtpInP",
-	"Sm8Dwbe1yhy5Xd9yvCULv9VIV8aTaG43IcO59jTFGk18QbTGhRV/HQFoi5IEtrApT821SKxNArjYAsyN",
-	"vHqogQ8xIO4vxJGwDHLuhTsWVvHtFmutrIxLOAJoHqaBVqQNONCqs11aCI9YicTWeiwN0Q43kSAaz+fy",
-	"nSshiukp5ASjy9evXQnRJOXZXP3dB4R8iISAj70rtaGtP7LCe9Fu91X9GG1Seb98no7VYay556OlSub6",
-	"QNrIpC1W2Cm8Jt0EvvafdBjzF+lmgacQXC7XHCtHiEpd1tR4Y0vVA9V7QuK8Gk0n/0ujcXM/5WOaeIyy",
-	"ERY0anGNot5+DZ49D4MRmeJTyrO07Yv58/WMWw9yTJae0lOeXhIuICmUxoHISEXOMyzsxb6tl7P6eldb",
-	"0Rpjt3warAz9m6cEELpWu/PMlO8XL7hGa4s3ja9gCUp8bSrLzNr/kOHEqDZOeEO+7IqZY7wQujSF0QGW",
-	"xDlXV794f7/h9X6v/HrkQPMFh6/2LOgDxYmu3JQ7phxELoNoMrLlh4r8+c/+20+effjnLs7mNdj9kKtJ",
-	"3wfqPQ6DU8oTCLqDWPNahHarbfA6lvimlgKtd4DzTnniDcCyufMrY5ImJspSvZnJHE0lT18qYzZ70G8d",
-	"wrYdpS+AYGlMoH5ee088O8ddiJZN3jOv6KIknjbdxWzZ5oMsId+wr620XC0RSl2Fhkvc1XdpXJrrsi35",
-	"EKLnX1j63BcRW9PknLkprBmd0HWdpTkrudaBZwgdEUFLbj7flMA138KOMXCf+SsDSZ5ID45Ki1Klmyco",
-	"vtdmDTqHxaTr3JFqvER3NgHTqafWiWg/GteajriLpL9Ay5LtM7EAP5UTTQSHwYTwSYrnU9ioJ2ShGlXH",
-	"0hTTIk1IJypd/Px/PPvOR0EYCFPyWx9Zezv9q496e0Vmj5BYqtMB9qX36FgdGazH/Bo8e24G9rQD2p6w",
-	"2nW7gFU75Ke+ehClWzqyKADl9FTyt22vj1cvxlZQh1cFMXcOhnlYmBIdBC2ezTGdsDXMtTzPbAUzwLBu",
-	"mYfPi2y0ujVBoykSUz4PwWGr/ptKpiPmO42tqk2avlcTb6s1QpyrvOJq0fiUGCEx4EQa9Nz8tm3d1Vnt",
-	"qtt4tTYawFIRJ71lLd/OraGUaK1EmYosLsHcJATHmmw2exFHkp5C1qOSHYDHkXCx/P7nEZ5Ua3xGUukf",
-	"QUxmfAeizZX6g4WgE1bW+WsCNOIJvPpro6vX9nsHQRiANyg4zK/ptKA+BTgdI6Of//LvLn7+z1C5Rdva",
-	"wfNv/VYhss3WDmaYZbq6LJ60w/Qa93p9T5UXPT2P6C1NsTWulJ7yU686RlMiOrVmyOWzluGnSwKdEH9F",
-	"tM4nTeHaWOKaKQDxDPVHWXLiZSi7LF3Lopn3wvIJld/A6uUqL84yafYIT7Z5RnlTVTqfT4/wpDsSfpl/",
-	"PPhBUNkVT9AYJ5AROVYimEpBkvGR1QzHmTTFBNsxYMEUXY+d2uStrekffIwltijlAOsFMEjGseCUk6wV",
-	"zgo8hYGNZ8KTi5YAILlAoOColpqKADsejdbgL01TvmUDIMoDhZScVmE4bNEy4kVInJClTcIdERDbJTBK",
-	"OJsA3C9EMzE0hJaAjsN1ilnogYRmjo8baOP4qCprKAZ83F5M4lOSqmXv5mmx5M1L85S3RWPRzy4+I730",
-	"aziO8he7Vj7Sd1CjzJam6Fw2w5Rg8lrK3dxK+RzW9C3l79dyGnPm9BfOXsNPlPuIGjqt8LdmUHd1KpQP",
-	"m3xJzthXOZa828bFsvYqBspUsCGJFrhsisE3cFa7G45JRGNS0iNfFKZvbRe/ThJ6SlKPOIhwmtKGso+x",
-	"fqujmiamdD7v+o40GRbLscb1JB5Kc9UtUxydUDZpLl3pPTlMM3fYvLOi4FCroyfnxdHSQ5WuqN+NNFsL",
-	"rqgtzVogUbeg4erL0NU0XQ3P3JXGaxiuZXZvxq/jaQz50DrXCgLTdKCtxuowgSWGdgskoGjMBMLtXNmE",
-	"zzCVcAE2pfOZhpikbACleaiJctTU90uYoqq4J0o1Jg0Cxpr9K3wrOnDTPO6T3W/EWZQXXK8L7imdTImQ",
-	"KCGnJDlEF//7g4uf/UWILr7zJ59+/LMQff5X/x3+/fTjnz3/re+jy59+/LNPP/6vIXr2vW89+9OfXgnR",
-	"xZ/9L/3Fj//6s//1wxB99tM/uPiffxWiix/8kf7323//6a/+EF3+6muvPEJXr1+7caUEF5ijeL6bMcrT",
-	"gRoOxNu7n065ngGIciwAN1BqF2I0JQmYZjMstI8g5spY0783i/03TutOXb/PQSurA0FkC2sfa7woo+DC",
-	"AilV8/GaSOD5S3mS415L4KqRboBHUOJ2ucNknhKlBog6tpZhNiI0MlpwfXxwvX8wHsMKvRccXt0LA5Fp",
-	"VjOJoW2nZlYkqkec5kAdJpJ4iffEd50Po7GJE5KfEBZaQN53+ciPKeQscWN1GYhOK4BhQNdRdqMhkOrj",
-	"XT6ytk07CHHLJtVO70EsaZ78AUADTpBo3A1JqCvqeJ3rvFAzBd6Eec4FW4FxtrQfWw6rxMttj3yXt9uD",
-	"PDwCRAeTNDIiY54SL96Xuzl8HizyXkv7ydlES73DWd71EoDyKZ7PCSNxEXlc3VK7q7PHyXu64oB5sBhi",
-	"wbYOdQsXmbOXykvmPZuUFLbx++U9PsViMOMp8QMVdvOjaWHv2RkJFnJgVqlitmMBeE9YoCGw9RAx8kQi",
-	"xWe5La9Ynhkv0Ry35PcGwIN8vl46PdFkfWD0nc5V2fIy519/+Lo6I/Gi9HQQBnBiHgav7vZuQNHul1Lm",
-	"zA7TpxDhRbvC/V6V8OuMylygjrBQ4kt3Bqj0GaNwZAztt8PtAcivD4ee00PP3sytVKirA9C5y0MvASO2",
-	"xMKb5HKU5tHZTN0SexwhtVe117JXvR+9Vg4Y7+0cPH7aD/t755ePj3edj1f+3WoUDxivfzkr6d6r6ODI",
-	"jBKOSXBzp69VsvyWS0z5vK51/etHP/HRESJ0bk057Xx1j9NoSk+t+lauZlZmr4cSL4S5R3CRDMEipTpP",
-	"AkMWrQk4ZeTMaB/+rC5zzeY5+/O2ddyv7dim7Y5IYhONKlx7fX/ZShwfz5++ea7+e+988Lj80b8eflDk",
-	"zrED+j5ON9W4fK+TMWV5WWTXopvPE0rEQHLX1AidpTPrFQEDGGTgNkdqmfQXP/jp53/yPz79+Huf/dF/",
-	"+uwf//Dig49aliI9MOWR9I20CwNWxJx++o9/dPHD/37xg5/qZudcmKn2wRs65wKwiL/zvy8++fD5L37n",
-	"4jt/pd8IXEqaeQrC1Nun2spTB0+qrWpDWAgu61D3KXcsFMzyjTv3d7SQu3peOgA9SMXO8iw/PWCZHe23",
-	"vPfcpfiGVtoV5wPqHB4lRHt+8AlBjFvUvFEmUZQQnBqAkvomy3mi5QnnShKfFbYWcK0RKy16zrO+S/R4",
-	"un6hp4ar/OZk6YIza0GCMw4mszVmQ4RFRFhcpr1bCcHydVPKg4ZHgGjlJCGR36ZxN0C1odfJDLOYAMSC",
-	"ErcpiXgaCxCbEWZKJI+I5pCmUlGlzdSGf53nHQtu5XuP1IOQgUtlg9jHttiQzhA+UrOacUYWeTZDrtBI",
-	"c0zYAydEmNlLbm3XbLd4Ui4i2nCwfXyr5WwdMROWDpTcts1fLo25EAEFQ5ZXvbzZnB3gSKhuWnrlPFsP",
-	"YGttsbqhyHPhhnyISFuQZmXlsdcstzybxPhz1GGQF3QXOhu7ECkjnTGlkUsdVcnVhvDO+4/f0ero4PHT",
-	"Xni9IR3UpwG1gg4qCVJDtGqs9uqEDEeIriZbWVKuqs37skSfW5eiZYGm9eRP9eZ9hQhpsZW3ERBW1XbX",
-	"DwqrtLQWMIKjg21de/pSiJJt7N8XtWf/lezRdtVp8j3bzkFV2b2ts3LPV2+MB2Ru8lMcs3KMaQKRRXtO",
-	"lFEvDDQQi4Dx6pvd/NhwisCQJ3NQWJEEh7I6mTTOiUAl26lLiRo1WQs81d/r1SytfMSegp+AVxJaRdFG",
-	"62lcsTMovGqU4dxFgSeYspaXO43AXw+0wl2F/UI4UZ8nU+dM1qMY6bs2mlZu15bcqtj1qPb9kBeVIwxp",
-	"rAHQOotM7xnNE76swQYYMDttqW9qTkknvDMf7pSAcnt6fd0AMDv7RvH/MGdof1CC3710lipbLgf9zMfe",
-	"PoTBmqDNd4r5jS3EWODI1q/oFtRtqoKuCpCoCb8mnwIfo6GtvjsENXIoSJQSObR3tDiFYg9nDEkO0D45",
-	"AF1RTicHkcpjILJRAvF4jjvGKfKru/AGMZTU96a7QFFspCM0tBQeqqWcEz433hGNJEMBf4eeEHd8jt/M",
-	"gw/mrFDzGB95Lyt/g5/lOnlKbC3rQzRUgnGIMNKtHKGhNm6HuZkL/AGxO3Si/sEif9pYsgueFXiJRoCk",
-	"PGPxMaPyCA3BOB5CuRg8UzazLhjT39u91jsOQnSc377oH27d++ZxcD48QkNlvqmRJDzCCYrxIr9lHVpP",
-	"2X5fPWiO4iFSZ48aMGhRR8dsqHWjIeQfqb90QoUaVZZIOsh/ZgjEiWI8XV1gmOf5D2FVKbgvbLGc/JYX",
-	"atPY5TMuPROOFQYwc7hS0iE0RmGwGpt6whkFGMcWW6Bxfb9RPrTbJ2+5dtksExKNs2RMEzQiC66jtWiK",
-	"VJ/1iPsZftKUo6JsZiFzXtELbJMRStc7wEgxrsKPXt1rg9EzSMzvjpZ3rUUW7Yw2hFQkBH/hw6bMGXYl",
-	"YH+KUxxJJbMUV4F+EhoWNV+5rFHCB7jWRre1JnQdyyclkyzBKSJP5ikRGsjnwRt7V3I0kzPIolAj2gpS",
-	"iVdj7Gb+GP5bSv6V2m5rLmpoqc5VG46nxB5LVnf1eJzVXr5cawSAOnadh5m0HulGT10SuRCp9raieMpt",
-	"SLp/48k8wbSrcLtZqXBPKIhpC8sbqi2WEgKbeehk9w89iagdQ7heOLzAEgAZv86Vk5UVd0gVZOTOU0gI",
-	"Pu3kclA9PNDJZr7qJtoqWwHJaZMaxlQKA4lmhqTVEpBcvguEKgqI6S1fvHw+zQQsUGTdy33zZyDmhMUD",
-	"AEpAx1mvt0++gvq9Xs+5W3wEP8KDRS6s814QBmpNsOSpMmsDiAoDWIUEEntBhZhI+A8AyoqB2mDmLy71",
-	"p2ICVvnQvgKlVdXjDPTpMoAhik3rChoV18BsEnuaQQ1B/XcFAFqrHBrMU+AFIkwZo/5qnx4X18pgTGel",
-	"qtJCn3E5+4SAGWpOvA0Auiv43N7WmgvsFavfZZbWeVS/RjJOouXiw+TfmtsZ62ktxrJiR4jN/azF7mqs",
-	"bte1uQJyv1UFJNtJ81y/urzwpvdMemP9M+hlnCkNM7+PU6Hdnh40/abaPlR6ytCt5OTNZ72c1XNh776V",
-	"4w01L/6DPEfakShTDtM3oKUcHArBYfAKZvErPfAlKIZ5J+jv3TjY7fWgeRil96w4DtRpcRzURbTpx+d1",
-	"znv1ehrBxhkrm6bgwAe3b6HrB72+vyYmIQ3GkgvpT6V2YKSerO0qJC0j3RjALqPXXBsvkdGVhbaECa1F",
-	"rolopti80AWsjOuBNoz+jnveWzATtXJnZHQcOAe9RRTJD/ko/6LhgKdQ6JzLAXVHB2M/fxwG44xFFuHO",
-	"4N1DmCrMKJsFYYBPtT+SaYMNmDoVoDZgjQdiB3ff5HSqBwkWGVRBfcd1LYldbQ2XHU5iVx0nsEvMrNwf",
-	"62y7VDyUVbczKqcArm7nCSU2sDgxRTA5I2iMI9nBXbz0SHHIWVMMcoRwzMAND7iUxryxGMnaHWap143D",
-	"G1SJt22Gi5onosJf1yNfL+/rQ5HNhiEa4tOJ+mdGmXGczvCTIXj9+LhIUxh6VnzYbS4Nioxfv7CKRUF8",
-	"Z0ItZPA3ch//5gjl/RU1IMPgq4TFPsE6zNgJ42dsCDilmjug5iiXSPIkPkJgRzhlsgHFVCObTjm8pcMd",
-	"4F3X9TvTeApjYv7Q+XRKi4MevQ5B0Ep0DbzmGnvG16uDXTVwvi3NYkJjtduLphpzCKcQGDvzWMbGY183",
-	"BhxYbF9twhxBuIXW8Rt4ROXDKU49c3qLOb6GU+It8FIp92pkmfNX0L92DU7kUrKGMY9MKZP+Xg7tGgCR",
-	"PIlxecNLgQ7ACCsaruW+GHEsQCtMKMtz0WZdauC0L5tijw8zfN+G+w2CE+2UqhqLJDrZxEp8A0dTQC8I",
-	"0ZCfDBFsitpNF5VeC7AoWGl3DD+B7aEUzYUfabBlEcjfoCTFaTStYukaSfOOWrS5okiv/T3xnq2PfOhc",
-	"4JiTUxfCf/7n//LsH/7w+ff//uKDv3/24+9+/qPfv/j2X1988DGkf5gO++07PFjZ4ef//KNPP/kD1eG3",
-	"Pyp1GAZKnWNy0H5ySi2ZYzXEd9q9oOieZiyCLNMGwMVuhmO+avd47L0W1uOr7rjbFk5f8rkuIULMjdyi",
-	"gKEuHYQdq+yWJrrEnaVLljjJLWokygrQ15ot3FgwwTC3YotulzL5PXPlXKa9YbjqeHvIqGuSz3c3ySjd",
-	"BFu/fqQU7FrT4LSDqTzqNe6yjdpiymxp6vjIemfmCVoZLaCySb+3d3XNpHYdxhoc9g+8ORJ1IL7ySebg",
-	"1gzytl5VykbEYwgRCTI53rlhwhmgJ4dMkThtGxIT9WHAMzyfm9ATfbIMZpRBhr/5GNlSWtZbXU6MKqOg",
-	"l1PpY5PGlvIzU6ajnD1VnA2ByKKIkJg4i1wyU9R5kWeC9/IIYffvJjL3S1mYV+tosQtvSamH9P1cZ8nY",
-	"HEcgYWjSNmG7nC+/Op/cLnarVOitZ456uK4ZqgyqasGlo7NEJiSqgBPFAhkVuCXFCh5fUSEEdu4b9mn1",
-	"Zpryle6nr/HRG/DcebF3WhHbPlIoMGqb+dT6liL1XT5qe0flbs+2upsnA3+i9Hy4QxqAMuhOJiXjDNwK",
-	"Zzj1Wyt6/9aSQ7DESP0EHkMkOBrjtG3QWe6v8WI5ra5vrnmgKHDeJhBTv1NEYjYiSzxQkwJbC4rI4QQ0",
-	"VX30t5xgLp+ednj6C8uZ1mvrm6pxOMIymp0PdrEZUWgKtYF+j5EpDL9WCn853cTiJdgMVNOcIwQK3s95",
-	"ogKcoAW3Yc9CghbEdxc53/M+Wdct/UTz0VpZJ64Mri0ELEIR6ammT2InnEWtC0QysQwnKCWnhGVEHHny",
-	"sTOWECHAsVFNy4DKXPv+VAxXABeI8VbfsPLCfp6M+jd6+z2vxChEZtGO1k1WidAWAq+7+8h9/5p+w/2q",
-	"31pmerPK3EdtihkEAlnrxO4eMJWhLRTZMCIUcyIOwTGZ8jNlUWt5HKPLzipeAS+DdQjVd2N7WV5IXg+E",
-	"z0JIMivq1CltR02CCKhldgSjpCaEE052lLEYjCKqc4RWlzRbN3W9u4ivohdXJI5ltOYd/oazHbowv3nb",
-	"6iQuDomOdx/heGAiCyOeZDNWQHXkAfAOlK52/cZ4cYQEYTH65je/+c2du3d3Xn9dMQVmcDm0v79/YEDb",
-	"gjBIKCPBYf/VMIC6zDqTmVjtpyW8mh2bNwgZfrsk0JTgmKTOhRKzB4oT2ZE7irrGQOt5VAfwJnXdiQlB",
-	"nKEzAOa3XY/IhDIjGvUI1RBUa6jfVkXJCeebv+oEZDEaAlm1X9ls3SMDfKVkwNDs0qHr0nW3rF4VvWPL",
-	"/Nhg5QJN8tVxBtomjtvhzZeAb+LujE3gTXQ7L20CWxj7w5pT1FVfEo6NDvReRjL4Ms0YM8qQYyoXOg1m",
-	"EUmSBnRFRyy6PToIuSVj29sEUwfBa6Zskde7D579EWaxQJc//affAzzEzz/85cVvffDpx//Zfip9+z3A",
-	"TrwS2sK/9wyCIXotSwnOVKOKUFRIGoF7/daUMqwB9gWa8kwQuCDeRVCH4Zjp2xAo4qNPKSqKiqn2OJbc",
-	"gOuWY8ATfgZlGM5IOpjROIbLnPyPbD53vwfQRT+dSuUr/cIzwULQMdWAjZAyUSrkOTxEGgny1WtXd/Z6",
-	"/VeVnL/z8M4t9ICc7qKru2g4GUn169BV9dzafKZOq5r/rXtwTIB77QiRRBA0pIJGQ1cKmfYgJo1G3pl9",
-	"jY9qx1lmiriKiAPrH1zt9c7bOb7aOakM8od2j0MvgzRj+oJrkgKYeG/3quNIcvdJN8zFuIS5WPTl2lr7",
-	"nkC8bm6enGRN2m0bIHH/fWGsEfqtGV4PxVvDadTds0IZFdOOvXR0RftuKg0zPPXAxBfZpd7g+wI+Xkic",
-	"yjWgp1e7K77GR4WvojuO4aYwD8YZnpvROb1KiIWaNRug03zKRL7uLwOy92t89BIUACUENzn9C0ZwDuLt",
-	"HPJ3fVmKjf4GdQ5JwjCTl0TZe+APMcsrtDZEBQGILJrhBYp5t2gU0ZSb98g2e0mgochGfrxBPYkVE7S2",
-	"af1tOiOD9zkjKxpQzyH1HLp85+a9m1dagIPmG8uMMCdi6IIWFgPwMfldIlMaeej+FoSiJAmyUP8CXZ5j",
-	"GodIcoDgDpEBKofS3qaIRHwFnEhzvABw77AhbwrqsJifcgqoMRqFyQnSMOU97CjK4Rq9G7t717zRGqqH",
-	"QYIlGZgWgsPr7reQN3TdBMPlrQ9g6jnU1r6JkhuY+bg/7+3s9fKfPa8rdQR+l8S+rh1BnA1gScpfzgkb",
-	"eAJSek3RKPBC0UQvDPgpSeOMdGvFvFNqKJ+NCUzZd79aRHn1jat7zg/6qz3FoTJLmX23b78Qg7xUZD6s",
-	"61d3D/yr5+Y+uG/s713dfdX/CsQg2lfqd3A+PmoVneNhJI9nVT2Qc32tyoyJdm1RX6bCoKt6UpsNbBs+",
-	"RpLHeBFCHSW9qoAjUBuLTn/yX9h7NkMLrNfaDmn9TueOSnupDhZsiAK3h5ShcZYkBg27FDnkzLi+Gdu1",
-	"OlqYuDhFZ5MC6mm9vKtb8Ru8o/ZkE+I3wWlCiZC2a+2n4oIg9WqtvJcXw7ssPBqnzLgsTTssWCtVP2pu",
-	"S2OSOpGDzCTY5boEYjwFxxWLSxhuLqFqsqsdrWriq7Zh5oQVu6W4cVNz0Ijiet804t+VJGFjiN4ROOmV",
-	"nAOAQx3gnlepX9awI09r8Spa3ujDckTkGVFzMW/Ct/nmHpGEnyF5xluKmYrYrl+8LgxgApYmHVrNx77l",
-	"n1NZ8NcBN+AUUAyTKxTL2nHOi1asUD0xWins5u3HjQbviGeTqSKBEDoeMcIzpcxEJ7u1M8ePZmxayP0m",
-	"i+JqY51LzgpHVleyPKSwkkNYWqEqoT2ysCpxq4KjLOA827G2sb0aqFvwy2NfOCXQaiX9UIKjEyPc28RZ",
-	"2ETNrcSgNUNwnhE6mUpffbIqrq42m/W4ikh4875bYmwJ5fL0U0+axXLs0K0kLbaebMMsvTODjdkxz5tZ",
-	"rAaLutkQ7x309w52D/wKcVMgdxW1NKIznIS5jIRoc6x0BLZA8wRHRFiPc35lPsXlAPRiGO51c/kCc+ff",
-	"5UDl10q45Vf9sOXhEnv8zsO30NW9/qso4jEpj0THBba7xK9C8tnNn3fsW897am8m9P3GJPMmVp3Y5MoG",
-	"AS0wjY9MdeSIp3GOtFPLV1iV/6d5U/fnn0Kt6APO5NRTqmjEY8VRn3/rt57/8n9dfPcHz3/x0cW3v3Px",
-	"wQ8/+8nPPv2Xn/5///j9Tz/+wfO/+K1n3/2vn/23v3v+iz8Jwpb1I9aoXdQG/rqPy07wOYkoTgamrIri",
-	"DMogtkdnNG5Yk8JSzSfOz1IuAZw9rwRe4whN3ZomlmDKIAXwyKRKEAbZK8fHbHdJNGTH+MZu8A9bjH9W",
-	"3GfPnTwEtslCUEaBTciURBcEbmUX2HWuURe+Vxo/ERCuUVsfJ/X0BZfnqIR9laOFzfkKPJNPL7Qs2C0o",
-	"Sy3BWiFZlmMrSJKr44osY7RTZgsWeewgcwYTwkiKEw/jdGKH5VC0lTWBGTfR8N+bWVnfdF3cCJ7YQqpT",
-	"KiSHynRObXs7JZ+PWvXwErz2cDps4rbX4+6Of7Qxc60pdarMsxLTqGAmD/PUGGV1NSp/8owFYZsrBXbM",
-	"k4SfNRTvYOSJHERZKnxnkVt3Sj8zzDGwoACVat8tQKUVZ5G7+urXAH4j8WaSWNjRI4AkNDiF8PhXyBMc",
-	"SUiGGxIh6QxLMmxp6kADAyoG9sVmmunOAIoQo0lGhGiRYLS0UJZxIFXVJZ3uEWettXHzxhzrk7TNK+0y",
-	"YtZQpHLPrL5IyHzO/jbKVs8oWzMipzyGWD12oquYjjW6I6ax56KhwP87DO7c+8aOUbyuujkuQKhSqE27",
-	"KR7oIXnTXPZ6JdotU+xK69vKa1NZ4Hbpsi9Ac3MW2+sbs944zQZ5SVuleFFtmKgpOW7TVLsZ0dmUJrb6",
-	"EOPyCPXgGozOGpxqhSN45WndNt/D8N2qQxF28F398LnDlU0Kp4mWTDTo4xynTrF9mLSSzJRNAPEU07iV",
-	"Quow/dqJHGYqTiZHZXu0INrL1WkrA64quXnQhWGW0N2J5T3mcnY37ddQcb1KGC9GMHTYK5tvgm6su0nt",
-	"Ld+qLlmhbRQ4sOf3+oUNyqTzYg5rITgHB06Uklh/VtI0Ag91qGWo4tVSHXBTlyvCYgpOxGiK4fpRUSih",
-	"+o/qmarbX1qK2oz4JdgOm1L7sTv6NQpIbLw7u162rKgHsOZObrtipT39uI3l0rzrV77bQQqsAcBaPtpq",
-	"u8xcvhzCPa6rkIDCUr0CPYJDm+LkMH9WfZGD2JjW3K3I54RpiAj1ntFdi1sf/z4D8PLXIezOd2GrbCAl",
-	"BIo8Xz5Gyli1qO/Dilt/RFM5NXVpYfPuv6qkQ0JYjNPgMEgyhlNbbbd/DaC3FclvGBvQUbUPdiCaSPAE",
-	"pzp/5jDoH9y4kf+yIKpJ9dV5GJCipL9bAn9iAIIKvB5AHCNCApzW8+//fRAGn/3oVxd/8zeKQPOcRUxc",
-	"Y8KzFB788IPP/+S/qGf/5m8/+9E/qWeFXIC//rOff+uzT/4CeKLiDXBosWwXvGafK09jRe3Y/MHzYpbL",
-	"XzFgSUo7hej+wQiv9jo4iQDnJeJ1gb7kUZTNcWP1vQrV29ckz8MRNTOihJ4YHNMTsjg0cN0QDo8SKnQF",
-	"fPJECk+8tHdHQ6vtxHh5YHdJOiGxhZYaLcxfR0jJFV1BT1jvRMPuabdpSnvgC2P25bzdTtZbLtcIna1O",
-	"ntJmaNeLsy3anCbFxmnXvN1CbdqubLJ2HbjbrV0nvg3ZsTaTW1iqsc+Gzby8q9XHeWXrt1MbnJfWLGl0",
-	"v43IeVprmTNixtctK3kbaHjXajW/HvuTQ3BdHIopTyUUzFAyEAqB8DOGLg/hEBuGaKh3v/pL0Pf1NxoN",
-	"c3jlMK974JGkSIu6Y3ZCFkbwGimXkhk/JVrMVQOJlx+s9H01ybtB/YytpXf3nSJg3EZgr8Cvv5/yUUJm",
-	"TRfZ4CSB3O3LD27fQgdXr716xYOx5y0I9FAqbjlC4ozKaKp90Q0okUVqRAX3CoisVzCP2M7DQErIV/70",
-	"HY8e98YpSRdmUhAQ0Rqi09BKYxd6TnbKhMSsKcN8jqEikgkPgOI/zTVpifAjRf2HzFxDQ7YxFieUTcD/",
-	"PyXJfHd5kk59SL/x6NF9pB/wO/kklQlZ+a5amDNbG6sxd72KZg4XIUAPoqsnWHT8agzIK3NNd/FK7l1i",
-	"XA7GPGOrcbFM6rueiIumUUqyKRHd6zVwl77mw7CFz/yUysuiGUTiSsTdmJx1SxpZtts67a5yxS5lTUEk",
-	"YV5NzQ7c2+gcp3hGvEjOatLvZSRdhJrpgT0hET1/yd9kEzT01x6+dQ+ZX7Ugun7Q619BlBksPLN6lwQa",
-	"8difxZNmTZwMBV6Nk7ioLojUC/aAEHlV5FHKTwhbHbazOonrfsrjLKqhsKWgIgWffvLDi//3Z+BNkmTC",
-	"00VwGFz8lz+8+IOfvvLs+7/9/Ft/2zI0p9XFj7llMcCLqusffKh70V2ifg9dfP/bIPdpRNqmSpxk6sNb",
-	"t3def3Dn/k6/514I4UjSU1JUevjsj/9LsHEAjyGeD88hp6JPEMnpIaoSdytxOVsqtd6MKWiXo10kslqQ",
-	"9W8rNL8WtxVLy42/l2EmqVyYguO7X767C0WNHDKxOBe63DxoiqwXemNZtaN54jJyR+25ubztXpuwDMuE",
-	"HXtdi0U7EmVDBu5SNLqa6Vgw0RIOeRmue3O6bOS6t6NfI/inHXuvNInbs/vKprqx/8rmNt0OW7+a+PJt",
-	"nXXuDQzLZfL/MNyXnuG+lKzzgCQNsfxrKXA0JVGbKwjb7ev5Cy0jGSvDtkGN88I6aCXm/ek7xfCLFldC",
-	"W/hG5MLAzScpjsmAj4MQLF8heLrQHwWd0QQ3XGOXm91KNEBlyTeICihxqTPb3E5JiYRmGqY2pgl5DQsa",
-	"ebwDcZwSIUiDEwYC1lG/12vth7qpG/T7BpjEkRyAsby1Dm/pVu+rRpf0uu3+vF3ZYtMtU+JAcnK5nPh7",
-	"vRDpKGBd4d5cPkNIRvuC760irZ1i2ZW1Ch1GcUhqh9/AtcB3ZIpPKfiQn3ogmpgpk9iuQEFRycRD/SnP",
-	"fC7VN6HUNfwYomFviCRHw739YWvSLe91ViCBLD26zGPgnNI5/zoGY1uzh6Iq22rsjJATf47zsK9Duu9y",
-	"BvkyHA1f1d88zJjJCN94ANXiooZ2S7jsfilipMJmWmuivm322sKAVaYm+tL62qyqtSUuWfM6fu379tfg",
-	"fifsdLGen8Lb4aLz5tV6WKgt9igbwfEUBqNcXLizD2xVniUHXF5Rubz6gBfXfkYP1eMPs9kMpwtvJRI8",
-	"ad+YlfOPsL+qCSVp+8YeUZKCi78x6q1ObpPlfpv6UsQ5O4UbQX8pxFIGeZskcTyjib+GQcIng4SekIRO",
-	"OY/9WHB1rAXrjW8HyrcEG6a0MdIQ4WQ+xSHCIRodqZ1RfCVCNCISe/dGSuYEy0FXspjXcvCGdXyDhrQl",
-	"mtSoGpZgQ2uj9YwkdFjAJ1of3L77NuSai47m7ngV3F9Dtf1izWYbt5Bu2EJlCaDGqXrfTyml45P4lqP+",
-	"VSyHF17SZwnaYKND0LVO3RCALyLJeq9tkrW5/tERyG0hQzer3qW0KV1fL9jr9Q92eq/ulBBIs5GgMcWQ",
-	"X7nhpdCLy6f2oMrjGQH8eDTicooI03fkqy98TEp/HR/JrtFKX4SzVwpitwhbbgM1b7k4ryfyJUqsNhf+",
-	"thJll/scO621LnTsklUsIzKWCIDWtM5LTgmTaEz0pXrXKxiY1KArc36Ra++PtqiPcxm5X3d9bDXkBUFQ",
-	"ah7UiRmHlpZGlbYVTUc801FZ5medbiu5AeHJI8MzOeEaaBSCEv2488XoXsLdzcb+rMel8Xe/vbG8vKnL",
-	"upHz1nDvlviuGYtVr3oeoU+FLpdIiwhjwwe6HJ9GAS7OGjCHUpAc5k/IY8vm84RqCJVsAf+S2TzhpT8B",
-	"Gt3CspvcA2ZaSioVDl02k1laVQdwJD3oLR74zObgixEWXsDN5je8+cmVHNsvDOilNzLP5tVLO43d1PwI",
-	"Axt2oBSBx4ryugh+cPH9bz//n9/+7E9/+ewHP8kBxogvm3m9FOV6yrFeQh+UjMYDInEZ+rFgiY5Qg5WV",
-	"/tJkKrd9rKNoVAt3R5KZz9q3y/3UF1TprHibo7BrKq5PR1mRHuuOKSzwqtwFLQqlaoZaeXmjCbRBMmxr",
-	"Hlp34e6weSar0dy9ZYvpHEPXWmhJlaWua+UJuKsBk5ZxCTX8ZZYCKu2RyYavVBFbwS7njQsBnFq/EepG",
-	"aX8lIDUTQDi9pKv7+CN4C4HYwpPjr7aTN7G0AHd1gbvxnp1i7jy4VnIe9FdNjTyJkkzQU3LXvqIVi+Xu",
-	"CfO/Ll6KKk2aSbGNC06jHax/r/kgS2qwRvmbBbAe+Kn0Yvm1lCwhNmmgW/IXKGZzwueJrhytdtQRwkUQ",
-	"vw2snWnISDQhUjianNHaykQkXrFQG/X70xaPnTdQ7WFjDSyY0ojo4nBQ6ApUND2TUUrwiZ5AmiUljXOU",
-	"8OhkWX066LapIoDSHKhAU5LEtgK46uAIDe2hAjg5ltQsNjV/KBEIJ/SkNBTnFlInVwAHaBdO08i+QXlj",
-	"ZEXnkhdtg73zCG87Yge6w9b7gUDtlOBYIKgHhhMDdNkxDlz9sqxegvq9tc3tcM/SDe5yWs0jajo0g+5Y",
-	"7uxBxuCmpb5co3KUtFtbuaOO1ww0e2qviroeOmUVSTcT6iEvm+XLMNMtgTcx0x/ihIivpjybV2zAE7Io",
-	"TBNlMpOyMbS3d723228ongDA58Fhf6/QhtrCVAk1oHJP+weNZRoA1Dk43K+7XU/IohGSJ4R9C4m7CAtb",
-	"1FF/K04ywHB3kjKMoycs3RrrmrCCI85ymTDmqU5hmWINdL67LJq+Il+pnOrqaoPR4iumy0OE9UgMaKVA",
-	"sJZoik8b2iYdMOLNKjVit2vENcFnxOAT6fw3GGRLsDUzD28umXfGbiE1PVe9EpU6EU0CweW2dgHflt1a",
-	"PW3YbRmg+RFwgb1m1wdhHp0A07K6WytE+spWNmtmR2LH70xc84BPVBVbvVZnWOewF+dzDFgx9lsncs9G",
-	"p1ZDXEx9aAbw1RCnUiQ1+A50GIu9g6+jHqd81spKttyz8sq/NPXOxqMjJH13/G3g+CtNpBmL/KX+Lfag",
-	"LkKrVNYZT4mtuyinmCHMxBlJS3lxLsosk1rlWW00upyVkzLU5LcNFR4Ai4ZfDN7LZf4zH4sBH7da01ER",
-	"SG1MsVWGGORvslZIHTC6N5znIXBnnsnthiDkKNy6UrMNOMpxW5gW6DFe7KJ0PDtEKYnUwQa1CkJUKl2g",
-	"z5k5YTG6rASykcJnlMX87MoRipJTLWWmWcpUS6UYAN3E5SdXQnRGyIkYSD4olZhBl+Wg+JWPBElPSYwu",
-	"P7qiS+goaaa60GL5CTrOer19gnohmhHMBqY7GJ83qMKcw2tdhMNq1YoK+DMoYyTIREkkPeR0PPMekDMe",
-	"k2TgXP554jmy9uh33hQ0HVAZqkNghEc0oXKhgQ5d0HsXin972quidh4FYJVXGKXZWKHZiVVK5NPO90N5",
-	"XzVu9VtgVXY1yqmuqq01LgjfAgQmnkZa5mlY7rIIMQgnHlQk0FPUfNCYPiHtABRnxmbMS9DqMGtoYHUh",
-	"aHi7kSZvlAVS5XADT6pHi9CCIERj2M4zPasRbEJdEMJY1UymdAQw0Ec2ZziDartAzGyWixvnSbF7zKLk",
-	"9NA8/BVEnsxJJEk80F/8OoqpgFRJEhfxQyFKOdQmQrkVrLn3kkAzyniKFGsdofkAK/KFxyxv1qmNx7h0",
-	"Wr8SoilP6fucDUC/0PLN/j5IocKX+iFZIAG4oHm2usZXT/lMTUZLOzudPtpB87zT0rgFfQI1h2c4EUfO",
-	"Q+grdtzo152vB3Ssv909ZvZ3KjSKRqGa6ngto+fDOClcD18eTQZsFJtaR30QRQ5gly01ho2YziX9FY3K",
-	"0T5+8bb2x/vUEfLE675ZAIAF1KklTBIWkTqiRavCJtU7d9VfmLN146a4nV9JtfYGOAzc8hhuzFReIlEb",
-	"LoOLRos6Ll3FscnurQa2VihTc5COlfoVJaegVWcN3jp4dRtO3s2cCGYgd9VpUo0qs0eDlrVaxJ63Lemh",
-	"JI0c2MO4bQlp7bbQtLOxYfChcvD380ixi5//j2ff+eizX33n+Sd/9emvPrr41j/aMEwto32SKTjs7fb6",
-	"RURsMNP7Hq7gXeEWHPb3zjuGkO3VQ8gsIVcuoz6N175hLdPc76Rk+UntFFnTYIlTp/zF6kjIbSmGNZWu",
-	"Ul8NU0FiNFooQQwVw6HUWh5n67+3aoY8yDlj5QDv60dffICa1gIL1a6q6hmxZNREM6PQsFm3mLVi8691",
-	"57sGZxu+cWsy4Z33H6v/9HYOBo+f9sLre+f/Zt3g2xJreXJe2yQ1r8EjzXr8cqpv7QDQAnwbp8A6EV9r",
-	"8MGLWhs9He89nbuC3Sygh0SLS7XC4hIC7CSEJRref+vhI/TKaf8VsIp2YOeKoamAYYqZjo37OibJJaER",
-	"YJXN5MIlVSwn/xm2UcH+IhnEqi3FGZj/MccpkRw++FQYe1baPLS88/3r11Zev1cPWuf1/t7Kt8+KtIel",
-	"dyxFgoR6CXwu/uGu6HEF+6yDa3pTIKcFp+YKEeiEkHmojRZtikARBu3v/UL4Y6US/YL5pWE8a/LP6tYc",
-	"fmp3BehyVhu0gw68t2q0jbz4IGObeG4jnNBR2soPe8t5dDNttdmDTqWwviUlHq3W6veaL6mmavMY3CrJ",
-	"4NMgUNe/dYVVRsW04xxbuiHf5aO2HssTMm9HsggzNNJxDUcI5I9V86lEIosiQmIRGtQ+whAjZyRV5oG+",
-	"nQSxw6DBHOSyTvU1df0m06GFc3ct9R1IEi/jDF3uVNPuqAgfUrTQGPGm2vGCtK3I2w7d5Gt8VCCbbC+l",
-	"pSBz3XioWg3Wn1xAmJmNaZgtZ89y+qKh6cqAUiuY1gspjSQ9zYsVlSv1VS+9pQnmYTroR/uigbVLDH82",
-	"xZKcmr1Sro/uMHYuNOsWNKi6l+BdN8zzCNjEOOR0QOiakZ+WYi8hJCU/RTYKSXHzsyuJCZqs5dpi2oF4",
-	"bYnvx2A86mK+xhN4rb+3u79fj5vvfE9ZXuFr1hE/IkKiMR3Lqb2P0u775DTMq2Lp3F71oOQoIUpswnXb",
-	"NEvZrqtsrbwC/ZLdsv3rvRfziiA95SovptGUnqrmjUAZYUEF1BXlkxTPpwbsgJExBI2889QyJSThFamq",
-	"n3/4lxeffHjxX3/r8+/+8tN//CNQB7sk5IrgcK/fqwq0Z9/91sWP//LiJ7938fFvf/rxJ59+/L1nf/dR",
-	"EAZEzb4A8i9tqH2dBGseKXe/X+4eNJrEBFCaKtVBpGMD+VxN8r1irwWm9/ylgb6kgBfQV9CxeeA4aJeu",
-	"czDqud5eMcVsMsXUgZCF5rRn1yZA0VOSL5U6q2jkfFSGzwRqU//2t57/4qOLD3774nt/qhfm2S9/dfG9",
-	"v9w8D7jgFx8Wg/21k3poOG7F9tbc+xo8e+5yZFuhbhrQ73lBkTZI5xH+GlhQLz5/Rh3Bpkp8C9VpFept",
-	"eQu0mPobxQslvl+BIWUC2qtcvz4OrzemEWJN8vB5HS8XIgwX6kZYi8Pj4JTOj4Pdjui+RKyOJzQ0uq8f",
-	"Pnd325LYpmLExikvQKHSoU1q9BC3MseioUit3cG1Wv5SOGyj7L55BmrVaIGmmMVNrVkB4ONFyZFUHA4j",
-	"zBv/EkIK61POePfdeVhR4czUEQQ5NZ21KyRS+czoeDvgyh4fMtOZzZs1nIpiekpjUiGz9RiVTtaYzErn",
-	"rAEV0tW2xCKaOr82IwtVhFs38yIuanWtTAY5qVzyWp8bxNJncw2RaJHYJnQMqcEkPaUAjWRVhogzqf9q",
-	"rte3pmO8BK9V31Q0NuEPuhqhMu1CZRZBBDVGeg6XRB1WYFX8wCrIErNC66Fcv6QDclmhmGXArP2el3c2",
-	"P3EqmfQtiqCvf8u27sXMeqeNexAsL8VfFvPlDdsuL8t0/jqZExYbi8CbddD+jJXNcAKw0Yo9ZiWkMpgo",
-	"SQdAkTbxORoTwzkbHreYmqhYO0VifFnnHiR8ASK3rHn/y58+/8Uf5fq3HaCxo8DK38jNUF2HDa4taxpe",
-	"swN8SSavSf2gaqkc1cYep6BCQGLvlCexgKfJKUkXtlzISm9D2SbzKFasaBAij6Hmfv5WY6hGXmG7na5S",
-	"eJrrxHiXj/JsSiFpktjuKZs4gxstTFINgQHlxHIz6xhkzyDaBq2ostQrzfg3TIhiA2KSjp/EEPNs3Ll2",
-	"XCZ4z8Sszm3k6mFKcKy2ZRHdBz7T0o1D5bq72fh5e8q1A914k9u6i23YfbPPpEWGS7W6QKQTOVy/7ZJY",
-	"tpy+zcGvlQQ/H/3TU3rK00vgaiWsHDivGHsGcHatQozWODfBC9deEt2GHh5oqACPZZxQIVdnIxnKvakf",
-	"Bv1BRlMi/K4CXb7S/5sf8aZhOy/NfDS9FGPJabNk7d/Mp1tn6rnZOuUsCJJjlmKkj3J70NV3TR5AWs8D",
-	"hX47WV2NWB1VeWJwL4ouls2fT16G193oRDivqre+7103dRcWv9tU7GVYw5Q2crpUZuC01WIa4hY4GNa4",
-	"Oirj1+JYg6bM+KnflnQ2UHnxVgqqwl7oF4gQ9pu6VHkJ9oAXDaVzxX5D1CU7qLRkcTWgGL4dgJmwMiAY",
-	"axdxZFuCgBXAeAgO33kcBhnLf+rVI26dnlqsX1QMt340573WzOrYhBQwXkhF4+ZszztV5nDm9XSV/8g+",
-	"6b5VDDh0ybBkzd46JWmC5x7NOUn8Z4GJxwClsJbb26zkYLZY2p7SGXkKCZMtW1xL0Jr5PuBnLWWtHnkI",
-	"9FhNx5vixKTLt5dWJ2RRnsY6hnshhfZKEmhvxSSh89XzUvTyQHfMZg3Ii3ZVLXpefm3KduQUSc7z/BXI",
-	"irZxkWo0/h3UzAZNVR7avt/Z7OcsWc7KYP+4SJLtLj+8157GIexq8dB/aKm/ZO1enjqzDT3GqkSeiqlN",
-	"qmSEM+GtF6tBdgDms4oIwwzqoz1wdXFm8+2MYKYsYD7W3m4qNViMDhOaYw07BApwjBdHNT0Y4LWEPCq5",
-	"yZUhZB30R3UbyYSmgTDU1e/xmQ5VscoMzMYguwy0mAfoAIgwNOpu+RJgwlmD2tPxrOyI8RKTiMYkNln+",
-	"nngaPpvjlIo8qVo/73EnxNRfSpZA5QaP2XIbwt7GPIXgDMom/tsjcM4P/J68RznoLgwu0TmJ1PGdOyB9",
-	"u+Zupds1HY8geKKb+WMYqSGUbqll6L6aCxdLQ7uBHMDAgj3KY10qdbqnECy/X/8/NwHrav5ruvO35Gu/",
-	"n98KWMk1pZPpwIbwzFMu5kTXKbKeaHhgDCWZWQSyjJ+VPsdqh+gIHHIGhyEZwD5ZckF4PyWnlJw1e7Ta",
-	"qgqi6lJvX0eqsbhI7VpV3w0c6bDUwl8JL4C7snXNGzP9R9BV2+JSGpgG5vl46dIqkrZTdys19CkcrUPN",
-	"20MogpMSAufu0GH4oQe778ncBO51ov8b6jVB/V6+l7ArCzbKr73qMWCeQBrJkZjys902hTKWJwy4jNGc",
-	"gFYZEJ1MdVykyRJtXRbnFtyVe2jfeCzqPeD9KWMQkx6vE3Jhms0PPmvh5W0u4fiG+kWA6d1wFWDixkF1",
-	"wEIizqK2tm1XyUSci5E2/jn7+HkYdKt9EwYAFzNoBZzkv5lwJY0hnzuKcg/eFeFZGpFbBrPKH/ZT1arP",
-	"ODtEQzU9gLrEDHGWUAYa4ixEQ3VUKS1k6Pi4UzTD6QlROr/+MURDsRCSzIa5haA/Iz4+ZrrYfx5WwRBP",
-	"lGl768HdEA3llKbxYI5TuRhaxoixxFDhiMx5KoWGkciVfDISWs238SOCR1SDOBVt5Vjz8AOOTxVnGgfQ",
-	"KRUQI0ueTOmI2kqeU86Ig/NFZhiAohQZoDE9U/UEzEztkpka3tKwlYcST8hdruPGPGD0mSDpYULVEF2E",
-	"+N7+o97Vw961w97138y1z8MAz6lFsjrMtYTAQWT/7Gf//Oknv3PxD7+8+OQvLn7/Oxe//32AuFKv6pKb",
-	"XSDVZ/yUxCWG8SOrd4mP9NuhEDNFoyk6w4tDNMRzOgzRcKT0ZfWHpvPwCA1NmVRduE8o2grDTIAhBk6V",
-	"KVVL6A+1thhsFTO4ADosrpChdde4TAiOHeVMGwM6qqzQvRIupJcRlqCoq/Vpd14DN9VjIbhmH8c6ATJ7",
-	"JYTlx5fhAsn3wkZOkALL11erqjEWpVU8SUNRlUd4skFtKREcXt2rajGf/+4PPvvtf/jsV7989r0/Cyzm",
-	"XytMENK6AMQBHrsR5ad0XoS0PP/l3138/J+3UAiKJz758WtpOpmMRkcFtuYlYULttAfDuz2/+JDrCKfp",
-	"AlF5VHiTGBEo5uySRBC6uKVw7GJBt1fVobND9ksbuOtqOl1Cbx/hyWtZcrLxrec8ky/o1nPFpedWbyAr",
-	"w15CwAdEgHW1vYvIvS/BReS/iuvFR3iyHqiMFbTOJdivvdPbOcA745s7tx8/ve6//+rsjeskubzJG28S",
-	"NUIN488WSP8UophOqBQhGsCd104lqPr6fpXn3du+4+P50zfP1X/vnQ8elz/uPP717YXsNt81NSymD2bc",
-	"rFXwa6Or1/ahomMbfSEvt2EhDrqoA+aINx5EG7eaI39xoe0cNeMv9MTf1rHuEKN+a5Vbouo4h1oMEs04",
-	"OBLgfpFKgSSeNGTZfFGnbUFkn5z6Ep3FegVdGjuD73wgwwbYTKQVmN2/dv3qq1dvjIKwq5ir8MuqoPmX",
-	"kAngcEc+vl6tdM5Kn+Ua0mkbcFq5pFs/Kt02sRaU1pqnX4kt6mywhbXsun4+srwEY9xb2r2DGQ6j3mAd",
-	"q3A+L1OrWVlyc11Nor7WhOFazn175NC8SEh+wsdkxsGSmRjwlnuKWnRGBu9zRgBPi+JXHha55JJK1Wvw",
-	"2Z998vz7/9EUjn5J5aDtlGruQCzK2Ak4SdCMyJRGBjheo/lcvvPwLXR1r//qlQ4lSb7O6HuZgbOR/ISw",
-	"SwINJazLEEUJpn7wB0vhGloOz5hMF3os+/3r13f6uir/zt4VgOScKp1EAzjoweM4TokQxIZJ4hlpLqvi",
-	"LGUt0PLmvZvofcgoYcZ9qoH2HQTqKXjecUqQAapu6ET6yjfd5qmpfPVlyAo2uoseq8M9Lo3yZSpVsu6i",
-	"zgAfrKfMOOzsqhU3d37z8dP95apExXziZyTdidQmSLQlVdhOO7Csg92ygmTUllx92Vmmv7icbNUuEBu1",
-	"UTc0UOLJjidnzmqbuDvy0D8PCzSv6ss4ZLW43+icNWNf46hdgyEL3vhSM0N9hamOVOikidjAhS4RDi/a",
-	"buio8OcxBRtH9HS0ftuF6DaN+XUqSpj43hRd9zpF0U17PKZ0MnVQh/7qvxufh9q6zhs3ijfmXBImqZvf",
-	"++yffnzxvT9e8g5PY8p0MXP7yo9+/vm3NKyRjcnIvS8mBEBXdy/CMup+0Gr+a0v8xG4yaFmcyZJwkjyO",
-	"oeJ8SRI38EZpMHgt6MithKvY6k15Y+Ey+5OS9L56zIN7tZyZwkA3Xy7j3r9aKuNeYYP2tfskhXLDJw3w",
-	"YM3+pmJM1WYfUmZx/koBH1TkuQeq1/Yp0gWjeLJb4bfGGTStXUlGFHNZuXJb8WaUWGEDlwYl6cOcNB1t",
-	"Oq/LVsML5HxnoiHfqZxXFptMG0K7UXK6awDfajBl185bicoOrU9kUf7jcP+8nVxtIUdfgg3aAoBAl5Ip",
-	"YAcoh9JnkOWljC/CYk9xpsYeu2Np+ONhb6d8BmObmuhDU8wo4WekYxSi90Ls5dZ2yI29Na6I8y25lhm3",
-	"BQWv6m/I0VAPkbu783gjjRETIpIIYpO9Kpdj3aBm7C13M0BUDqzgk+Y8NTj8+ngvhmhTfKLktFrLfx16",
-	"rcXZR4hQC7cmIDESm9F15vnSTX3H1MAVrLetM8qcLds4oNYxIdd0j+cL+8Uth2eiM5JQRt5gsg6wO7M2",
-	"UZtazWUdb/9R/7rjhrWhtXmYaKs72gNzR6uRUiGxEzI0qqC/Fh4bysaDMp0XxfUUUFoSumlLNsc0hrSs",
-	"EsgZ42fMH8mZ06lV3eDGIxNwLedzwkisCwcPORvqjA2JU6kzQE2l0NYHpxOgURdaoLFYc8QWRJI8i6ak",
-	"nBWyMhIkKoKnPdqCF5r/0WKeZ7XqrDiNtQOjKFLihnkUrTnBhh1CVB9p4k1A4mk2MahHu80BZZWikuMi",
-	"rThEurRyiEzF41BZcNC4xJMjOxutq5t6f2pXH5XnaQoBwkS7lMfyDkziierfdKB6Q41oYO0woK1MqBY+",
-	"WtZ9PkusKUKlLkbjHYTvQqCEoGV3nil0A3XaS3twJUQWLFcjsFCeI44NU9iFVVMxS9uyxHhjeHKB2V/b",
-	"6gZzS49CSMxigZjOw/E004Tl5K/t+CiPxN7v9RSP/f/svXuTHMd1J/pVMjruDQzomp6ewQACeoIROwJB",
-	"CTIfWGBoxl4371R2VXZ3cqozm5VZ02iCiKDklS3SpGnZu5YtyfZy1w/dsCWtdi0RpmTrw1wMCP51v8KN",
-	"PCezHj1V3dXzxBAdwSB6uuuRlZV5nr/zOzENUlQRvJvyXIast3loT6cvGtYavOgKFzztkL6wXYs0kDDn",
-	"lfZqbpHmjLdUS8ACSPsQ4OvNWpUbY1lq25gcyp017VvTOQWjldqA7sbnERcvKOtjhcezOuNjKf0uVWx3",
-	"sVMO2wIlTv+hKFGhUHyu4XB9Aay3NTLMbO0iCasxzrL46YJP55ritxsHf/YXB//107UnH33n6fv/G6ro",
-	"Bcv3mnz8+fcPPv4B/ozHkvUWOfjouw2v8U5CheZ6Alac2kvMDV5/efWlu7fvrK63rHWzO4p5UHhpjWub",
-	"zRtXSwb28K2p0vAqSy096LCVNdXkv90Ys2BA9e4IOAIU1FClxTalJpmVZY2Dj3/w+PN/fvzox08/+/nB",
-	"5z/IGWul0YxDi2EWsfqithgG0NncvbedHXl43de61ywT6TgI/vrcCRHfZ2jlzxrwS+44c44jJq77kOy+",
-	"8WdptFtRVlIX2Z/bjZXlCbBHjSaNoU/4YZKH5myanylcgCDU8s+lbcSxPvhFOKO+n5zJVuOJlVnLR2Jp",
-	"KGzN2QSklgoH4RmXFMAdaplN03t8nlKbIE0XHPzQadn5VaPpclEDPhpZGHq9E6yYmWlw1Xw7WbOkaiMr",
-	"NWGeNWTqFA0HTkuu8VJ+iRXXTuqwFsXYguHCbBq/foQIyYJ2T3YzG5w8VDAys16kfthn6qleT3Qgh6yq",
-	"aG6uGBvFshux4dx9ZA+rvYhhcCfS68ver85kZMUvJ/QuC1P88CRe2tH6gp2+yWDbxhZsgAWDg26/z7vp",
-	"LauAb4cMLcgzsBRui1GiT8JcKO00AAoeqLBYIAVUHhKuSMx6icIw1UI4GO/oC9bIl/RZ82Q+rdNR8aet",
-	"ro+hfUsiBUhcALHEmAXG/w6hYhTq0qcTH7NX/xSKysH00o/NyuKlkzACFtyZqYkwBWk/Iqw9G1pGM5OL",
-	"b0zLwVxgYsruPMxzt6C/krqyJXbRwjsdvd/SpNV6kbqxz/eZmN2I/1DvY0y2yTAJkA4voFHEwgzJAcwc",
-	"QNsRc61ZeRzfXqBUFm0XXIv0XgOK91Z7Sa14YebXl7gfuYe4pIhZVkWbvaK7nQ0QVBivWZBgcWIVeGdp",
-	"Vjkde2pAztHGmbg8VYWcX6fTFW8jqgdpJqEQkNk6NN1V8qmOSll4O5Sv5J3CkADifrxxFZf0MZbnm9DT",
-	"1pYL6kHMGHArDmmELX2xNZOrGnrVCT0sDJnVOXy2qDy0xo8gm4+zA9IJmbPUzyMYnAvhnlAo+EhMi8ex",
-	"nutN1yE7uk6L9NqW9twqprw1XG/Azi5eYLh5AVLvJnZK61y8IuK1HUWgGNUWMZdAnlrChiM9wUAYEj2A",
-	"hsOGtXuMjVDh4Ws/akysyoiueJLzNqrr7uqCef1WjaWVN8BP/K0fyxQ2n3az7OZ0CnPiYAk6Ua5n4xYR",
-	"jBmj36a3ZRwzZLIt6q2rtQhDa9nicye4vm1ecam6tvq9imzvHUdDh+0nKQ89ouWuefEegdfPQuwF7fIk",
-	"ee6sERMhsmOYMwG4Dac27NJBjt1chiWgImDG9EUet0SEBRLCUmcBh571xSihWwvZUK4CS3Q8Tbk2lZpx",
-	"JGvpwIFFDUa/OIea8R4TAUl/21OLaiOikNiMdGOgvTs2u5qDjiy8TY5FTlZyxQqCsrfqLL0Tgc5VLIqj",
-	"x+beENgxKHxTxmEpkbqMQyJ7xH/HT/uFaUm6EU0BNKCKXDutQivQsgacC9djVgk5X0i925OJCP32dFMO",
-	"wnWTwAFa9qGNrd/OlXdAyy6uPdJNNLKNm3NoFMHjqibxI9bTuzLRh0+jUdQRcBiennL+59v6Ynt4UMsy",
-	"MUPR0ggGGZsLQgvOkQWMUVtDS7h2SBPAz0oJObQiRWT6xIiOSB8O2j3hgGFH23uVChaoDa5BHAeHpbPv",
-	"ubdXtoh+j0Y8BAT53SQqEVE56hc6GkWcqV2QOkAGD7026pQVOPQ+F2GiNGDta+AHKG0VQIrpM3qNIUv7",
-	"Dbw7aLQbT3/+2cGn/3Twh3/19NOPHj/6YeYFNh7/5tuPH/3wy09/ffDpP9kfp7hnFNtnMThmjTEFHMtx",
-	"G5AHupLdIT+JswWGeR+OWPChd8TawKPkvu3LKsGkuRcAStXGEUmcREw1j0MhVwM2ZybDQeZy737eKa+y",
-	"tFNXdcmSi4ceFqAx6ycRjQm7P4qZMq+brNy9tXE5hcmPBzJiRLP75YqyyK9SuPZQij5cAqbPI1QFqNbL",
-	"g3PZGq2xaNyx555HzS32NNJl4WfpA2XvM0deekTmn6IwO1rCKtDThD0Fm/X8tnK6LRcM05zt9lq0QCTb",
-	"fAt6MSfCXXTUjTXNdVhjnc9frydhZU6p86Mbl8ULHSl4depasGa7xGwT1fHsa26zud7xV2PbzX3MI9NO",
-	"HWPrzVmsOzHHKvF87etUoT52dVBmD9TAu26YLbLPZQQtlrHAtHaf4R1pzIRhquyJXfx1+w27kR6qp5ZD",
-	"W+IhFTteJ8Pco5W2RogZ3TNOjsXRL2oVFLoap7fKHq1C/iTsZV7GGiHFPrTaKhctM97EXTZiNOfmIg6R",
-	"CkL3WUz7jMR4ANQoEtqV+4y0ar6mHh3yqDydm7p3NQZk3qUbRtplgYxZzEgvZnUbUkSyvxvxPRbxgZRF",
-	"I7w60TmiMR0ybWeuXNDXulDxGUceeccj+2Rln3BBhvRtGUP6VeUJstx7n1o4dlILYzv0dEXm5pwvnS2U",
-	"0gWGC1GKOuQk1Xui5huJrXN9OEKSRKxuBvFEbBV3QzumgiU+ixUF7h8k5kgs3sSOKozGLN5O9CD762X3",
-	"HN96c6fhHXKqIDpBRrGZnZB0J8Qf0j0jGoUPXYX22LscD/KhzZDlT53IJCbcAq/IKJb7PGTxJRCjKc0F",
-	"DiCbu4HWo8ZDM3YueiVVOK6JAaFKMU2GVNA+8C+0zVaEQDuEOS6p3CalMfMwXKoHbEJCHub/pDEjYxmD",
-	"YAlz3495FJFQNjuiI1544R7vQ69CLpovvEBuYXvWEYuxlr/LIjkm/tr+ug9xf0V8M8Uy5u/CAW3ydXhQ",
-	"0klarSsBTBZ8ZH4zP50wyQpKpCc4pWqrI8CXJS+4K7IXPDKiSjMz0x6MGtvFvrADtPREJvoF80h7ikB0",
-	"zsW6bFvxkA2lRUM3yS0aDHIPYswTyGl1BDbGMkoEHogq4t9fdQtzFX5Vvp0dYwmrF14gVKgxi4n/oIPK",
-	"rdNok99vNptveaTTEOy+3g2SWMnYfN9pNJvNTsP8MqBqdyhjZr42ZstDv0nuUKWInzvHJ10a7NkiSPjC",
-	"A33QEZB9gRAptI5Cdj8Za48kQvOI+O760JwGbN8muQnXUCSUwDvD7o94jI1UIfIoJAnZSA9IxIdc28d8",
-	"M+ZGE5oVcGd75+Y3odcN+da911/DZpJkZMxusnL35Zvka1duXLvcBmWFaBlsG2+zhlwr1Foe8Y3J5pMg",
-	"YjTGWCqsro5QXPQjo1wQaJbxFBOlYyn6xL+1Q/v+FlFMhOZFmam53Vt9FVqeEC1dDStC+M3CnsgEH08x",
-	"JsjK5voGhlPHXLHLZvN2hL3Ia1Kw3JX6TJMrrU0yHvAIiHoGZjPYctom8ffRoGO75l4vmnfo28Wg8M5j",
-	"mUShrejFFA/myTrCXqxJtgXxb4dsCBwgwWT1d9nEJ2ZvmEeOmY4nRNEeBsK/toG0hO18s5UkCMxG4YpA",
-	"xgyjXjEbRXTCQrtWsjvo1bv2J1x0bi3fimMZw2KOGTFv8sbm1a8RC15WbayS7EaM+IEMGXRY8zFe6zvo",
-	"VkRFP4FSwR7xt4OAjfTqK/Y7n6wwqKx8d3DZw53mQwc+pXd56ON+9hkM4vffsnmAkeQCWl0xs13H8PYB",
-	"adIkvpGcPqySCNLTEgLefYZnsvujiHKBeWozYPuUkDp94QVcwQ68gpoLrSyzQh01Zsqj2SQvvLDDhyw/",
-	"PVeuXLlhHvyNnZtbhIoJLg201Fz9BRSNd4QRzolRItMlGZoPGdZlkDdsiuudxIi0zI6AeXH5r64MJ3ZD",
-	"YS7R4l/xtputFobyIx4wgb2CbHB5e0SDAVvdaELZWBxZlaPaa2vj8bhJ4eemjPtr9ly19srtm7deu3cL",
-	"zsn45hqg9ZCK4+kv//Pjz//xi599+sWf/mE+0NxYb7bwJDligo54o9240mw1ryDXxQAU8tqA0UgP3jWf",
-	"+6zE5ty224gqEpn3DiA7rsyKhOWuWGzeu11DqkleA3ktJCqQJjDuWPl+O2y0zV2+CffEjlQjKWx7so1W",
-	"y9rr2taog+cTwKlrb6tD5ZFpXZvcS/md6Dxjx94blPw0BIPvs2bBcsE+ECoZDimUEd5O0Y3w7DTC8KOm",
-	"fXANzVzwgDXeMtdYAzVaPbE3ByzYU7aiWtMuVcyDZT/kfZwulTbW3mMTywyAWhkWnTHDetyuulrzfpfR",
-	"kAum1LGnPoDBw0PZseNr8GzDc/ycPUn2kk72nZknmjTNla62rpzAIyQiNjKOoqtS+SxWEBQeCE4NJyfx",
-	"VK9J5KmZbBEfh+kTRSdWl3GzRKBTx+zFepOKwmoNJSwvY5lVrtn99TXUjKuKabX2IGsEssvDh2tpyKB0",
-	"Re/kaNrscoX6AEAIeKSbRHtE034f2mrHeTIqq8k9Y97zsEleF46eIZcnpVFkmRWGh1d3xJXGDPk9pm/b",
-	"1o95F7Ui6pcdsvaKMbUACjjnQLTdIDx4hF1Ub3EUngUxiiUSCzWt7OXY8UIF22ETx1J2i3TMa3fMUXDw",
-	"eq2D1/HgK7UOvoIHb9Y6eDO3heccbI6CZZ8u9FcAlDCQw4w3xXhnljslt9ZhSYGzen/VWlSruH8htLfZ",
-	"2oSfpryM7Ezo0Nt46+GhlTWtMnHxXjK+QrqBfETlWvlTtzkRh5gI1TnWu8KebOS9dYy5ZgtsToQAIKew",
-	"5S1qyaiG1THj/YGevcvxGBY60hrZs6gO0FhmPYIfzJmCLY3M3n7+NuALOYOsYjvnDn/TDuo0d9zh20GG",
-	"pWTfZVMAj96VegAEK8/U1jvqbjIq1aK7UiCcLSIiA6py2+mdhEY2VVW6adC+dptmxlpbe2Bm7yGS1s3Y",
-	"WG9CuNOeVNxOIxYjdqVkw9jUWvU+qdO3EvMuRuaPKkKzAL3HNH/l9kByoHR3NEnWCOiSIvm5AfDVgBE1",
-	"MLaeZRRyiw7jvnj1jkCsknPoYwlIQxLKsbDOPFTaMNKL5ZAIOSZG48pEaGU2p7muYGN37S1Cyduy60Es",
-	"JnWV0Jn2yJBRlcRMYcjH+EEdQfuUiybZcWEQN0jq6J0sZRawAIBjVNzro6Riqy+mvm/3XrWVnXMPtfkf",
-	"9rqIJlaNg/fydRlOFjMi8RXA8BxmyZxMA70LTrNqup68OCuN9pWWGWB6MAZS3Y/rhR9xTTe7PNaDkE4d",
-	"91ZtO7Nkcu8kVq4V98TDsxWv80Qr1nNNLDkzpJIGjIY2xn7LdjQtu6k9bA2Ogbs8M/bQ9VoHX8eDb9Q6",
-	"+AYcvL5R5+D1DTy41pjXcczrV2sdfBUO3qg1jI2N46ioe3RyBA3FtFkwKPsr7L8b3ub6hre5sTFHpYE8",
-	"zes02PKruOXXIin3sJ/eSKoZIRV92F8CUc7u00AD2RpPw7TQH4VqI3aJGrEo4qKPSQeOFZZc9D34exxL",
-	"zZrktsbg2p3X7+14HaFkxoSK+UrrWXGooXzj7itguglJItk3ainf9IX0OByqFWH3NYM6WEW0lE3ypsUC",
-	"+0bJ+rnLc9UROuYsNNvY+NQQ+cMghT/iHMwCn3SZ4iHLiAXRxvbbhJIJU0ZfQkSD9BPsN4OBXM2iiFAy",
-	"pGqPhfaGY64HXJD1ltdqtYi5tSrTNvhybuIbu2NeWOMY8t8ySDfWr1wnLXNfQKAuIJqzYbyCq+bMxXI2",
-	"AtCf9X1Nmw+HjWiR5WDt53zRZ8sVXUT0XmwB+TKHXKJErDvuZY+wIeVYWRYElmbGCUorwTDSP8NDTiUj",
-	"DVelsZ5SeVoiLIt72hh0dtvnJGc+a14ef07XXYm4nGrb4BlDliltMzK2XNdXMtY2gJamm0Aa+Zix84m2",
-	"aZ4ULkbkPnOd9DNaVv8bt3aIGTaet4q/+VAVoTwIUlnZ0BG+GjER7kJ3B8y7shfJuhER26+9BJ09253G",
-	"Ph91GvDFirEEyYuk03j86MMnv/ys0yCv3yXpl0/++qcHn/1Np3HZ3yIjGjMB1NEYB7aVXsjSaa5lBPnr",
-	"dztiyO833dPjExqRDoP2iL/qO/OcIwuqmXfEFLeJn8FofY/4GY7W/GU8A/MvsDWaD2aY5l85Fiz2vY7A",
-	"xKkzXHelML+y4SiSE8aU+YMKkdBoN2b7TCRwkZj1udIMiwMhr4Xt0jLy2dyMYqqfWqZve4SZ9JTu32+S",
-	"mwVBZbSUdZKM1eAY8ZGJe0wnuCKQZcwnNDR6yjZsg4eFK5tPQA0NH2gff2L9odmTMBUF69/HdFraLg2S",
-	"mZBEy4QkOljGc+oIo8ibxE/XFaP75iWPrb3TEROZ2Ebv5q1vER56xCZ8PAhBoBY3bphZGjQa04mlZcPn",
-	"e8e3yjzbSV1rTFkXNWY2VexirWQH3e6BHEI+HnL0IFcAzg4y33zpOWtBxjAumGTYiR4kyUVWP6M8nIUC",
-	"14Ts2cXaJGnXAtzIIAG4wnJYsxxdJVMaFufBAOt5CNTMECGNb9rsCGefIBWwHLGc8eEZO4JNdbeLmb1E",
-	"d5IzxBiPcb30ZBLbTmaQ2MaEaVoUZN59R8AiUyCZjJCKIpj7nbR6KJdWXDm8izTtw592Bxqv3SfNZvMy",
-	"ETSO5diSaChNHOGFed2Z6OKCpIINzKWtjsjFztHG1JIMZBSaxUYDZlaqjQgUpaxtXGheACwUXJlN8nqP",
-	"DCVQ51JjcqHNlYO8EMTqYZAPuvZ5HQF7AW+3S2O2y5TmQ6oZBgONIoF5ehNZa2gwYMY81dL2SvSA5Nb8",
-	"Q/tgGbp9ByvQ7VzPLiIvnQQvfcZscs2VED5kL+J7CDRJZYhbIrjds7+M4EbTNXe2mm3NltqhXOmbOSDa",
-	"YsEOd+Z/rBPuWDix4dW+/8swxYuccU/GerE7QIRlgTOAqiesc8YOtF5aZDCwjuqccVtYoHaNI+9px0Ex",
-	"/1Akfap17OtGG9c79CU2orG2jYRqHH8nlvtc1B3ITSwuqnHkbVfvV+to7P9b50Bec42iyH05lsMFDt+R",
-	"dQ5+A02oute2h9e79itUaVfcXvcG+XPsXabq90Q0KWoC0DUo8PBPntKNQ9QdMDNZ2N0e2sg7w7nqgWtX",
-	"5vYNPNRVlCttMYRg7+eGx4XSjIZVY7EnFMYyr8P66eZ37cgXcLefKWf6LLxYeN15sHbqreZxx3Mc1Xle",
-	"6VtYlFIG0IHtjU4ThuKNyrcIX2yDbAN5CH5E1J81XgF+LMfCUfGBIy4ID10t6NBLgZMcHY+UfVGhd5Mo",
-	"Rvw7b6DHmY56rTtZdceu8nDtAcIzH649yF3hoe9Zo1hAxNDBGDPWRvQG5nkr4EOEYZYHQlOTRpGHcIzY",
-	"gTHbhAmZ9Afg4AiAwZJuogBtRAIahwTQIIG58Y4L6heSS0RL6bmQ3niG2Q7RyZibReIaUQNPnZrqE6iV",
-	"BSmWWF9oXLtNuHiuKcOJ/i6bnG3KKcDScwwTYNlC7h3C6G39u0s95YOU6xtXNkmr1drAjnZ4IASGcge+",
-	"O6Ci33ybU9FP5H+w924GRrG8lVbXpxlX1/XvN//t4NefH/zo3xp5bsrDHQYcNcQh5vmHrv9DuzGKpRo5",
-	"6pyF5KnjJK4TRV0/cWleJsmtlXDk7JXXeEXioOYdnx73vGS8LnSMFtcFoanEqlZw9TJXdVTedOIq0yqu",
-	"YneOLoyx1EDZ+I1Rbd0JyFofN71VIjll5HsuUGGUGYRV8DejDUMJbAY5ZUpFR0gkojZqF++RVz8QLWoS",
-	"APlZNRKyERMh1OFQ0qU5XuKRjLWF4mfRJyy6seyjZLsjrF6EW8ncrfbYJE9vXKJIYN6O7sefpyI53JY6",
-	"p14w4NyolPZP/vpPDn7y40O00Y3t1XUErqU9SNRAjgptqaFFJV41Y4VJL2tu+/Tvf/vkX//i6Ue/Ovjk",
-	"V09+/MGXf/WnB9/954NPHlXcbuPw7d5aWHEgc/5ZZ9/yN7ec7mXOgCDTO+LiZtaeIxH/JsCukpExitcL",
-	"EdJqWd+V4WQVqr4a7etXrl+/1rp+TKm+avNqi4ARIATuFePzaJn3ZOyl4pS7zNgUJ1ezXE5+gxVCnkeX",
-	"XGHdSvz1xhElwTeYPldh8A2mq+XBzuF3tcy0H9rixwLAlm1arE6o3rpHyoqX7do6Hn6tKowM82PDEKmR",
-	"tifkGKtq85ZaadVQui4nWT+LIycsTjOcf7v3mhTs1ZTo99R36ry9eSzE4pU6pROvSf2qDKEM7Hmr+oBt",
-	"mnlPZnNSgflVXOyX1MzdWsOp2lwkhrjQdqifx8ntuUrwufPOCvEv1x6hwJUJMfu8/7Wy0Vq/bPu2W8/O",
-	"XAUqXCH3Cp1y73OloWpLMMBZYPm58d3MBVqXPZLiC8eSoIxRNvY45iOG3iK8nEsqTSJvi0kKGehhm4hY",
-	"kSGdkFDiSG3McAvwA8Zn41FEusA8kG0ysn0oH2Ccts3WjRQBlAg8AkvDm1mdepu84LtacCxUpyJ93I5w",
-	"12uTzfWNtINFDL7lLDj7SUjMPJ69+Lq/DmXS9PBTA0OBzYSYKQW/1XIElmVF3LQslhY5h2DnwUc/ePz5",
-	"P1d7o1/8yR8//fB/Lx4tvHOeTl+Z9rhllh4Lt4pbGWk0uDo2Cn4Z81yi/C9agNSFHE9Z18+F/tdwtxWj",
-	"8awoaloiZeOhEVfas91N91lsuSu4IBQUcBtyhTmqacS8kkQBblCzuEcDRroJj0KLyAMyGB0zhmwqKUhW",
-	"S4n0DUjj/cbdV5rkG3yfZUixFQrnXQZYE365q9l9AEZJDTWOZdoOH/lEvHoEcJmptrBL8+4QuWW7IwLp",
-	"a2ALOnCMcF04K6ubyuFEYbzGjdGFRFgLJMChMiw4lAt3JNw2zbPZiOhbEFu0AZqNltd4B3NfEIOMdaPd",
-	"WM3ff2GVdA/X0DnppIsKR3iOsP24QI6NiziZUMWDXDvLhyjwwKA8LPoAgVCwamQCMCILnrfwU+RMosY9",
-	"eM3SPHFFIqn0VmbG+6RrTGCwiozNezhsgccdPb9/rFrSwh7dPDwXLzHbXOSCeuwLGSFHXeY4SbXSo+W+",
-	"u9Hn9XW5Vx5Me33K0QRLJMzXbPMsc5kSV6kk3uf7Mm6Slw4B1Yw23mxtzoy0LaNry+jasxVde0bDaG6p",
-	"uOCYAzEUF82rVXGtLLzjyNwi1tNYb7PH2MgWftgSXOjLhjyJAEEDskWwsF0AyWLhOiLrzWaLc5Dc08ga",
-	"oOgCepjS4FEeTnCaauvMgAcgMVfhuX6nOsDz9I8/QbiBQ4BZNviLH9HZOZVAzoU0G5ZRkZOIiiDB1UmJ",
-	"Zu9kIh8FP2AtRRDXSlJeUiQ9wUO8QRSmVbwZxUAZFpgoHTOmsXUm2FYWQAwgNPycVZeVFmFtp4M9dcK4",
-	"8hoLLszAqUprKvRkxKpC9ubIXQjJ15WM2zGjO+aE0y1osNM4P4CQvuvnlaeOxYVYJldHqMM/Q5uqNJLp",
-	"CsA8LFE3uy3kSsc8wHijZUDuutpZIBuhcUigWZ2tIV7BkNrBo++QLguk+Qq/ubxFfOg870PSEhmcs4bx",
-	"HYGTCLZXyHs9ZiwyECkyETqeOO6slOAXisul8F1CELit8BSsMHZ1BG4cyJuJNQZSuM7fHeHbL23hMabI",
-	"UjhU7oxLyg3GQ/L5isnCGxas0UuKAHXXmxa7kaUhbetC5GfPcKmOdvhGdaWD3Z0XCp+aibp2Q8sk5kq7",
-	"8K8zGA8efacB/ZphMhvtxsE/ft/88tHnDa8R0S4UHnz5g58cfP4D7BKmabQbyNBccmP9aqt1FTpXctyg",
-	"WVsiLG5sN5784m+f/vEnX/z422CZGk1jbv2P3zn44OOnn/6AXCcHn3xW30a1L+F8ShTcCiiTzWH4POfq",
-	"nhET9kJbpdthCL0GUjEzS6HVt0tPwyZde2A/zgtZ37Ud1y09Sl/K0AplrknfNn3N9LjSdGJLGYS0RA/T",
-	"asUpCOCkd+VpFcHrI4vsZez6WYld190QpxzAtoPYwth05jABk3idektjJxlh74rAhykUfAgkczYVLwUr",
-	"DWsffSWfUcR5hm40j27nbxlvPvV480lqkDNxkObLWLu2Zkeot/M9ehSokqnOPE3yKt0D2F86R06boM4Z",
-	"GqO1P+2GeBWV0R1RxzupjFCfgW56VgLUeS8kBnofoTkAS5x/cfCzXy3sA5xLmLqemFsGqZdB6pMKUp+8",
-	"R3DCkeoic29luPrOQAqmLIMmglQsh6aaZqY0P3oWZmfLWz1zjLG97N3UVp0od0fkwtyWUS4X4F7xf+f6",
-	"tfUr11944YUX1jeubPoe8d994YUX8nQN/uXyOHgVHVmOC/bcouEpsRAXlWw+rlf2wgy3lsS//M7QGDe9",
-	"v1umspe9yKrxOAoOXhzV3PYbZ8TrWwPUV9iTz2dgfiDHxbC85SAML2B4/p6WsbX6LBu3gDC2MCsyQsft",
-	"MIGRD8f6WfCdK8doyF3ighci8Tb6zoSOJs2OQDHpYtq3muvXNlM51WrB/1r+FpbYWBpxR0PeZQNuRNUW",
-	"u69f9C9v5ShbXVA/kCHLGgKg2O2IQzH+JnmFihATgoKx0GYgjB0Hl9gim60WPP31VqvA+wl8OWrL5Sjs",
-	"L45+9sbVq9evQ/esjrDT6UZmC4fCfC/AJrmFysIBSUjEtHmDl0hAFXPcu+aH/5CeC3Imzvnjtvdnlqiw",
-	"mgSoXmcnK0hZrmKLUGj2kT9cp9BMiEelM2t+w1FmuQhSNxWxlUYF0jOGdILco1wjd/y2rflyT1vQeOZo",
-	"bFtCoyhl5GiS37PcqlBbRkcjRoFDFxs0eQQ7VxIZk0j21QzqpyIB/AWifzJSzBzZ6MdUIKfdFN9T6pgg",
-	"aUaeAOpGSgB1RJb6c+JXyr+tZQZjmcE4pQzGEZnyzyWhMdV05EGBB+5IuY3XXNoCJf/iKYvjCdVl3uLZ",
-	"wdznF/n5Ji8qduTWmWQujrmgzwowP0c7IjIm9+aWmYwzQM4vsIUuUDojv9aOn9PYBmfE+p0YctZZX2vo",
-	"02/LwqARFg8959xkZLS24SudqI5I27tk7odrlpUSWJuTbBeQImzfM+4xklpMiwrtEGhqANCs37WdNjpi",
-	"FFENh5jna6d3tVIqL2OKO7AS+39GKvSZwf+XuDPOf3nywR8/+fHnR/NTzqcOYFFBvMy1LHMtJ1cQcMIa",
-	"5zQTLrMrA2wnIi2JptEe0dI7FOPCvkIkaysEyZTmrLzGRe8Ib4VL3WD+cxrGp8WGyumbn9oN5xS8x5vX",
-	"iuFvh6EiSg4Z1Cxme4HQ/EO2sawxmWDfLaxxVKqQtsLdQ5XiSlOhzXH9hMYhpwKPs42GXQC/PM+J8em8",
-	"KDmU+kQqUOrw7PZgqrK2aByaIaXtvcAYGyRDKrBZaXYlKT13JaoLBXQ+jhYulWufjQFpTYZSacvbaN80",
-	"GmrQxcEKEPtLu3YwnORi4fNCyhcqmhyygCsuxW4sI+yTYv8e0j0oLQuzzkDtxpd/9EdP/+WnX/7BTxrG",
-	"YRchixvtRo8NacRyfQC+/5Mn//WTPK4e1UzMhjTeM2bdzz85+P5PHj/64PGjDw8+/t7Bb95//Jsfmh3K",
-	"NYwB7/Lk/V9/8aPvL2z8nWt8ekmFtQxOn2JwOkgFTLkyO88wdC4APSf0jEFGVVARLgZtybD04JCqyZis",
-	"st9sodTsYPQyDn3x49ALmm8nx/xi1yAuSqOePJIpRDCPzB+EC+IUp5oVR37mQ8hzghbLuPGZxY2PJeTP",
-	"0n+pHTI+KkeLXXopnKUNGEbX0Zpr0ovlsKAy0mhtCpAfA7TPcbHEXJlbSTkvCvs8BGALBv7jf//Rwef/",
-	"5cs///fHj3568Ns/OGSUH3zw8yfv//rp//j24kHZc4zHzgvFLoOwyyDsCQdhT8BGP+HAa66jhJrRUqKS",
-	"v7Gkh4RATlkW224SiJvOh2pm95YokjQegyr9CHb4NyDl/5yZGDt0jzn0rWsAQMd0sii14iLG9Wkmo0+2",
-	"i8LLxo4Qcpx2gCttmTJnkZO7bMQoNEvgh4jhmrOaBZzi+l8ynZ21Tl1ATR51MwN9N83XHeX39fFZwU5M",
-	"8ww4i2kcDCaz2cBcX2WEcmk5wrrWHDF6l0VyTLj2SMT2WUS6E/vBHNedQL6gnWtMiSxD0JtyRGMmMP1g",
-	"/tADvyMiRkOVeQ9aQssnnR+LQ4DkiFzhJ84wOQLMRFAlYUamB2wIMSpgkZSJbpLtXEKiI3InxwyxJFvE",
-	"13EiAqpZaIH6rmdTzLDeqyLp0Gf6m+nMnuKWz25Ssef7sUxGzefSXdfu8R01v1s5ZkGIvnEycxsxZhG8",
-	"gPPJPX7DjLOQeZyzbx0Lf9WuvQl5QY+oZIi7ITSrV0JdRhSRURIHAwqcfhTrDtO2B1RpM1NDrs2W0jEV",
-	"igbmqjNZkV+14znFte5uUbHS7Yw8n2t9PKBT2fXciwMKR2yad/LG5ElUys1Z60LqGWyVd7gQLCRw0CHk",
-	"iWBjpnST+HtchD4RNI7BTpSQNJYxCHAo2FLl8JTX4N6Hnq6kQhUHgClplbsmuz+KgNTMMpjVqpm17X9n",
-	"bwgzNiya9RpDev82nrPeSotZaRzTSa2mUM8UmMY813wkDcz3EkaD85Db1/j3M1v9+rvAvj2KKBdEs/ua",
-	"0K6tJE1BM+ND9YxjKrTK17OSFV+NWMBptGsDrf5lL+OiHNKQQd7SOIQ5ikYamW2/4isZJWY86UkDOhox",
-	"AZX7A660jCd+Lt0Z0gk4kzIIkjhm4W7uzCGduJpaV5sZyFSOkBV/FEszVBigNJ6ANZihq9+K32eCxTTy",
-	"L2M9BE30QMYpR6bcY+KSIirpvs0CXQWp6QjA1OCOgMvAzHKVGrsOKgOVmKTHyvulI1TGbL8LhZPpwhmN",
-	"L9//9tN/+ceDDz5++vPPDr77vYNPvv/F3/708W8//f9+89HjRx8//YdvP/ngz7/4L798+vO/zqoypxaR",
-	"eWxQJ2n4u77EOh9wC7ysJbJliWw5vRbpFARLuYY5F1QL3H/tgflnETyLOT4rqKwIeB9N+C1RKc8MKqV6",
-	"rZ4yHgWWV9plyOpxIJ/mQ1aOPDniYjsj2EmVatmxe2kJODl9wMnxJO8zUpZoFtIRASawzvKGMRD5kvFA",
-	"knFsNhx3HF3lWJHTFufPClDkyFbruUA/5kmWJehjCfo4MdDHcY3XE4Z6jOhkyGbRGeaasUQRcYebv/ON",
-	"9bFsiNE44kxpEiYYpaiQhVBolzbhsgM4Jw5BCI/WDYziy1g8NGof8h6eXoiPbh4Kj56mEWUHMj+c6V70",
-	"MqKZTkVu16ZfHSGumc+EnEW6YhTLHke1XOksxJC0Mc5CTyYxUcwlakY01m3id6nigU9WzCaPWSDj0EMO",
-	"RMhrQ38diRSIhUApgGmHhdpckHeXvY7wu2xA97lMYp+spCHWNBGY5Yi87C7megz7Iw4wh55r855M1GWP",
-	"+KOYQVQ2YO66XJOI7zFFuhOks5ZjQcYyDpUDA7jD4BpIg2ppJlZUIGNoNcZZbP6hfXW5SXw3Qy/amYE2",
-	"xMjtB9ldKRiQ8aVceBA6heiskBrnm+daSHqWfJUrxUV/F1eLb1EJGEeWSQQtkcaE6yaxcNXDZK8d4Vhu",
-	"ctw25ZCAVATbFVInrYTZJPf4teWmPf4IkhPHdg8vYDb2GUrL6QmqsBHtDns+U73IuIjQlj3YWlhOfMRO",
-	"zM9EhvedhEbQOqpCZH5TjgG9ATGeTCYig0uG9LG7OYvCjBnvDzAfTOIkYha/YyRPzOge+BcoWGWEgBEQ",
-	"Lx5JZSWNOsLcoscFFQGnEQmppoQrL7vzmCrSjWXSH2j0XGnWUg3oZ0CIFslZ50iI/2gn5Az2mrtVxV6z",
-	"r8YlkHDin8+dZ9ZJX8qwaK2kSzG389x6ftb3XQZ6moX+S49K0W8FJmYqCBMhkT2wPoD6lQnNYmT3HZZ1",
-	"DfWNTrGIutQUSdneOoIrRPvl0LxNcjcdBuzvsLR7e5rwTITmkaUNNz8kwp5QRbCeXr6WWs7mJEV8mGeq",
-	"raAPdQmtpZzdGLFlaN6r2bjwqA/3bPNdpXTul75SNhfPMJSxCgoCb3y6/41RnznixzmigpRIiq2pQxRj",
-	"GSVdR7jZsd4J4WKfxYq1HQ7ZR89AJV3FQ04BCeKDjxOz2P5o/wzNTyoxSz79CdhezPdsOIrkxH7fEe5v",
-	"oHAfyESxgYzgAsblE7lLRwg3dvX0QMMCQOiu1AMjahV4OndgtGgApYN18OUUzOwRStK7mdmSPcvg5IHg",
-	"toO0DC+2kwLZTrGyeeIWEM04SWRls3Xj8hahxP7tLFInlbGz0ZjCxRCFm7/U1Raiw7OefO6GZiBdCUTk",
-	"ikW9Ntnc2OgIhxEPeBxEzPlpZnq48SotCfmYTkgsExE2yc5YTmkGO7G5pwkYGZkVNxkxfJ5qTIwTThcK",
-	"FwORz3bj4Lu/OPjTjx4/+veDD//myV/+/dOPfnXw59/+8oN/QWIX2Ce7Oaug0W601q/faNGr4SoNblxb",
-	"/drXNrur3SBgq90rrY3WjRv0equ1bpSXbcS60dq4utq6sgpfWiVkF3X9UlQ3w+cDo0nf7xJKs4TSnEY6",
-	"AnUd0XmxVK2yzwVWk45h7YH7uAi8JtWrPRnnVFUFzuboAnWJtTlvrM0tYVzgOHuDCxmeJwa4SRccnS78",
-	"BIuPazQEgWE8kMbIKxqGl5QlsZOyFJ1zjCV6RgidWVor77gvkTqnj9SZvx3OFbFzyCubLz7d6poN3blp",
-	"q6hThKUlusSOSCGdeFMKgbw5kNiUCOxxz2WXvDwfd37llsB6zkJ7PCvQnszKXr+x2vra6iLNgbKYyjmg",
-	"fOpKpyXaZ4n2OTG0z8mI4RNH/WBWuzLKfmufxRMCBxEOFnTg6pcKyX1XkMTFKNHKpZTMJCWahRglwtaB",
-	"hN0fRVTgBoPgTMxGsQyTgKmOyHoPsvs00NGkUFmUdfdz6AAEBhBKhjJk0SUFWKMBNTvWjhpa33lkPODB",
-	"wPWKSKNXVJFWZV9Te9d7OEOnKI/gDq9wVUo5ZQxKfJIRi/Exl9Fl4sAYsJi4KLTbtEv6+CFmz17qLBJe",
-	"ivWHTOjVSPYrN+NrUDPsSokzzlOaKIaAfsdCEXPldlfIAm7b3M1Y43j3V2T/YrPdZ88xP1kDnAKy/3xu",
-	"JkhY2DVXoFB3CVKznCLWy1OSucNPZmfZi53h3pqr5fCw8lwyF3bHgdULwIlaW0qdBVLCLfsKFbIdRXbB",
-	"D5eqI131X4mVrWl/rvU2lPuZwOM9FkyCiBE41bM8FAWdMh5I4ytjEbncZ2FhM8xZ9Tigi61EzDO8Kvdr",
-	"UD1AO8znc0+BDQ1vO2UxSs10lKIAPLuQqD8c8cxNpWm/RFEENI4ht51upBG040ZirhxoeTyYzN5IO2YI",
-	"Z6A6dmh/ltowMzHdsGWpQ2Bacisb/r0Ii3rtgab9OqSt6YrO2Frt2kYMO+03yWZrMwWQhjwUl/Q8stYd",
-	"2l+ytJ4qSyvIJdmrwF0fdZ2a82xAyTtzutYd2l+Ef3VaFrv1mnOYY0aNeww8kfdHPJ5kkhyKfBWdqHYu",
-	"2GSPF1IwLyuqwFCWOTvrhT2LxnUrl0OA68nYXYAr4KUXQIPXJLcFXjyIEsX3WUc4skB4EBIzaDKl0hZT",
-	"VXqoFFGa4449oe14RBAQzkKj3Xj6/rcPfvbfn3zvswXo4bMnuJOA8np4NrqyKmVAleJ9Yez+i5uhXyje",
-	"f7Gj8ndgX4OsFEcTlbOC8HPE5Tw9zW2KqZr0NmeIcBYTLpDvlsCCZZi4rBun2OEI+Dm13WNucMcIrFkh",
-	"CujZ7g6CSDc+y9LWxHrD/MrkF8KF4kMWcTGj2DQOsY5ywHic6krZI/gwHomZTmKhbL8krLK1VaMeOt72",
-	"6D7znG5UltcGITXTWnFAVUdAYVVKEU2cRg5kHLLQjqMYFjlE0mnsXTkWiB+wGg2PedFcJfZw6H6zI9xT",
-	"lj1MsSwkrdU8VBXsY7Fp7ggjX9wv8Kz2p47w4W/8cYtQtWdsETNMlQQDQoH805FepxfkGhIqI4boh16i",
-	"qotRMrFh3+85FeszocG6O0taU/fMjtr0DOtP3a3nh6TsxDyfhXA52nddYM8E2/+C16LmBUMNko48KccU",
-	"7XJRvpFEREwp4isZa1vQAmJxzBXLuU09HpkxZ6FkpS0ZyBwLIz/usxAX8xzKbDz33Fte7DTjcy54yhtC",
-	"86jOOZaX41WmBzJcdGA3B1QIFi08CzJmC55zByAbetE77SV1ztgeykTobf0Ko0ovcsKrUi08JBkvesqt",
-	"+yMqwtNNQuSnen4qO7fDlhZzYTryhnP+6wtA1+IKg4FG7eT5rt8QoWSKUFsZ1ySvi0IvdVs3J6ROa+cO",
-	"B7UsqEuNHYi9Ok3oHudmpoPPoWJt2eHoonQ4OpNA0NdjWMSHavZJlwZ7x+uGtDBEM6Sars4jHHndNUrJ",
-	"akjTJte5rdoGToghtCOKGfzhaEq87KeIBnsWGdnjLApzPwENif0tTrAoN+yI9PcB3WfIOGINbZQUKB6A",
-	"XYT4StOI7YZ0ovwmuUWDARHJsAvhaUG6aEFmtjmal571VFVH+G7EwlinnaTVuhKQqy2fmGsHXE/Ii0Qk",
-	"UVRFavQS1TSjK5nJnPBS+iDYZcY+hc180T7UBcDjmD1bwQdnn7XgV4asR5NIN9pXrl0FVgQ+TIbwV6vl",
-	"NYZc4N/rqTPJhWZ9kCOnKa7yU1MJgh/J+JmKZp8QRUoU2XAPBGCquFFqOHvmMM2HTCZ6VbFAilA12tda",
-	"bjtDR4M5gVwEh/eY2bAYj8oaHKWhKNgzdp9gQqpPRwipXifdCfEVe8dvkt9lbJQ1SoIvyUQmsFM7YkBF",
-	"GFlc34gq0EJUEZ/2NIv9rVSfA0uK8Zpp7BqUUbdtYYO4SxLFmMBIWsH4sgZCR+zZ8fCYQFSsSbahrF9P",
-	"0G4dMuqIW8w1gQoFwNxGY1eFn27tH5MhsiyUBNd0YmjA+wOo1HunaqvDlJXv8pbX6Ml4SDXu5Gubjdwm",
-	"b5Vs8iomylzR4CVVNZB8bXx+OOkQkgRb+uFdlTbK7pQlC7ygKo8F3x7hglAVMBGaBQcTffGFzMsyMntl",
-	"OgBld0NOylixUCVk8GfnXjhRch+vsxrTWQ2ntiMgAWMhgeMysmrNBBX6kiJdqowtGsfGiPaM8HB/INsF",
-	"RoXm8LXesqO5SzU7R7JW2CI4+OoNgr8XdseIas1ic/T//fvbq//XWw+uPPw/znqT5GawBqsQfcb6SR3L",
-	"U3drGR8r757DIm0s4n2Xbg/jReNrf7j2IKSThyX+c3Gqb997nWxurH+NBDK0BMAWpdB4495Lbm2NqB6U",
-	"Lq1i4eIRltqhFf6yK1ElUlgbHHArVBtTPnJ5DjfIjdbGtdXWOtKclIw1pLOHmeoLIzzKt0I19AY2Ig7V",
-	"S7nNGBHsvs4JIw/C0YngOkMTWsHDFRnLWA+Ibw704aA0yFwQWM2O2M4Hd8ypgRT7LAY3wkLReEplCAIO",
-	"LSJt5BrMHwJvuqwHJW0axr6FchpdQTjKnBF3MEICfg3eBqymPuWiAlmT39hnTCBxVBQOBSqerzVb169s",
-	"1AfgFCRYos+6grcwz1UODP1K8vUvi3KPH/W5xyx8L6eKKjRRjUjPjXlFuQXVNRX0gbjLash6XPA5mb0o",
-	"wihNCm3gylp2hIYhCz1jWKPDFXI1ioxMBjgCoXEw4PssNELYmIVBlFSWBL5sbvFSbjw1uaDd2GQvF5qS",
-	"8eH0RIVTBVx1ahc6wWZCgAnjOWW+t3lL2dXMKzpLu21qbmYB53E2vjJWGzwOCQvLwm0XfNRqww2WaC5h",
-	"UpqNyMN4s/WzQqMImlMCnzrSA5o/UxbBy8Dqke8oHFCB8QlqC8kTEbKY+FTrmHcTY0pjKHGPTeAD85sd",
-	"8XsZeXowYMEe7BUbkhnTCeGiTe68fm/HI3e2d25+0yN33tjxSNfoa/Cc+BCiZeTlkk1go52JYiHU0GMa",
-	"vSMg/DJzVJY1nt3nSivbYchptDbx3WT7yG84pCI04+4ZP87FuCydvI1QwJF9vs+EbVo/bBL76LLXEf6I",
-	"xUoKGjmqSRbETPtuaxfwSrKX5X0kCWgU5YBIOcZ5HIDs2TBLNZPh1Oa6UISGOenVbljCyIbXCAaSBwxH",
-	"v8fMZhrCg0W0y6JGu3Hw/Z88fvQ+DBV/1oOk+PPBj34EI8OfQxZxsyRdnNkdiA1Gn/zg782kJfFIKqBX",
-	"/NkHT/7kz7787sfm589+/sXnv81s+2ESab6L46tv9U29ovNhRJxeJ0tixLM0Ei+03bcdhpBoYlFYob/q",
-	"mXszTD1UdvOMvLUH8NVu9lVdQkM7/FTQYtePJnld2B6Ptg0IV8QM1UUPWBSpNLnnOcQXukbOOmxjd3oh",
-	"sQiGMdUBV9w1FhETaErvYv5vyy6JGQJxjSbZst4/XjTEwhRG9tjEaEDjRDsliB402baPgoFSKUJuwWnQ",
-	"EKEjZGzbJFg6PHwkwjhAdsd0UqZLcP6OrUuWXI4nlsY/0yars/b2LLbS9bo7egbtY7YxIa5kNK1HrAng",
-	"mV1k1gm3hWe2xZFR1ZAst/xEGmNaUcQCXeah9Zk+/to+IxLIGop6x/mNSyLI0yeCnPbhjq4CN2v7egut",
-	"zKkFc8TOrNkDbhHfbj/fEq1DiVFofChKxgMZsSYB8GvolJzxsWB/WqfNPAmU7RudAyrJ8odNiNIc/Hzd",
-	"Ru/U9fqxwWdM0FuP1mxqdCubxDd+JGk2m2vwlW+VM0akB66jGYBsoNNXR2Q12D2uIY2eBnSsBqV7EKcG",
-	"x89ZBDddSBsygCCMZEzCWI5GGOjGufGm9a9Tth2x2bpRGuc2L+QMNeyzwnfpvK3Hv/nhwff/8uDjT7/4",
-	"zV8cfPJZw2tkst0cN6T3dyMm+nrQaG8AHORI8vJcqDEXkdlLesxlJP7E6DFPUDl5dULyx/HTUHAvDsuu",
-	"0G+l8dAdEOmpdrPpUAg+5jHXXuoIZhlMgQCUHJhTFXQc9o8sKBW8TEcoOWTFhmoqpUHGSznoHEBHXYhV",
-	"Z20pQWfidOcAX/AMbyeh09hF+VEaEzRTfFjJHINtoJj9LorsLFH/e7fvrP5+a/XGWw82HzYutOy+CwDO",
-	"MgmetiK16S98c0NGxZK84ALIzB0WRWhtUvcGodGm9T/Tl7mgG5wKSxquGoM2E7PzDP05QFhMeKzaMcym",
-	"1cpFhHw8z4deosqSDqcpT89VLccsX/TtcpuubBHNXpAs0kjLRHDtdYR1CzJKYqzhBmm2lfrnvpJJbLwH",
-	"j/RogKAU9NNpoajcBtVg1L1EuESUTIS2TbCG7Y5gQib9AdGSdBMegUMm4yE8V2Z8V+FeX4a5wOxS41Rl",
-	"SO4+M1Ob+GQ4QV+ZNOd4yhWyXiDtykQXthOk8GojxYs7Qa1Z1mLQPKXa/5ZZiRTjvelwYKnkq3qLhkDE",
-	"aI90J/Cvh08yAC0LdHNm1Tr9z2JEbzcJ1k1iZo8LpN+ewohyoTS1qN03dm5iCzY3IrkPTB2HGmMfysoK",
-	"xgC3wHiMLa+Rb0BLWbbi7fzgYjyO1j9S9zB8S3B1EYJdh1HFdkONmAh3tdQ0gjE32o0+IEdgZhvtxnoL",
-	"lnd2RoDFJ3AoF+5IWCSPH3345JfGe3zy1z89+OxvGm89fGsRe8OM8ZZdR2duaKQ3F5WNFN4skE8vzYqL",
-	"YlZM8sqtx3VRBGEArEoUnohpMU94jmisWLXoRMcpP2ZqbIb72owdAn86ZqxQtwotYIwyVi5fZsyntEtA",
-	"UeQhqbpkSlzSAMbtiDHVSBJtuVOsY5M6RFRMxgMjdFmkWDsjVIBopJcLHEpbUDsu+FM0CNhIIw1vzMoj",
-	"crFix5eWOMO7ZrKKwg6L79iLxMg3sv3aS2jcrBQ5JTqNG62w0zAfAuQhIC+SS2PWvdRpXM4u0VhQyH2D",
-	"77NzEnF3zLyGlTW96ZrgIreGni1h9/zIr5sDBiGJ3MYXYQ64vYjQOhGBhZiwao/nNv6O8ZacY1Pgnir1",
-	"BuyZF5tmGx9ifvmLncavjI/B05fnlqP7psqdsL/Pg1DeSztRQzG1LRXZIskokhTIG6AoA9SPf+eNHZJb",
-	"pGsP8AOGN/H1WugetPWBH4nS1CxY7E/Noh5AFP0hhYxSvvdxIKNkiA4Lo666vEnujYC3lEIrZOeOgK61",
-	"5adwwZvpfiI+u69ZLGi0y0OfrLi5uewR39zM94hPI04V+OjI0uZB3XkffkP3dNdqo9w3IdOUR77XEekx",
-	"dDiivC/MQXIssFN2yEY01kDWZv4EpYdtt0ex3OcigLsYGx+O5krHPDDz5nMRJsoe6z7vIqUh3DX9LpAh",
-	"87cwgIPoS2JRmM0+EyGOw37R5bEehHTikxV//caN1mrr6upGyxyQfjj4wx8f/MkfEvx1c3XjGtwtSgSN",
-	"yUZro7UaMTraXG1d8S9n1+UikEO226U4ffZbFia4r3PfySBIRtNfcmgZorRyDcXt9yNoRs5EUAJutU/s",
-	"emv7rsF3zPpmFrHHq5uvip+xKhke0P0esT6Ndt3ScN92E8UFU2oXtlT+F9f6XOW/pEIkNNqN2T4TCfPJ",
-	"ChfEdw6x76V1SR2R1jBZPJWWUXgZobPFEbOYhbtS+BhbmsgkJnIs0kjKHCAwua3ZUOGMAesWjVlHKLM4",
-	"ocCqOyH+FtIi/L/vf9vHuPt9roCION/EBBKcYdsG5QPIO0OZtjNBMVFgDF7Bxq6NPSWjWKoRCzSAhJ1t",
-	"56NQ8D3Y9yGJ+B4WVLk9S3josGJ2ZdtpUnLIsEa2sAi4ytHk2x7zIMeMtd0BBJmikybxC6sAEgVtMqax",
-	"8OFhjBme/W5r141glMqCu0kwoDENtGvADoa3R4Y03kMom+WSNi84F2mJAIUNv2MnGLbPYq4nxDc3NxJw",
-	"CxrwJ8qssdyS8KxjkAZA5Bg75d+UQtNAk5HkQhtxNxpIAQsUPuxuZB+vmI89eh8b+IPwsh/wKPwIR41Z",
-	"MKAghd55B//mXWl2nGCEhmHMlGp3hG8/NnNSzX2Vl27pYVbKub/z0s59p4xrVfjGaCoaoZTzcjelMaO7",
-	"ejIq3AIS7PkvYhbwETeqqEl24P2VknoCJmPCkATFlsIIu3gtlQdANxCtGGL3XXsPQiMlkfMuW3W5PZO+",
-	"yFLpn1KR+CSUZtvAy8pxJwnWET3KIwU7I3bco+YmLI5lTNIKwxiowwnXsDLynHltI31sHKtaHxrRHBsx",
-	"Q3Xul7YRGTKgEZRo+lgpurG6vmmUOxlKoNt1kLWOkL2eYjp/3M56q90y//1O63q7ZXSMcaPtNTUfsvzB",
-	"xB3se+6IqQL0d6VgZrQUAo9+R6yELOBDGkEhh/16d8iFjH2yEiDna4+JLdcPEFaxzVDqsTTXSkUzWbGN",
-	"CVEyXVLm1/yMecSH6lJU/GDvG13qeGZCvyDIzaVzloMRjfDykaBvdwgMfX6TvCH2hJHmWcUHlJFYDDp5",
-	"0yyrjiiaMmgq0UI1q85qPVDJxHJ8KYXfWvASrCNzN6CwnZbjiMOllkO3I4Z0gqDevgT87phOPOxKjaL1",
-	"kiJqojQbmtXaZRFn+67xrTlkwM1TIyF+Ku9hfW6bwWFfXMfucVsTczu0Sbt2oGYTajZsE1/tJT5ZAV0S",
-	"JoG+pGAl7bGRdgEaXAL291SJv5NQoWGHrax7sI3dO5x+Webr3VHMzb7EoheuYNP6xK0yZUvk7NS6lXPZ",
-	"iBdGcPWRdNK6WO7SETjPKB8Kt4GJ4XoLa2o8tyrJMDFauh8z1iRIAQxcxUZhGL0I6tzYXKC677x+b6cj",
-	"jDGej6esQXGRsRhgqnMpdpvz09mIke3Tw8oooWMa8kBbkWOJh2WcI1HmqiOQ34eFZMWHF7g7oGoXRmZm",
-	"HZhfdvFkBhsHWE/sN35u1+32+H0W+pdRbLnGmqC3Aec9zRjXnlr1XBHcPuhVEONNsHB637JIMVfNfe+b",
-	"26sbV69hZ09Y5HBGClMPcenFITdGCB1K0SfsnYRGoHid8DAjbJKdODFvjAtYGSHvgcWq4VdrjkChuGDA",
-	"nTO1jY3E79LQ7YV0SkGgRty8EusJmVFhwwPLzq7lKCPRM0+3RZREa8tcDQwjy+WVM0NWMk1gfzR2PBRY",
-	"ObWDegQ2ZlHk2OfOXg+MEvmvHWZwG38xF+qIDLUPGRvjV0YRWTHfcYGWnghkCFCTjJvIvg18bpeGHUv7",
-	"hXLMtGZ7Z6eZF3OZgKKEujiLzsyX6SNVrZ1pFEVZmjdr6mFsddCsfnWlGUYeLlSBWUo30W7cfO0/NXI0",
-	"Q4Hab3gN64PDlXI6tNF2fwaWN6nMkjhEJZSzJRwrxEOvgZ5yo91QAznKSskKtJq1Y7v4Ds6ngsy+/+rC",
-	"sTRmgrEMuCUET5YVZcuKsiJ/JOtz6NbDnUwpDerNhy1WQxVd9G8Kq1gSuKuMNH9TjkmPxtk40XKziSaO",
-	"9I0hdM0qKTg5qrg8qzqT6u28k/oCy/qSU68vOf4eqK4rORwBX2wpwul5zuUZYe/Fcb25y1cwJd1jIix4",
-	"Xd2JTttE+jfxxqu3rDnVJv13+chHRiOoNQGHUg5HMVPK+JRmYb8tuy4g7w50agsanTARGk1GRabMqEZe",
-	"VwUt4iJG93NMzl024CIsFr+MrA+LSXWkZ1wn3+BfJ4kYUaxnwVgh3qMjdIpbRnfVmns6DTDyKCJxIgR0",
-	"RJMiwBZmRgDBgD00ujF6Yq3TnnXrwXS1+7mcf8laFfZFzmEuMZOcTR28kemJdmQlKBMytpLpN1bKWWKu",
-	"by4QMnBgK8lK6piEMtBMryodMzosSsbUEOxyQYFRZfomNWyrjRMTxt+S3SpJ/LbsbpEe8iRybfwJZ+tM",
-	"SecLbio9I0UkF9queiOzv43ErNIpXRlOViPIarfXW1+78rXN9esbm+YXIVctxJ9NZfBnFY3UtsJKIc9X",
-	"rrVaM8yzNfBLZzMCQ4QCYz0MKhYBUAREdhhPgHQqqI1DkYUm2dZkKJUm662W12q1QJrtsZHeIr7xrVkW",
-	"BbBmYGDhn1UtXFCe3sJxfwXQBvAkNXoowQM/n500EHtGHRwt3/2nchueszH3tuxW76pX4ClkvHcEnM23",
-	"zIXPjeCWKVa3nxlO/OIdzb4lu9gCqaSd2Qze3T0uwioit0Ot1Yb0/iu2GtbIpTMlbPuW7M7f7Wb5fGXQ",
-	"RW/jknXbFP6s2ojmxynMmvlq7cHbslsvngBOCFdNckdGwPyCFDBpbs1Y/EkQMAaWPeogyFJQEbAoMv6J",
-	"r5Lu2yxwjcdcRMLsWEWkKI1IGCPzmQ1HzLaAl4GI0ye6eBuWx+EtcJwIRH6vLLr0viW70+oq3WNruBUW",
-	"Dzq4i1ahAbfVniKUvJOwBPecdbphy2oJGagmeTMXAOxxwdUASQox/aI0G1neQePnw5mu2wuNzGxM0GuH",
-	"jCLC6dmcul543CNt4Ge4/dPsPT9FlLBs3nRSiG9YSzM2/BG2+FSUfchmN3AB2kuHqNByj4kUAIFQsQxM",
-	"Yal6IZ4H9ihwoIkJMkPZk4d0QqjaK9V6r7KjVX7OSiPO6m5jFTOQqg0lgOGRgBfpkfFr8zcfst13pWAg",
-	"dThduzegoj+gvH428NVKFm+c4a+CefbmQBI6JLdrtzxIF6GFxNRp+uoOdTgXgHZYp5/HRO0lqtzVuePu",
-	"cfbuTkpHoPYSYkO9wEHUZX0ukFMWuK2pmJCAqsoeXO/M9DuGXKR/1+jBsAMNRqhmfRlP7CaWitmeSFy3",
-	"ycGf/cXBf/3UqM1Q2T/Wnnz0nafv/+/KfiT2clXj3DjCOIvOYk3ncNZetCvB+YWnqjftveb7aG5df2X8",
-	"tFG235w0SL9asAFpufkXhha5ba7pcJgB1TSSfUfZwh2uXCJGDQD7RMsmua0VbEeuSCL4O0lJZhixNK4P",
-	"8EUC03RjKOxuPP78+wf/66cNL9uX7UZhH2d7yBz68Q/wW7vvr7TIwUffNQ8e84BlyJtGu7F+7Uaz1QK0",
-	"TUHfmmWwl5g/Xn959aW7t++sXjFHJYKbs7740Z/V15h23s8HQJM2f15SLy+BMjVtdVgXmUSqlHvHZmCe",
-	"0WzD3WmtO1lVe8naA7WXPJxp4Kfy07m9EP9Ue0mphW73xdcn9/aSZzdANWP35h55Gag6/UCVW10W+qxg",
-	"1Rx5W5xq43Lo3F8Fb8HNbWEf9pnGyCVusR1u25CVjdb6ZYvnHpZRuGJfUiS6g+KYlY1W6zJ6yrYPKVSh",
-	"2YYTUHIg8fpUA6Bky0JIxjyKSBfxJW5RW7SKGyTS0lBwNyogJcfc0+fQ0utI1sx6tTVzbbN542qJMbOo",
-	"rXIOfcJmiDrgDz4e7/TSpFq2PLtg9peMUeqeuPI5VhO01C574Kq/anfDKBhoQtqAF5TXeRkXf8wiWNhq",
-	"q4BGxMJl21cirTzjYjdRzG+Se0zj1MCDGh/aj5m2HZeE0oyWMPTjkI/sFi8bT1zMxhPz3JojNp8o2zQz",
-	"WlC43eB6rLpwzyxvZemoLB2Vmo7KM+ud2JUyu2PE7alop6uYNqoPSSws+N3G/FOuAberBjTMYfIBoGmb",
-	"PTTLmyScgRZ4VpojlLgN18pjoAu7DefBpV1P9Cw7ICwN8xPrgHASMtY7DUN8LbWeZ/YmTo+yZFZ4AQ+Z",
-	"Ecd0otrEl4nuS+AKg07EUFfeaUDwxm0p5JRIRv2YhpbpA+I6rNMALq1ADrMLQIobW/OM6YQAr1gVhbbd",
-	"0nfThzl98eHuVdUoGBD/bjzPMdyc5t8+TAgLCXSCXsSYPisDo95eWXvgPu7ucRE+tH+zcJ5vm9MvWI+W",
-	"depwU6PkHL/TLbyFLY8jOJU7dI8JQsd08tytYPPohKZbGCbhNBZt5vkdedV6ZRjuacGbbb1MsmIJgrXz",
-	"GlYu78qeA5uMqB5kkeXCmm94h9quHEl8/q65VilEx44xIxUiPCwOeDbnO23dQM73qkeB7TrzOdL6yySB",
-	"I0vKG8pLgukk38i/Qv1BzT4NAqaUcUmsXw8P7SFWimrUsEZSKD7kEY2b5C5U7nLRN+apJeABBj0g2SRv",
-	"4OWhv8EljX0oKAl4HESMrGy2blyenQw5NfFyahp4nvZdonJPzKCFKWdF7BEVsGSPFB07miULTSlWhzJk",
-	"0WyzFQ8h3QnZY5NybOQ9c61X8VKnuGSz21TZi9l4vzI4OHhP9qFyywN7ilQi4fDneRg46IXFsO91kZwP",
-	"zg+3cr0440QoH2nfbFMhPWBDBMLtsUmO2xhHzAWxLOK2EU6sgVUTT24G0T4S5b0HxXLkPSPY3yOZKCQr",
-	"IevRJNLqMnnPHLa6ukoK/zdfxr0heY/ELMBeLD0I1cDHoRRM03gC3PNUhIqsN5tXPSAvkIpr5mhZFesD",
-	"yeN7xB9zEcrxbkgnyicrNIocwd9lZAntD7T54UGnEXcabbLukU6jl34awqeHdrhBtE/eI+z+CBoVk1ES",
-	"BwMKFKfcTFT6AzCLecRR8TEzFX6PDnk08cnKsNvfFd1wy6gy/OiZOWJams9mWAMZ83el2B1KoQdmdOsb",
-	"l72M2m83pprhj3DBVrO17kY4SGJh5jyWXdrlEdegP4VMBwv5IQuUtvcpjC43uOHs0dkpvdGCe3fEtoBX",
-	"1wUyOkXWye8gqtnhF+CvjZZHNlseudaCJXS9Rf5PgmyHEVNkxRgS5GuXCdKsRhOLPDZn2j5Vdl3YKu6O",
-	"6NJgb0yhZ5+S5Kol1MWScDhWI3NIcWEgI4PCfrVxWq4AvjTDTmJmxD34ZdjGRR0bgZn+5BGzTNfJe2SD",
-	"vEeukPfIJnmPXK1Y2OVL/Sp5D6AZ7xEIZ2pOo91ITmhU+k0woMMRBBsKn82FNvGdD7ky9k/ZydP/Tl3A",
-	"jB86Pu1quasixkYwNKBDg0vBMjn0xdRVzZXMbAx4l8UCjbGS61K9G3O1V/7JXGMdLqn04UulxyNR324k",
-	"FZv+y5EyBpEM9lyFJQ8GQAebSjMoF+jJOGAgHWXPNinxI77PfOPhJNBGxSxcac4cJY4JGTA7cCosOiCk",
-	"gWiNGA+YYPsstt2SB9iXTu4zIsWWvT5yR3rFO0CDlfLu/og5zhTlxeLwM+8AEP9Qzt0wk2v05x6bQMPL",
-	"JBa7gAcG38l+kwPtPPrg4ONvH/zd//Pkl98++LtfuEcHMyQvhxrtKws0Hc7m8nygxLl3uYS+LNHEi6KJ",
-	"c+ZjhfV4XDyxNTVnuBdrD+Df3T02qQVaQZ0csiiHT0mEtSPhbltWIHJhNFkfeMqBHLUJSJXxANh1oeEe",
-	"wSYJl1Su740xixUyiVeECY8jQZcIlYuJUJm/VY6GUZnaIDPQKVOLPlspnrVPUtsT1z6YFaXQlWOt3zNC",
-	"r8zWbDtOCCzhK6cPXzkRLbFZOxix0HqEFQK2aDVy5S7Lwg/wFB5RzBK8485ZAQJ6pG0AHn3Hul7caGSF",
-	"dpVx+iB7usfYyCMiiSKS0TbasMTlZkdgajrMnz/EjIdx1HzUevssVtgPCB0LvBLr9VigM/Yo6DwVJ2Kr",
-	"1OlwSBweq/L2hjoYnI3KelbgNNbmP/jZf3/yvc+++PX3nn7+T49//dnB+79pHMGyPxcETU3xt4TQLCE0",
-	"JwahORk5Pw9As5hHAJHlygzE3USkHSmsZJ9PSwdby5x5sSkZ3WPMr/43U/h8wmMoropL6CIuZLefhblS",
-	"3ocSSalpxhcV0Ih3Y1p0frHHGunRQDtqaQiXiyBKQi76xKdqV/Z8sqJdAPOSgrjldLe9jrAGBdtn8SRN",
-	"9TTJy3Bt6FyThhUtpEa7DviFyGPxPl0WSGd2QScja69gbNOoLSZC46yLicUhQP+WLg32tNnCrswEYG6J",
-	"CDEWam5oWYHAVEITSIpoAt2AaKD5PtXMb3bEtp2qAcVWSjBUDZ7/kLXzsQCR3j8XM8Bov50b+3x51wob",
-	"x7h2OPusI6zsgYGnxH05GlnZIzICRhljP0pLPYIXhY6gmXfn3jmXYk4k924iLlIcdzED7G4issDqeRJv",
-	"QyETMjq5xFCciCZ5eUnIvSTknq+NYDGjgJWCHSGAdKL21NqDOBEzKUpft+KyTB61SY9rXXRsuYAyP2YE",
-	"tTl8ZczYnvLIkL4tY/udFZVdqljWOs7riEj2VyO+xyI+kDJUnk3Iemk2lwBFOUZ4Q077QirNg1Jf1wW3",
-	"jiQUzzS0ZUZYhapKxDKsdfphrRjWyLMazpqvku8mIg+orrfj15yBtDhl6lHGVmXk2mV+STn7Co1FZyta",
-	"aGeKOvIOo4WIGsgxJnScQWtNqZzlhc0MUwMXsEvQQsXYY2Xyw83O+VpWF1TuLAGgJ2Eq3IE+kOhoOHDI",
-	"scIxrRunYTqs2YFUWRC3wJnEkFJaCmqeysxDom2rIjLg/YHxmQCTZaM21jPLd2/Kijhg55bGde4m4h6O",
-	"6ULHddxjzI/rWLDkc5HsPWYYKK9rFra+nz1Vj9jD2chsd5DDZtsW7OpFIy98bNxuG9ggu21O2+ZzUdCl",
-	"HPyAIURqegjtLQ+tuoHN6R0GrKvpAF1nkS5VXFXRsMKPtVlY7UC+DidV1L7QOBjwfRaiwZFjJCm7vTu4",
-	"MAKb7Et7i9jila6UEaOi7L43oeF0vkk+PD6jwaCS9Rbe0cL3vVChbHxbNSSeXTJfHfx+tmFSmeS+qhQ7",
-	"9oB5+P170J+Q5pBNGESlRhxAH3sfrWpoLK9jhqlv++WuZve1j+htkAOURFBxCshTIyR50CYgS4y8kIpl",
-	"jbbR0h4l0Om6OyEDKsImAYsAmeoUYUbhQ8CgO8FYtwcWPQSTffsrl6KJjR78LQRYQ4WBFGTIhl0WqwEf",
-	"YTd23h9oFxLHZDn4eBC6hs79xsRpku3cZAzpBI/C2G8qjVb8dII7jX0+6jT8yx7pJsCPpMcSe4hhcV9H",
-	"3HYseLaJNmDQRtgGyzwvNoe0dMEILYPChjdhGkcxU0z7hw5NOf1sk0k6phNsG0EUE4p3oxRpgGbUHpvY",
-	"0D8L28Q3VtUumFQ+Wfnyn/4Sk99waEd0MT/W04M0JJNMzEvrTogaMQHQ/FEs1YgFUNHw5N9+fPDjn5hv",
-	"AZztk5WD3/63pz//IUD4zZ3Swgq825f//ft48Ljwy+N/+xP4pSP8UMZDKrS59v/64Iu//tQcLtjY/P0X",
-	"/xOz9uYrKdiuUT/m5EfvP/nnT5+8/4+Xm+S2di02WcjNEor4HsvSCDPi5fhiLxbbMqiwdgPeZsNrdJlg",
-	"Pa5x3Bbq7Mo5cmjnf/3rJx/+Jdw5t50b7cYolvtcBIzcfo2sdBqPH3345JefdRoe6TSe/PKvnvzib+3n",
-	"X/zt0z/+pNO4TLZfewlXxa6Wmkakk7RaV9iL5EoL6EkQfc2o0rtd3t+FIxl0u3MYjI//5PGjH3/5T3/5",
-	"5Fffe/ov/2r0mI6pZv0JgLL//PHnn3/x63958uHfLQDNwNd4Tohru4aWcOsl3HphuHUqf8qV/bHB1k5x",
-	"TXv09vs1uc/iiI4g9ldqM9xEh2Agx2jtZxodtJ5Rf7Jn080brUxpDug+JHgDORxK0SRvCC6F8ggXRhwy",
-	"LDK1Afxej8VMBEatqY5QSTCwfYOtZlZtklfBtNMAIfTa6zsk93W30/DLJL19xJwncmTRu8cmOK2uIYvX",
-	"AAXY8BpWgYH1tZDceB2Ht632WHjmmLLCECpxZVTH/P6zFVVYRLBccFkhhyMIU89zDMqkQyoZaDjVtbeG",
-	"GzEtK0Yx2+dsPFdWFJ1ZMF97XKM1r4iSQ+ZiBgjbUCMssID6N2kr3KAYI3WFbVUGWUkBsDDsjoCjYMCX",
-	"m+Q123mdK6LoPitlLrIPkRl+RxYGRTMq4HpCXiSZAVVpJ62jnaTsha4sKjDu4BOcp8CwQygTGG8O5NA4",
-	"NkNGnzWM2fMjM+4xZjzwYcHXhzdCuqwnjTSh+8hmclbixDvUEO2QfHlgPy1U+OWqrlNcQiT7W0RIF1bg",
-	"gCszlstQxqxJ3gR8V2ZaIE8lz8BlxqLKcPYQ4TA/GR+VgS8jjAsMsmxGPdhR/cplMdgFLQabY8gfsRRs",
-	"2nyfUQx2aCNkO58LpDTqyXiovDJbHjuWojoe2GbEWEWQhuXaKX4U0W4dEcmARgDs7MnYZghooWwyoprv",
-	"M6C/gjL3gYxCAGhifMvsUWiyn7VzvKTIkIcConcIeB3KfSi7IeW4xz7TR99sZwXvqY4Q7GQibInwOYPC",
-	"teP725sLROEX6wiD59crXfOytqiey1spj8RMaRmbTzImfQ6RYgtlTvelR7qTdLcipJyJdJ+rwtYUaU6s",
-	"I5yAGVBFhMwTAAHJs7ikSddxoXQnORWb6xFwSO+Cvq2uUTt9NfqsFKjlYqBPfv7JwU//x8Hn/3Dwo795",
-	"+rPfYqB74WDo+RSp1ZJ0yxq1ZY3aydWonYBIr0PzPDeUWnBf1jJnYTYgykYsXAUJ5E1zNlSOJs1aCdaD",
-	"wZZcwG458YCVEhNggnEQ9+iHhETIOJXhMyEaL2UDPn0BkbtZBS1fiip5bkmccQUpIsWR/YszMVVm7wN2",
-	"fxRRLqqBSUKNjRERMdozZgP8C8+PzoIxLtBYgXynwjYRWGvmD42OY8q5JPl9I8dbxEdQgG9TDJaSjeuO",
-	"gEorR/tibCA0ajSZMGOkDFna4DetfXutZlK/OA6X3z+08+y8VFo4JVE1LYk9axFK3hv0eo6SdxpKZB/v",
-	"BEh5T1tk3DKPLirJZ9/ELRPwkD1/pa07LIrIeDAx7rd9ozb2lUoO4xAIeToCpCS2d4oSJZL9SmnyWq7W",
-	"OxfFC2iiWMqGE0BGhStAB6WrJmyTMehUitqHCojgGynk2YrOWOnMlcGcxRhCgwMaWoKQECFF6Q0gnQHi",
-	"zLbGtN4Yig/MiKAwwrBNVbMFOz+vyP4Fr1FPn2M+tg/ir7L/vJoAkjChWWyrViLW06dsB5ztNraAvZnd",
-	"onMxBkX8b9zaIeaC6bc2DJ9LJQLhTiEgmc8RgEUx0wh+1Q5q0ee+aYf0MuQE6202POOejPUix9+6P6Ii",
-	"XOSMlzmLQtU4DQjw/CN3pKbRmYgUfHXzpUq6ei5uGuQs/OtXMPE1BUs/eqKjhmN9wkLIPMFsYo07iVb5",
-	"JIiADhCOuWtIZKLbwCGRM5OVD7FVCgaXJD2uM9D0NFa6Sd4AXNR6y2u1Wq6ddkcYSQVWRowNvaEj9xYk",
-	"KFPws/ly4zJYE86icxlK59ojFBgFn7X2+pQL4sg0uCLdWCb9gQYKjVIULBgtxxR+5wmGxW4FjXaDhvm1",
-	"Y16UWVs1XKNrDbg/hWs3vvj8t48f/fGT//VXX/77Xz358O8P/vTjhQOvdhoxQHVOAdjCGMJKf2lMFQml",
-	"YCAKz4A84+usn4gty5AO0uVt2V1yYyzhsaWx3RR/gYoHCkzm6p+uDCerQA/RaF+/cv36tdb1YzBpFGO+",
-	"ed1ULwqMGP0qE/ebhxPxBXOVQuEdxpSwEkMbYZ9zbK0bmZUdgjKg0E0CqY5cZDl3pY6gMcs6SmiJMLUM",
-	"eucosiwL+uy0++/ZMoSZ8asdW5GSkkLZ4W1NedZpHDxHSVVVBgdPXaiCG9L7rzDR14NG+9oVrzHkwv25",
-	"fi4hK5yaqlxYMlyaoHWiWjTn9xqbZixjaCv2rNufBSdY0/5qP5bJaHaJLh5CsIcKj0nI1SiiE+ywXO65",
-	"7tD+N/DCp7ig3U1mNVLCsX9lCjE17dtHyq01+LeyfRbtzy3BfNVWTsKVIUxhzmqS24JQQdj9IEoU32f2",
-	"91w4N6BxzM2pGvvPQByS9rfIKNHQwMRFFmM2imgAkKlmRdWbe5sXq9uHjGRs7tTqfe3aNQYZEDtbLl+B",
-	"pWdQkaFzigJrEw8+/4cGvBWOr6I+7tpN1/mUl6Uva1lftqwvW7S+LBVipTLsuNVlIPCmDOFM0a09gH/n",
-	"ted1YG4j/oYjPcHxImYM7VzaVw4oVgG3PrpAW+KtLybeevbCPhraurCcZyCtUTfncNaRTGKPONViIQsM",
-	"CWQRRO00VWnzjWOs3jMCMM/SQcaXgRlZ4pdPH798bHm+WdN4XWgduuXhCP7mIJdjhlsGPoJno5pk224r",
-	"C2Mb0pDlzOEcXicHPU6NYluFbHYjaIuVzdaNDtrDY67Y5UqA8VkojmcFYZwa0BtXr11h3cbC9u+5IIpr",
-	"iZ4loHgJKD4xQPHxZWwdOHGF7Tw7PATCrTtxi16EgA/2sEQ66w2UdsWdqsI24nJSGhewgaR6NG0wCkfR",
-	"lqr+shCtcwAai2AJLxhV2Q6tA2Wi/a9UZOxUYmKa9rP+4ByxdSnNLy50irFRc1FLxTUjxnWhwlvFKTl4",
-	"9Ojxv/7PL/7uN1/86M+++OF/RgKslFypz3t6N5L7LM622hff+8WX73/7i7/7zUJ6/dxCWsto1jKadZRo",
-	"1lnGsdTaA037teNXYDiAnrXsA9Y72XKZzUS5gkeX3vQh2fliypmYcaxyTWSvV6jFTK/fEcUaA0iPQ+9a",
-	"rBay97CFQOPyzt9p4OxYrs+UPU732KGRZ423yiwER2Z9olSmy1DdMxaqO4cgndks9S1ixCEYNUICo1cV",
-	"ECZUReue6UBdlaNsrKtlhO4sInTPWmyuZlguRyiQRuiA7FfuZ+pNpnlmdPxy1KvmuBBbFJSksrMIXkfk",
-	"Q3hjmUQhUhDgZiyL5ZF6obznIYo35Sf8678gi+rjR+8/fvRHB9/9g8e//vvHjz5cyAk4r7jeDEm1DOgt",
-	"A3onGdA7l1Be6j6sdZNob/H2SjnRXRo32TabjykjlJN8nUFm43QnhIdevtYAQijGH0HkP1FMN8nNolFE",
-	"I6NrJk4e4470iIw7IpTiUmY15SsNtDQ6IGagBWzHNnOvRNjCSAhXZo3JCULu4Vt2f8TjyRbhoXIOVPoQ",
-	"HQEs5zFCgc1lFBlypbjoAz8NDwm2atdjHjDXv0KKgJVpCvMiLlpkKC1xGCX6aCUO6w2vzmEbhUqIJ3/5",
-	"908//M7Bj/7my3/43kLq5OtmsZ+9NjG3vcuUcR1rlTssFcNXKESELbKM4QB9HPKQes8VddnIxEK+aC2h",
-	"P6MsAEntZta44iEZd4SWe8zyvngZyKTQIxNLXfmQkXdhNZd5qXjjZ9dRxfFVWYDw6/Pqrh7LA82oFPML",
-	"Hb8osXrKVjYcnPc3S/1GNK+U5WrWUcavELM+0MxBqQpV0KfN/IuURbZ5m46pUKjalHe4DWx6sXSZt5HD",
-	"ksasI0Y01in3iovuaCfiXT85oniFGYAO41G3yIXzGeH1NNqNL/7u86cf/cHBd//54JNHC6h0mKfzcRJr",
-	"SImvoKu49P5OtIZwAXFYlTua4wCixCzV/fP6YdpF7OAUXChNo4imRJ3GEGiSl2VMUITJuILBYsfe7kLT",
-	"wzhZMxdPgQ/7lYFUGA9dpy+wbJ1WLjvVpuGQi7n4iljKIRQcZYSwwxEVk0s5CgSEXzhmViwYNeaosi4/",
-	"dZ0hfby3T4KI8qFjgBVSky7riJQKqbBst4i/x97lbsUjTMMnoXQEh+a2tmObYvH+rL5dR9Xd51m/ZC0b",
-	"I5te+0+5PpLBELr58iHbNXaOWeeK07V7WY8Zp7+3gyEjr+hwUd19TiiPSuV9XKDHErRxkUAb9bWvkKtR",
-	"iuA5BpxjSi46fcxZvIp9ZOb0ycVjbJvcPLoSklI8ZZLMt6u2fJGRHDNVBbDkLL5n73+aOjS9zaxqXfuQ",
-	"Xx1QIgdWPTe76WIzb6tag/JimXep+nyJ9bhgCmuwWYgLoNir3HYpv2UWSjfBOE5ElbYdOlOozla+orfL",
-	"jGOs3MpBEgRz8Y6YZgEG4jLLcCazq0P4HRiEjBJtktvYsdgYSD6M0kddTtO+om3i2yag0MK1I9JWoGSN",
-	"PPm3Hx98+CPz4a9+9uX7P8zWeJcCD23PUU7EliICXW4fvvEt+GjFD6J9P8/fcNkhm4aJ0oTd50o3O2K6",
-	"8SoMtND3yRElwiv1gJ1Vw7zY7LAciyZ5LW30AlXPIUmE5lHaL5b5JE6EmmFIpJvlQhkTiAMF2g4u+pkx",
-	"gcngL376wRef/yMYDu5Z0snGzlUsCt352J0KpqfRbvQhnmlpSxpXW7jnLexURmF2qy//6PvwzEe78nrh",
-	"yopHBTDrl3/+K7g2/tqlige5Z4TVidQKi0rEc7KEskW2hL0uLaiFLahMtZVrtmPjX3lZ6iJnLq09wA+L",
-	"debCln2Q4IVQB0hoZHERhOsm2XbHoL5DyU+nkK0irwcKCNcZsNZjSPVlRfgFhZnO2yVHxJsW9sas/lt2",
-	"KRf9BIiMpE1vylN1x1msZ5Wum6nBdtLdvkSYngHC9ATUwWZdj2gx4isYVL0GVnkVIQusRenWMbpgPJAR",
-	"a5Id+CaHHipgnPbYxNr9APZm93XOAdjqCEAlAUcSTh5CvzNu6ZgRLhAngGxjczWQ51QQ2TYOhjAXz27Z",
-	"EUrT2LgowP6eotDZGB+tOiV5JnrrWUlLOnomKG5DL/Tge3948IvvNI5g2Z9PfrKmWFzCWZcJzZODs56E",
-	"/K+Fa13ILVgLudIx7ybOE61LeYriF6Os5upZF1I4cED3GcHMEhMuygPIDqRFhX5AgfWhCXQNQAwoDcOO",
-	"QGAsjaLpyh+EoWhHpl3BcWo2+Ev55zplYVK4V4VIwcd77rpiQHP5/5+96+mN48juX6UwF9lAc0TRkoEd",
-	"IgeuN8oaWNuCxKwOO8J0TXcNpzPdVeOuatKzkg6bYBEsss4lCBZYGHCCzTGILwZseP1xREX5FsF7r6q7",
-	"etg97CE5pGjNheDMVNe/rnp/f+897y3OgZEnaDXqLOxvXOo595I4GWF9NPiScNVoqn5CYocr68kNmxfG",
-	"VvQ8m0feO/4UtuPMr6zR/oy8Cx3E7oLlYihDupEhew+TWXqG7Ey8H7AQ8eAhXumwxIKHroodRsZq9nkh",
-	"ChGjHEjCVFBKXe2qvtvKmzbh1sjBxlOoH1LS9DKJemIYN8xZ9t7hXOrriA3XAkmGe7F09dY3TKzLnT1U",
-	"ZbuPs4LR1ECY0iueVUaoa5WbkGm+0FUQ3j66Z6TwovhAx/HLZIR99tBm7qDwwKGMVDZOJDDpj43INJXZ",
-	"4wgOpccFlrb5mwR+DdsKYR36K9w41iloToAzTSrQzB3d71Rc7yoT4Hib8MQdmvUee5irbM1H/h407C7P",
-	"POILqkFhpiped2Ig5kqR9tbdBZWLNZ95lKu4iMy6I82KLk8cZMAjD8yvBNdmnQc+UXrtKXUsIeU94qpI",
-	"bdRm6G31+YA+71r/dDAJdVpVkn7/61by7jU6D6HwWEQqjymuD1EKlBKkql3q11K7o1kmTJ5EpHnlydHU",
-	"ONgdms5gsD771PnjK7zCYihrJB7kNb86Usje06rII+vz+cKIXPKUJfH7+xijZ2tLuArgoYoQExePuAmt",
-	"9c2Bde9olqqIpyzmi6GsNVYSeMNQPkWeQcwCn8SV39Es5HiVwgrCCGoij2OKkgwYMbY40SjHhgGbpwVw",
-	"umkynyfyKBxQZSUUrU74oqylP5TiCx4ZZADcsPfu7+25wUa2wmzoR6qzA5YmsvRZGc3mRHJw1+z/biND",
-	"PSvCfcaZnhVlEKRtQzGQiWYzMa/w7q7/pSWHhUzMaJ4nkQhRCtcs/Lzg0iRmEdLaYSrV+veR/arC1B6l",
-	"KlVlx7DBdjbwbuB0YzsM/eQzrMYLT1e1eHWROciIHT4R2okVZAzDwE1YMyxjKFEK4GycYwSUm3PAdBFN",
-	"YdX3+nsP2OwoKPUPPPErsB3VFbpdSFHLAkEkoBInpfyIDelegVQx6P1iZ5fiO+nmwTNTNQfK5d4vDpjR",
-	"f70H/d1d7K+GRX0Z9PAe4ca4fe8N9oKenhXQ5rOHO794/PGjnXu7uBMu5dh//Xj6b787/ePv3/zl973A",
-	"e/Be0KtOUm38n/V/1jQ+bJd3wXsD0KQ+3Nnd27l3H18dChSjDCWK3qB3IqIpN6M5B2mLxGZ46wp20AiU",
-	"tnDnBr3TL//06of/fvX9V2++++b0hz+tYVn2RJKbAY14p7eBdRLN38JGtrCRM15COBiM+9LHSuHj0ugR",
-	"X1JZoY/eHTuH4GopBg3BQI+AwD/67MkhohvJKsxttXgumSoMapBzzLIuMls0x4YRYL0cq2iSgZnK6Qtp",
-	"BsBjeGxtT0OZi7nKjU1QgIIEsHB6DJZjgLkdMC0iJWMaqqq/BYM1Cz3A4HIxKbSI95lW8NHVjh7KE64x",
-	"yQ7cYDYWE5U3pytAp+BlNN6b5GMVT7kI/6q3O9y5Z6vYNzCqe42Mqp2nPGjiKRHXU38eJklJC3XMy2Nj",
-	"H7Ty0XNWutdxpdBuxeSXJvnsIlzt5zfiMF0avz1hw8HZG/52uTy27GcV+3EJaXZ3u2vBLaUbL8Nyynm1",
-	"mULjWMNc50UeTbkWmr0350kcMKNGoA8GDLVC8k2U8uX7tiLlnCNAJOYLV7KtHsSOxYNjLN/GMiXNNEAl",
-	"2mmB0CU34kjlpGOOF+j1tOVDct+/OcYyvn32WJgil9YDY7X2JGfqRMI4FHBnu0fs2VDaERKqsON0ZKJk",
-	"AXNKAg7qFGCWyCgtYhEjyiVOjhPgUjxT8JPReBdxwfNcAevEwAaq40BKHOiS2IiYdm4nTVotcEyp3O/a",
-	"YPVi2ryqsIrCfB4zseizUAqr2GqeCm1V2JA6FXHYH8qf0y5DT7jNVWeldxmnF1TaeS18AzsmezQav/fL",
-	"Kmt4gL2eSP4QcWDVY5MXuMOxNZFjREaV5yADvs5CxMHjGhAQhOmYUDPOmpg+ndnkt2I142/Ib2OUM3OM",
-	"F6tTso8Xvc5VjWFzsARDaZ0+65Ein0HMF/vsgw8f0I0gsaaKVulQ0nOSq6zZVA4SSbOp/OxkcDSci1Fw",
-	"LjoMjOixy418HZ6BjdYshff8xNLL21Kz9Do42pMiIwqxknk16U0ddSZr3W3iX8+9Ty4RdXvK26ptBUO2",
-	"dBb+jUWaHAtgNkhzjWMDoGdRDjWPFtcYWTNu+TLmtWsDLq+2omAakarJFr58DfDlqzNL3F/TebJe9sWq",
-	"j9UJdD9SeS5I3nLeF5c0F+4YzXi/5kvxfDAOxuEZLyKVZYnps0NFecvKfsc8mgVMC5sBnnoGrh9GXEYi",
-	"TYX1JeRiUshYxOGATXhEUJ0a2q10nJS4axBKUoxzxYS79PuolLJc6l4ny0kyfCDGx9lNLDWhFWl00ryg",
-	"INIX7EgJjfKqYi/g652dHWb/wkcbyMhesGbxO6iE74CVi7XP8iRmLzo+EjC3N/SwfYq9WO8xpxW86NS6",
-	"bAPtmxsNJaWDIdATnB4WleeKZYm2JyFmUogYvgvp9Y8oYWNo3VF48hG0NcKG5c++X8olQxzKs4smML6d",
-	"mBTHGKgMorEuXxI/4ok8O95E5eMkjoUM3++zTwhwD2fTjhHCARSajq71AiaShY4r9W27ETdh3U00k+pE",
-	"tmPmL8WGbh1ovvJ2uINUukBGZe7OV9//y+mX//76qz+8+eabC7k8Ht2wcagDr95i6reY+qvD1F+hUNIJ",
-	"Wt/VgLWsANy1duvVGUxcI4fTs+LDgsWFAM04KA0cD3Z3m5OVPHLjbPDC2zHa0pTAhXcreefg7gQg8nbA",
-	"lvlpPKjloXj21sjKjS6+T0ECIFBOmTIcxTfKS2bPKUg54wXa0vZtQjzaAZBi/e0ojZ99FkI3IxB0rPlw",
-	"KB00B36x5jmb3jylFCKYLBSHx+/RgEowvNJs6OOKSmUY4VTuWyuEawP9g0hlsTlrQ672y31RxyKHi2oF",
-	"6SoPy1lsVDv4xd6t25Xp3GKpijpo5MFum7ctLoTvHftgB12EpUtvzOVshOd7gtjrXEwE9CB6g97Hn/56",
-	"xz51r7uIZHf1ZhAh7pVu0SDbLOqbhY5YIltGCgE1UjnSy4zHopXzdBePNika3X3unPvnlO47tIVH3XLH",
-	"PJpVaaQrfMbCKeD9lnwjFya222Qjq+7pteYPmZfvcB2pamXqkKaTvCKDiDuGaLsnD3BiyEOqrSvLiiSl",
-	"INCa///iJ/KaDPMrmJkn928N8ps3yJ938N8yQ3zn+KPVVvvw+bBndYZhb8CGlQi5N+y97Kgv7NvItZqm",
-	"ATuam0olGTBZpGloC7sS/g84TatF8xq4ydtizWwV1e3e+aL93tpi+o1YMbsRtq31cmu9vDLrpT1TARV5",
-	"M8LK7eaqBPZN2TKtM3GlKdM5HM9YMjtZMS1ebpNGTBpilQ3TLuHdNWF677DNgumOwltuwHws4iISVVxh",
-	"FR2p53QDSUBH0OfEWzxFL5hScrijmfjC1mDMuREB5o2WyiAEVE0M4QgXQ+mgn2fCGl0AHaqt+ywVExev",
-	"SIzlxCmypYUVpmMd/wNrPLWVlMgr62yaJSrUBfcxNZkESxhRyh9SzaDP/Otq1JFAVzYiD9CNnKlcwDjc",
-	"M6sGTCr6hQ4HxktiE5i4WzpC63gJ0nUFhx04wSIWpDIjPnKNwqGsXN77BMy0klxpaEZQAoEqKqSG610L",
-	"BFRWWAo0RQset9tciRTc0hgN2HoMpfDiKl76BSEp0O9//+Pb119+3V0Uoz25GYOpfR9be+nWXrpJeykS",
-	"2ohnggyIHoVpY3A3aye1U7n7nP7paiW1jOx8Iyk7VA68xLDkMPWM8fQYDoC7hp/ESZtJ9YK09B00k17a",
-	"8pm7rb5qYayDzdMeKmvy9O9Ro1nzohz2uqya7RynUgS2Ns3N2zRXH+lbZ9GkY4WaSScKXy1lZe1BByB2",
-	"ygxJxVMeU3UblcZlPrDAXVGF4FQg34EVqjFczaIiKA5ISJMvsPaNVCyc5CoL++cl8yrzWF0PwJCGW6W1",
-	"TxNtVL7ov5M3iOIQ7YFAkmyUpyOtHQlzvdq7vSPHJAskSu7kRXpO0S9s0ZQZfCpSrLrkQvsWfmKAwHrk",
-	"khyU5nmKsZ6o1yYSJnSMKS51GVHZfA1+XU70cZFu9grUh1pVIAw35CeTiqs6C7Qw7wR/XvAU1N1nXeth",
-	"N1qGHuYqY1KdMCVt0keUfuqZuFiiy/OEtqEiFQMWjlMVzUKbLQL9Akhs7+/tBUzyDIH0trUltyB9qyKN",
-	"MbEijyIxNyLeZ+EJz2XIUoGBX2zONVWgQGeWVoi3hyaJPNKhM1BRTGuffVRPkIyFuhDXZst+0sEv8+wv",
-	"KP+rvQj7LMRUHU337m40FbA+I9LUhYVOazmex7ngM5YYjBkJ3TsIWSwydH5zhnWjcP5YYiosa4rxBRvD",
-	"GhYMf6isbqBkBCzkhhIqC90fFru7H0QzscB/BOUcw720Pvax0EkMespgKEO4bjwyo7lKpNH9+VRJeCTk",
-	"cZwLrYWGD7aRDtHdZ4yA7XezLvmqEV+Ypbnb8O5c2LwgActAOoVZ4tCUeHepL84mmFOzrAeHUdjh3/0t",
-	"7XtJt8J2E1X9/t8udCD8LPTIKJvrictFLyhLjqkTiQr3LJHwsbQyBb1MaM2PsA8BV3WeCq6FLY0nmXvw",
-	"t9PeoPfmm+9e//GfT//nz2++/frNt3959cMPQHps2O6rH3/36vs//99//vX1V3+ofg96Gi48Wsx6cLu6",
-	"G8fqb+NmjGRLJ2JboGyb6qMjYz2IY6LMPmdtY6yXzjLVWGO9mdW055g6tBgMwbBspGUWyLn89FLTs1UK",
-	"iEVRKkLixFKdBFWyihhD45KG0q84pU/FyRnSe0WUsMotXSvFqHIk6GVFRgMk0NZilH4pRpJTkZa7xhG8",
-	"Nts20SOpzEgWLtOQJbDVYFVlxm//+ua7f6J6LkQlT7/+19Pv/7FOIlHauQ4auSmp+TBPeNpEKJ9OFZ0T",
-	"jQfhtpKw202VDkWaklTHseIS3lUSljPBZRt9Wpm/gcc7CuSXkn6dpyZAG5NkQhVmhxLH6d7gw91WsvW8",
-	"+mYE35xnk38KZNCFdbNUySOQCq1m0USEqKPLSn9buPJbA1fuyHYvgFquM9pVtnu8WaXlPjFOWwmAsZ5M",
-	"VRZU6qoLIkd9mFRj1Gk8etlg77/0gb0mu//5QvShVeC31v/NW/+vTiS939kodBEvpT0uq4HKn4j8yJdZ",
-	"y0o9eJpYSOJbyCY81YLpAktvN18oHOH6eMDbAjK2Aq5901ekrN8Itrg7mdnii7f44ivDF18hPe2UHKGb",
-	"qt8kM3v6/xUQ5HVMCAeHH/3yPBuCNdmjJQHBo1QNDTe1MiXgt9aYwA4kE9ncLHCwoeR6phkfQzOzfNMb",
-	"jb6wHVdmeLi9pPI2quwbo3c/Hf3eAqhRp7iEng9kaQO6PkxbRAUJG7953hsLnov8oDDT3uA3z4DCaJEf",
-	"N+dzxUSi9HMv6BV52hv07iJVsqtafuCRUHPrHiTfSCIw/ehSxlHdUNPsl7Wkw3Xvdy54NCXbv+uJXF6M",
-	"/GIN3T2dqgwdnDydYUpa49ciOtNR24w806vAInEOUu51kYuUE/KgaRrcsDntCumbsTqRlng2TgjzkzX0",
-	"9FFZv9/iYqRgKZdHBT+ySqzN/ZtE06Xtg5NovCHIf9c0yCdKisUy/gChNt7jNbBFy5LbE6s4bVxIGxvk",
-	"9VyGBbX0WoPllbtPmKr2iWibctcNYjNTNzzxKz4WKWYILFeP2ArKvexvARz/s88/4cciriqWardWrLtA",
-	"GI3M60WLo7blfgZbJWKWimOYEfnC6wVUp9zW2poEmJyeCrz6k0yaX/LTs/CSE5WbKU02SVMWK3+Wkcob",
-	"T+TDJEVQidc2yeYqb95arLCocv/V/YMaNzVFWJiZEuCAGyegBGUGba8LcdyygYQDE6nzWi9UgWmpjfKX",
-	"LuOlmm/eHYFn26iCzVNISGJMpFO5+3FHq3yUHqRnJsQczwDT/gY7ztC8COtjdtVwPXiE0KIayh6yiKdp",
-	"Io/8U4BcomkhgqdmSqJjglXBIqH1PlNzgRky8biBwFc7sflxEoney2cv/z8AAP//",
+	"7L3/kxzHcSf6r1S07wUAX+9yZhcAsbuhuABBQoJMgDgAEkPm4s3UdNfMFLenathVvYshYiNk38mWdJJp",
+	"3Z2tky0/WXe2zxG2JPtZNmnKX/4ZLgj+9P6FF5VV1V3dXT3TPTME6IhTKIidme76kpWVlZmV+cmnQcRn",
+	"c84IkyI4fBpMCY5JCn++8QhP1L8xEVFK55JyFhwGj6YEpUTwLI3IJYFOSSooZwgLhJGQKWcTdIoTGmPJ",
+	"090gDMgTPJsnJDgMjoP94yAIAxFNyQyrluVirn4QMqVsEpyfh8GbPMK6o2q/b09JSpB0eg8RT+GLd/ko",
+	"RFSgMc9YvLu0h/MwmOMUz4g0k7wZxykR4k7snynWP18SiMbl2fT6Nw56+Fq8g6OD6zuvvnp1tDOKIrIz",
+	"2u/t9Q4OooNerx+EAVUtzbGcBmHA8Ey9adoc0DgIg5S8l9GUxMGhTDPiDn3M0xmWwWGQZfBknVg3Zzxj",
+	"8qZ8k2Ah6+N/iyULxMcIS5SoJ5CcUoEwvBQijGIS0RlOEGVAxREWBEVZmhIWLXbt0N/LSLpwxg5vD7Ac",
+	"QJMlWs/wkzcJm8hpcLjXU3SWkqSqjf/7nd7OweOn/bB/7fzy8fGu/Xj1/Mp/+HdLZ3aXr5jYjG97XqrF",
+	"z2tatziTOJK3MiH5jKRNTBeZ37tzHb7R6+35uc42ujnbmVk0jl7/3HnwuH+jccuYNrc29vucslUTQHP1",
+	"0Bo7f/U0oOUtTCYlWJL4dspnDZvELrpAkX4Wcaa3S4wXod0hkjAMM32fMy1VEyxJ2rRXTFODserXO+IY",
+	"S7JsxI/4OuNVAyM4TejqoUnedWBZKnjq54chI0/kIIInhkruKJrN8YSgERnzlBwhrsYOpx46o3IKDwg8",
+	"I2hME0lShFmMBE9l47B17w1S52rv4HoYzCizX/T9M9Cke+PJHDMPZ9+MYzUuQZDkiOBomhNbc/c84TEJ",
+	"Dsc4EcQ/SqJbdkdJJZnBMfrvUjIODoNfe6XQJl7Rj4lXSiNTykJwnk8ApylelMZ/G0dEqyLl8d9SAhoo",
+	"WzCJOgOSBNZCoNHCzG9MSRKLEI15ahdgjhlJxC4aSjwRQ1iPoaQkFUPECIn194cpwbH7o/6iLXnGeuBr",
+	"kwcmfluNXdFnhp/c0W/3e8uoBXNt2E2aHDMyG5FUhGhEBI0JonFotbYQnVAWw4zVJFrPVHe6/kztJJdM",
+	"Sy2bh4mVcI6phLGr9TVSGQ0jKhfoS+g4+OSj7z77+w+PA3Tz3utIzAlT0kDiBB1nvd4++RLq93q9YdNO",
+	"1PzSfP73er32W/HzOd/7n/v5blr6jz4lHEsk+IyMeLxAZzxLYqQaQJRJrgwAgtNoikb8SYjOeBoLJIjS",
+	"t5UkHy2QmOOIiBA2LR+jsymNpmiKT0EmjYhW4A8RRnNKImJFrZrgMeNKjCKcUCzQZc4IujWlTPF3NMUp",
+	"jtQupwIRxrPJNETDi199fPHH/zwM0VBwNrwSIioFmlO2oEydI5RRSXEi0OXh+1PMJu9SzCYZV8+//+5E",
+	"PY+R4mDMFiDSoX/1B88kNJWQCU4UC87Uo5IkZD5Vo2KZ2m3qZFWvijlJEsom0KV6S6nhY57pI2HGU4Ji",
+	"OqFS0YQhMsM00X89UTqm0mHjEOFjlpIJFTIF08h0sXvMGnj4vSXs2555H/JU+jYgbP5Qn3PDnaE5AxGV",
+	"sB/V04TFlE2adpg6B0sDjMkYZ4niyB17fGP1hDPwfpuBv57isSTxQ9Uw+Q2y8O+9E6JNBwQDUAYllmgK",
+	"1musGihvRyM7p3Tu33S6kcEJWSzdc67NgHfef6z+09s5GDx+2guv7537jYU3DA80SREaa/1N7ciFkGRW",
+	"HvrNnX6jrLDstUpWdOUdEOyvkzHsLs6aRg4s1N0+OOg1TghaHMR5z5sLwS+nPJv/GzfUvoLZqu2gGfiS",
+	"UPvii8P6d2Iym3OpDHbvyL+hJCg/Y7Cbx+AFogKpQRAhw9wvsHftWnE6iF10E6VkTrAE4UUZenUPTXmW",
+	"CjQhUsBRM6apkEhkUUSEQHiCKcvlmPaMFQRwBrnzG0AF/8a59urqjXNnfBfLaNpgf7zxCE+GeqeD/qsO",
+	"LKJOuxEWYCKBzTb89SHQQp07WKCEs4n61/WYIfKECimO0NX+HuJyStIzKkjzDMc7eljLZIJvMvc4Iw0T",
+	"usnsfAQhLLeg9ntX0dmUMMS4WpqJmWSMBGXR0hGqvlYO0z/O2ZynjV4ACr+usbOjfpOU0k1uvq/vsFtU",
+	"Llaa0KA+UYGUanxkWJ/EofpeaSpGu4qopEQ0WqaqI3d0y/R7rbV/HScZEWagryv1T84Ik62HG+evNA+6",
+	"eKZx5MUjm4z/DoszIdP2xKbmheaxmyeWEN22scnAf4P6nAAw6Dnh80T7ecBxofXcJeNRRmLrsdgzEwag",
+	"x/LWGfMZcxUKnk35TNNwTlLBGUo4PxFIKXVpiZoFKfVMmobNodsNaHg/5adK/LRe/Ll5oXnx7RONtLYP",
+	"bDLuhyDsVxOcM+00UTJiihkjiTvw0aIkJvQDolmthz47+wT0WG/p1suOjz2tcVo3iMddcIc9lHiyeqbU",
+	"OBGFetqdozIGiznCz80zhK7WdnrokdY8O6sm6L2Dq0wPNIMIp+lCu3PxJOfIE7Jo2DsSTxqnKvFkE/57",
+	"RFtsd7smkpI0RGcplZIwNNRq5aH6dti8UuCeaxw93WTbf5WPmlSCd/loHX2g0Wp5l482VwbexELez9Jo",
+	"igVpdRNwNuXaDzHi2WQqqx72pa5/9d5gbnpb5wLAHW2LW4AVY11xG1Aebec7gTfpjHrUFtiu6owCv3Nj",
+	"3/Cy189xrQdCgM6yGbg2tBQwH/OBUCbJhKQwkrs8JkmjDTdTv/pMuCg59TMevPH5mG73uCRN+4dxSda4",
+	"FsSNG0g1uPkOuo8XSk1sGvVc/9x94L3mgZs2tzb2u0ROeeM9wBxbXxERBJ3hhWjr6bfjnEH73Q+/0vBa",
+	"XGvcT3mcNV8tz/XPayzFQaO7xbS5+VI8IAle5vVKze9r7IDmWBLb6DaGL7N0yeDVr2sQfrRk6KrJLQw8",
+	"ax51xtY4sOPmIWdbGO/aHrlTpaS8eGfcQzJRe7h5wPp334jFFLPJFNOGQesXP9dRv0lFy5EfaTVa3w1I",
+	"LGkECqfkub9NCpRQUbkhEDjh7GXM7yRbJSPFSVYe6623bu+8/uDO/Z1+r2HEJ1nb+4BWVzJNhigQH+4s",
+	"NNEncAU41XfTIoumCAs0FFM+H4Jnk6TzYZWzeJNf2hqi607DXY6bO7+pF+Nx8efuYOfxr/sX5RGewL1B",
+	"kzyaqB/XkEikUSJBi5vLpEd40jRmiSdrjHjcOGKJJ1sYL5c48caIyilJYdNCuAhOEjTDMpoSESr1E72b",
+	"2XhBUN7RkAhJZ1iSIYq4kAIxZVMsrBv6EJEnOJLoDIJPx+RMtxYikgiCMJpkRAhrlILuhOYJZoykR2gI",
+	"YQcDKgZFHwIvhL72bjReYWb++1HGmWJswpSl8E7+0bSu1yeSwWMvxVLMBI4UoayzpTGu0vUINTqGTSOb",
+	"iAdnTE1RSxBwIDkSU36GMNxpwM0zBDDJ4v3PO4apOlQbxuTosx511nmryTRX8g1cnLlh2xia0t3advpv",
+	"3N7FI2ts82bF1Gl3C9u9aMxYCA3MC7yBGVJr6npl1StLPK6FAbDmqLyncfOIzMns9TLCEbyVPeWP4Bju",
+	"8AiioeMBlkNElcg7I0Lqu88QDUs/8yTOf1snosNpzJFcla/dTzXhFQZPdtR7O6c4VR0K1cA9GPJtNaog",
+	"DN6CQepPj6tEkFhmgiwNkWsrPAS0tZHw0MNpYQmX3uEpWSGthXqm2XOtGtgSV32NSZo0STITDLRKlGXQ",
+	"RjdZ9rV53D7Y2Vwed3FtZrr9dZyaZmgt/Jngy2wY3Qpnph1fZzfm13U2DlFD8YTVTkl0gsgpSRf64h1D",
+	"QKg4Iyk6U4evDvKb4vmcsBCNMjt+qyI1jdckAZEBV/16xYPZambII84Tgpk7ZsrZgywhzeZ9soY/ETeH",
+	"EZ3m3Q5U25seXOfqZTHnzMife1ze5TEdU+KZ0D1f4APolW88whNEGSoFO+wqGXL/aq+nWoo4k+aKHc/n",
+	"CdU5VK/MUz5KyOzfvyt0QlVOIvVGbBMSUhzJwSnl2pEUhEFMJFZbPNChIxBUg2JOBGjQoADrK0HzsiJ+",
+	"mvJUSea85Rllg0SLFKfFmVK/R6RISeo74ZtKuwvCAJIjSBocBq/Aspw/1mtABJzRh8H18cH1/sF4rJhK",
+	"i9PDqxDhQSWs/2s4Rg/0C8WiWGKIVzxzPm97W3RfN6LXtrx+d3Gi+AFu2VKg1JkO2FG6tOlS2SP8TNi1",
+	"62+0dpKfEDaYUSH0MZkTGaMRwSmYQSeE6ROexMTy8nI69gs6fo3hTE55St8nsY+Q5QFsg4b3uB6ziU0w",
+	"0Zk5652SlI7hUHGyFN9+++2dm5mcEiYV7UiDDUEFOktz8wHuEFVPK7IF9Trtb7ROIuJz4lunfBAowdGJ",
+	"jtSCh4sD4/AspZK0Wrj9YuFu83RE45gw36qVh7ONVXvUNI/Qhj3rBCO1Bhk7YfyM2R1wdTPpZSMlGZcD",
+	"iB13ycu4diXZp1pR8WpBxXtcotum0boQqXe9JVKmENlnB6/PhPyuHOhoiXdjI+JZWkg6IzyTVcaEAP+Y",
+	"xrDxcJrSU5Kni1EbNw2D4nNiAtOnWLQi8o2CyEZOo0f5KGqkrg50Wyy75gwt9Q82or4TgT2Q+ISUzl3M",
+	"IDYz51yEk5TgeAFx6jAiJz+gFcUPCorf4myc0MhL6vqotkVsNZQieg9LjMYgpASilp/7extR1KQ0Kck2",
+	"M9GgFUXGxMAqIpaUrDYU7O8VFLyfkjwLCd3GNPEfj7UBbYuW+Uy0nFBqk1XWbcQuOBotXTc7vtQ2GUjO",
+	"BwlOIf6pLiaoMmzSCfiwMEP93tUb1169jkYLSVoJhP5+XSC8wSSVC/SIc/Sm6bhG4crQtioYKnOqyAG1",
+	"OXL6XtuIvjMSUzxQcxtkTGTzOU8lKR1kgiiTzGkUGmtD12uuMpe3je6qLtEjRU4PVRsGtE3qXhIIejG5",
+	"Y1q7y/W9JbTe20xGUAYWXpONM0oJPhEIg2F5hLRRY332BFwodUPHIgsMjGpTVkEkwgzdefgWurrXfzVH",
+	"IUDwbsnU0QAEr9gn2lk9e3vuAs9THhEh8CghZvv4ltfSYBvr+TWmtHDJeaw9A5AwIWROwaEm19ChoV7I",
+	"axvq1BnDp5gmaqqlxUwXegza1dNij1xz9eaHJD2lEUFfK7Veo6Db+XasHokYPztCxfD1jcADItPFzs0x",
+	"eK3O865c3JIKeXBK9NYFBU/QWFlFcJ8EgfyHwcX3f/jJx3+tPit2S9VXt+6pj0Xm3WGw19u7vtPr7/T6",
+	"j3q9Q/j/b6pnnMSk1pmqMVXWVKSa/fT3/vOzn/1FEAZt3rf4KQkeEbW0Fz//B9gwQuJkYLhgr9/r9W+o",
+	"r1M6w2oy2kOTx1AfBs/+9ifP/8sHsOApITCKP/v4+ff+0/MPf4H66OKDD4Mw96wtm7s5zIPD/jm0Pyep",
+	"pNqr49B8OQvcTAkGoXtul6NqqT6UmMU4jZGY8lTmOdkVs9RZvFps4sO30H7/+vWdPsLJfIp39kDU+Btx",
+	"lrziR9xRCrD3HZcFVjrA3NV/Wv9xQk8JW0W0L6uH7ic4ArK17NYwjafPGRYnPu/bozQj5pZXR4IrblEn",
+	"k37BIWDupqxwo6eznC19zksTXJIJcpQnrJkIZ1yCZvD025iX0JaBUhLROfVm5bw95SglEaGnRGilkgok",
+	"iMZeSP3N2c1VH476PjQZy+qMoElM2SREKeezI0PcPK+6cIAM55QW6Au1/twd25Z18x3svECZvH418Ibc",
+	"Fl7fdwJgsnJapm2t2IvFcpe2VmmwxeUWH71LIrBljSDXyCggT2JtWuDkviNnjK98i6Kn0x1QSeZUImQe",
+	"P/UGKZV3f8fe8h3svHdt9WuVHVmBblr1crFdl++5jnMpbbaO7xY7y3lxv82VXROj3TcJMzhJ3hqDIrs8",
+	"gBcMq6cVxsuvPVvdf1pdxYf4Udpn0Fh9kzx2R2+yStfdJe2mXeyXx2HAskQre6BetN5B5dde9I5a2Xu7",
+	"HbaymS47bnVj29mBK/vpsCNXttV2h65oyLtjLRc2hEVNCVK8DWoKFzJZHKKLP/idTz76o4vvfRyiT/75",
+	"g4uffwv+fPbDbz376CP48+LDP88f+MefPvuTH4To2R/+7rM/+NHF9z7edUI0RpmgTG3asGJISJ6lFG7W",
+	"bCIrfJ1mKfxL4iyyF4ngxfSEo4XBTSlTOsqk2aDevfzUf9Fgscr4GTNITwb5iabohOjUhhl+4rbk5qk7",
+	"1M3HsEKo6PWq3PaRdKIxbSB0GCO1vNpVAVocPtPRD6tHEgZPdiZ8x3ypTN7dB/jsrjLktU/rNTU6Ezei",
+	"rD2zQEbHKBQM9Rczjs0gDMbaMemj/ms0ldMYL6rGozoY9l8NgwgnRKmRwWGQZAwrOxqe7l8LgxlniqFv",
+	"hAGgogExtM10sLN3TRlaPMHpAKIRDoP+wY0b+S8LoppUX9VtKF8S5y2uRiZJjNSbAkkOoHWFlq6+Vsxv",
+	"rpTqepw7lYJyMEJlWsLcfAQytKk3lxA8HxgS+GRU9Sfn1Zxc3swo8kTqOBBmUJEo6N0nZC5DBAMO9fwR",
+	"ZVGSxSYlsobep6iwIiSkvETe0Gz1ux7OGI0Usyyl+sr+9MI/XaVm52tl6agXoiCdT322vPxla0wuVQyq",
+	"YEZmjjKf9OWLb/31xe/9zhUIF1L8gS5f/M6P4Rs7vBCB4aoRb8+mPCFHKCE2gh2oo3a/oZheR8aloRd6",
+	"Wxs7xwywFtUr+z051Waf7hEmb1dfRwkRtHcgp84i5M+AoRfqqB01jLn+6ZIOKzIsMk8wZfoHDRvletRa",
+	"bfYle3ejLZbnQe73l2dBVvdeNYioIRDcJZVLH3T5sx/+zbMff/tKaIjOWbLwW9t5l0XO5t6qsVqOz1/Z",
+	"65fTPA+cg6DjfvDtgls4oaM0R04uL1BM8YRxIWkklgRH8FROgUchCGxk7fExlUeIzOZyofFZcJLA4yTR",
+	"oeFt9P/X8wHUTYAwsAm6q5MJbZYzhTm/l2EmabJUhSjGVwgpnpX8uto34RtYmVCQDZzH+o8wi4Xevnu9",
+	"EF3theh6D3bhjR76v1A+NnQZrjhevRJCxvCMYJGVnCjFGmaMytVoAsVCfw2ePw91XtjKNyHFHUhXYTPd",
+	"b1hikxU89jU71DKjzTjzpVrdxe/yFEE3RXaBg8dckw3gwnGkyRkhJ/6sBncexvGjB+GdAOhGD4m8I8ms",
+	"Pvpuvs3qXnVeXtn3SzDBy3PfxBC/pVERX4c7l6awas4cJ6ZadMAZHRpExXIu19MAM5bhZJCSU8Iy/Q3c",
+	"hikFEiA3e73dXg98cOZ27DC4de8bahpkNk/4giiS9JXBCbCMAxPO+ezDv7348d89+8nvP/vJ7z//+U8/",
+	"/fkPn/3440//7lef/uonz378nc9+9PvqsP/gIzBxJlRIkpJYa7T9g4MbO/3+Tr+f/6g5f2DExWFw0L96",
+	"tbff673au3H1er+/f/1R9VGdlKk4SERR9Ud9CWc9ChVtuEaPZUt7Fxj+PMxNtgH4UL0eaYdcZTfo/l7g",
+	"P3MLcj712dElsj1drQp6afl0xXOWkI1WsAXdFLsr+zR0f7pEYTCtzbEQRBjwGxKdKDZWIkyP5gjhEXjF",
+	"c53MBm4xsotgE2BmQMT0tfYZViZMEiPJ0RlOGTohZC7qYY4+LcTnHTAbsZ1HzGu9aog/ZcTqv460FRsl",
+	"YG4Za+ILuE9bbMUWe6qd9DW763GjA6dYkPr+K7nW1vAtLd+uJQwR/T9Hxew1tt+4v5fDfbbwqq2QBi1b",
+	"qEmHzTyUa4qSQzRUcnuILt+aUoYvCaXBjCmJkeARxQmKUhJTCferoZYQJL4CIa+YLTS6onMNhy4P44yJ",
+	"YYiGhDL1zymWw/CYDTMCH+GF4RVlaXNhxyEQTom2A7G+hQOzP8JzKjEAmusxZiwhQosX11Q3HmYll27d",
+	"g5GBzNI2YJVwy9LQ+wcNaeheqZQQSdRGeC2LTrRr1K9piVaXcaHOfKwt2X2SRoYg2iPi9wBJvuarFZ3I",
+	"5AVB+k0xgccrSPA2oZOp7HhhAW7NRuxla4KkJOJpHKIhzh2Zu4BxHp2QhQY7H2pg0FLZCWDB8je7AF2t",
+	"vjelaYj7kBjudkVjDoOzfN7dkI5KFAcy5G21I3U1IsZg1Ssxb8ga+CZfdHO431PKdv6wDqOyP/Z76igA",
+	"QMTDQOMUbh5BMs5B/Nvp8nX+8livBlysCchM6xzGHhU6AQwCHyEAKdTGvjbVlMkvJE51OY6yi7EpAuPE",
+	"wE+2R4qs3upXeF8rW2NT8WmU0UTuUIb0uoiaG7JNGEC5h167xluGDBjIzCJMwKxxSyZ+kwqP3Oxo8nn2",
+	"xrqGn3eQ97O1BNumjO4mzq4EUKzJk6bZmXjubrdATjkKJFNCDtHw6XGAWXwcHKJ3dnd3H58rQfr0OOBp",
+	"7SvGpfru6e7u7vm5ltTgoRwfM/UzjFY9cBw4VSyOgxAdB3yuf5hIor8AF5D+TonZ4+B8eISGlJlqJozL",
+	"gfog8QlRikeSgYTHgGejncdDKgZKIxhqC+aYHbM7DM0TrOswDGE4QzNCFGGm6zZgNM4Y5AUb5BxbF26s",
+	"To5DMxXziJlNNjOzGOsvHKgAsastCv3AGWUxP9MP7V+/FptvlXqTU24VOa5paoQAhU2eyGM2FNnssqfP",
+	"sNSLwbdAX0KXzsjo0nFwJS8gcq3XG+6q4zFjUq1ljBdiiC7HdDwmqZJSCY9wgtTXV0JFuVRIsxAJVn9e",
+	"llNyzPKnroCS55DvCKkxwnl8OlH/zPKVnOEnQwdSVtmjVobvoqEmGCT1K0EG2caCo5lSSNVwQnRGyIkI",
+	"jxk4lIXiOX23prPi4ILp8vCgF6te+3szpY8qxQf6Uz9Kjmx2yuVhcdLt7sLf/b2d/b56FVra2Vvs7uq/",
+	"+ovhFcRTpXAdM5M7qveNdglSKFAzfC/DCR2bMODhIUxCz8kF/rQW+DEbAi8MtXO/2Ir8lOj0QcWEwMo3",
+	"TYBdv4diQuamfMVer6dvbkTtVgTASBydwdmCQRjweXCouC0wzldlAPd6vcCjOMCjlAWFm/YdU6ImCINn",
+	"f/Kziw//n+AxONY6XgubSmbV+OjPI453D2KsIwrpLClPNLy2+TzDJxBp7eBtHwaf/e7vPv/lzz77T38Z",
+	"hMGEsBjM9DGZYfC8t+g3LwZnXAQXP/jLZ3/wQT3U14Zu6w6fffNXn/7xDzZXyF5IaGyZoCtuUMzDD7iO",
+	"OY9LsOr1yFpD8lXHK3DQl/XD7aNrG92BWh9u1DqhIto0m2Fzd+oGua7stE0sLRYnGqmkc0RtSmY4PfFO",
+	"ynDY0y9GFKoTd1qKR4U1WTcE1Zal5Ew0hAQXztEiJ3GSEgLOzCnB4OPn6vwzCYom/MXe4ExSzGxWE6Mm",
+	"VkWny/guh+2A1omJ3eK+6mjzrrnr2nnfumy2m/WrF/109522HKnD3TiV21Iylohn0p7b5BTMN6JdLbXi",
+	"HCvmmu/Brrg17v4BOi9h/y/ny2e51hxX+bnVHM9my4q+hIs9owZsdqVnRt89tra22yztavoBZeMkIyyC",
+	"D9EUz+Zajtnrf/V1pv+ZYElOCJnDhzFlWCfpShJNGY20BmaXYqX7t8uWXtnYpD2PrGxrG/u+upk3i7At",
+	"NvOKDbqym5Ybdo2YWLeAby030JxfznHzueW1meSloL9/A/V6vR6yqEJx+wrB1o1oHJA21e3Zd/7Lsx9/",
+	"DKs5G5HU5vPN+IgmpK4Ct9J1i9vmwmT59zeu9/dvmJuj/gqNuNANWkgjq0lAkHteuXlpsWVbZsQeXOCe",
+	"pBKNSMLZRCDJtZ9iwom2VludZS9Ckc/T2CqHsFDDP8PC1rYoLmawRNpZIIpbZJMCtSLxqeWQWnlfnY1k",
+	"PbB5TkB5Kl/hMwL1PE9ChIWgQmImD3VyGEYpYPEgMQWgMKXUeYfeMvMOmHNV4l1pYzTUKE2Bp8pFOaUJ",
+	"EciFt91SCWZxQpn754Cng/x3yZNkME4JoOhNcUriQaTrxM9TMqPZbJDqK85TDvXytJCGk2qOJ/rI09f1",
+	"+pkISn0uVSnmCZZqoT0RNtpTBJeQOAI31O66JlMt/XBOUq0xVjak3n18bEpHa+bxr45oQH1+2wmIHad8",
+	"tr3UPn9Mx22lsCDOIoJm2m8iUKRs0BGOThBPy/e9KCa4gd2MwKwl2zLE1Ph0Gdj1sxkB1oo2XHy8PSXM",
+	"ChLw581TfqrtrhEprdCl9W5BtpoMaa89DFJ9YY5a3AV7jqxloIKsWssofGHHlykZXD+9tndrtkxud8yW",
+	"bBQxt7mRAlrMHKKYZwvKQvSEYj5VU5pmIUooOyGxvi3EUuD53FS6R9rULNWw3yz9spApHY3yXDYs2dZu",
+	"4laLPNHKfm2z4xpuB2EAqxjeX8kvD1ixB+YRGurFGkK8iYC7gaFd4qF77FmFc4yfqG/NUXRGoilsxvfe",
+	"0xfeI0AahTaXGr1qkG9yfpLNu+7KLBW8GuFztXdwfeUSrL1RipJO6xVjKm+abgy+Hr9VWKcdz+TFV2ti",
+	"sIh86EI/Vy9ue63fGCMdhJWBtJrNy/OtOBTdhpdFtfaSJ7PFeXR3GW3pLO7s+thWwvM2jqmVvbykY2sd",
+	"h4wjFlxnjMYbyq862zhiHPhBERy+87idNwVXvCk2KMveHP7Tn1786uOLP/7nwF0eW76iAEfPQaQ0RNIn",
+	"H/34+Ye/uPj4hzrHG/arYmQx17ezm4IG2UC7pgr5KdxW944MFI1oa11sBsgQBjih2A+XD1dAoFoUNXp4",
+	"AiFh4ggJgtNoSgQaK7VRTsmsNJq6h7Dab4uMcF8ITl4KvikXvMawfuilOwxBnK8mbB62GyJ9R98Aw6RN",
+	"+hZhTE7GzHnl+FvNAttc+uXHwEuElooJ5Hp3fCcvA+65glLyXngqhmvrLOH8JK+8Qkr3w+251sXjWMJP",
+	"4yxJDDs9//N/ffaPf2jAFuoB/yUJ2PJkf8O8dAdAGuTCN9DJ8vTopz7a1syNMxODbtx1NhBIrZUORkK2",
+	"EoUuHw3+FTzLcV91lokOklO7UEdo6Q128dFvHwfnQzQCsAkDwqVaOmZD/cRwF93MU26YW7Ig71WJJFqM",
+	"U0f11ARASycqbSz9fhOBLrG77K0cEcXnM4gN0jCWKEqwEHnM0/Imi+SFZexgS9brOoPrBuPOiGLslbx3",
+	"1zy2LCyE+8u/vz3lbon32i5suPlamSUMTznCthktrVnm//2Pnv3tT/xQZxFPSfu9+VA9/jCbgcro2Zem",
+	"RqAvMZvKKRrqelVfso91kPO27Lh+09t3rg21akg/XWhDHcueSzwRnYumP8JesQvxgu3L71CSAoJgEyE2",
+	"DOQpr9sDTIVGhtGecl0speJNL+HXtIovD4MznDLKJk05/Ero8Th2UvehdoADqaurugjtyU+IhAzHI8SU",
+	"JFXySCkSojWDGUDTHJpxuT3pdRM3R2QYMt38PJTCIzTT6Y8nZGEAfDRJIPkxJTN+SnzZj/r0GkQ4VWbG",
+	"1+/c3+n1ru6ZiHR3RNfWAPmxM35tDYO6ox/A7clmg5di6jsF1S/JGHA7+jLpmitA8oqAnaZVqs5X3ehV",
+	"rWqlDrABXeJ2VHlABPghn25lUX2TtqU+Ok28xZoXLa+cpwVc6OQb7uZtvG/9c44KvUZ0TVsHzgZFYl1K",
+	"5sVq3VE7rtaVlH0rkxHXeleFf9opuQbUujV6dYGcvfwFF7Ss431j+5POOcY+n2PLzHXlKmx3E5cW9nxj",
+	"+bsesmyzf+pmHBtnREmlOQJoIF36Kq8L18EZZYZZT/Ba4qHK2++4y4se9nqrXFFtVszRUzYB2O3iTcrl",
+	"3Spf0raXy3MXv3rN1oE6Lft2fEvd33ipN0Ao3pqrphjhNc8IXS9ExxHWXBGl99u//iLdDmsGxeYuho4k",
+	"6uJSyHfcBlDQL9bkhrcGKcHCZ6i+PV2UQy6pyAuNwZthnhE9pULydFGJ6bjWNQK/rdlX6PBuoLXxNOUu",
+	"GOsGMK4Fx5dSE4qhc555IxlMx7dx5MOraIfHMKYJVLHEbJIB9QTXxjc2MRoRZmjCkZApppOpRJRJjob6",
+	"teEhGqpzA5In8QTwF2B6u/CuP3CsIVzzDjPZn3ogkL57M4rIXO68ab7zt+dYChUk1ryArb2DMHNq6brQ",
+	"UY4rmtUtGu88TqHALCQok7gCtuRAi83wQiciC3JKUpy0HFABmVd3z17r6WjIMdSOYdKMKzRgku4vRVns",
+	"LvodcBnA8a3U7iwEhl7pfNztTC/o57blXbuPzCbUEiUsLBAtQsv1DIycC20ya34Y5XtOb8GVe+rr9s66",
+	"GgqQMdnSKGiu6ZFfiLeJnCloqTtfSsAq7azquYR8rtqynJi57lGia/XUrR7jYXHBXUQUOxqrveqpKCjN",
+	"8Zalm7dlC2nj0PIosuo4lr28lYCXsWKlRle5/nWYI7l235M+74ludYBTMiBC0hmWRKzIkFRrLtCZklQz",
+	"rK96MBLgR/THF2/P15MxKDXoi7PXRHpP0wdsZwPxYq+a5+qsoEKDvbYm4Ndsj2/zNN4srqjkyelsrg4a",
+	"IxduxrEweFw6MlKqg5kLi9qHU1JENCh68CTW95YGPhkQcPRtHXjzddHK8PMyP1eZ3gk9IWdUkBdhYVfu",
+	"NggAgghtOxYU3R4xGgKQmsJEWkkTn5XeBs9va2U+cru+5XhLFn6rka6MJ9HcbkKGc+1pijU0+YJojQsr",
+	"/joCBBglCWyVVJ6aa5FYmwRwsQWYG3kpUoNFYhDhX4gjYRl+3Qt3LKzi2y0WblkZl3AEOD9MA7dIG3Cg",
+	"VWe7tBAesRLWrfVYGqIdbiJBNDjQ5TtXQhTTU8gJRpevX7sSoknKs7n6uw9w+xAJAR97V2pDW39khfei",
+	"3e6r+jHapPJ+8Twdq8NYc89HS5XM9YG0kUlbLNdTeE26CXztP+kw5s/TzQJPIbhcrjlWjhCVukaq8caW",
+	"ShGq94TEeWmbTv6XRuPmfsrHNPEYZSMsaNTiGkW9/Ro8ex4GIzLFp5RnadsX8+frGbce5JgsPaWnPL0k",
+	"XHRTqLMDkZGKnGdY2It9W3xn9fWutqI1YG/5NFgZ+jdPCcB9rXbnmSnfL15wjdYWbxpfwRLI+dpUlpm1",
+	"/zHDiVFtnPCGfNkVM8d4IXSdC6MDLIlzrq5+8f5+w+v9Xvn1yMH5Cw5f7VnQB4oTXQYqd0w5iFwG0WRk",
+	"axkV+fOf/vefPPvhn7ugnddg90OuJn0fqPc4DE4pTyDoDmLNaxHarbbB61jim1oKtN4BzjvliTeg1ObO",
+	"r4xJmpgoS/VmJnM0lTx9qQwA7YHSdQjbdpS+AIKlMYH6ee098ewcdyFaNnnPvKIrnHjadBezZZsPsoR8",
+	"3b620nK1RCh1FRoucVffpXFprsu25EOInn9h6XOfR2xNk3PmprBmdELXdZbmrORaB54hdIQXLbn5fFMC",
+	"13wLO8Zgh+avDCR5Ij04Ki3qnm6eoPhemzXoHBaTrnNHqvES3dkETKeeWiei/WhcazriLpL+ai9Lts/E",
+	"AvxUTjQRHAYTwicpnk9ho56QhWpUHUtTTIs0IZ2odPHz//ns2x8GYSBM/XB9ZO3t9K8+6u0VmT1CYqlO",
+	"B9iX3qNjdWSwHvNr8Oy5GdjTDmh7wmrX7QJW7ZCf+opLlG7pyKIAlNNTyd+2vT5evRhbgTBeFcTcORjm",
+	"YWFKdBC0eDbHdMLWMNfyPLMVzADDumUePi+y0erWBI2mSEz5PASHrfpvKpmOmO80tqo2afpeTbytFhxx",
+	"rvKKq0XjU2KExIATaaB489u2dVdntatu49XaaABLRZz01sh8O7eGUqK1EmUqsrgEc5MQHGuy2exFHEl6",
+	"ClmPSnYAHkfCxfL7n0d4Ui0YGkmlfwQxmfEdiDZX6g8Wgk5YWeevCdCIJ/Dqr42uXtvvHQRhAN6g4DC/",
+	"ptOC+hTgdIyMfv7Lv7/4+b9AGRhtawfPv/lbhcg2WzuYYZbpUrV40g7Ta9zr9T0lY/T0PKK3NMXWuFJ6",
+	"yk+96hhNiejUmiGXz1qGny4JdEL85dU6nzSFa2OJa6YAxDPUH2XJiZeh7LJ0rbFm3gvLJ1R+A6uXq7w4",
+	"y6TZIzzZ5hnlTVXpfD49wpPusPpl/vHgBwFyNp6gMU4gI3KsRDCVgiTjI6sZjjNpKhO2Y8CCKboeO7XJ",
+	"W1vTP/gYS2whzwHWC2CQjGPBqU1Zq8IVeKoMG8+EJxctAYBzgUDBUS01VRR2PBqtwV+apnzLBkCUBwop",
+	"Oa3CcNiiZcSLkDghS5uEOyIgtktglHA2AbhfiGZiaAgtAR2H61TG0AMJzRwfN9DG8VFV1lAM+Li9mMSn",
+	"JFXL3s3TYsmb1/kpb4vGCqJdfEZ66ddwHOUvdi2jpO+gRpmtc9G5Boep5+S1lLu5lfI5rOlbyt+v5TTm",
+	"zOmvwr2Gnyj3ETV0WuFvzaDu6lQoHzb5kpyxr3IsebeNi2XtVQyUqWBDEi1w2RSDb+Csdjcck4jGpKRH",
+	"vihM39oufp0k9JSkHnEQ4TSlDTUkY/1WRzVNTOl83vUdaTIslmON60k8lOaqW6Y4OqFs0lwH03tymGbu",
+	"sHlnRcGhVkdPzoujpYcqXVG/G2m2FlxRW5q1QKJuQcPVl6GraboanrkrjdcwXMvs3oxfx9MY8qF1rhUE",
+	"pulAW43VYQJLDO0WSEARmgmE27myCZ9hKuECbErnMw0xSdkA6vxQE+Woqe+XMEWJck+UakwaBIw1+1f4",
+	"VnTgpnncJ7vfiLMor95eF9xTOpkSIVFCTklyiC7+5oOLn/1FiC6+/SeffPSzEH32V/8D/v3ko589/63v",
+	"ocuffPSzTz76byF69t1vPvvTn14J0cWf/W/9xY//+tP//YMQffrTP7j4X38Voovv/5H+91v/8Mmv/hBd",
+	"/vJrrzxCV69fu3GlBBeYo3i+mzHK04EaDsTbu59OuZ4BiHIsADdQahdiNCUJmGYzLLSPIObKWNO/N4v9",
+	"N07rTl2/z0ErqwNBZAtrH2u8KKPgwgIpVfPxmkjg+Ut5kuNeS+CqkW6AR1Avd7nDZJ4SpQaIOraWYTYi",
+	"NDJacH18cL1/MB7DCr0XHF7dCwORaVYziaFtp2ZWJKpHnOZAHSaSeIn3xHedD6PJazrxE8JCC8j7Lh/5",
+	"MYWcJW6sLgPRaQUwDOg6ym40BFJ9vMtH1rZpByFu2aTa6T2IJc2TPwBowAkSjbshCXVFHa9znRdqpsCb",
+	"MM+5YCswzpb2Y8thlXi57ZHv8nZ7kIdHgOhgkkZGZMxT4sX7cjeHz4NF3mtpPzmbaKl3OMu7XgJQPsXz",
+	"OWEkLiKPq1tqd3X2OHlPVxwwDxZDLNjWoW7hInP2UnnJvGeTksI2fr+8x6dYDGY8JX6gwm5+NC3sPTsj",
+	"wUIOzCpVzHYsAO8JCzQEth4iRp5IpPgst+UVyzPjJZrjlvzeAHiQz9dLpyearA+MvtO5KlteM/1rD19X",
+	"ZyRelJ4OwgBOzMPg1d3eDagA/lLKnNlh+hQivPDV/a77Dr0q4dcYlblAHWGhxJfuDFDpM0bhyBjab4fb",
+	"A5BfHw49p4eevZlbqVBXB6Bzl4deAkZsiYU3yeUozaOzmbol9jhCaq9qr2Wvej96rRww3ts5ePy0H/b3",
+	"zi8fH+86H6/8h9UoHjBe/3JW0r1X0cGRGSUck+DmTl+rZPktl5jyeV3r+rePfuKjI0To3Jpy2vnqHqfR",
+	"lJ5a9a1czazMXg8lXghzj+AiGYJFSnWeBIYsWhNwysiZ0T78WV3mms1z9udt67hf27FN2x2RxCYaVbj2",
+	"+v6ylTg+nj9981z999754HH5o389/KDInWMH9H2cbqpx+V4nY8ryGsuuRTefJ5SIgeSuqRE6S2fWKwIG",
+	"MMjAbY7UMukvvv/Tz/7kf37y0Xc//aP//Ok//eHFBx+2LEV6YMoj6RtpFwasiDn95J/+6OIH/+Pi+z/V",
+	"zc65MFPtgzd0zgVgEX/7by4+/uHzX/zOxbf/Sr8RuJQ08xSEqbdPtZWnDp5UW9WGsBBc1qHuU+5YKJjl",
+	"63fu72ghd/W8dAB6kIqd5Vl+esAyO9pvee+5S/F1rbQrzgfUOTxKiPb84BOCGLeoeaNMoighODUAJfVN",
+	"lvNEyxPOlSQ+K2wt4FojVlr0nGd9l+jxdP1CTw1X+c3J0gVn1oIEZxxMZmvMhgiLiLC4THu3EoLl66aU",
+	"Bw2PANHKSUIiv03jboBqQ6+TGWYxAYgFJW5TEvE0FiA2I8yUSB4RzSFNpaJKm6kN/zrPOxbcyvceqQch",
+	"A5fKBrGPbbEhnSF8pGY144ws8myGXKGR5piwB06IMLOX3Nqu2W7xpFxEtOFg+/hWy9k6YiYsHSi5bZu/",
+	"XBpzIQIKhiyvenmzOTvAkVDdtPTKebYewNbaYnVDkefCDfkQkbYgzcrKY69Zbnk2ifHnqMPAqREP2diF",
+	"SBnpjCmNXOqoSq42hHfef/yOVkcHj5/2wusN6aA+DagVdFBJkBqiVWO1VydkOEJ0NdnKknJVbd6XJfrc",
+	"uhQtCzStJ3+qN+8rREiLrbyNgLCqtrt+UFilpbWAERwdbOva0xdClGxj/76oPftvZI+2q06T79l2DqrK",
+	"7m2dlXu+emM8IHOTn+KYlWNME4gs2nOijHphoIFYBIxX3+zmx4ZTBIY8mYPCiiQ4lNXJpHFOBCrZTl1K",
+	"1KjJWuCp/l6vZmnlI/YU/AS8ktAqijZaT+OKnUHhVaMM5y4KPMGUtbzcaQT+eqAV7irsF8KJ+jyZOmey",
+	"HsVI37XRtHK7tuRWxa5Hte+HvKgcYUhjDYDWWWR6z2ie8GUNNsCA2WlLfVNzSjrhnflwpwSU29Pr6waA",
+	"2dk3iv+HOUP7gxL87qWzVNlyOehnPvb2IQzWBG2+U8xvbCHGAke2fkW3oG5TFXRVgERN+DX5FPgYDW31",
+	"3SGokUNBopTIob2jxSkUezhjSHKA9skB6IpyOjmIVB4DkY0SiMdz3DFOkV/dhTeIoaS+N90FimIjHaGh",
+	"pfBQLeWc8LnxjmgkGQr4O/SEuONz/GYefDBnhZrH+Mh7WfkVfpbr5CmxtawP0VAJxiHCSLdyhIbauB3m",
+	"Zi7wB8Tu0In6B4v8aWPJLnhW4CUaAZLyjMXHjMojNATjeAjlYvBM2cy6YEx/b/da7zgI0XF++6J/uHXv",
+	"G8fB+fAIDZX5pkaS8AgnKMaL/JZ1aD1l+331oDmKh0idPWrAoEUdHbOh1o2GkH+k/tIJFWpUWSLpIP+Z",
+	"IRAnivF0dYFhnuc/hFWl4L6wxXLyW16oTWOXz7j0TDhWGMDM4UpJh9AYhcFqbOoJZxRgHFtsgcb1/Xr5",
+	"0G6fvOXaZbNMSDTOkjFN0IgsuI7WoilSfdYj7mf4SVOOirKZhcx5RS+wTUYoXe8AI8W4Cj96da8NRs8g",
+	"Mb87Wt61Flm0M9oQUpEQ/LkPmzJn2JWA/SlOcSSVzFJcBfpJaFjUfOWyRgkf4Fob3daa0HUsn5RMsgSn",
+	"iDyZp0RoIJ8Hb+xdydFMziCLQo1oK0glXo2xm/lj+G8p+Vdqu625qKGlOldtOJ4SeyxZ3dXjcVZ7+XKt",
+	"EQDq2HUeZtJ6pBs9dUnkQqTa24riKbch6f6NJ/ME067C7Walwj2hIKYtLG+otlhKCGzmoZPdP/QkonYM",
+	"4Xrh8AJLAGT8OldOVlbcIVWQkTtPISH4tJPLQfXwQCeb+aqbaKtsBSSnTWoYUykMJJoZklZLQHL5LhCq",
+	"KCCmt3zx8vk0E7BAkXUv982fgZgTFg8AKAEdZ73ePvkS6vd6Pedu8RH8CA8WubDOe0EYqDXBkqfKrA0g",
+	"KgxgFRJI7AUVYiLhPwAoKwZqg5m/uNSfiglY5UP7CpRWVY8z0KfLAIYoNq0raFRcA7NJ7GkGNQT13xUA",
+	"aK1yaDBPgReIMGWM+qt9elxcK4MxnZWqSgt9xuXsEwJmqDnxNgDoruBze1trLrBXrH6XWVrnUf0ayTiJ",
+	"losPk39rbmesp7UYy4odITb3sxa7q7G6XdfmCsj9VhWQbCfNc/3y8sKb3jPpjfXPoJdxpjTM/D5OhXZ7",
+	"etD0m2r7UOkpQ7eSkzef9XJWz4W9+1aON9S8+A/yHGlHokw5TN+AlnJwKASHwSuYxa/0wJegGOadoL93",
+	"42C314PmYZTes+I4UKfFcVAX0aYfn9c579XraQQbZ6xsmoIDH9y+ha4f9Pr+mpiENBhLLqQ/ldqBkXqy",
+	"tquQtIx0YwC7jF5zbbxERlcW2hImtBa5JqKZYvNCF7AyrgfaMPo77nlvwUzUyp2R0XHgHPQWUSQ/5KP8",
+	"i4YDnkKhcy4H1B0djP38cRiMMxZZhDuDdw9hqjCjbBaEAT7V/kimDTZg6lSA2oA1Hogd3H2T06keJFhk",
+	"UAX1Hde1JHa1NVx2OIlddZzALjGzcn+ss+1S8VBW3c6onAK4up0nlNjA4sQUweSMoDGOZAd38dIjxSFn",
+	"TTHIEcIxAzc84FIa88ZiJGt3mKVeNw5vUCXethkuap6ICn9dj3y9vK8PRTYbhmiITyfqnxllxnE6w0+G",
+	"4PXj4yJNYehZ8WG3uTQoMn79wioWBfGdCbWQwV/PffybI5T3V9SADIMvExb7BOswYyeMn7Eh4JRq7oCa",
+	"o1wiyZP4CIEd4ZTJBhRTjWw65fCWDneAd13X70zjKYyJ+UPn0yktDnr0OgRBK9E18Jpr7Blfrw521cD5",
+	"tjSLCY3Vbi+aaswhnEJg7MxjGRuPfd0YcGCxfbUJcwThFlrHV/CIyodTnHrm9BZzfA2nxFvgpVLu1cgy",
+	"56+gf+0anMilZA1jHplSJv29HNo1ACJ5EuPyhpcCHYARVjRcy30x4liAVphQlueizbrUwGlfNsUeH2b4",
+	"vg33FYIT7ZSqGoskOtnESnwDR1NALwjRkJ8MEWyK2k0XlV4LsChYaXcMP4HtoRTNhR9psGURyK9QkuI0",
+	"mlaxdI2keUct2lxRpNf+nnjP1kc+dC5wzMmpC+E///N/ffaPf/j8e/9w8cE/PPvxdz770e9ffOuvLz74",
+	"CNI/TIf99h0erOzws3/50Scf/4Hq8FsfljoMA6XOMTloPzmllsyxGuI77V5QdE8zFkGWaQPgYjfDMV+1",
+	"ezz2Xgvr8VV33G0Lpy/5XJcQIeZGblHAUJcOwo5VdksTXeLO0iVLnOQWNRJlBehrzRZuLJhgmFuxRbdL",
+	"mfyeuXIu094wXHW8PWTUNcnnu5tklG6CrV8/Ugp2rWlw2sFUHvUad9lGbTFltjR1fGS9M/MErYwWUNmk",
+	"39u7umZSuw5jDQ77B94ciToQX/kkc3BrBnlbryplI+IxhIgEmRzv3DDhDNCTQ6ZInLYNiYn6MOAZns9N",
+	"6Ik+WQYzyiDD33yMbCkt660uJ0aVUdDLqfSxSWNL+Zkp01HOnirOhkBkUURITJxFLpkp6rzIM8F7eYSw",
+	"+3cTmfulLMyrdbTYhbek1EP6fq6zZGyOI5AwNGmbsF3Ol1+dT24Xu1Uq9NYzRz1c1wxVBlW14NLRWSIT",
+	"ElXAiWKBjArckmIFj6+oEAI79w37tHozTflK99NX+egNeO682DutiG0fKRQYtc18an1LkfouH7W9o3K3",
+	"Z1vdzZOBP1F6PtwhDUAZdCeTknEGboUznPqtFb1/a8khWGKkfgKPIRIcjXHaNugs99d4sZxW1zfXPFAU",
+	"OG8TiKnfKSIxG5ElHqhJga0FReRwApqqPvpbTjCXT087PP255UzrtfVN1TgcYRnNzge72IwoNIXaQL/H",
+	"yBSGXyuFv5xuYvESbAaqac4RAgXv5zxRAU7QgtuwZyFBC+K7i5zveZ+s65Z+ovlorawTVwbXFgIWoYj0",
+	"VNMnsRPOotYFIplYhhOUklPCMiKOPPnYGUuIEODYqKZlQGWufX8qhiuAC8R4q29YeWE/T0b9G739nldi",
+	"FCKzaEfrJqtEaAuB19195L5/Tb/hftVvLTO9WWXuozbFDAKBrHVidw+YytAWimwYEYo5EYfgmEz5mbKo",
+	"tTyO0WVnFa+Al8E6hOq7sb0sLySvB8JnISSZFXXqlLajJkEE1DI7glFSE8IJJzvKWAxGEdU5QqtLmq2b",
+	"ut5dxFfRiysSxzJa8w5/w9kOXZjfvG11EheHRMe7j3A8MJGFEU+yGSugOvIAeAdKV7t+Y7w4QoKwGH3j",
+	"G9/4xs7duzuvv66YAjO4HNrf3z8woG1BGCSUkeCw/2oYQF1mnclMrPbTEl7Njs0bhAy/XRJoSnBMUudC",
+	"idkDxYnsyB1FXWOg9TyqA3iTuu7EhCDO0BkA89uuR2RCmRGNeoRqCKo11G+rouSE881fdQKyGA2BrNqv",
+	"bLbukQG+UjJgaHbp0HXpultWr4resWV+bLBygSb56jgDbRPH7fDmS8A3cXfGJvAmup2XNoEtjP1hzSnq",
+	"qi8Jx0YHei8jGXyZZowZZcgxlQudBrOIJEkDuqIjFt0eHYTckrHtbYKpg+A1U7bI690Hz/4Is1igy5/8",
+	"8+8BHuJnP/zlxW998MlH/8V+Kn37XcBOvBLawr/3DIIhei1LCc5Uo4pQVEgagXv91pQyrAH2BZryTBC4",
+	"IN5FUIfhmOnbECjio08pKoqKqfY4ltyA65ZjwBN+BmUYzkg6mNE4hsuc/I9sPne/B9BFP51K5Sv9wjPB",
+	"QtAx1YCNkDJRKuQ5PEQaCfLVa1d39nr9V5Wcv/Pwzi30gJzuoqu7aDgZSfXr0FX13Np8pk6rmv+te3BM",
+	"gHvtCJFEEDSkgkZDVwqZ9iAmjUbemX2Vj2rHWWaKuIqIA+sfXO31zts5vto5qQzyh3aPQy+DNGP6gmuS",
+	"Aph4b/eq40hy90k3zMW4hLlY9OXaWvueQLxubp6cZE3abRsgcf99YawR+q0ZXg/FW8Np1N2zQhkV0469",
+	"dHRF+24qDTM89cDEF9ml3uD7Aj5eSJzKNaCnV7srvspHha+iO47hpjAPxhmem9E5vUqIhZo1G6DTfMpE",
+	"vu4vA7L3q3z0EhQAJQQ3Of0LRnAO4u0c8nd9WYqN/gZ1DknCMJOXRNl74A8xyyu0NkQFAYgsmuEFinm3",
+	"aBTRlJv3yDZ7SaChyEZ+vEE9iRUTtLZp/W06I4P3OSMrGlDPIfUcunzn5r2bV1qAg+Yby4wwJ2LoghYW",
+	"A/Ax+V0iUxp56P4WhKIkCbJQ/wJdnmMah0hygOAOkQEqh9LepohEfAWcSHO8AHDvsCFvCuqwmJ9yCqgx",
+	"GoXJCdIw5T3sKMrhGr0bu3vXvNEaqodBgiUZmBaCw+vut5A3dN0Ew+WtD2DqOdTWvomSG5j5uD/v7ez1",
+	"8p89ryt1BH6XxL6uHUGcDWBJyl/OCRt4AlJ6TdEo8ELRRC8M+ClJ44x0a8W8U2oon40JTNl3v1pEefWN",
+	"q3vOD/qrPcWhMkuZfbdvvxCDvFRkPqzrV3cP/Kvn5j64b+zvXd191f8KxCDaV+p3cD4+ahWd42Ekj2dV",
+	"PZBzfa3KjIl2bVFfpsKgq3pSmw1sGz5Gksd4EUIdJb2qgCNQG4tOf/Jf2Hs2Qwus19oOaf1O545Ke6kO",
+	"FmyIAreHlKFxliQGDbsUOeTMuL4Z27U6Wpi4OEVnkwLqab28q1vxG7yj9mQT4jfBaUKJkLZr7afigiD1",
+	"aq28lxfDuyw8GqfMuCxNOyxYK1U/am5LY5I6kYPMJNjlugRiPAXHFYtLGG4uoWqyqx2tauKrtmHmhBW7",
+	"pbhxU3PQiOJ63zTi35UkYWOI3hE46ZWcA4BDHeCeV6lf1rAjT2vxKlre6MNyROQZUXMxb8K3+eYekYSf",
+	"IXnGW4qZitiuX7wuDGACliYdWs3HvuWfU1nw1wE34BRQDJMrFMvacc6LVqxQPTFaKezm7ceNBu+IZ5Op",
+	"IoEQOh4xwjOlzEQnu7Uzx49mbFrI/SaL4mpjnUvOCkdWV7I8pLCSQ1haoSqhPbKwKnGrgqMs4Dzbsbax",
+	"vRqoW/DLY184JdBqJf1QgqMTI9zbxFnYRM2txKA1Q3CeETqZSl99siqurjab9biKSHjzvltibAnl8vRT",
+	"T5rFcuzQrSQttp5swyy9M4ON2THPm1msBou62RDvHfT3DnYP/ApxUyB3FbU0ojOchLmMhGhzrHQEtkDz",
+	"BEdEWI9zfmU+xeUA9GIY7nVz+QJz5z/kQOXXSrjlV/2w5eESe/zOw7fQ1b3+qyjiMSmPRMcFtrvEr0Ly",
+	"2c2fd+xbz3tqbyb0/cYk8yZWndjkygYBLTCNj0x15IincY60U8tXWJX/p3lT9+efQq3oA87k1FOqaMRj",
+	"xVGfffO3nv/yf1985/vPf/Hhxbe+ffHBDz79yc8++def/n//9L1PPvr+87/4rWff+W+f/ve/f/6LPwnC",
+	"lvUj1qhd1Ab+uo/LTvA5iShOBqasiuIMyiC2R2c0bliTwlLNJ87PUi4BnD2vBF7jCE3dmiaWYMogBfDI",
+	"pEoQBtkrx8dsd0k0ZMf4xm7wD1uMf1bcZ8+dPAS2yUJQRoFNyJREFwRuZRfYda5RF75XGj8REK5RWx8n",
+	"9fQFl+eohH2Vo4XN+Qo8k08vtCzYLShLLcFaIVmWYytIkqvjiixjtFNmCxZ57CBzBhPCSIoTD+N0Yofl",
+	"ULSVNYEZN9HwN8ysrG+6Lm4ET2wh1SkVkkNlOqe2vZ2Sz0etengJXns4HTZx2+txd8c/2pi51pQ6VeZZ",
+	"iWlUMJOHeWqMsroalT95xoKwzZUCO+ZJws8aincw8kQOoiwVvrPIrTulnxnmGFhQgEq17xag0oqzyF19",
+	"9WsAv5F4M0ks7OgRQBIanEJ4/EvkCY4kJMMNiZB0hiUZtjR1oIEBFQP7YjPNdGcARYjRJCNCtEgwWloo",
+	"yziQquqSTveIs9bauHljjvVJ2uaVdhkxayhSuWdWXyRkPmd/G2WrZ5StGZFTHkOsHjvRVUzHGt0R09hz",
+	"0VDg/x0Gd+59fccoXlfdHBcgVCnUpt0UD/SQvGkue70S7ZYpdqX1beW1qSxwu3TZF6C5OYvt9Y1Zb5xm",
+	"g7ykrVK8qDZM1JQct2mq3YzobEoTW32IcXmEenANRmcNTrXCEbzytG6b72H4btWhCDv4rn743OHKJoXT",
+	"REsmGvRxjlOn2D5MWklmyiaAeIpp3EohdZh+7UQOMxUnk6OyPVoQ7eXqtJUBV5XcPOjCMEvo7sTyHnM5",
+	"u5v2a6i4XiWMFyMYOuyVzTdBN9bdpPaWb1WXrNA2ChzY83v9wgZl0nkxh7UQnIMDJ0pJrD8raRqBhzrU",
+	"MlTxaqkOuKnLFWExBSdiNMVw/agolFD9R/VM1e0vLUVtRvwSbIdNqf3YHf0aBSQ23p1dL1tW1ANYcye3",
+	"XbHSnn7cxnJp3vUr3+0gBdYAYC0fbbVdZi5fDuEe11VIQGGpXoEewaFNcXKYP6u+yEFsTGvuVuRzwjRE",
+	"hHrP6K7FrY9/nwF4+esQdue7sFU2kBICRZ4vHyNlrFrU92HFrT+iqZyaurSwefdfVdIhISzGaXAYJBnD",
+	"qa22278G0NuK5DeMDeio2gc7EE0keIJTnT9zGPQPbtzIf1kQ1aT66jwMSFHS3y2BPzEAQQVeDyCOESEB",
+	"Tuv59/4hCINPf/Sri7/9W0Wgec4iJq4x4VkKD/7wg8/+5L+qZ//27z790T+rZ4VcgL/+059/89OP/wJ4",
+	"ouINcGixbBe8Zp8rT2NF7dj8wfNilstfMWBJSjuF6P7BCK/2OjiJAOcl4nWBvuRRlM1xY/W9CtXb1yTP",
+	"wxE1M6KEnhgc0xOyODRw3RAOjxIqdAV88kQKT7y0d0dDq+3EeHlgd0k6IbGFlhotzF9HSMkVXUFPWO9E",
+	"w+5pt2lKe+BzY/blvN1O1lsu1widrU6e0mZo14uzLdqcJsXGade83UJt2q5ssnYduNutXSe+DdmxNpNb",
+	"WKqxz4bNvLyr1cd5Zeu3Uxucl9YsaXS/jch5WmuZM2LG1y0reRtoeNdqNb8e+5NDcF0ciilPJRTMUDIQ",
+	"CoHwM4YuD+EQG4ZoqHe/+kvQ9/U3Gg1zeOUwr3vgkaRIi7pjdkIWRvAaKZeSGT8lWsxVA4mXH6z0fTXJ",
+	"u0H9jK2ld/edImDcRmCvwK+/n/JRQmZNF9ngJIHc7csPbt9CB1evvXrFg7HnLQj0UCpuOULijMpoqn3R",
+	"DSiRRWpEBfcKiKxXMI/YzsNASshX/vQdjx73xilJF2ZSEBDRGqLT0EpjF3pOdsqExKwpw3yOoSKSCQ+A",
+	"4j/NNWmJ8CNF/cfMXENDtjEWJ5RNwP8/Jcl8d3mSTn1IX3n06D7SD/idfJLKhKx8Vy3Mma2N1Zi7XkUz",
+	"h4sQoAfR1RMsOn41BuSVuaa7eCX3LjEuB2OesdW4WCb1XU/ERdMoJdmUiO71GrhLX/Nh2MJnfkrlZdEM",
+	"InEl4m5MzroljSzbbZ12V7lil7KmIJIwr6ZmB+5tdI5TPCNeJGc16fcyki5CzfTAnpCInr/kb7IJGvqr",
+	"D9+6h8yvWhBdP+j1ryDKDBaeWb1LAo147M/iSbMmToYCr8ZJXFQXROoFe0CIvCryKOUnhK0O21mdxHU/",
+	"5XEW1VDYUlCRgk8+/sHF//sz8CZJMuHpIjgMLv7rH178wU9fefa9337+zb9rGZrT6uLH3LIY4EXV9fd/",
+	"qHvRXaJ+D11871sg92lE2qZKnGTqw1u3d15/cOf+Tr/nXgjhSNJTUlR6+PSP/2uwcQCPIZ4PzyGnok8Q",
+	"yekhqhJ3K3E5Wyq13owpaJejXSSyWpD1bys0vxa3FUvLjb+XYSapXJiC47tfvLsLRY0cMrE4F7rcPGiK",
+	"rBd6Y1m1o3niMnJH7bm5vO1em7AMy4Qde12LRTsSZUMG7lI0uprpWDDREg55Ga57c7ps5Lq3o18j+Kcd",
+	"e680iduz+8qmurH/yuY23Q5bv5r44m2dde4NDMtl8v8w3Bee4b6QrPOAJA2x/GspcDQlUZsrCNvt6/kL",
+	"LSMZK8O2QY3zwjpoJeb96TvF8IsWV0Jb+EbkwsDNJymOyYCPgxAsXyF4utAfBZ3RBDdcY5eb3Uo0QGXJ",
+	"N4gKKHGpM9vcTkmJhGYapjamCXkNCxp5vANxnBIhSIMTBgLWUb/Xa+2Huqkb9PsGmMSRHICxvLUOb+lW",
+	"76tGl/S67f68Xdli0y1T4kBycrmc+Hu9EOkoYF3h3lw+Q0hG+4LvrSKtnWLZlbUKHUZxSGqH38C1wHdk",
+	"ik8p+JCfeiCamCmT2K5AQVHJxEP9Kc98LtU3odQ1/BiiYW+IJEfDvf1ha9It73VWIIEsPbrMY+Cc0jn/",
+	"OgZjW7OHoirbauyMkBN/jvOwr0O673IG+TIcDV/V3zzMmMkI33gA1eKihnZLuOx+KWKkwmZaa6K+bfba",
+	"woBVpib60vrarKq1JS5Z8zp+7fv21+B+J+x0sZ6fwtvhovPm1XpYqC32KBvB8RQGo1xcuLMPbFWeJQdc",
+	"XlG5vPqAF9d+Rg/V4w+z2QynC28lEjxp35iV84+wv6oJJWn7xh5RkoKLvzHqrU5uk+V+m/pSxDk7hRtB",
+	"fynEUgZ5myRxPKOJv4ZBwieDhJ6QhE45j/1YcHWsBeuNbwfKtwQbprQx0hDhZD7FIcIhGh2pnVF8JUI0",
+	"IhJ790ZK5gTLQVeymNdy8IZ1fIOGtCWa1KgalmBDa6P1jCR0WMAnWh/cvvs25JqLjubueBXcX0O1/WLN",
+	"Zhu3kG7YQmUJoMapet9PKaXjk/iWo/5VLIcXXtJnCdpgo0PQtU7dEIDPI8l6r22Stbn+0RHIbSFDN6ve",
+	"pbQpXV8v2Ov1D3Z6r+6UEEizkaAxxZBfueGl0IvLp/agyuMZAfx4NOJyigjTd+SrL3xMSn8dH8mu0Upf",
+	"hLNXCmK3CFtuAzVvuTivJ/IFSqw2F/62EmWX+xw7rbUudOySVSwjMpYIgNa0zktOCZNoTPSletcrGJjU",
+	"oCtzfp5r74+2qI9zGblfd31sNeQFQVBqHtSJGYeWlkaVthVNRzzTUVnmZ51uK7kB4ckjwzM54RpoFIIS",
+	"/bjzxehewt3Nxv6sx6Xxd7+9sby8qcu6kfPWcO+W+K4Zi1Wveh6hT4Uul0iLCGPDB7ocn0YBLs4aMIdS",
+	"kBzmT8hjy+bzhGoIlWwB/5LZPOGlPwEa3cKym9wDZlpKKhUOXTaTWVpVB3AkPegtHvjM5uCLERZewM3m",
+	"N7z5yZUc288N6KU3Ms/m1Us7jd3U/AgDG3agFIHHivK6CH5w8b1vPf9f3/r0T3/57Ps/yQHGiC+beb0U",
+	"5XrKsV5CH5SMxgMicRn6sWCJjlCDlZX+wmQqt32so2hUC3dHkpnP2rfL/dQXVOmseJujsGsqrk9HWZEe",
+	"644pLPCq3AUtCqVqhlp5eaMJtEEybGseWnfh7rB5JqvR3L1li+kcQ9daaEmVpa5r5Qm4qwGTlnEJNfxl",
+	"lgIq7ZHJhq9UEVvBLueNCwGcWr8R6kZpfyUgNRNAOL2kq/v4I3gLgdjCk+OvtpM3sbQAd3WBu/GenWLu",
+	"PLhWch70V02NPImSTNBTcte+ohWL5e4J878uXooqTZpJsY0LTqMdrH+v+SBLarBG+ZsFsB74qfRi+bWU",
+	"LCE2aaBb8hcoZnPC54muHK121BHCRRC/DaydachINCFSOJqc0drKRCResVAb9fvTFo+dN1DtYWMNLJjS",
+	"iOjicFDoClQ0PZNRSvCJnkCaJSWNc5Tw6GRZfTrotqkigNIcqEBTksS2Arjq4AgN7aECODmW1Cw2NX8o",
+	"EQgn9KQ0FOcWUidXAAdoF07TyL5OeWNkReeSF22DvfMIbztiB7rD1vuBQO2U4FggqAeGEwN02TEOXP2y",
+	"rF6C+r21ze1wz9IN7nJazSNqOjSD7lju7EHG4KalvlyjcpS0W1u5o47XDDR7aq+Kuh46ZRVJNxPqIS+b",
+	"5csw0y2BNzHTH+KEiC+nPJtXbMATsihME2Uyk7IxtLd3vbfbbyieAMDnwWF/r9CG2sJUCTWgck/7B41l",
+	"GgDUOTjcr7tdT8iiEZInhH0LibsIC1vUUX8rTjLAcHeSMoyjJyzdGuuasIIjznKZMOapTmGZYg10vrss",
+	"mr4iX6mc6upqg9HiS6bLQ4T1SAxopUCwlmiKTxvaJh0w4s0qNWK3a8Q1wWfE4BPp/DcYZEuwNTMPby6Z",
+	"d8ZuITU9V70SlToRTQLB5bZ2Ad+W3Vo9bdhtGaD5EXCBvWbXB2EenQDTsrpbK0T6ylY2a2ZHYsfvTFzz",
+	"gE9UFVu9VmdY57AX53MMWDH2Wydyz0anVkNcTH1oBvDVEKdSJDX4DnQYi72Dr6Mep3zWykq23LPyyr80",
+	"9c7GoyMkfXf8beD4K02kGYv8pf4t9qAuQqtU1hlPia27KKeYIczEGUlLeXEuyiyTWuVZbTS6nJWTMtTk",
+	"tw0VHgCLhl8M3stl/jMfiwEft1rTURFIbUyxVYYY5G+yVkgdMLo3nOchcGeeye2GIOQo3LpSsw04ynFb",
+	"mBboMV7sonQ8O0QpidTBBrUKQlQqXaDPmTlhMbqsBLKRwmeUxfzsyhGKklMtZaZZylRLpRgA3cTlJ1dC",
+	"dEbIiRhIPiiVmEGX5aD4lY8ESU9JjC4/uqJL6ChpprrQYvkJOs56vX2CeiGaEcwGpjsYnzeowpzDa12E",
+	"w2rVigr4MyhjJMhESSQ95HQ88x6QMx6TZOBc/nniObL26HfeFDQdUBmqQ2CERzShcqGBDl3QexeKf3va",
+	"q6J2HgVglVcYpdlYodmJVUrk0873Q3lfNW71W2BVdjXKqa6qrTUuCN8CBCaeRlrmaVjusggxCCceVCTQ",
+	"U9R80Jg+Ie0AFGfGZsxL0Oowa2hgdSFoeLuRJm+UBVLlcANPqkeL0IIgRGPYzjM9qxFsQl0QwljVTKZ0",
+	"BDDQRzZnOINqu0DMbJaLG+dJsXvMouT00Dz8JUSezEkkSTzQX/w6iqmAVEkSF/FDIUo51CZCuRWsufeS",
+	"QDPKeIoUax2h+QAr8oXHLG/WqY3HuHRavxKiKU/p+5wNQL/Q8s3+Pkihwpf6IVkgAbigeba6xldP+UxN",
+	"Rks7O50+2kHzvNPSuAV9AjWHZzgRR85D6Et23OjXna8HdKy/3T1m9ncqNIpGoZrqeC2j58M4KVwPXx5N",
+	"BmwUm1pHfRBFDmCXLTWGjZjOJf0VjcrRPn7xtvbH+9QR8sTrvlkAgAXUqSVMEhaROqJFq8Im1Tt31V+Y",
+	"s3XjpridX0m19gY4DNzyGG7MVF4iURsug4tGizouXcWxye6tBrZWKFNzkI6V+hUlp6BVZw3eOnh1G07e",
+	"zZwIZiB31WlSjSqzR4OWtVrEnrct6aEkjRzYw7htCWntttC0s7Fh8KFy8PfzSLGLn//PZ9/+8NNfffv5",
+	"x3/1ya8+vPjmP9kwTC2jfZIpOOzt9vpFRGww0/seruBd4RYc9vfOO4aQ7dVDyCwhVy6jPo3XvmEt09zv",
+	"pGT5Se0UWdNgiVOn/MXqSMhtKYY1la5SXw1TQWI0WihBDBXDodRaHmfrv7dqhjzIOWPlAO/rR198gJrW",
+	"AgvVrqrqGbFk1EQzo9CwWbeYtWLzr3XnuwZnG75xazLhnfcfq//0dg4Gj5/2wut75/9u3eDbEmt5cl7b",
+	"JDWvwSPNevxyqm/tANACfBunwDoRX2vwwYtaGz0d7z2du4LdLKCHRItLtcLiEgLsJIQlGt5/6+Ej9Mpp",
+	"/xWwinZg54qhqYBhipmOjfs6JskloRFglc3kwiVVLCf/GbZRwf4iGcSqLcUZmP8xxymRHD74VBh7Vto8",
+	"tLzz/evXVl6/Vw9a5/X+3sq3z4q0h6V3LEWChHoJfC7+4a7ocQX7rINrelMgpwWn5goR6ISQeaiNFm2K",
+	"QBEG7e/9XPhjpRL9gvmlYTxr8s/q1hx+ancF6HJWG7SDDry3arSNvPggY5t4biOc0FHayg97y3l0M221",
+	"2YNOpbC+JSUerdbq95ovqaZq8xjcKsng0yBQ1791hVVGxbTjHFu6Id/lo7YeyxMyb0eyCDM00nENRwjk",
+	"j1XzqUQiiyJCYhEa1D7CECNnJFXmgb6dBLHDoMEc5LJO9TV1/SbToYVzdy31HUgSL+MMXe5U0+6oCB9S",
+	"tNAY8aba8YK0rcjbDt3kq3xUIJtsL6WlIHPdeKhaDdafXECYmY1pmC1nz3L6oqHpyoBSK5jWCymNJD3N",
+	"ixWVK/VVL72lCeZhOuhH+6KBtUsMfzbFkpyavVKuj+4wdi406xY0qLqX4F03zPMI2MQ45HRA6JqRn5Zi",
+	"LyEkJT9FNgpJcfOzK4kJmqzl2mLagXhtie/HYDzqYr7GE3itv7e7v1+Pm+98T1le4WvWET8iQqIxHcup",
+	"vY/S7vvkNMyrYuncXvWg5CghSmzCdds0S9muq2ytvAL9gt2y/du9F/OKID3lKi+m0ZSequaNQBlhQQXU",
+	"FeWTFM+nBuyAkTEEjbzz1DIlJOEVqaqf/fAvLz7+4cV/+63PvvPLT/7pj0Ad7JKQK4LDvX6vKtCefeeb",
+	"Fz/+y4uf/N7FR7/9yUcff/LRd5/9/YdBGBA1+wLIv7Sh9nUSrHmk3P1+uXvQaBITQGmqVAeRjg3kczXJ",
+	"94q9Fpje85cG+pICXkBfQsfmgeOgXbrOwajnenvFFLPJFFMHQhaa055dmwBFT0m+VOqsopHzURk+E6hN",
+	"/dvffP6LDy8++O2L7/6pXphnv/zVxXf/cvM84IJffFgM9tdO6qHhuBXbW3Pva/DsucuRbYW6aUC/5wVF",
+	"2iCdR/hrYEG9+PwZdQSbKvEtVKdVqLflLdBi6m8UL5T4fgWGlAlor3L9+ji83phGiDXJw+d1vFyIMFyo",
+	"G2EtDo+DUzo/DnY7ovsSsTqe0NDovn743N1tS2KbihEbp7wAhUqHNqnRQ9zKHIuGIrV2B9dq+UvhsI2y",
+	"++YZqFWjBZpiFje1ZgWAjxclR1JxOIwwb/wLCCmsTznj3XfnYUWFM1NHEOTUdNaukEjlM6Pj7YAre3zI",
+	"TGc2b9ZwKorpKY1JhczWY1Q6WWMyK52zBlRIV9sSi2jq/NqMLFQRbt3Mi7io1bUyGeSkcslrfW4QS5/N",
+	"NUSiRWKb0DGkBpP0lAI0klUZIs6k/qu5Xt+ajvESvFZ9U9HYhD/oaoTKtAuVWQQR1BjpOVwSdViBVfED",
+	"qyBLzAqth3L9kg7IZYVilgGz9nte3tn8xKlk0rcogr7+Ldu6FzPrnTbuQbC8FH9ZzJc3bLu8LNP562RO",
+	"WGwsAm/WQfszVjbDCcBGK/aYlZDKYKIkHQBF2sTnaEwM52x43GJqomLtFInxZZ17kPAFiNyy5v2vf/r8",
+	"F3+U6992gMaOAit/IzdDdR02uLasaXjNDvAlmbwm9YOqpXJUG3ucggoBib1TnsQCnianJF3YciErvQ1l",
+	"m8yjWLGiQYg8hpr7+VuNoRp5he12ukrhaa4T410+yrMphaRJYrunbOIMbrQwSTUEBpQTy82sY5A9g2gb",
+	"tKLKUq80498wIYoNiEk6fhJDzLNx59pxmeA9E7M6t5GrhynBsdqWRXQf+ExLNw6V6+5m4+ftKdcOdONN",
+	"busutmH3zT6TFhku1eoCkU7kcP22S2LZcvo2B79WEvx89E9P6SlPL4GrlbBy4Lxi7BnA2bUKMVrj3AQv",
+	"XHtJdBt6eKChAjyWcUKFXJ2NZCj3pn4Y9AcZTYnwuwp0+Ur/b37Em4btvDTz0fRSjCWnzZK1fzOfbp2p",
+	"52brlLMgSI5ZipE+yu1BV981eQBpPQ8U+u1kdTVidVTlicG9KLpYNn8+eRled6MT4byq3vq+d93UXVj8",
+	"blOxl2ENU9rI6VKZgdNWi2mIW+BgWOPqqIxfi2MNmjLjp35b0tlA5cVbKagKe6FfIELYb+pS5SXYA140",
+	"lM4V+w1Rl+yg0pLF1YBi+HYAZsLKgGCsXcSRbQkCVgDjITh853EYZCz/qVePuHV6arF+UTHc+tGc91oz",
+	"q2MTUsB4IRWNm7M971SZw5nX01X+I/uk+1Yx4NAlw5I1e+uUpAmeezTnJPGfBSYeA5TCWm5vs5KD2WJp",
+	"e0pn5CkkTLZscS1Ba+b7gJ+1lLV65CHQYzUdb4oTky7fXlqdkEV5GusY7oUU2itJoL0Vk4TOV89L0csD",
+	"3TGbNSAv2lW16Hn5tSnbkVMkOc/zVyAr2sZFqtH4d1AzGzRVeWj7fmezn7NkOSuD/eMiSba7/PBeexqH",
+	"sKvFQ/+hpf6StXt56sw29BirEnkqpjapkhHOhLderAbZAZjPKiIMM6iP9sDVxZnNtzOCmbKA+Vh7u6nU",
+	"YDE6TGiONewQKMAxXhzV9GCA1xLyqOQmV4aQddAf1W0kE5oGwlBXv8dnOlTFKjMwG4PsMtBiHqADIMLQ",
+	"qLvlS4AJZw1qT8ezsiPGS0wiGpPYZPl74mn4bI5TKvKkav28x50QU38pWQKVGzxmy20IexvzFIIzKJv4",
+	"b4/AOT/we/Ie5aC7MLhE5yRSx3fugPTtmruVbtd0PILgiW7mj2GkhlC6pZah+2ouXCwN7QZyAAML9iiP",
+	"danU6Z5CsPx+/f/cBKyr+a/pzt+Sr/1+fitgJdeUTqYDG8IzT7mYE12nyHqi4YExlGRmEcgyflb6HKsd",
+	"oiNwyBkchmQA+2TJBeH9lJxSctbs0WqrKoiqS719HanG4iK1a1V9N3Ckw1ILfyW8AO7K1jVvzPQfQVdt",
+	"i0tpYBqY5+OlS6tI2k7drdTQp3C0DjVvD6EITkoInLtDh+GHHuy+J3MTuNeJ/m+o1wT1e/lewq4s2Ci/",
+	"9qrHgHkCaSRHYsrPdtsUylieMOAyRnMCWmVAdDLVcZEmS7R1WZxbcFfuoX3jsaj3gPenjEFMerxOyIVp",
+	"Nj/4rIWXt7mE4xvqFwGmd8NVgIkbB9UBC4k4i9ratl0lE3EuRtr45+zj52HQrfZNGABczKAVcJL/ZsKV",
+	"NIZ87ijKPXhXhGdpRG4ZzCp/2E9Vqz7j7BAN1fQA6hIzxFlCGWiIsxAN1VGltJCh4+NO0QynJ0Tp/PrH",
+	"EA3FQkgyG+YWgv6M+PiY6WL/eVgFQzxRpu2tB3dDNJRTmsaDOU7lYmgZI8YSQ4UjMuepFBpGIlfyyUho",
+	"Nd/GjwgeUQ3iVLSVY83DDzg+VZxpHECnVECMLHkypSNqK3lOOSMOzheZYQCKUmSAxvRM1RMwM7VLZmp4",
+	"S8NWHko8IXe5jhvzgNFngqSHCVVDdBHie/uPelcPe9cOe9d/M9c+DwM8pxbJ6jDXEgIHkf3Tn/3LJx//",
+	"zsU//vLi47+4+P1vX/z+9wDiSr2qS252gVSf8VMSlxjGj6zeJT7Sb4dCzBSNpugMLw7REM/pMETDkdKX",
+	"1R+azsMjNDRlUnXhPqFoKwwzAYYYOFWmVC2hP9TaYrBVzOAC6LC4QobWXeMyITh2lDNtDOioskL3SriQ",
+	"XkZYgqKu1qfdeQ3cVI+F4Jp9HOsEyOyVEJYfX4YLJN8LGzlBCixfX62qxliUVvEkDUVVHuHJBrWlRHB4",
+	"da+qxXz2u9//9Lf/8dNf/fLZd/8ssJh/rTBBSOsCEAd47EaUn9J5EdLy/Jd/f/Hzf9lCISie+OTHr6Xp",
+	"ZDIaHRXYmpeECbXTHgzv9vz8Q64jnKYLROVR4U1iRKCYs0sSQejilsKxiwXdXlWHzg7ZL2zgrqvpdAm9",
+	"fYQnr2XJyca3nvNMvqBbzxWXnlu9gawMewkBHxAB1tX2LiL3vgAXkf8mrhcf4cl6oDJW0DqXYL/2Tm/n",
+	"AO+Mb+7cfvz0uv/+q7M3rpPk8iZvvEnUCDWMP1sg/VOIYjqhUoRoAHdeO5Wg6uv7VZ53b/uOj+dP3zxX",
+	"/713Pnhc/rjz+Ne3F7LbfNfUsJg+mHGzVsGvja5e24eKjm30hbzchoU46KIOmCPeeBBt3GqO/MWFtnPU",
+	"jD/XE39bx7pDjPqtVW6JquMcajFINOPgSID7RSoFknjSkGXzeZ22BZF9cuoLdBbrFXRp7Ay+84EMG2Az",
+	"kVZgdv/a9auvXr0xCsKuYq7CL6uC5l9CJoDDHfn4erXSOSt9lmtIp23AaeWSbv2odNvEWlBaa55+Jbao",
+	"s8EW1rLr+vnI8hKMcW9p9w5mOIx6g3Wswvm8TK1mZcnNdTWJ+loThms59+2RQ/MiIfkJH5MZB0tmYsBb",
+	"7ilq0RkZvM8ZATwtil95WOSSSypVr8Gnf/bx8+/9J1M4+iWVg7ZTqrkDsShjJ+AkQTMiUxoZ4HiN5nP5",
+	"zsO30NW9/qtXOpQk+Rqj72UGzkbyE8IuCTSUsC5DFCWY+sEfLIVraDk8YzJd6LHs969f3+nrqvw7e1cA",
+	"knOqdBIN4KAHj+M4JUIQGyaJZ6S5rIqzlLVAy5v3bqL3IaOEGfepBtp3EKin4HnHKUEGqLqhE+kr33Sb",
+	"p6by1RchK9joLnqsDve4NMqXqVTJuos6A3ywnjLjsLOrVtzc+c3HT/eXqxIV84mfkXQnUpsg0ZZUYTvt",
+	"wLIOdssKklFbcvVlZ5n+4nKyVbtAbNRG3dBAiSc7npw5q23i7shD/zws0LyqL+OQ1eJ+o3PWjH2No3YN",
+	"hix44wvNDPUVpjpSoUsWddcwKNVH6xioovJjl/iJE0LmHV940WbMuqAStarnm/ldnLV4KegGBKfJYoCj",
+	"iAhRYBoM8rqPGvRgMMsSSW2V862DG+RJkJXqIRB1a8aq43FJiiJIsx6PQx2VqweIigGaChCR5OmResRA",
+	"/bFqIkNbbKoVAAhF+MvGwWcdHTXtosmbxvw6ERFZNurWEcD8jMFldtvi2fbu2mPa4Kg1Ls0UCzTGNCEx",
+	"wklKcLw40kt9RgXAYJzxLInhEWRQTAiL86KBJKW8AW6mGQ2AewdnEraLYBToeMIRHSPGdXE+g6Kz2zHN",
+	"06ymKfkF9+MlcluaNS4yFaUaHV7IAPd6V21W7YGd0snUQUH7q/9hfLBKlXDeuFG8MeeSMEldvIFn//zj",
+	"i+/+8ZJ3eBpThtOF88qPfv7ZNzXMmo0Ry73BJiRJy90iTKx+L1PNx2+J59pNJ1oW97YkvC2Pq6o4g5PE",
+	"DQRUFhVeC8p2K+Fztppc3li4zB+mOM2y5V1TuWl5VeSzKUeMo4SzCUnROEvGNBHlHX5oN08I3nCpRLti",
+	"fnS5cJJHROdlXIHYUvjV1EKS+iQA8C21HUdq+0tbl88ehEwbW5yRgZBkrrYXTdWsfIdbZZo56KBNQJUD",
+	"NSBdNJnyeEBYvLqd+94EmCkWg1kZMsD1+3fmUyvsfRGa5IkcRFkqvBk3DQlz+fia2OEuZpnm8raZPZrP",
+	"tpMkroOvG4JLTf1FD1wIFtIk+eg4KnjWIColdCxJy2r/pXgcrTKZoRaRTcV0l5Pwfudi+d6b+GutrBiS",
+	"rquEtyBrng+ofVSXBPh8/n/23r7JjeO8F/0qXah7i0tlFotdUrKILVWdNUXZtCWRh1xFda+hu9OYaQCt",
+	"HXRD0z0LQhSrJJ9rx3IkK05O4iS2k6Oc5Ni3Ets3J3akyE78YS6Xov46X+FWP0/3vAAzwAD7xhW3SiVi",
+	"gXnp6el+Xn/P79lOeTm4NfHMxEAVldJUhOoE3kLljMsDNmTHYcmVw/N2sf7R2SAgooQcTzUolvP7E6MR",
+	"suBxZS0T0Dxv/CQZgAssrxUsJy0rn/4o1YfTdXopgLaqYG+I8hBg3BzMHTDcQEcsVBhBypAwxdgLMsRR",
+	"GjvCoKzWNquBhJuRLutzobBxaMbeklnUQH5E+5QLr2jRxiwwS6WoO1PDIBlZszQ1R82LsWecSU3i1IKc",
+	"8SphlDWJnZYqHjTOQL60EV2DmGFbAmjQTyNoYF61vSv3xkp1hJkuKPGsM0k7y75Zq1Bj+V2Z2pfpFjlS",
+	"PWJuG5+OHVVJ4nJSdtRtqgdlzA1GQQN3WQla9AYNBoRGxmhGVzSUhWKe2k9715jEZZVtM/X4Fb0+yhTe",
+	"eNZh5uVsrctu+0rtETMaDKooxcygsCKcGJcXmI+Y5xpsWJ/BqOkKbto526PcBq23QazFYtWYewKv+Oor",
+	"V43b2VM+/3zPvmCD50j8d1tbWe50xifHL/YK7RrTUMF0zHKuYDZvI6QTIl0WsLBIkN4qW0eWqM4oXOW5",
+	"Vg0QrS1TaPZwUU/oU+jVX2s5F4dhgeGzopUMgDeXl8PFS8GHbnFeUuam5e2yUy9r0Va2/thc1FdqhKjK",
+	"1+Ns+WIYjdCeZnHupcHMcEXeTMJ+zYbPBfdvqhsbF67Xx5TYSPlHzA3r0yRme7aE4Q5+mzPnhfW+aHOn",
+	"2zl/1hSIbbEnmG7nY8E/FeTDEUBQ5joz5d9OKiA/nRpApUYQs5BXx1T+c0Ij3uNB1vagfqnxrYN04QEl",
+	"eY8GWmWF1diWi/hv5W/hI4bAI8koZf5s207LShMfYQc+VCubi/pkbXPLgRFQ0HSEllF42SPA6Ec2yTfM",
+	"/oqxYQZ+l16PCsEPWKxoPJk2zC8pa7Vn7f7tETNy0BjUcUjGVHXEkIZmP/DIWZcc/cVtsnWNvMS6sRkK",
+	"6dEoUuYiW89nX3KBQXIyYTRWl5vkdTNVfiaYqW6TTBL45gYKm77rAesI/EkRLSUWM840gZ/uf/bcwmZ/",
+	"K7YIhFdbaMwso8gi12nEREjjPfOUwO+UvoLFzePthavW/N1UeBSrIHNw5zo4qHTGjbDCmGPecYFTs4gi",
+	"Oos4u60KjHRB9WaEzelhb01vs6wHcjab6STCpBzwtB2zZTP41v1iRtj1FkEgUzOIDpq2YctMm5FnH9RK",
+	"LSxx9b7O2ne3rzyol4eokXc4aiuRYH5/hakGCOjEd7GYC1u54d7GkBe0FqUkjGlPVzTHWwGzllt+NaLH",
+	"hdj+g+l1utQFnNaB56lz7i6Lsc1bDY5lCizHIHXR9CgSG1MSsh4XaBxaQZvxdNebuPxOvH8cXGP1iNVz",
+	"2vZByVZedGpRxRb29uxEGpVjaw+y+VLW3LKtxVuzVNXFiEaevq2cCOWlWA7h9IGlnbCZm0iO2ZL0E6WV",
+	"UGfb1Nsad2lldTrhbj6m32J+T07tsMKqWxIHmGqslbCAT46YmN8f8FZOSG4TIWHHc+WEaz6F4JoOViT/",
+	"i/s7b8fMB8QfC4RpGuCbth9sY4jReV0gCDzCjK6wpIpT0KTja+lw3JInpUIv872MREF2du1az+AoCWh5",
+	"R80XRAf55owlINJa076SYNomjDs4imIYOMIxLi2yChW2S1J6Ltjtx+UpWmv3aG4iXmQV6OeZy5/VxcGK",
+	"ULijb7B0VZ/cWpzzlv8wU6HlzV6X08jVubjMNFnKiswbPgtUek5l526WpSoKT/RGnVk53l3ppvqIm5MP",
+	"k2hBP4iyJEPWzmQgMQCxLFAJUoY18+mUR6Uk3bdQI6YF7G0YDqY9AjlkiAmKqGaxZ8OUNrwCMKTZRGD1",
+	"GObnkoYWOzCPvSMFBvaMhrGxHcApSfzLI3ogwf+TRGk6IVwEURKycCnVksIYSqxiM8wlpQOiBJbOeLnA",
+	"ZlUPFbNiUggExM0A5QU93B1iq1+ffLxAfFDn+NEqVr6dvhqJO8idzWyokPcq27gJxkIWErBqgIp4DG2l",
+	"mMBmvoXKq6FMhFbb8IORn+CamUVdXj8GV65oG8xobGwctK+Qoley8usA1JrFlbswx/U75nrg4D6Yw0gD",
+	"O+VRdcYqUg4wMGVxMvjc5mGH9E0Zk0QYL9Waxd18tV1hxyykzahs/elaJc/8MKYz6D+gAAQGq72hhE/s",
+	"LQR9IGDeayAwwAXnhF4cjHRTbodo72vnq2rtobI715bWbAHfwElRkN00SwMZQQlLgroEsxGhWRYwg5lC",
+	"PrDArVnDjjtGg+xE4x9HNeCGLOKC3RB6tq370JU3uE+Nza1rzWut2XLeB1P0f5tXdjefyxX/OkLHlJyw",
+	"FjPINcsMgv25oZ0AgHanW80rTXWiGu2GmSawRGwbcTMLyxAGAg7PSEIeAhl4obWmkONyGZbNUw3GTEc3",
+	"WBLFhG7KoxETLEQJ70vhY7BS09hGASjkYevHLXPacVbGQpzdgc5trQLRMgkGU6bHQkEaZJSd5ViqkgFM",
+	"RmkvBYRTYYc3GEVGxO6n3I025OUvQYy4i5PXB38dl4kNYDaracxKdRysPo/ETCex8MiITrDfvpAaLq5p",
+	"f7sYW4ZXiLJpu/ic+AM+aK2OaaU4ATswTftgROWwCZU9KLOKsPmSBWXCN82xlVGq4u3Tp6Q4I0Y9m3uV",
+	"DqISZeD6NrqdBzkQlxbN78GFsAJ4XZXt7NLOJNQuCvdizaPYV1vrxcxBojuhVF04hKOwaOci0Ch/maoO",
+	"gs52KdvWsdLkSqtl1lhMg5TLCt7NHHTx4s0DrpR90Yj20NWQCSuCVwiqY+0dzHmlj51bpDl7LNUSsADs",
+	"SzBXN68X4oXwdhtew8wFKg8AJGraz+BXFqZYjlzAG59FNXZBWR+pKDvrbnEkpW9M773lTpm1BUrS5jPw",
+	"swImcKHh8PwSDKPWyDCztYfFse1NL1clt+TTUc360phSjcM//YvDP/9449EH33787r9A7xbB4NqO2+yz",
+	"Hx5++CP8GY8lmy1y+MF3MEUkNNcTsOLUfmJucOul9Rfv3Ly9vtmy1s3eKOZB4aU1nrvavPZsycAevDEF",
+	"JK6y1NKDZq0su3P2hkwPpJnZMQsGVO+NAOiugLk7pXguNcmsLGscfvijh5/908NPf/L4k18dfvajnLFW",
+	"moOfWQzzcvDL2mJYJskW7r2d7MjZdV/rXvNMpKPwxtbv2BPxA4ZW/rwBv+iOM+e4gvG6D8nuAUw12qsg",
+	"M67LJ5vbjZVhNdijFglFi/h7MQ20L2suN8VGYxxJ7HpqrA6AkmFXihfgjPqOWSZbjSdWZi2vhOkvbM35",
+	"ba/LCq7qoTGn9vgipTbB5pBw8AOnZRf3KkiXixrw0cgGeOudYMXMXIOr5tu5iyfMNbJSE+ZJ40Ocgo/j",
+	"tKSTUFxixbWTOqxFMbYkviCbxq+ukN9b0u7JbmbRDDM0xXNZiuvnRaae6laiAzlkVVTtC8XYKJbdiA0X",
+	"7iN7WO1FDIPLlu8RVpW9X53JyCiXj+ldFqb4wXG8tJWwLqdgMmAKvGgDLJkfdvt90U1vWAV8M2RoQZ6C",
+	"pXBTjBJ9HObClEbWivAQFTw0YGSBFMB3T7giMeslCsNUS7EveasvWCNf0mfN0ye1TkbFn7S6PoL2LYkU",
+	"YLsciCUiaJ2FAG2FbijTsJ35q3+Ku8uRw6Ufm5WU2cdhBCy5M1MTYYpIdUUy1WxoWXOzXHxjWg7mAhNT",
+	"ducsEmNJfyV1ZctQGMvudPR+S3Mhm8WGwX1+wES56V4eidxRFjAmwyTA9GlAo4iFWe0Q9IOCZlEx15qV",
+	"x/HtBUpl0U7BtUjvNaB4b7Wf1IoXZn59ifuRe4hLClKctXirbICgwnjNggTLt/OCd5ZCWtOxpwbkAm2c",
+	"icsTVcj5dTrNsz6iepBmEgoBme2Z6a6ST3VUytLboXwl7xaGBMSqRxtXcUkfYXlCuZDj39GDmDHo6Duk",
+	"EWJtwT1OuapfcUIP62Jml3BdUTmzxleQzUfZAemELFjqZxEMzoVwjykUvFJ/36NYz/Wma8aOfqOS8Tp7",
+	"ObUt7YXc2XlruN6AnV28xHDzAqTeTeyU1rl4RcRrJ4pAMaptYi6B3dEJG470BANh2F4INNwQ8Ef7jI1Q",
+	"4eFrXzUmVmVEVzzJWRvVdXd1wbx+o8bSyhvgx/7Wj2QKm097VSwirw8mDpagE+U4DreJRbLZ9LaMYxY4",
+	"4NeSlFQ1bfGFE1zfNq+4VF1b/W5Ftve2a36KNX+Uhx7Rcs+8eI/A62chbK00T1Kg2mEixMpWcybQGu3Z",
+	"2mp7LjRDyTIsARUBM6Yvdg9NRFjBxDMz9Osp11BJk8+QDeU6cB7F040+p1IzrrVnOnDo3QmjX75zp/Ee",
+	"EwFJf8uRRbURUci6RLoxNFs9ck9PBx1ZepscqSVmyRUr2mK+UWfpHQvEvGJRrB6be00MjQ5k4esyLvOq",
+	"yFjGwM3qv+Vj6IBDM+xuRFMADagiRxZXoGQuI0ZeugtAlZDzhdR7PZmI0G8bly/FHRqfj+smgQO07ENx",
+	"r9/OlfcO6AED/Fg30ZCIgnNoFMHjqibxI9bTezLRs6fRKOoIOAxPB78Yy4cdslEhJwqqZZmYoWhpBIOM",
+	"zQXNrcjIAsaoxQ8TnvLqQZdYKSGHVmxMnD4xoiPSh2t4DTdg2NH2XqWCBTpS1GGqM4fl+BHt2ytbRH9I",
+	"Ix4CqvJOEs2vwKejUcSZ2gOpA7BkManZvMzVnHMRJkpDhXgN/AClrQJIMX1GrzFkKc/c24NGu/H4V58c",
+	"fvyPh9/9q8cff/Dw07/OvMDGw9+99/DTv/7i498efvyP9sepjmfAIAaOWWNMAcdybLXqsyUN+UmcLzDM",
+	"+3DtbFfmjF8l921fVgkmzb0AUKo2jogsPc2jNC6tAZszk+Egc7l3v+iUV1hKLVZdK+7iobMCNGb9JKIx",
+	"YfdGMVPmdZO1Oze2LqfNoMcDGTGi2T1dge3Pd/UqXHsoRT9PckRVgGq9PDiXrdEai8Yde+Z51NxiTyNd",
+	"Fn6WPlD2PnOF3Sv2mysKs9USVjmeCVscXbBZz24rp9tyyTDN6W6vZculs823pBdzLB3zVt1Y0x12a6zz",
+	"xev1OKzMKXW+unFZvNBKwasT14L1vPrcJqrj2dfcZgu94y/Htlv4mCs3OzzC1luwWHdjjvx9+S56U+0Y",
+	"FPyizB6ogXfdMlvkgMuIaggoXZltcVdd1LsrjZkwTJU9sYu/Zg1mOtIZBj85tCUeUrFCsHDpBte5RysL",
+	"GHRjRveNk2Nx9MtaBfl+7tmtskerkD8Je4mX0YZLccDiYjfuPHFT9Zu4w0aM5txcxCFSQegBi2mfkRgP",
+	"wLJN2pUHjLRqvqYeHfKoPJ2bunc1BgRldnYYozS8BUTHvZjVrduNZH8v4vss4gMpi0Z4daJzRGM6ZNrO",
+	"XLmgr3WhKT5tj7zlkQOydjBVYZpvy+je+9TCsZNaGNvM03mF9ZXzpbOFUrrAcCFKUafPUPWeqPlGYutc",
+	"z0ZIkojVzSAei63ibmjHVLDE57Hbw/2DxByJTAm2TxqNWbyTIKEy/vWSe45vvL7b8GacKohOkFFsZgco",
+	"2vwh3TeiUSA75D57m+NBflrBLntkIpOYcAu8IqNYHvCQxZdAjKb8uTiAbO4GWo8aD8zYueiVVOFcd3En",
+	"qhTTZEgF7UOZP1IeUGLDHJdUkWDOw3CpHrAJCXmY/5PGjIxlDIIlzH0/5lFEQtnsiI545pm7vC+46BMu",
+	"ms88Q4D3gZjVByuSdFkkx8TfONj0Ie6viG+mWMb8bYpdXL4KD0o6Sat1JYDJgo/Mb+anEyZZAcHPBKdU",
+	"bXcE+LLkGXdF9oxHRlRphhzNZtRA8Eae2Y0nRurLRD9jHmlfEYjOuViXRFRFyIbSoqGbBGiyswcx5olC",
+	"kksVyBGUe+IDUUX8e+tuYa7Dr8q3s2MsYfXMM4QKNWYx8e93ULl1Gm3yrWaz+YZHOnmmBPN9p9FsNjsN",
+	"84vjETBfG7Plgd8kt6lSxM+d45MuDfZtESR84YE+6AjIvkCIlEfarA0REiVj7VnKK99d3ydcIblgk1yH",
+	"aygSSiDtgI4EDLus0gNGhCQhG+kBifiQa/uYr8fcaEKzAm7v7F7/OjBpkW/cvfUqGRrBRUbG7CZrd166",
+	"Tr5y5dpzl9ugrBAtg2SwNmvItUKt5RHfmGw+CSJGY4ylwurqCMVFPzLKBYFmWXd8onQsRZ/4N3Zp398m",
+	"ionQvCgzNTd766+YQfhES1fDihB+s7AnMsHHU4wJsnZ1cyvrFgbdgzrCXuRVKVjuSn2myZXWVcvJWOzn",
+	"FTaJf4AGHdsz93rBvEPfLgZH4wBsFljRiykezJN1hL1Yk+wI4t8M2RCYK4PJ+jfZxCdmb5hHjpmOJ0TR",
+	"HgbCv7KFzXDbOeo9lUD/PvNSIGOGUa+YjSI6YaFdK9kd9Pod+xMuOreWb8SxjGExx4yYN3nt6rNfIRa8",
+	"rNpYJdmNGPEDGTLfI5T4GK/1HXQroqKfQKlgj/g7QcBGev1l+51P1hhUVr49uOzhTvPNrmJK7/HQx/3s",
+	"MxjEt96weQAgQCBUE2a26xjePiBNmsQ3ktOHVRJBelpCwLtvaSzYvVFEuXBdpUJmnxJSp888gyvYgVdQ",
+	"c6GVZVaoa8ic8UmQZ57Z5UOWn54rV65cMw/+2u71bULFBJcGWmqu/gKKxjvCCOfEKJHpkgzNhwzrMshr",
+	"NsX1VmJEWmZHwLy4/BdQ7lh2ZRiIxb/iba+2WhjKj3jABPYqscHlnRENBmx9qwllY3FkVY5qb2yMx+Mm",
+	"hZ+bMu5v2HPVxss3r9949e4NOCfrctoArYdss49/838//Oxnn//y48//5Lv5QHNjs9nCk+SICTrijXbj",
+	"SrPVvIJMbcj2uzFgNNKDt83nPiuxOXfsNqIKGBwIgOy4MisSlrtisXnvdg2pJnkV5LWQqECawBNr5fvN",
+	"sNE2d/k63BMyDmokzWOa+261WtZe17ZGHTwf5HDYeFPNlEemdW1yPyUFp4uMHXtvUPLTEAx+wJoFy6XR",
+	"/tYbXkMlwyGFMsKbKboRnp1GGH7UtA+uoW3c2XjDXGMD1Gj1xF4fsGBf2YpqTbtUMQ+W/ZD3cbpw0Vlu",
+	"QcsMgFoZFp0xw3rcrrpa836H0ZALbDJ6tKkPYPDINo1jx9cA5fHKfc6eJHtJx/vOzBNNmuZKz7auHMMj",
+	"JAK6PFB0VSqfxQqCwgPBqeHkOJ7qVamJ7abp4zB9oujE6jJulohSEPuft1ivU1FYraGE5WUss8o1e7C5",
+	"gZpxXTGtNu5nnWD2ePhgIw0ZlK7o3Ryrul2uUB8ACAGPdJNon2ja7xsBLWNiuYSN3Wc1uQcMzGGT3BKO",
+	"niGXJ6VRZJkVhrOrO+JKY4b8LtM3bWeXvItaEfXLDtl42ZhaAAVccCDabhAeXGEX1VschWdBjGKJxEJN",
+	"K3u5fgyhgu1wFcdSdot0zBu3zVFw8Gatgzfx4Cu1Dr6CB1+tdfDV3BZecLA5CpZ9utBfBlDCQA4z3hTj",
+	"nVnulNxahyUFzuq9dWtRreP+hdDe1dZV+GnKy8jObJtN2XjjwczKmlaZuHgvGV8h3UA+onKt/FkYRqS2",
+	"FB5iIlTnuNoLe7KR99Yx5potsAURAoCcwpa3qCWjGtbHjPcHev4ux2NY6EhrZM+iOkBjmfUIfjBnCrY0",
+	"suz5+duAL+QMsortnDv8dTuok9xxs7eDDEvJvsumAB69K/UACFaeqK236m4yKtWiu1IgnOt8MaAqt52A",
+	"lQtTVaWbBu1rt2nmrLWN+2b2HiBz85yN9ToSM+JJxe2U9kov2TA2tVa9T+YuCytZMe9iZP6oIjQL0HtM",
+	"81duDyQHSndHk+zk+5Dk58Z1FFQDY+tZRiG36DDui1fvCMQqOYc+loA0BNJN68xDpQ1Dxkshx8RoXCTx",
+	"s52TBBu7a28jgb8HsZjUVUJn2iNDRlUSM5Vx+ncE9HZqkl0XBnGDpI7eyVJmAQsAOEbFvT5KKrb6cur7",
+	"Zu8VW9m58FCb/2G3RDSxahy8l6/KcLKcEYmvAIbnMEvmZBroPeyJ3xwNsL0xzkqjfaVlBpgejIFU9+Nm",
+	"4Udc080uj/UAO1jmjnujtp1ZMrm3EyvXinviwemK10WiFeu5JrYFN6SSBoyGNsZ+Y5dWFkvawzbgGLjL",
+	"E2MPPV/r4Ofx4Gu1Dr4GB29u1Tl4cwsPrjXmTRzz5rO1Dn4WDt6qNYytraOoqLt0soKGYtosGJT9Ffbf",
+	"Ne/q5pZ3dWtrgUrDlrM5nQZbfh23/EYk5T5S246kmhNS0bP+Eohydo8GGsjWeBqm5QKe2IhdokYM+gO1",
+	"He1zQOFvD3mXY6lZk9zERgvk9q27u15HKJmx+WO+0npWHGooX7vzMphuwNPZN2oJ5JYDrPY4HKoVYfc0",
+	"gzpYbD8FratkoolvlKyfuzxXHaFjzkKzjY1PDZE/DFL4I87BLPBJlykesoxYEG1sv00omTCFXVohApww",
+	"BalNCORqFkWEkiFV+yy0N7Rst5str9VqEXNrVaZt8OVcxzd227ywxhHkv+171Ni88jxpmfsCAnUJ0ZwN",
+	"42VcNaculrMRgP6s72vafDhsRIssB2s/54s+Wa7oMqL3fAvIlzjkEpHim+Je9ggbUo6VZUFgaWacoLQS",
+	"DCP9czzkVDLScF0a6ymVpyXCsrinjUFnt31Ocuaz5uXx53TdlYhLtAxSznvPGLJMaZuRseW6vpKxtgG0",
+	"NN0E0sjHjJ1PtE3zZITF8sCy1OdpWf2v3dglZth43jr+5kNVhEKGcCsbOsJXIybCPS01jTDvyl4gm0ZE",
+	"7Lz6IjHz3u40Dvio04Av1owlSF4gncbDT7//6DefdBrk1h2Sfvnop784/ORvOo3L/jYZ0ZgJaHyCcWBb",
+	"6YUsneZaRpDfutMRQ36v6Z4en9CIdBi0R/x135nnHFlQzbwjprhN/AxG63vEz3C05i/jGZh/ga3RfDDD",
+	"NP/KsWCx73UEJk6d4bonhfmVDUeRnDCmzB9UiIRGezE7YCKBi8SszxU0+sXjKRkyHfMgI5/NzahvuwVj",
+	"txp7hJn0tEmd3yTXC4LKaCnrJGFXAmhRZvvIjOkEVwSyjPmEhkZP4QhgwHhl8wmopOED7eNPrA9dB2Aq",
+	"Cta/j+k0GoYxqC9IZkISLROS6GAZz6kjjCJvEj9dV9hul46tvdMRE5mQUIpLmBbfJjz0iE34eBCCQC1u",
+	"3DCzNGg0phNLy4bP95ZvlXm2k7rWmLIuasxsqtjFWsmu64cwhHw85OhBrgCcHWS++dJz1oKMYVwwybAT",
+	"PUiSi6x+Rnk4CwWuCdmzi7VJXndH286cRgJwheWwZjm6SqY0LM6DAdbzEKiZsd2nmh3h7BOkApYjljM+",
+	"PGNHsLyhgxsKL9Gd5AwxxmNcLz2ZxCTkfaC8F9EEE6ZpUZB59x2R0uVD0tS8UzP3u2n1UC6tuDa7izTt",
+	"w592Bxqv3SfNZvMyETSO5diSaChNHOGFed2Z6OKCpIINzKXtjsjFztHG1BKY2M1iowEzK9VGBIpSVvYg",
+	"7G5eACwUXJlNcqtHhth5jhqTC22uHOSFIFYPg3yJMLK5I2Av4O32aMz2mNJ8SDXDYKBRJDBPryNrDQ0G",
+	"0FJBS9zlygOSW/MP7YNl6PYdrEC3cz27iLx0Erz0GbPJNVdC+JC9iO8h0CSVIW6J4HbP/jKCG03X3Nlq",
+	"vjVbaodypa/ngGjLBTvcmf+5Trhj6cSGV/v+L8EUL3PGXRnr5e4AEZYlzgCqnrDOGbtGlSw1GFhHdc64",
+	"KSxQu8aRd7XjoFh8KJI+1Tr2ltHG9Q59kY1orG0XiBrH347lARd1B3Idi4tqHHnT1fvVOhqCO7UO5DXX",
+	"KIrcl2I5XOLwXVnn4NfQhKp7bXt4vWu/TJV2xe11b5A/x96lpJ1jQROArkGBh3/ylG4cou6AmcnC7vbQ",
+	"Rt4ZzlUPPHdlQdnB7JAg0YcYQrD3c8PjQmlGw6qx2BMKY5nuZjmNDT/Z/K4d+RLu9hPlTJ+GFwuvOw/W",
+	"Tr3VPO54gaO6yCt9A4tSygA6sL3RacJQvFH5FuGLLaBsIA/Bj4j6s8YrwI/lWDgqPnDEBeGhqwUdeilw",
+	"kqPjkbIvKvRuEsWIf/s19DjTUW90J+vu2HUebtxHeOaDjfu5KzzwPWsUC4gYOhhjxtqI3sAibwV8iDDM",
+	"8kBoatIo8hCOETswZpswIZP+ABwcATBY0k0UoI1IQOOQABokMDfedUH9QnKJaCk9F9IbzzHbIToZc7NI",
+	"iB0r8NQVbVeIViJIscT6QuPabcLlc00ZTvSbbHK6KacAS88xTIBlC7l3CKO39e8u9ZQPUm5uXblKWq3W",
+	"FvZhxwMhMJQ78O0BFf3mm5yKfiL/k713MzCK5Y20uj7NuLrW97/7b4e//ezwx//eyHNTznYYcNQQM8zz",
+	"D1z/h3ZjFEs1ctQ5S8lTx0lcJ4q6eezSvEySWyth5eyV13hZzm985Y5Pj3taMl7nOkaL6yLXRK1awdXL",
+	"XNVRedOJq0yruIrdBbowxlIDZeM3RrV1JyBrfdz0VonklJHvuUCFUWYQVsHfjDYMJbAZ5JQpFR0hkYja",
+	"qF28R179QLSoSQDkZ9VIyEZMhFCHQ0mX5niJRzLWFoqfRZ+w6Mayj5KdjrB6EW4lc7faZ5M8vXGJIoF5",
+	"W92PP0tFkrVVyfNZW/WCAedGpbR/9NMfHP78JzO00Y2d9U0ErqU9SNRAjuDB8nexV81YYdLLmts+/off",
+	"P/q3v3j8wb8efvSvj37y/hd/9SeH3/mnw48+rbjd1uzt3lhacSBz/mln3/I3t5zuZc6AINM74vxm1p4i",
+	"Ef86wK6SkTGKNwsR0mpZ35XhZB2qvhrt5688//xzreePKNXXbV5tGTAChMC9YnweLfOejL1UnHKXGZvi",
+	"5GqWy8mvsULIc3XJFdatxN9srCgJvsb0mQqDrzFdLQ92Z9/VRaZ9ZosfCQBbtmmxOqF6666UFS/btXU8",
+	"/FpVGBnmx4YhUiNtX8gxVtXmLbXSqqF0XU6yfhYrJyxOMpx/s/eqFOyVlOj3xHfqor15JMTilTqlE69K",
+	"/YoMoQzsaav6gG2aa0HdnRAqML+Ki/2SmrtbazhVV5eJIS61HerncXJ7rhJ87ryzQvzLtUcocGVCzD7v",
+	"f61ttTYve4RFijnPDtq4y3CCuVfolHuPKw1VW4IBzgLLz43vZi7QuuyRFF84lgRljLKxxzEfMfQW4eVc",
+	"UmkSeUdMUshAD9tExIoM6YSEEkdqY4bbgB8wPhuPItIF5oFsk5GdmXyAcdqutq6lCKBE4BFYGt7M6tTb",
+	"5Bnf1YJjoToV6eN2hLtem1zd3Eo7WMTgW86Dsx+HxMzj2Yuv+6tQJk1nnxoYCmwmxEwp+K2WI7AsK+Km",
+	"Zbm0yBkEOw8/+NHDz/6p2hv9/Ad//Pj7/7J8tPD2WTp9Zdrjhll6LNwubmWk0eDqyCj4i5jnBcr/vAVI",
+	"XcjxhHX9Quh/DXdbMRrPi6KmJVI2HhpxpT3b3fSAxZa7ggtCQQG3IVeYo5pGzCtJFOAGNYt7NGCkm/Ao",
+	"tIg8IIPRMWPIppKCZLWUSN+ANN6v3Xm5Sb7GD1iGFFujcN5lgDXhl3ua3QNglNRQ41im7fCRj8WrRwCX",
+	"mWoLuzTvDpFbtjsikL4GtqADxwjXhbOyuqkcThTGa9wYXUiEtUACzJRhwaFcuCPhtmmezUZE34DYog3Q",
+	"bLW8xluY+4IYZKwb7cZ6/v5Lq6S7uIbOSCedVzjCU4TtxwVyZFzE8YQq7ufaWT5AgQcG5azoAwRCwaqR",
+	"CcCILHjewk+RM4ka9+BVS/PEFYmk0tuZGe+TrjGBwSoyNu9s2AKPWz2/f6Ra0sIevTo7Fy8y21zknHrs",
+	"Sxkhqy5znKRa6dFy393o8/q63CsPpt2acjTBEgnzNds8y1ymxFUqiQ/4gYyb5MUZoJrRxldbV+dG2i6i",
+	"axfRtScruvaEhtHcUnHBMQdiKC6aV6riWll4x5G5Raynsd5mn7GRLfywJbjQlw15EgGCBmSLYGG7AJLF",
+	"wnVE1pvNFucguaeRNUDRBfQwpcGjPJzgJNXWqQEPQGKuw3P9QXWA5/Eff4RwA4cAs2zw5z+is3sigZxz",
+	"aTZcREWOIyqCBFfHJZq944l8FPyAjRRBXCtJeUmR9AQP8QZRmFbxZhQDZVhgonTMmMbWmWBbWQAxgNDw",
+	"c1ZdVlqEtZMO9sQJ48prLLgwA6cqranQkxGrCtmbI/cgJF9XMu7EjO6aE062oMFO4+IAQvqun1aeOhYX",
+	"YplcrVCHf4o2VWkk0xWAeViibnZbyJWOeYDxRsuA3HW1s0A2QuOQQLM6W0O8hiG1w0+/TboskOYr/Oby",
+	"NvGh87wPSUtkcM4axncETiLYXiHv9ZixyECkyEToeOK4s1KCXygul8J3CUHgtsJTsMLY1RG4cSBvJtYY",
+	"SOE6f3eEb7+0hceYIkvhULkzLik3GA/J5ysmC29YsEYvKQLUXa9b7EaWhrStC5GfPcOlOtrha9WVDnZ3",
+	"nit8aibq2g0tk5gr7cK/zmA8/PTbDejXDJPZaDcOf/ZD88sHnzW8RkS7UHjwxY9+fvjZj7BLmKbRXiBD",
+	"c8mtzWdbrWehcyXHDZq1JcLixnbj0T//7eM//ujzn7wHlqnRNObWP/v24fsfPv74R+R5cvjRJ/VtVPsS",
+	"zqZEwa2AMtkchk9zru4JMWHPtVW6E4bQayAVM/MUWn279CRs0o379uOikPUd23Hd0qP0pQytUOaa9G3T",
+	"10yPK00ntpRBSEv0MK1WnIIATnpXnlYRvF5ZZF/Erp+U2HXdDXHCAWw7iG2MTWcOEzCJ16m3NHaSEfau",
+	"CHyYQsGHQDJnU/FSsNKw9uor+ZQiznN0o3l0O38X8eYTjzcfpwY5FQdpsYy1a2t+hHon36NHgSqZ6szT",
+	"JK/QfYD9pXPktAnqnKExWvvTbohXURndEXW8k8oI9SnopiclQJ33QmKg9xGaA7DE+ReHv/zXpX2AMwlT",
+	"1xNzF0HqiyD1cQWpj98jOOZIdZG5tzJcfXsgBVOWQRNBKpZDU00zU5ofPQuzs+WtnjnG2F72bmq7TpS7",
+	"I3Jhbssolwtwr/l/8Pxzm1eef+aZZ57Z3Lpy1feI//YzzzyTp2vwL5fHwavoyHJcsGcWDU+JhbioZPNx",
+	"vbKXZri1JP7ld4bGuOn93TKVvexFVo3HUXDw4qgWtt84JV7fGqC+wp58OgPzAzkuhuUtB2F4DsPzd7WM",
+	"rdVn2bgFhLGFWZEROm6zBEY+HOtnwXeuHKMhd4kLXojE2+g7EzqaNDsCxaSLad9obj53NZVTrRb8r+Vv",
+	"Y4mNpRF3NORdNuBGVG2ze/oF//J2jrLVBfUDGbKsIQCK3Y6YifE3yctUhJgQFIyFNgNh7Di4xDa52mrB",
+	"0z/fahV4P4EvR227HIX9xdHPXnv22eefh+5ZHWGn043MFg6F+V6ATXIDlYUDkpCIafMGL5GAKua4d80P",
+	"/yk9F+RMnPPHbe/PLFFhNQlQvc5PVpCyXMU2odDsI3+4TqGZEI9KZ9b8hqPMchGkbipiO40KpGcM6QS5",
+	"R7lG7vgdW/Plnrag8czR2LaERlHKyNEkf2i5VaG2jI5GjAKHLjZo8gh2riQyJpHsqznUT0UC+HNE/2Sk",
+	"mDmy0Y+pQE67Kb6n1DFB0ow8AdS1lABqRZb6M+JXyr+tiwzGRQbjhDIYKzLln0lCY6rpyP0CD9xKuY1X",
+	"XdoCJf/yKYujCdWLvMWTg7nPL/KzTV5U7MjtU8lcHHFBnxZgfoF2RGRM7s1dZDJOATm/xBY6R+mM/Fo7",
+	"ek5jB5wR63diyFlnfa2hT78tC4NGWDz0nHOTkdHahq90ojoibe+SuR+uWVZKYG1Osl1AirB9z7jHSGox",
+	"LSq0Q6CpAUCzvmk7bXTEKKIaDjHP107vaqVUXsYUd2Al9v+UVOgTg/8vcWec//Lo/T9+9JPPVvNTzqYO",
+	"YFlBfJFruci1HF9BwDFrnJNMuMyvDLCdiLQkmkb7REtvJsaFfYVI1lYIkinNeXmN894R3gqXusH8pzSM",
+	"T4sNldM3P7Ubzih4jzevFcPfCUNFlBwyqFnM9gKh+YdsY1ljMsG+W1jjqFQhbYW7hyrFlaZCm+P6CY1D",
+	"TgUeZxsNuwB+eZ4T49N5UTKT+kQqUOrw7PZgqrK2aByaIaXtvcAYGyRDKrBZaXYlKT13JaoLBXQ+jhYu",
+	"lWufjQFpTYZSacvbaN80GmrQxcEKEPtLu3YwnORi4YtCyucqmhyygCsuxV4sI+yTYv8e0n0oLQuzzkDt",
+	"xhd/9EePf/2LL/7LzxvGYRchixvtRo8NacRyfQB++PNHf/5RHlePaiZmQxrvG7PuVx8d/vDnDz99/+Gn",
+	"3z/88HuHv3v34e/+2uxQrmEMeJdH7/728x//cGnj70zj0xdUWBfB6RMMTgepgClXZmcZhs4FoBeEnjHI",
+	"qAoqwsWgLRmWHsyomozJKvvNFkrND0ZfxKHPfxx6SfPt+Jhf7BrERWnUk0cyhQjmkfmDcEGc4lTz4shP",
+	"fAh5QdDiIm58anHjIwn50/RfaoeMV+VosUsvhbO0AcPoOlpzTXqxHBZURhqtTQHyY4D2OS6WmCtzKykX",
+	"RWGfhgBswcB/+B8/Pvzsv37xZ//x8NNfHP7+v8wY5Yfv/+rRu799/N/fWz4oe4bx2EWh2Isg7EUQ9piD",
+	"sMdgox9z4DXXUULNaSlRyd9Y0kNCIKcsi203CcRN50M183tLFEkaj0CVvoId/jVI+T9lJsYu3WcOfesa",
+	"ANAxnSxLrbiMcX2Syejj7aLwkrEjhBynHeBKW6YsWOTkDhsxCs0S+AwxXHNes4ATXP8XTGenrVOXUJOr",
+	"bmag76b5uqP8vj46K9ixaZ4BZzGNg8FkPhuY66uMUC4tR1jXmiNG77JIjgnXHonYAYtId2I/mOO6E8gX",
+	"tHONKZFlCHpTjmjMBKYfzB964HdExGioMu9BS2j5pPNjcQiQHJEr/MQZJkeAmQiqJMzI9IANIUYFLJIy",
+	"0U2yk0tIdETu5JghlmSb+DpOREA1Cy1Q3/VsihnWe1UkHfpMfz2d2RPc8tlNKvZ8P5bJqPlUuuvaPb6j",
+	"5ncrxywI0TdOZm4jxiyCF3A2ucevmXEWMo8L9q1j4a/atdchL+gRlQxxN4Rm9Uqoy4giMkriYECB049i",
+	"3WHa9oAqbWZqyLXZUjqmQtHAXHUuK/IrdjwnuNbdLSpWup2Rp3Otjwd0Kruee3FA4YhN847fmDyOSrkF",
+	"a11IPYet8jYXgoUEDppBngg2Zko3ib/PRegTQeMY7EQJSWMZgwCHgi1VDk95Fe4983QlFao4AExJq9w1",
+	"2b1RBKRmlsGsVs2sbf87f0OYsWHRrNcY0ns38ZzNVlrMSuOYTmo1hXqiwDTmuRYjaWC+L2A0OA+5fY1/",
+	"P7HVr98E9u1RRLkgmt3ThHZtJWkKmhnP1DOOqdAqX89K1nw1YgGn0Z4NtPqXvYyLckhDBnlL4xDmKBpp",
+	"ZLb9mq9klJjxpCcN6GjEBFTuD7jSMp74uXRnSCfgTMogSOKYhXu5M4d04mpqXW1mIFM5Qtb8USzNUGGA",
+	"0ngC1mCGrn5rfp8JFtPIv4z1EDTRAxmnHJlyn4lLiqik+yYLdBWkpiMAU4M7Ai4DM8tVauw6qAxUYpIe",
+	"K++XjlAZs/3OFU6mC2c0vnj3vce//tnh+x8+/tUnh9/53uFHP/z8b3/x8Pcf/6/fffDw0w8f/4/3Hr3/",
+	"Z5//1988/tVPs6rMqUVkHhvUSRr+ri+xzgbcAi/rAtlygWw5uRbpFARLuYY5E1QL3H/jvvlnGTyLOT4r",
+	"qKwIeK8m/C5QKU8MKqV6rZ4wHgWWV9plyOpxIJ/mQ1aOPFlxsZ0S7KRKtezavXQBODl5wMnRJO8TUpZo",
+	"FtKKABNYZ3nDGIh8yXggyTg2G447jq5yrMhJi/MnBSiystV6JtCPRZLlAvRxAfo4NtDHUY3XY4Z6jOhk",
+	"yObRGeaasUQRcYebv/ON9bFsiNE44kxpEiYYpaiQhVBolzbhsgM4Iw5BCI/WDYziy1g+NGof8i6eXoiP",
+	"Xp0Jj56kEWUHsjic6V70RUQznYrcrk2/WiGumc+EnEa6YhTLHke1XOksxJC0Mc5CTyYxUcwlakY01m3i",
+	"d6nigU/WzCaPWSDj0EMORMhrQ38diRSIhUApgGmHhdpckHeXvY7wu2xAD7hMYp+spSHWNBGY5Yi87C7m",
+	"egz7Iw4wh55r855M1GWP+KOYQVQ2YO66XJOI7zNFuhOks5ZjQcYyDpUDA7jD4BpIg2ppJtZUIGNoNcZZ",
+	"bP6hfXW5SXw3Qy/YmYE2xMjtB9ldKRiQ8aVceBA6heiskBrnm+daSHqWfJUrxUV/D1eLb1EJGEeWSQQt",
+	"kcaE6yaxcNVZsteOcCw3OW6bckhAKoLtCqmTVsJsknv82nLTHr+C5MSx3cULmI19itJyeoIqbES7w57O",
+	"VC8yLiK0ZR+2FpYTr9iJ+YnI8L6V0AhaR1WIzK/LMaA3IMaTyURkcMmQPnY3Z1GYMeP9AeaDSZxEzOJ3",
+	"jOSJGd0H/wIFq4wQMALixSOprKRRR5hb9LigIuA0IiHVlHDlZXceU0W6sUz6A42eK81aqgH9DAjRIjnr",
+	"Agnxn+2EnMJec7eq2Gv21bgEEk7807nzzDrpSxkWrZV0KeZ2nlvPT/q+y0BP89B/6VEp+q3AxEwFYSIk",
+	"sgfWB1C/MqFZjOy+w7Kuob7RKRZRl5oiKdtbR3CFaL8cmrdJ7qTDgP0dlnZvTxOeidA8srTh5odE2BOq",
+	"CNbTy9dSy9mcpIgP80y1FfRMl9BaytmNEVuG5r2arXOP+nDPtthVSuf+wlfK5uIJhjJWQUHgjU/3vzHq",
+	"M0f8uEBUkBJJsT11iGIso6TrCDc71jshXBywWLG2wyH76BmopKt4yCkgQXzwcWIW2x/tn6H5SSVmyac/",
+	"AduL+Z4NR5Gc2O87wv0NFO4DmSg2kBFcwLh8InfpCOHGrp4eaFgACN2VemBErQJP5zaMFg2gdLAOvpyC",
+	"mT1CSXo3M1uyZxmcPBDcdpCW4cV2UiA7KVY2T9wCohkniaxdbV27vE0osX87i9RJZexsNKZwMUTh5i/1",
+	"bAvR4VlPPndDM5CuBCJyxaJem1zd2uoIhxEPeBxEzPlpZnq48SotCfmYTkgsExE2ye5YTmkGO7G5pwkY",
+	"GZkVNxkxfJ5qTIwTTucKFwORz3bj8Dv/fPgnHzz89D8Ov/83j/7yHx5/8K+Hf/beF+//GoldYJ/s5ayC",
+	"RrvR2nz+Wos+G67T4Npz61/5ytXuejcI2Hr3Smurde0afb7V2jTKyzZi3WptPbveurIOX1olZBd1/VJU",
+	"N8NnA6NJ3+8FlOYCSnMS6QjUdUTnxVK1yj4TWE06ho377uMy8JpUr/ZknFNVFTib1QXqBdbmrLE2N4Rx",
+	"gePsDS5leB4b4CZdcHS68BMsPq7REASG8UAaI69oGF5SlsROylJ0zhGW6CkhdOZprbzjfoHUOXmkzuLt",
+	"cKaInRmvbLH4dKtrPnTnuq2iThGWlugSOyKFdOJNKQTy+kBiUyKwxz2XXfLyfNz5lVsC6zkN7fGkQHsy",
+	"K3vz2nrrK+vLNAfKYipngPKpK50u0D4XaJ9jQ/scjxg+dtQPZrUro+w3Dlg8IXAQ4WBBB65+qZDcdwVJ",
+	"XIwSrVxKyUxSolmIUSJsHUjYvVFEBW4wCM7EbBTLMAmY6ois9yC7RwMdTQqVRVl3P4cOQGAAoWQoQxZd",
+	"UoA1GlCzY+2oofWdR8YDHgxcr4g0ekUVaVX2NbV3vYszdILyCO7wMlellFPGoMQnGbEYH/MiukwcGAMW",
+	"ExeFdpt2SR89xOzZS51Gwkux/pAJvR7JfuVmfBVqhl0pccZ5ShPFENDvWChirtzuClnAbZu7OWsc7/6y",
+	"7J9vtvvsORYna4BTQPafzs0ECQu75goU6i5BapZTxHp5SjJ3+PHsLHuxU9xbC7UcHlaeS+bC7jiwegE4",
+	"UWtLqdNASrhlX6FCdqLILvjhhepIV/2XYmVr2l9ovQ3lQSbweI8FkyBiBE71LA9FQaeMB9L4ylhELg9Y",
+	"WNgMC1Y9Duh8KxHzDK/IgxpUD9AO8+ncU2BDw9tOWYxSMx2lKADPziXqD0c8d1Np2i9RFAGNY8htpxtp",
+	"BO24kZgrB1oeDybzN9KuGcIpqI5d2p+nNsxMTDdsudAhMC25lQ3/nodFvXFf034d0tZ0RWdsrXZtI4ad",
+	"9pvkautqCiANeSgu6UVkrbu0f8HSeqIsrSCXZK8Cd73qOjXn2YCSd+p0rbu0vwz/6rQsdus15zDHjBr3",
+	"GHgi7414PMkkORT5KjpR7VywyR4vpGBeVlSBoSxzdtYLex6N63YuhwDXk7G7AFfASy+ABq9Jbgq8eBAl",
+	"ih+wjnBkgfAgJGbQZEqlLaaq9FApojTHHXtM23FFEBDOQqPdePzue4e//LtH3/tkCXr47AluJ6C8HpyO",
+	"rqxKGVCleF8Yu//8ZuiXivef76j8bdjXICvFaqJyXhB+gbhcpKc5i9ct19cCI9R2MYYyG3NaRn1LuqzP",
+	"hTCSCL4DGDzpxzQo9/m4VhhHXGCVchZ/3Q6tDhjddU82G4k5AcwV2Wdg/pYWiMGxBQT6iGrNYnPs//Ut",
+	"uv72G+Z/rfVre2/cb3nPbT343zJwn9IxF/3zBzE383qbKkX7NZxOrp/imGXKhwdZn7xJzovANfz7OAI6",
+	"cKVTsdC5TS5X010Xn5dwYbc77hovF51Mi2WFzWG/mYR9FhLB7unFm/xEfU9Y7caEmRe0vCVsM02IyY5Y",
+	"bJ/xwvs8saV+Cqt74z6+xb19NnmwMaQiodFcX7TYWBXWQndCBpBLHtPJ9kyg3hahp3WVigI7vBRBqW7r",
+	"pcveOBJmZZ6Gh/oy751rMOdpdCp4menca8Q0JqF9ysUyS39eTwIU7Gfl136divAubAZAcVX5t7cTPVWI",
+	"ZCt5zeiR6hUqGwsr3nPhV+JDuaFvNAX4j0xQoS8p8ralmcZqRNQQEa5KsjtgHYHX6ktjISciZLFgVA/I",
+	"ms9oLFjoX87ocMFjxr1HNenJKJJjVep7mj2czpI4rt12VAf0iz/68PNv/xv6oP/rdx88eve3n//2o8//",
+	"5LuP3v+3wz/6rrUAcPiai2TY8BowbY12Y2vz2rX1za31K0tg38xjvwKSz/qup4l9K+jeMr37eio/81IV",
+	"AHAXQLYvV+kHrIN84sZq1mXl61xfeIGMXd5oGFE9WNey0k5+ScbYzWUaCdOjPFLY+R4hZsCxgGT8NDYe",
+	"MX6NsBnJbAkg8Gxbgm/jPVtJ2uMsCi8pkgiuyVpIJ6ojejImRjapy02C+0gZ2UwjMqYTRSLb/CNmnsWt",
+	"6UHMGI4hGDA6St3ybXwEANENWLDPgJ2GmQFifBGqCgcyAlZvEXKA06URTsFYyEJLCdMkrzIWuloYGhJ4",
+	"O8aTzHXJyWKI6dWAyaaCDgIdVj1YFAUAym8OVqv1+VMB3OjLKKwIAmjUDEWxeMSQwMn773pQFR40r//C",
+	"2pubvmBRNN0shEQ02FcQXkdz53gNP+venzLn6LTZt1AADlnExRzSrjhEPqoB43Gac5A9gtPhkZjpJBbK",
+	"9p1GtjLLvuUhgMEe3beSCHK+yA+MpUnT2YUBVR0BwjOLN7rMRiBjI3lwHMVQ40yzE27E7FhgHYaVC3jM",
+	"C+YqsYdD95sd4Z6y7GGK9Bop59UMu5qPpF25I2g/+wWe1f7UEX62RPxtQtW+kZFmmCoJBoRCExXXPCy9",
+	"INfKylaoIuklqprUIwu22Pd7RqSHTGjIkp1mexj3zK5FzCnyeLlbL46y2ol5OgmFpg2DNOoKFsY55/TK",
+	"C4YaZKd5ctOp9lVF+UYSETGliK9krC0xCIjFMVcsl37u8ciMOYPkKW1JVRfEZfPjPg1xsSgxn43nrnvL",
+	"y532UiyHS57yGjjeNc6x/KavMD2Q4bIDuz6gQrBo6VmQMVvynNtQ+qKXvdN+UueMnaFMhN7RLzOq9DIn",
+	"vCLV0kOS8bKn3Lg3Mt7myQr83FQvLgnI7bCLPENhOvKmd/7rc0B76wjW0G889r5hr4lQMkWoZRhqklt5",
+	"SEHKPySkTjmIZsFBtjhOjR0ZQDXc2j3O9UwHnwHzz0Wn6PPikZ9KKPGrMSziGe5D0qXB/tG6Si9d6hpS",
+	"TdcXEbfecg1nMy4uhLHHLL9V28CtOYS2zjGDPxzdq5f9FNFg31aYQlgw9xPQudrf4gTJzcKOSH8f0AOG",
+	"zK3W0EZJgeIBWFqJrzSN2F5IJ8pvkhs0GBCRDLsA8xOkixZkZpujeelZT1V1hO9GLIx12klarSsBebbl",
+	"E3PtgOsJeYGIJIqqyKFfpJpmtK9zw30vpg+C3XrtU1gEMe0DvwI8TiX8J33Wgl8Zsh5NIt1oX3nuWWCX",
+	"5MNkCH+1Wl5jyAX+vZk6k1xo1gc5cpLiKj81lWQCIxk/UYidY6KajSIb7oEATBXHbA1nzxym+ZDJRK8r",
+	"FkgRqkb7uZbbztAZcgEsBnFwPWY2LMajskbRaSgK9ozdJwjs7dMRlqZvku6E+Iq95TfJNxkbZQ2n4Usy",
+	"kQns1I4YUBFGtj5yRBVoIaqIT3uaxf52qs8hJ2u8Zhq7Ru/UbVvYIO6SRDEH1ikYX9ZA6Ih9Ox4eE4iK",
+	"NckO0CPqCdqtQ0YdAa65JlDKQnLBaOyq8NONgyN22igLJcE1nRga8P4AGI/eqtrqMGXlu7zlNXoyHlKN",
+	"O/m5q43cJm+VbPKqjh458qVLqmogeY7B/HDSISQJ/HKaGQV4QVUeC749wgWhKmAiNAsOJvr8C5mXAD0w",
+	"E4CyuyEnZaxYqBIy+LNzL5wouYfXWY/pvMbdOxGQqbOQwHFZ068UPdGlytiicWyMaM8ID/cHsoZiVGhB",
+	"35sbdjR3qGZn2PQGtggOvnqD4O+VqNyd9f/zjftXTj3tlp/BGuzM9Anry30kT92tZXysvHsOi7SxjPdd",
+	"uj2MF42v/cHG/ZBOHpT4z8Wpvnn3Frm6tfkVEsiQFXO9r9190a2tEaaNZ5dWvWzvnKU2s8JfclRfRApr",
+	"g0MSnGpjykcuz+EGudXaem69tYl0sSVjDen8Yab6wgiP8q1QXcIEGxGH6qUc8Qzgujlh5EE4GjAHaVWm",
+	"FTxckbGM9YD45kAfDkqDzAWB1eyInXxwx5waSHHAYnAjMsiwbQkBAg4tIm3kGswfFjB1WQ+ogTSMfRvl",
+	"NLqCcJQ5I+5ghAT8GrwNWE19ykVFhVJ+Y58yEeeqYDIKlMZfabaev7JVHwtWkGCnjwYrzHOVA0O/lH0P",
+	"L8jNjh71uctsGWROFVVoohqRnmuLyM0Kqmsq6ANxl/WQ9bjgCzJ7UYRRmhTawJW17AgNQxY6iBePScjV",
+	"KDIyGeAIhMbBgB+w0AhhYxYGUVJJrfSSucWLufHU7KnlxiZ7udCUjGfTExVOFXD+qz0tC8YaE8Zzynxv",
+	"85ayq5lXdJp229TczCMgwNn40lht8DgkLCwLt13wUasNN1iiuYRJaTYiXw6drZ81GkUerCKzyrDNgvkz",
+	"7cZwGdhRc+sLYosQn6AWFgkgcOJTrWPeTYwpjaHEfTaBD8xvdsQfZk3oHG5RuhqlMZ0QLtrk9q27ux65",
+	"vbN7/eseuf3arke6Rl+D58SHEC0jL5VsAhvtTBQLgYsQ0+gdAeGXuaOy3ffYPa60sp2anUZrE99Nto99",
+	"IoZUhAzqJQUbuxiXbctnIxRwZJ8fMIEoTjZsEvvostcR/ojFSgoauZYdLIiZ9t3WLuCVZC/L+0gS0CjK",
+	"AZFynftwAAjaFFpVd4SY2lznqjFETnq1G7bxRsNrBAPJA4aj32dmMw3hwSLaZVGj3Tj84c8ffvouDBV/",
+	"1oOk+PPhj38MI8OfQxZxsyRdnNkd+MW77z3+9c8e/egfzKQl8UgqaFPxy/cf/eBPv/jOh+bnT371+We/",
+	"z2z7YRJpvofjq2/1Tb2is+ksMb1OLhpMnKaReK7tvp0whEQTi8IK/VXP3Jtj6qGyW2TkbdyHr/ayr+o2",
+	"hrDDTwWtg8rfErZO3bZT5YqYobroAYsilSb3PIf4QtfIWYdQYiCIkEgmwpjqgCvuGrSKCRnKmLmY/5uy",
+	"S2KGQFyjSbYLNVkhEnwwss8mRgMaJ9opQfSgyY59FAyUOvi+8rAcrCNkbNtN2rYC+EiEcYDsjumkTJfg",
+	"/B1Zl1z0xDi2NP5pNNDAGV2wt+cVAm3W3dFz2mdkGxPiSkbTesSaAJ7ZRWadcEvgY1tFG1UNyXLL86wx",
+	"phVFLNBlHlqf6aOv7VNqplFDUe86v/GiocbJN9SY9uFWV4FXa/t6S63MqQUzv03GKyx2XTJAX6XJruwB",
+	"t4lvt59vG9ZBIW9ofCiKVWhNAuBXV3IGPhbsT+u0mScB+kOjc0AlWR72CVGag5+v2+idup7JNviMCXrr",
+	"0fK0HK5JfONHkmazuQFf+VY5Y0R64DrDA8gGOqZ3RMZl1+Ma0uhpQMdqUGAbEBIcP2cRXHchbcgAgjCS",
+	"MQljORphoBvnxpvWv07ZdsTV1rXSOLd5IaeoYZ+UviHO23r4u78+/OFfHn748ee/+4vDjz5peI1Mtpvj",
+	"hvTeXsREXw8a7S2Ag6wkL8+kxcgyMvuizchFJP7Y2owco3Ly6oTkj+KnoeBeHpZdod9K46EZgQxoN5sO",
+	"heBjHnPtpY5glsEUCEDJgTlVQceBViEFpYKX6Qglh6zYmF6l7aTwUg46B9BRmq88x8uCzsTpzgG+4BmA",
+	"yElluYJUfpTGBM0UzyqZI5BmFLPfRZGdJer/8Obt9W+11q+9cf/qg8a5lt13AMBZTpXhKmNx9+GbGzIq",
+	"Lkggz4HMLJSc55gUrf+Zvswl3eBUWNJw3Ri0mZhdZOgvAMJiwmPdjmE+M2QuIuTjeT7ZF3KsbPOmNOXp",
+	"uarlmOWLvl1u05UtotkLkkUaaZkIrr2OsG5B1toJa7hBmm2n/rmvZBIb78EjPRogKAX9dFooKrdBNSTr",
+	"SIRLRMlEaNtMfNjuCCaA2EhL0k14BA6ZjIfwXJnxXYV7fQnmArNLjROVIbn7zE1t4pPhBH1p0pzjKVfI",
+	"eoG0KxNd2E6QwquNFC/uBLVhuz+B5inV/jeQMIVhD3lHbNKTcaGqt2gIRIz2SHcC/3qWdBK0LNApmlXr",
+	"9D8SvDDRJFg3iZk9LrCN2RRGlAulqUXtvrZ7HVvZuxHJA+A3xJ5WsAMtV8F0VlY4Jhce57lctJRlK97O",
+	"Dy7Go2j9lbqw41uCq4sQ7DqMKrYbasREuKelphGMudFu9AE5AjPbaDc2W7C8szMCLD6BQ4EADt+BWSQP",
+	"P/3+o98Y7/HRT39x+MnfNN548MYy9oYZ4w27jk7d0EhvLiobUr5eaOJ1YVacF7NiklduPa6LIggDYFWi",
+	"8FhMi0XCc0RjxapFJzpO+TFTYzPc02bsEPjTMWOFulVopWuUsXL5MmM+pd0WiyIvZdkSlzSAcTtiTDWy",
+	"zVnuFOvYpA4RFRNk92SRYu2MUAGikV4ucChtQe244E/RIGAjzSwFV3lELlbs6NISZ3jPTFZR2GHxHXuB",
+	"GPlGdl59EY2btSKnRKdxrRV2GuZDgDwE5AVyacy6lzqNy9klGksKua/xA3ZGIu62mdewsqY3XRNc5NbQ",
+	"kyXsnh75dX3AICSR2/gizAG3lxFaxyKwEBNW7fHcxN8x3pJzbArcU6XegD3zfLcrw4eoQRuPD/ul8TF4",
+	"+vLccnTfVLkT9vdFEMq7dKJcXKDHI1sqsk2SUSQpkDdAUQaoH//2a7skt0g37uMHDG/i6/UzHkn8kShN",
+	"zYLtTozzzaIeQBT9IYWMkg+JI8sCIaNkiA4L8EFijpfcHUH/FxrLRKThSNC1tvwULng93U/EZ/c0iwWN",
+	"9njokzU3N5c94pub+R7xacSpAh8dWdo8qDvvw2/onu5ZbZT7JmSa8sj3OiI9hg5HlPeFOUiOBYvNh5CN",
+	"aKyBrM38CUovnpiPo1gecBHAXYyND0dzpWMemHnzuQgTZY91n/eQDRTumn4XyJD52xjAQfQlsSjMZp+J",
+	"EMdhv+jyWA9COvHJmr957VprvfXs+lbLHJB+OPzuTw5/8F2Cv15d33oO7hYlgsZkq7XVWo8YHV1db13x",
+	"L2fX5SKQQ7bXpTh99lsWJrivc9/JIEhG019yaL2qtPKRI8B9P4qZJR+dBbfaJ7ZQSeLbD82Y9c0swi3S",
+	"+ar4GauS4QHd7xHr02jPLQ33bTdRXDCl9mBL5X9hw1EkJ4yp/JdUiIRGezE7YCJhPlnjgvjOIfa9tC6p",
+	"I9IaJoun0jIKLyN0tjhiFrNwTwofY0sTmcREjkUaSVkABCY3NRsqnDFg3aIx6whlFicUWHUnxN9GWoT/",
+	"7933fIy73+MKCFfzbMiQ4AzbNigfQN4ZyrSdCYqJAmPwCjaGWAM3FvMolmrEAg0gYWfb+SgUfA/2fUgi",
+	"vo8FVW7PEh46rJhd2XaalBwyrJEtLAKucu0GLZczyDFjbXcAQabopEn8wiqAREGbjGksfHgYY4Znv9va",
+	"dSMYpbLgbhIMaEwDIDOjMUPD2yNDGu8jlM325DIvOBdpiQCFDb9jR112wGKuJ8Q3NzcScNuMzbgAvpdf",
+	"Ep51DNIACNKMd8R1KTQNNBlJLrQRd6OBFLBA4cPeVvbxivnYo/fMP2wIwst+wKPwIxw1ZsGAghR66y38",
+	"m3el2XGCERqGMVOq3RG+/djMSTX3VV66pYdZKef+zks7950yrlXhG6OpaIRSzsvdlMaM7unJqHALSLDn",
+	"v4hZwEfcqKIm2YX3V0rqCZiMCUMSFFsKI+zitVQeAN1AtGKIvRfsPQiNlETOu3EZg3j6Ikulf0pF4pNQ",
+	"mm0DLyvHnSRYRwB/M+yM2HGPmpuwOJYxSSsMY2jBRriGlZHnzGsb6WPjWNX60Ijm2IgZqnO/tI3IkAGN",
+	"oETTx0rRrfXNq0a5k6GExhQOstYRstdTTOeP291stVvmvz9oPd9uGR0DrLZ4Tc2HLH8wcQf7njtCztL3",
+	"m9FSCDz6HbEWsoAPaQSFHPbrvSEXMvbJWoCcrz0mtgm7RwMdTWAV2wylHktzrVQ0kzUZ58yVS8r8mp8x",
+	"j/hQXYqKH+x9o0sdz0zoFwS5uXTOcjCiEV4+EvTtDYGhz2+S18S+MNI8q/iAMhKLQUdC7Y4omjJoKtFC",
+	"NavOaj1QycRyfCmF31rwEqwjczegsJ2W44jDpZZDtyOGdIKg3r4E/O6YTjyIh1jRekkRNVGaDc1q7bKI",
+	"swMWZkvUdvPC7eHkPazPHTM4UA7CsXvc1MTcDm3Srh2o2YSaDdvEV/uJT9ZAl4RJoC8pWEn7bKRdgAaX",
+	"gP09VeJvJVRo2GFrmx5sY/cOp1+W+XpvFHOzL7HohSvYtD5xq0w5FnScWrdyLkPvCIKrj6ST1sVyl47A",
+	"eUb5ULgNTAzX21hT47lVSYaJ0dL9mLEmQQpg4Cq2pOpANmvUHgPVffvW3d2OMMZ4Pp6yAcVFxmKAqc6l",
+	"2G3OT2cjRrZPDyujhI5pyANtRY4lHpZxjkSZq45Afh8WkjUfXuDegKo9GJmZdWB+2cOTGWwcYD2x3/i5",
+	"XbfX4/dY6F9GsWVDZqi3Aec9zRjXnlr1XBHcPuhVEONNsHB637JIMVfNfffrO+tbzz6HLcVgkcMZKUw9",
+	"xKUXh9wYIXQoRZ+wtxIageJ1wsOMsEl248S8MS5gZTi6fA2/WnMECsUFA+6cqW1sJH6Xhm4vpFMKAjXi",
+	"5pVYT8iMCvt24O5SWo4yEj3zdNtESbS2zNXAMLJcXjkzZC3TBPZHY8dDgZVTO6hHYGMWRY7raZe+Hhgl",
+	"8l87zOAO/mIu1BEZah8yNsavjCKyZr7jAi09EcgQoCYZN5F9G/jcLg07lvYL5ZhpzfbOTjMv5jI2OoC6",
+	"OIvOzJfpI1WtnWkURVmaN2uOamx10Kx+daUZRh7OVYFZSjfRblx/9f9o5GiGAnXQ8BrWB4cr5XRoo+3+",
+	"DCxvUpklMUMllLMlHCvEA6+BnnKj3VADOcpKyQq0mrVju/gOzqaCzL7/6sKxNGZiG0uYW6YN6C4qyi4q",
+	"yjL+SNbn0PWYO5lSGtRbDFushiq66N8UVrEkcFcZaf66HJMejbNxouVmE00c6RtD6D5eUnCyqrg8rTqT",
+	"6u28m/oCF/UlJ15fcvQ9UF1XMhsBX24pwul5zuU5Ye/lcb25y1cwJd1lIix4Xd0JtDHBWPx1vPH6DWtO",
+	"tUn/bT7ykdEIak3AoZTDUcyUsp3uoP7SBuTdgU5tQaMTJkKjyajIlBnVyOuqoNV+xOhBjsm5ywZchMXi",
+	"l5H1YTGpjvSMm+Rr/KskESOK9SwYK8R7dIQuNr505p5OA4w8ikicQIvnbehuCb8bAQQD9tDoxuiJtU57",
+	"1q0H09Xu53L+JWtV2Be5gLnETHI2dfBGpifakZWgTMjYSqbfWClnibm+uUDIwIGtJCupYxLKQDO9rnTM",
+	"6LAoGVNDsMsFBUaV6ZvUsK22jk0Yf0N2qyTxm7K7bbssAo+WJs7WmZLO59xUumjxd3S76rXM/jYSs0qn",
+	"dGU4WY8gq93ebH3lyleubj6/ddX8IuS6hfizqQz+av0Ap6ywUsjzledarTnm2Qb4pfMZgSFCgbEeBhWL",
+	"ACgCIjuMJ2B7PaM2ZiILTbKjyVAqTTZbLa/VaoE022cjvU1841uzLApgzcDAwj+rWrigPL2B4/4SoA3g",
+	"SWr0UIIHfoq71Y+pg6Plu/9UbsMzNubelN3qXfUyPIWM91fA2XzDXPjMCG6ZYnX7meHEL9/R7Buyiy2Q",
+	"StqZzeHd3ecirCJym2mtNqT3XrbVsEYunSph2zdkd/FuN8vnS4MuehOXrNum8GfVRjQ/TmHWzFcb99+U",
+	"3XrxBHBCuGqS2zIC5hekgElza8biT4IAurp6BHUQZCmoCFgUGf/EV0n3TRa4xmMuImF2rCJoGs5EJIyR",
+	"+cSGI+ZbwBeBiJMnungTlsfsFjhKBCK/V5Zdet+Q3Wl1le6xDdwKywcd3EWr0IA7al8RSt5KWIJ7zjrd",
+	"sGW1hAxUk7yeCwD2uOBqgCSFmH5Rmo0s76Dx8+FM1+2FRmY2Jui1Q0YR4fRsQV0vPO5KG/gJbv80f89P",
+	"ESVcNG86LsQ3rKU5G36FLT4VZR+y+Q1cgPbSISq03GciBUAgVCwDU1iqXojngT0KHGhigsxQ9uQhnRCq",
+	"9ku13itstcrPeWnEed1trGIGUrWhBDA8EvAiPTJ+bf7mQ7b3thQMpA6nG3cHVPQHlNfPBr5SyeKNM/xl",
+	"MM9eH0hCh+Rm7ZYH6SK0kJg6TV/doQ7nAtAO6/TzmKj9RJW7OrfdPU7f3UnpCNR+QmyoFziIuqzPBXLK",
+	"Arc1FRMSUFXZg+utuX7HkIv07xo9GHahwQjVrC/jid3EUjHbE4nrNjn80784/POPjdoMlf1j49EH3378",
+	"7r9U9iOxl6sa59YK4yw6izWdw3l70a4E5xeeqN6091rso7l1/aXx00bZfnPSIP1qyQak5eZfGFrktrmm",
+	"w2EGVNNI9h1lC3e4cokYNQDsEy2b5KZWsB25IongbyUlmWHE0rg+wOcJTNONobC78fCzHx7+z180vGxf",
+	"thuFfZztIXPohz/Cb+2+v9Iihx98xzx4zAOWIW8a7cbmc9earRagbQr61iyD/cT8ceul9Rfv3Ly9fsUc",
+	"lQhuzvr8x39aX2PaeT8bAE3a/PmCevkCKFPTVod1kUmkSrl3ZAbmOc023J02upN1tZ9s3Ff7yYO5Bn4q",
+	"P53bC/FPtZ+UWuh2X3x1cnc/eXIDVHN2b+6RLwJVJx+ocqvLQp8VrJqVt8WJNi6Hzv1V8Bbc3Bb2YZ9p",
+	"jFziFtvhtg1Z22ptXrZ47mEZhSv2JUWiOyiOWdtqtS6jp2z7kEIVmm04ASUHEq9PNQBKti2EZMyjiHQR",
+	"X+IWtUWruEEiLQ0Fd6MCUnLEPX0GLb1WsmY2q62Z5642rz1bYswsa6ucQZ+wOaIO+IOPxjt9YVJdtDw7",
+	"Z/aXjFHqHrvyOVITtNQuu++qv2p3wygYaELagBeU13kZF3/MIljYaruARsTCZdtXIq0842IvUcxvkrtM",
+	"49TAgxof2o+Zth2XhNKMljD045BXdosvGk+cz8YTi9yaFZtPlG2aOS0o3G5wPVZduGeet3LhqFw4KjUd",
+	"lSfWO7ErZX7HiJtT0U5XMW1UH5JYWPC7jfmnXANuVw1omMPkA0DTNntoljdJOAUt8KQ0RyhxG54rj4Eu",
+	"7TacBZd2PdFz0QHhwjA/tg4IxyFjvZMwxDdS63lub+L0KEtmhRfwkBlxTCeqTXyZ6L4ErjDoRAx15Z0G",
+	"BG/clkJOiWTUj2lomT4grsM6DeDSCuQwuwCkuLE1z5hOCPCKVVFo2y19J32Ykxcf7l5VjYIB8e/G8xTD",
+	"zWn+7cOEsJBAJ+hljOnTMjDq7ZWN++7j3j4X4QP7NwsX+bY5/YL1aFmnDjc1Si7wO93CW9ryWMGp3KX7",
+	"TBA6ppOnbgWbRyc03cIwCSexaDPPb+VV65VhuKcFb7b1MsmKJQjWzmtYubwnew5sMqJ6kEWWC2u+4c20",
+	"XVlJfH7TXKsUomPHmJEKER4WBzyf8522riHne9WjwHad+xxp/WWSwJEl5Q3lJcF0km/kX6H+oGafBgFT",
+	"yrgk1q+Hh/YQK0U1algjKRQf8ojGTXIHKne56Bvz1BLwAIMekGyS1/Dy0N/gksY+FJQEPA4iRtautq5d",
+	"np8MOTHxcmIaeJH2vUDlHptBC1POitgjKmDJrhQdW82ShaYU60MZsmi+2YqHkO6E7LNJOTbyrrnWK3ip",
+	"E1yy2W2q7MVsvF8aHBy8J/tQueWBPUUqkXD48yIMHPTCYtj3ukjOB+eH27lenHEilI+0b7apkB6wIQLh",
+	"9tkkx22MI+aCWBZx2wgn1sCqiSc3g+gAifLegWI58o4R7O+QTBSStZD1aBJpdZm8Yw5bX18nhf+bL+Pe",
+	"kLxDYhZgL5YehGrg41AKpmk8Ae55KkJFNpvNZz0gL5CKa+ZoWRXrA8njO8QfcxHK8V5IJ8onazSKHMHf",
+	"ZWQJ7Q+0+eF+pxF3Gm2y6ZFOo5d+GsKnB3a4QXRA3iHs3ggaFZNREgcDChSn3ExU+gMwi3nEUfExMxV+",
+	"jw55NPHJ2rDb3xPdcNuoMvzomTliWprPZlgDGfO3pdgbSqEHZnSbW5e9jNpvL6aa4Y9wwVaztelGOEhi",
+	"YeY8ll3a5RHXoD+FTAcL+SELlLb3KYwuN7jh/NHZKb3Wgnt3xI6AV9cFMjpFNskfIKrZ4Rfgr62WR662",
+	"PPJcC5bQ8y3yvxNkO4yYImvGkCBfuUyQZjWaWOSxOdP2qbLrwlZxd0SXBvtjCj37lCTPWkJdLAmHYzUy",
+	"hxQXBjIyKOxXG6flCuBLM+wkZkbcg1+GbVzUsRGY6U8eMct0k7xDtsg75Ap5h1wl75BnKxZ2+VJ/lrwD",
+	"0Ix3CIQzNafRXiQnNCr9JhjQ4QiCDYXP5kJX8Z0PuTL2T9nJ0/9OXcCMHzo+7Wm5pyLGRjA0oEODS8Ey",
+	"mfli6qrmSmY2BrzLYoHGWMl1qd6Ludov/2SusQmXVHr2UunxSNS3F0nFpv9ypIxBJIN9V2HJgwHQwabS",
+	"DMoFejIOGEhH2bNNSvyIHzDfeDgJtFExC1eaM0eJY0IGzA6cCosOCGkgWiPGAybYAYttt+QB9qWTB4xI",
+	"sW2vj9yRXvEO0GClvLs/Yo4zRXm+OPzMOwDEP5RzN8zkGv25zybQ8DKJxR7ggcF3st/kQDufvn/44XuH",
+	"f///PPrNe4d//8/u0cEMycuhRvvKEk2Hs7k8Gyhx7l1eQF8u0MTLoolz5mOF9XhUPLE1Nee4Fxv34d+9",
+	"fTapBVpBnRyyKIdPSYS1I+Fu21YgcmE0WR94yoEctQlIlfEA2HWh4R7BJgmXVK7vjTGLFTKJV4QJjyJB",
+	"LxAq5xOhsnirrIZRmdogc9ApU4s+WymetU9S2xPXPpgVpdCVI63fU0KvzNdsu04IXMBXTh6+cixa4mrt",
+	"YMRS6xFWCNii1ciVOywLP8BTeEQxS/COO2cNCOiRtgF49B3renGjkTXaVcbpg+zpPmMjj4gkikhG22jD",
+	"EpebHYGp6TB//hAzHsZR81HrHbBYYT8gdCzwSqzXY4HO2KOg81SciO1Sp8MhcXisytsb6mBwOirrSYHT",
+	"WJv/8Jd/9+h7n3z+2+89/uwfH/72k8N3f9dYwbI/EwRNTfF3AaG5gNAcG4TmeOT8IgDNch4BRJYrMxB3",
+	"EpF2pLCSfTEtHWwtc+b5pmR0j7G4+t9M4dMJj6G4Ki6hi7iU3X4a5kp5H0okpaYZX1RAI96NadH5xR5r",
+	"pEcD7ailIVwugigJuegTn6o92fPJmnYBzEsK4pbT3fY6whoU7IDFkzTV0yQvwbWhc00aVrSQGu064Bci",
+	"j8X7dFkgndkFnYysvYKxTaO2mAiNsy4mFocA/Vu6NNjXZgu7MhOAuSUixFiouaFlBQJTCU0gKaIJdAOi",
+	"geYHVDO/2RE7dqoGFFspwVA1eP5D1s7HAkR6/1zMAKP9dm7s8+VdK2wc49rhHLCOsLIHBp4S9+VoZGWP",
+	"yAgYZYz9KC31CF4UOoJm3p1751yKBZHcO4k4T3Hc5QywO4nIAqtnSbwNhUzI6OQSQ3EimuSlC0LuC0Lu",
+	"xdoIFjMKWCnYCgGkY7WnNu7HiZhLUXrLissyedQmPa510bHlAsr8mBHU5vC1MWP7yiND+qaM7XdWVHap",
+	"YlnrOK8jItlfj/g+i/hAylB5NiHrpdlcAhTlGOENOe0LqTQPSn1dF9xaSSieamjLjLAKVZWIi7DWyYe1",
+	"YlgjT2o4a7FKvpOIPKC63o7fcAbS8pSpq4ytysi1y/yScvYVGovOVrTQzhR15M2ihYgayDEmdJxBa02p",
+	"nOWFzQxTAxewS9BCxdhjZfLDzc7ZWlbnVO5cAECPw1S4DX0g0dFw4JAjhWNa107CdNiwA6myIG6AM4kh",
+	"pbQU1DyVmYdE21ZFZMD7A+MzASbLRm2sZ5bv3pQVccDOLY3r3EnEXRzTuY7ruMdYHNexYMmnItl7xDBQ",
+	"XtcsbX0/eaoesYfzkdnuIIfNti3Y1QtGXvjYuN02sEF225y2zeeioEs5+AFDiNT0ENpbHlp1A1vQOwxY",
+	"V9MBus4iXaq4qqJhhR9rs7DagXwVTqqofaFxMOAHLESDI8dIUnZ7d3BhBDbZl/YWscUrXSkjRkXZfa9D",
+	"w+l8k3x4fEaDQSXrLbyjpe97rkLZ+LZqSDy7ZL48+P1sw6QyyX1VKXbsAYvw+3ehPyHNIZswiEqNOIA+",
+	"9j5a1dBYXscMU9/2yz3N7mkf0dsgByiJoOIUkKdGSPKgTUCWGHkhFcsabaOlPUqg03V3QgZUhE0CFgEy",
+	"1SnCjMKHgEF3grFuDyx6CCb79lcuRRMbPfjbCLCGCgMpyJANuyxWAz7Cbuy8P9AuJI7JcvDxIHQNnfuN",
+	"idMkO7nJGNIJHoWx31QarfnpBHcaB3zUafiXPdJNgB9JjyX2EMPivo646VjwbBNtwKCNsA2WeV5sDmnp",
+	"ghFaBoUNr8M0jmKmmPZnDk05/WyTSTqmE2wbQRQTinejFGmAZtQ+m9jQPwvbxDdW1R6YVD5Z++If/xKT",
+	"33BoR3QxP9bTgzQkk0zMS+tOiBoxAdD8USzViAVQ0fDo339y+JOfm28BnO2TtcPf/7fHv/prgPCbO6WF",
+	"FXi3L/7uh3jwuPDLw3//AfzSEX4o4yEV2lz7f77/+U8/NocLNjZ//8X/i1l785UUbM+oH3Pyp+8++qeP",
+	"H737s8tNclO7Fpss5GYJRXyfZWmEOfFyfLHni20ZVFi7AW+z4TW6TLAe1zhuC3V25Rw5tPO//fTR9/8S",
+	"7pzbzo12YxTLAy4CRm6+StY6jYeffv/Rbz7pNDzSaTz6zV89+ue/tZ//+W8f//FHncZlsvPqi7gq9rTU",
+	"NCKdpNW6wl4gV1pAT4Loa0aV3uvy/h4cyaDbncNgfPiDh5/+5It//MtH//q9x7/+N6PHdEw1608AlP1n",
+	"Dz/77PPf/vrR9/9+CWgGvsYzQlzbNXQBt76AWy8Nt07lT7myPzLY2imuaY/efr8hD1gc0RHE/kpthuvo",
+	"EAzkGK39TKOD1jPqT/ZsunmrlSnNAT2ABG8gh0MpmuQ1waVQHuHCiEOGRaY2gN/rsZiJwKg11REqCQa2",
+	"b7DVzKpN8iqYdhoghF69tUtyX3c7Db9M0ttHzHkiK4vefTbBaXUNWbwGKMCG17AKDKyvpeTGLRzejtpn",
+	"4aljygpDqMSVUR3ze09WVGEZwXLOZYUcjiBMvcgxKJMOqWSg4VTX3hpuxLSsGMXsgLPxQllRdGbBfO1x",
+	"jda8IkoOmYsZIGxDjbDAAurfpK1wg2KM1BW2VRlkLQXAwrA7Ao6CAV9ukldt53WuiKIHrJS5yD5EZvit",
+	"LAyKZlTA9YS8QDIDqtJO2kQ7SdkLXVlWYNzGJzhLgWGHUCYwXh/IoXFshow+aRizp0dm3GXMeODDgq8P",
+	"b4R0WU8aaUIPkM3ktMSJN9MQbUa+3Leflir8clXXKS4hkv1tIqQLK3DAlRnLZShj1iSvA74rMy2Qp5Jn",
+	"4DJjUWU4e4hwmJ+Mj8rAlxHGBQZZNqcebFW/8qIY7JwWgy0w5FcsBZs23+cUg81shGznc4GURj0ZD5VX",
+	"Zstjx1JUxwPbjBirCNKwXDvFjyLarSMiGdAIgJ09GdsMAS2UTUZU8wMG9FdQ5j6QUQgATYxvmT0KTfaz",
+	"do6XFBnyUED0DgGvQ3kAZTekHPfYZ3r1zXZa8J7qCMFuJsIuED6nULh2dH/76hJR+OU6wuD59UrXvKwt",
+	"qufyVsojMVNaxuaTjEmfQ6TYQpnTfemR7iTdrQgpZyLd56qwNUWaE+sIJ2AGVBEh8wRAQPIsLmnSdVwo",
+	"3UlOxeZ6BMzoXdC31TVqJ69Gn5QCtVwM9NGvPjr8xX8//Ox/HP74bx7/8vcY6F46GHo2RWq1JN1FjdpF",
+	"jdrx1agdg0ivQ/O8MJRacF82MmdhPiDKRixcBQnkTXM2VI4mzVoJ1oPBllzAbjnxgJUSE2CCcRD36IeE",
+	"RMg4leFzIRovZgM+eQGRu1kFLV+KKnlqSZxxBSkixcr+xamYKvP3Abs3iigX1cAkocbGiIgY7RmzAf6F",
+	"50dnwRgXaKxAvlNhmwisNfOHRscx5VyS/L6R423iIyjAtykGS8nGdUdApZWjfTE2EBo1mkyYMVKGLG3w",
+	"m9a+vVozqV8ch8vvz+w8Oy+VFk5JVE1LYs9ahpL3Gn0+R8k7DSWyj3cMpLwnLTJumEcXleSzr+OWCXjI",
+	"nr7S1l0WRWQ8mBj3275RG/tKJYdxCIQ8GQFSEts7QYkSyX6lNHk1V+udi+IFNFEsZcMJIKPCFaCD0lUT",
+	"tskYdCpF7UMFRPCNFPJsRWesdObKYM5iDKHBAQ0tQUiIkKL0BpDOAHFmW2NabwzFB2ZEUBhh2Kaq2YKd",
+	"n5dl/5zXqKfPsRjbB/FX2X9aTQBJmNAstlUrEevpE7YDTncbW8De3G7RuRiDIv7XbuwSc8H0WxuGz6US",
+	"gXCnEJDM5wjAophrBL9iB7Xsc1+3Q3oJcoL1NhuecVfGepnjb9wbUREuc8ZLnEWhapwEBHjxkbtS0+hU",
+	"RAq+usVSJV095zcNchr+9cuY+JqCpa+e6KjhWB+zEDJPMJ9Y43aiVT4JIqADhGPuGhKZ6DZwSOTMZOVD",
+	"bJWCwSVJj+sMND2NlW6S1wAXtdnyWq2Wa6fdEUZSgZURY0Nv6Mi9DQnKFPxsvty6DNaEs+hchtK59ggF",
+	"RsFnrb0+5YI4Mg2uyP/P3rc+yW1b+f4rKH6RVMVpjZ5X6al8GEtx7Fw/VNZcu26lXUN0E90NDwl0CHBa",
+	"bdlViXN97TjxvZtNbWXjuDa7Gyf7JRtvtlyxonh3/xmNHv/FFs4BSLCH7Ome90j9xdbMkAQIAufxO+f8",
+	"TjeT+WCogUKjNgsWjJYDCr+TTIbFbgVBO6Cxv3fMhzJ7aw7X6HoA41N4dvD4wX89vP/TR//+q6f/+atH",
+	"n/xu528+XRh4tcuIANUJAbCVOcSN/tKYKhJLwUAUHgN5xgtskIs1y5AO0uUd2V1yYyzTY2ux3SL/AhUP",
+	"FJjsqX+6Mp6sAD1E0L5x5caN66s3DsCkUcV8fd00HwqMOfpNJu5LuwPxFXOVQuEdYkpYiaGNsPccW+tG",
+	"lmWHoAwodJNAqiOHLHtP6giasbKjhJaYplam3jmKLMuCPjvs/qYtQ5iJX23YipSCFMpOb23Ksy5wcI+S",
+	"qqkMDt66UgWX0ruvMDHQw6B9/UoYpFy4Hy+dCGSFS9MUC8vTpQk6D6pFPb/X2DRjmUFbsdNuf1acYE0H",
+	"K4NM5qPZJbp4CcEeKjwjMVejhE6ww3K957pBB9/FBx/hhnaDzGqkhHN/ZgoxNR3YV/L2Gvy/sX0WHexZ",
+	"gvmqrZyEJwNMYe5qkZcFoYKwu70kV3yb2b97cG6PZhk3t2rsPwM4JB2skVGuoYGJQxYzNkpoD1KmWg1V",
+	"b+5rnq1uHzKRmRlptf8/rl9nEAGxq+XiFVh6BhUZ2lMUWJu48+D3AXwVjp9i/rxrt1wnU15WfKxlfdmy",
+	"vmzR+rJCiNXKsINWl4HAmzKES0V38R78f6/2vC6Z24i/dKQnOF/MGUM7lw6USxRrSLfev0Bb5lufzXzr",
+	"2Rt7f9nWle08I9MadbOXZ53IPAuJUy02ZYEhgSwmUTtNVdt84wC795gSmGfpIOPLwIos85ePPn/5wPL8",
+	"6pzG60L70G0PR/C3R+ZyxvDIwD/Bs1Etsm6PlU1jS2nMPHPYy9fxUo8Lo9hWIZvTCNri/NXVb3XQHh5z",
+	"xS40Jhgfh+I4LRnGhQF9+dr1K6wbLGz/nkhG8VyiZ5lQvEwoPrSE4oPL2HnSiRts59nwEAi37sRtehFD",
+	"fnCIJdJlb6CiK+5UFbYRl5NaXMACSfPRtMEsHEVbofrrIFrnAASL5BKeMaqyDTpPKhMdPFPI2JFgYpoO",
+	"yv7gHHPrCppf3OgUsVHzUEvFNQPjOlPwVnVJdu7ff/iXf3v8xTePf/23jz/7P0iAVZArDXhfbyZym2Xl",
+	"UXv88Z+e/vBHj7/4ZiG9fmKQ1hLNWqJZ+0GzjhPHUhfvaTqYG78CwwH0rGUfsN7Jmots5soVPLrwZgTB",
+	"zm8XnIklxyrXRPb7lVrM4vkdUa0xgPA49K7FaiE7hi0EGtd3/i6AswO5PlP2ON1iu2ZeNt6qsxAcmfWh",
+	"UpkuobpTBtWdAEhnDsv8FjHmIRg1QnpGryogTGhC6041UNfkKBvraonQHQdCd9qwuTlhOY9QoEDogOxX",
+	"bpfqTRZxZnT8POpVc12MLQpqQtklgtcRPoQ3lnkSIwUBHsY6LI/MB+U9DyjelJ/wl6+QRfXh/R8+vP/R",
+	"zoc/fvjX3z28/8lCTsBJ4XozJNUS0FsCeocJ6J0IlFe4Dxe7ebK1eHslT3TX4ibr5vAxZYRy7tcZlDZO",
+	"d0J4HPq1BgChGH8EM/+JYrpFblaNIpoYXTNx8hhPZEhk1hGxFOdKq8mvNNDS6ICMgRawHdvMWLmwhZEA",
+	"V5aNyQmm3MNv2d0RzyZrhMfKOVDFS3QEsJxnmApsHqNIypXiYgD8NDwm2Kpdj3mPuf4VUvRYnaYwH+Ks",
+	"IUNFicMo1/srcbgUhPNcdrlSCfHo73/35JMPdn79D09///FC6uQFs9mPX5uYYd9gyriOc5U7LBXDMwQR",
+	"YYssYzhAHwc/pT50RV0WmVjIF51L6M8oC0BSu5k1rnhJyR2h5RazvC9hmWRS6ZGJpa48ZeRd2M11XioO",
+	"fHodVZxfkwUIf31e3dUDeaAllaK/0fEXNVZP3c6Gi31/s9ZvRPNKWa5mnZT8ChkbAM0clKpQBX3azP+R",
+	"ssg2b9MZFQpVmwp3t4EtHlZs8zZyWNKMdcSIZrrgXnHojnYi3vWTI4o3mAHoMO73iJw5nxE+T9AOHn/x",
+	"4MnPfrzz4R92/v/9BVQ6rNPJOIlzSIln0FVcen+HWkO4gDhsih3t4QCixKzV/Xv1w7Sb2KVTcKE0TRJa",
+	"EHUaQ6BFXpQZQREmswYGiw073Jmmh3GyZs98CnzZZyalwnjouviAdfu0cdupNo1TLvbMr8ikTKHgqCSE",
+	"TUdUTM55FAiYfuGYWbFg1Jijyrr81HWGjHDsiPQSylPHACukJl3WEQUVUmXbrpFoi73L3Y7HNI2IxNIR",
+	"HJphbcc2xbLtWX279qu7T7J+yVo2Rja99r+9PpK9FLr58pRtGjvH7HPF6cU7ZY8Zp7/Xeykjr+h4Ud19",
+	"Qlkejcr7oIkey6SNs5S0Mb/2FXIlKTJ4DpDOMSUXnT7mLFvBPjJ79MnFa2ybXD+7EoJSvGCS9NtVW77I",
+	"RI6Zakqw5Cy7Y8c/Sh1aDDOrWte+5LOTlMiBVc+tbrHZzNdq1qC8WuZdqz5vsT4XTGENNotxA1R7ldsu",
+	"5d8xG6WbI46TUKVth84yVQdaHwjNMmy+suZX+MLvVUmIgM2NdjECA4lZyXYGwwAOD1RCRpu2jKJlowjZ",
+	"gafY32EKStMJAuikT3u6TJQYcxHLcUdEP8hpwvt2A0YOVjfXcauhYanPKXtLm0QqT8/7Xn2LpuaukHSC",
+	"ytM6wYVKL6QI258Oofl0EuM6EIqLm+GHBSNBSUeh1CLm8rIFfD9P+jxR7r3PC5lN8bD6C38BGF4VieVY",
+	"dARVJDL/GmQ0ZhFRdKLaRLBtloUQKFGajQBDjHnGejqZuKMOE7Os9mbeXeYI+9ZsT9zisZtUt8mIZVzG",
+	"m0zEEUTDO8J2o7V/gc3CRMxich5JKxMmYpqRCaNZWOHiOqfsL2WGJh3JZJKYPYVfAxvhAPcFgiDlhMdU",
+	"dYSd54WQvJPHA+TrR85dOhoxAWF8wjWUpds0sh5VjESDjPbYZkwnKiIJ1WaNHFPHcNcmtXRUXYghCfjK",
+	"L2NPbWPCR3COIrQ2adH5tk0i26YWmwwXvWrJRfLoPz7f+eTX5h+/+uPTH35WCuEuBaLkvuNEySyHCX6e",
+	"CH6DI6mOOB/1ku3IZxi54HLv0lxpwu5ypQvyYDXko8gNeJE8/cWfzX8/+jn8+wPzD9ck150OCt+GnL8U",
+	"rq6uhuQKcn+J2IXnZB8T+Cp41xp0rgXasQtrJOpl5seIrJvNdssMMaIT2xtdACYWwvrDc+U2y+KctYGQ",
+	"DHYukWMIuFleYqVhfagmL7Q6YrrlMXyASsc1R1EKwjQsezqCzKED5Zofe6zHHll1KR3MNmRJH778OpCa",
+	"WWqCIjlwqokzzoBmjMzbvxm7JscZ7Wvbe7rs/dQRMFxMcqF5QiIjl7aNzzHDryh059lKHneCJmgHUrBN",
+	"I7OgJ2Upf4J2UAqgIAzKkxy0r6y6zHLYyFwMSvcE00se/+tPHj/4lyCsSnIzNAocs4BWXG2a3W/UOape",
+	"s3ILdSgObWPj9qVVsybFXoXSkVy4YKjKU/MNzfrWKB34vEE7GEB4xj4wuIad94opV1/m/SK9XiZxOa2n",
+	"H/0cPuZhTuTSfBNRPKnk+D/9xZ9hKvjXLlW8530oEFHIOLOooXhCDmJ52JbVAEvHcmHHsrT46w3+A5cF",
+	"8LqIrudFXryH/1isYSHcEtrYFWgoZLayjQpjMN6GXGmZQdq/1aWYmrOrNUhtx8IZCf8HUHBLrowzmoC/",
+	"10HZZyZ+5XjM6kyIG3gKQQHMuGgHVp/EcJDNelyJDDOV2EZx4Je598eQe38IGuHqvFjRYpSAMKk9Wvu5",
+	"jIqx5XmGvMY13yli1qEBVGk8lDbpwsuqrOR+brEJJOgjOTQSa1oEJbREoe/IbkcACOB5ZZA3qlvkDZZK",
+	"aBNMfbCj5OTPGOEC86tqlVNotVPbemgRDFr6YR2B+aKAs5g/weshqY7XXZCNW2RDEgVNjXEcDO5i7UAs",
+	"QxIpnuYJxJPqe2hgxsexKL/TkvXh2O+gdhgxlJ2P/+/Onz4I9uEhnEz6x5yydVktsMwXObxqgcNQInOV",
+	"DSzkXlx0UnPxOoJbRvayeEoH1cY6zJkCUU26DEFy6KjC+lzY3rGF2iBNWuNmtWFEqTm4RhxfSE2GdBtT",
+	"AVGjdYQR8wgVU20ev1ZRJ1gVAA6PyqFxLTw2dbXSDU1k3ZqdIcG/FKXPpBN3bFnwujjBzuQ7VVIs5kpn",
+	"vJs7XG5eXny0NTEUb55etqqHC0GcYPoRE1amlJGvCTaN7FlEkUBrKYxo0jjuCKyeokkyXR6OucradVxp",
+	"IMI3Z+uW/15HfI4rYzWcZny956512k0oOyu/4sgGkBfBPY7cAdz7kLi4TXOeSqlkxxA4TxmEs10MUkk8",
+	"FzGdKC9CO7GRcussmhmcU56ataHa0EbdaMaUxn5qPFO63REakhFKenrzeNknEExyOQnmiumkBfTU+pQn",
+	"hPftzTbqjRFvLeN6nhKXOHOrXJM9OMqM9OjTzBzpRMqtJuYRXCmMgNXyj1xZDYOU3uVpngbtK9evr0JH",
+	"CfxxteAl4UKzAcvOIG+Zv6jPRdu0hZT7sfVYw6NSHHljevVkijHYBbHavbT0oTW4WEiYGWNkVnBkwzVc",
+	"s3YLHdNJi7wOPX+80MeYKpvc4Kz62FqqkDxt26G7TI49+MILaxh8o9MWCsnkaLQMhRxmKCSTo3KHHWUQ",
+	"5ECwcF6j6P8nYyNFqOeDky5TPMaUHb9nUgipYB4SWgVbW+QtiytjK9kxBZJF6rrNVJ7V6ojXXBoNErvU",
+	"gqq5PtmTdAjpMpjVtztZhupNKcB58jNlLl1dCDvdYFmqTi1qWgTk4FQscdOZuOlzBIXeQjVsM4dLwXMQ",
+	"IOFQQQS2TZN8X1DoPBjoHU0zrSzIiXCkh3SW+dpUsDH2ghVq7DK3i/bwRcYykqm0yAbWDWDrS3wUvLAR",
+	"0x2BvzCuFvpgqWLJNlNrtipQYaso51uRMVAGAOWKyjOGdVsO0shY2bFWWTVgS7JqUx/dcp508mNFHh55",
+	"L9IN7D5adCPlmlBNXC7Yc9yU9LR5Sd8zp6/u8B2+gzS3BLLpWXvU9towNYRBvNR9CF0A7xFc1WUDLgS2",
+	"cAM4xENUBBuX9SWN2MhLdjZnu/SXs+w2VYoO5kAjuH7uoE0LFkwVaew7u+sUIgXOczkatf69mnAlsgNk",
+	"aVE7Yv4QEtjE2Bm3Gv70fC2ZuQeYs8diC15AJZZ7EtQgQFOzkLC7FIqHqHL4BZTrAC4KzD/gaKVMaMRR",
+	"QRQpV2TRLkMdeMtAYuWE5YyGGKvEn0K0KIyZAJAvNfbBLR+pRUuhTaI+5QkXgwgKwsDEEHKMw8MoJa4M",
+	"xT623IIa88IIBKxjAv8QQzQdgbYQi1tknaQ8ScyieUEVusWIMg9VrCdFrOrMEbcNDmCO7E+w7dObLOsc",
+	"qiUCnCWxK6nY1FLTZEZVQpHzP+SDoZfx76qfakoQ5n3+pcrzwUrTHC52lQNQVuVVFsgs5oL6YPn+igtO",
+	"zv3FLdQQH3vLGNCwvyH5bDxk2ZIS7pmrE7jDrKtUfuku68sMeOBQhaoDWJA0XjHCbzaT1ixdau7RPGUy",
+	"1ytWGgbtS5dX9zY+jbTlUuzFLOOpLW2RPwn1n54W8+1LW0Ng1myUQ7ZOgQbuUc7+ppvQsaBadrRZxe2o",
+	"zdPn00asmix+FtaRWImHYxR6lXPN3Awl/U+FPM7fxEVnDSUzjdXcJXn4GhS3Cuaxj0P5qEepGrXIi7bj",
+	"ENKad0RPpl0ujEnzsmapQqOIAqkd3s7ujqiIv83NX6PGGLb/hkduz4T1jbuMkVk6ok2RcW85Drlxl7cI",
+	"d9w+W+y2FzOZLnjL/xKaJ/PccxtLrF9leijjRSd2c0iFYEmw6CrIjC14z+1MxnlPLzrSVj7PHetQtbqu",
+	"X2FU6UVueFWqhacks0Vv+Q4ctSMGIryl3puIzC/5fWa4VKqyqtAW/q8bNYN30V7MKm+wnsxi5CMHdpUq",
+	"VGYT9UrgLGU6471ZBAEt8ppjMyhkfHfSERURb3334ncROa9kDsUxQEauWSZoQnh8YQ1qcOBx6Jsb9z2S",
+	"PWBtiDepjmz1iyMZPKdIIns0ITGdILVIcbEUlugEdAYqCwwZmDc/p0iEFeNRSb0G3nscI7t7SFCxucL5",
+	"KCSjJDeabshHI+PFt0nC6DbYt3RMJzA1M/+OcOAD2IHnr16+7AbbjHm/D1ECr8MGWScJF8wVmGpFRihy",
+	"YNXsv91CRmorj9YIJWorL8jb7TXI3c4V2WKjkqfTPX/qlaNccL05yniPRcBwoUj0g5wKzfUkwnc3Uynf",
+	"H1lWZK4rt3YEhr3tg80C29mYb2N2N1wHlPV0i4kW3q1gDgDn5KlDg+zwnBU5dNwvzKLwGh0xRlCkmwFz",
+	"s5tzaDPVFbnUunyNbA3CIkADO34GCUV5hM4Ww51VgcYkMGqt9HnwQjxXxqpoB7dWVpGXHk+euWcoR0Zy",
+	"FcQQZkDkUGgH11pAmDDFofd+GMA5goVx6x60L4eB2srNNa+/uHLrjZdvr1xahZVwrRK/+GbnFz/a+dmH",
+	"T377IVJa2BsvhUG5kyrjf6v1rbrxzXJ5BzxoB5dXL19fWb28cukqfDowKDZTsCiCdjBmvSHVmyNqrC20",
+	"tM1Xl2YFNQNrC1auHex8+suHD/7w8P7nT77+cufBLxco2fJMkpNhdfB2b43qRJm/5HVY4jW7anjNxjCu",
+	"akX8NRsfB6Z38C2V6cif97eLXVeuO9uKgdoEI4+MgL/9+p0NyAGwFVM2RYAKInMNHuSIZXi1I1QD+lNj",
+	"CzhHE2sekFmJCd02OobGmKelOiJjI5lp21gFDAmjwvE28zraKLd1i7TjUAVJBAxWb/QYBZexfq5YvEaU",
+	"BNjIJjV0xJgqaA5mTrCF02rbrEC17UE83pPUY6VO2Y/+ql63sXIJr6tTVJdqFVWzTrlWp1N6VA39eWie",
+	"oBfqlJenxq406tE93vTynG9qrpsx+alJvr0frfbCiVQiT43f3GhmffcJP10w5FL9zFI/rpHW6ur8XnBX",
+	"xpOVBCC69o0rN25cX71xUJVTzKsJCo1jZeY6yrPekCqmyPkR5XFItNw0/mBIwCtksXHRCvvyAvrXakSh",
+	"aTBU71jtUyEjbBtHL6YT7P4o9DAEJ9p5geaRVLOBzCYuDj50YWNIwy9L7royHwyBSULnmbApatZr5xmR",
+	"Y2HGQaJw+3iF4Ws7gvG9zGytj+woRZ2TAIM6B5hw0UvymMXAOxHzbW60FE0lcK0qOIvwwqNMGtXJpVjD",
+	"Jyt04iSEPVhqlXZmJ10UHxvX1v4dKBXd4mGHS/cEirwbkWDWsVU0Ycq6sBE+FDPxXsBVNk+CZS4fVhQ8",
+	"wvTC0juv0M7CgxGPBvB7jVBNUqk0bmDvSS4sH1r3WGc5rHBsIXKXtmD7s6RGr5MIgsrwDhLqLrzISl3c",
+	"HvYsf5fNVvw1fbm0dDBHd9IESsPLbHYnwbwq445ZnO+auwp0encCIMYMYjpZI1euX8MTYaOEBbmuRxTa",
+	"2MU6k2k9VG4sknqofPdkYDSYC1TDzTMwMFsebOTjiAwcJVwL3/mOlZdNCe95errq1o4lAJ6nKCFmKq86",
+	"v2lOn8miu3X66573k2ug39yqu7y2rEmwchbKE1jCt5lRNo4dD9WA8bOw96MniyuKrJ5V7CDw2rHRis1G",
+	"UaD9UXnJklzsGMjFDg+WuLpg8GSxrrHlM2Y3/r4ps4yhveWiL67ZtzljOOO1ad5xF4NxWfMeeNGTaco1",
+	"cHVBol/x3C7tbYVEMY3E1/hko/WjHhU9liTMxhIy1s9FzOKoDbz0ahcBQxE4sVRoWPyZAD8/NArHv28W",
+	"VpZrOe5sOYHAR8oulBT6VprgGykI0ryH2ZXvkYFkSGotyXvm1ysrK8T+1/xo6ZLJe6Te/A5L4zskxcva",
+	"eymPyXtz3hIStzZ4s72LvLfYbc4reG+uq4trzPX1F3UEJhthrRBkWfWKfUVSruxOiIlgLDa/i/Dzb2Kj",
+	"2ciGo2DnQ8LKJlxY/NmPS7kmrh2x+6XN/ikmhnXCjsLIfSSko981Xl9mXR7HTEQXWuRVJLwze9OOEZkN",
+	"yBRuXRsF5IJETiu17HWbVEfVMNGWkGPRTEZ3IDV05tjoymiH20hFCGSz6Dn88P5Pdz79u0ef/+TJl1/u",
+	"K+Rx+4TBoTl09ZKsbklWd3hkdYdolMzF9jQvgDXtAFx0/Stmdl4qm1z0vaSQ7oTEOTOecVgAHNdWV+uz",
+	"Um+7cY7wwNsxmjJQzYF3b/L8pqD637Jpoxab4u1TYyvXhvheMxZAwcuLdbdgvmE/RbtPjZUDjXSYWLON",
+	"PG3flKy6HAX42SKRecymMXQsfNgRLjXH/MXCc0hGhvAbRyoUGB4rjemkRTANr4AN/byiwhmGdCr3W2uE",
+	"K22eb0wqm5uzcMrVWrEutg+NM6TL9jy7c6Oak1/s2TpTAUOXS5VXk0aurTZF2+Kc+dGxKysQIixCel0q",
+	"tjZhf/eBuixjfWaewIJ28PJrb67Yuy7NbyLZVT2ZjBD3SZfZIMtSn6NNHbFCtqh3MdLI1rykNGaNmmd+",
+	"8+goTaOL91xw3yKmsxmzytft0t5WSZJV5mdMnAPexIO1b2G7bAUy65wea3ePUfENF7GqZnJa1e3kGf09",
+	"3Da05WMMS+xs0zkMZVmTpDAE3pWC1YLz+9+RxwTMz1Bmnt2/BOSPHpDfa+OfMiB+7vqj2ah9dK8TWJ+h",
+	"E7RJpzQhL3eC9+f0F1yD0oqnYVY006VL0iYiT5IIsHxl8/+MpmlENI9Bm5wWNLPRVLdr55v2lxc2008E",
+	"xZxPsC3RyyV6eWjopd1TkEQmpGZFm4hDMtiPCsu0wcSZUKYLOO5CMudCMW2+3FGCmDjELAzTvsLzC2F6",
+	"37AJwXRb4ZQDmG+wOO+xsq6wrI5UIzyBaKBD0mffe3msXtCF5XBOEXbX8pplVLOiFTSkgMq+xjzCSUe4",
+	"1M9dZY2ugA7c1rWSjTa0imXsHNkCYTXTsYH/tiOPp5kuOmk7TLPICnXFfUT2++FUjij2nyln0CL+cdVy",
+	"wCCUDZkHEEZOZcbMONSDVUMiJP4FNwfUS8IlZuLu1SG1jhZJupZRgLjkBJuxIKTepJvuoqgjypD3GiZm",
+	"WkuuAJohKQGTKspMDfd0xSChssylACia0bgZc0VRcEZrNMzSQymFV1eBj7ZBZSz0e/yPXz369Dfzm2K4",
+	"JicDmNrvscRLl3jpUeKlIGh7NGUIIHoSpknBnSxOaqdy8R7+Y16U1CqyvUFSsiFd8pKx2UKbdebaMuMt",
+	"+BMbN0Gq+5SlzyFMemDkM3NLfdjG2ByYp91UFvL0z1EtrLlfDXtcqGazxikdgSWmefSY5uwtfeYQTdxW",
+	"4JnMJeHLV5nJbOcSiJ0zg1bxkMbYuEomcR2pHbSxINz8amhrBsZDmxWBdUBM6GxChtS4CCTqZzKNWnuR",
+	"eRU8VseTYIjDzfLaLTV167k8QViHaDcEiGQtPR9p4UqY4/Xe7RnZRluAS7GS5QnbA2cyV9R15h6yJEZO",
+	"YOuS+8QAodfDjatRArWe4NdyAfTE0MlAFRWV9cfgzWKib+TJ0R6B6lCzuB9hQZ4ZKq5yL+CLeTv4BzlN",
+	"jLvbuEMh2LoXB9eLmUyB9VmKSleKChMX4arYT4AN5Qlrk6ibyN5WZNkiIC4Awvbq5cshETSFRHp7tRW3",
+	"xvoGPtYu6wja67GRZvEaicY0ExFJGBR+kRFVClEbOoEmGlzgJVwMVOQAKqxp9fsNwylgd826AaE1VeXG",
+	"h0rJ4seOsAdhjURA1VF37i72hsy8n2ZJ4spCh5W2o92M0S3sON8RkfsGEYlZCsFvSoCEGeYPfM2R60+W",
+	"0gnpmneYEPhDiboZJyMkEdXY45OpVidfXb3S22IT+AdDzjFYSxtjtw2huG53RGSOG+3pzZHkQqvWaCiF",
+	"uSWicZwxpZgyP9iLVAThPq2ZWX4360KvanZXT83dlndDrzV0klJjnZpZwtDITz31LEr6wKlJhjKJVWh7",
+	"TkXf/Q6ue9mrpBmiqp7/s5UdCGzyalNLy/VExSQIC/5uORbgcG9xYX4sUKYwSBl0Q4DHmaM6ShhVSMsG",
+	"Ss7e+O4waAdPvvz60c8+2vnjZ0+++s2Tr3778MEDI3ps2e7Db3708P5nT//pr48+/0n59zBQ5sADYhaY",
+	"0zU/OFb9GicDkk3tiBptcNP2+10yTS3hL1+xrscxSmZfszYp1gOzTKEWngK66lVNM8dU2SMT+kpYZQGa",
+	"y6eXGu5unI0qyjbNB00s5DgsySpiKI3jNd1lYEqvsfEu0XtIktAxDoXVvgYyA4FetDfQRgTaxgbC72uA",
+	"dirIcndxz3w2ey1Xm0LqTZE7piErYMvByu4GX/31ydc/3vnjPz/6+GuUkju/+X879z+oikiwdo5DRh6V",
+	"1byRcZo0NUSAfaJOXWOdhVr0nWmptMGSBK06SgQb41m1zQsYFU3yaSZ/w1xNCnw3obYpwfXVRrF1r/zN",
+	"pvnNXpj8W9jVBsu6SSLFwFiF1rOoE0L4oINaf8t05VOTrjyn2t1H1nJV0c7C7uFkFcg9185bCY1iHQ9l",
+	"GpbuqisiB38YXWPwaTx5WYP3H3jDHhPuv7cRvWEd+CX6f/To/+GZpFfnBoX2E6W022V2ovKrLBv4NisX",
+	"HnjUso2pWUT6NFGMqBz6WNUfKBjh+HTAaUkytgau/dKH5KyfSG7x/GJmmV+8zC8+tPziQ5Snc5EjzOfq",
+	"19nMnv9/CAJ5EQhhfePmS3thCBayByQBkkexmTQsagklwG8tmEDWBYHGlzBYR1C1pQjtmsv09EmvBX3N",
+	"chwa8HB2ReVZdNmPrgX/M+Pf+42hD+DnG7F0BL6+mTbr5WhsfP9e0GU0Y9l6rodB+/tvGwmjWLZdz+cK",
+	"RKL45yAM8iwJ2sFFkEr2raZvuM3kyIYHMTbCGdCPTjGOqpqeZi9VSIer0e+M0d4QsX/3JAx5EYyL1Tzu",
+	"raFMIcBJky2gpNV+L6JdD2qakQe9MmgS51LKvUdkDLuT1k+DajLCVUF/ExrwovCsnRDwk9U86aZDOpXN",
+	"ixGMJFQMcjqwTqzl/uW94dTymZ2ovSEwflc3yKtSsMl0/gGk2ni3V5ItGl65mVjFeeNM2Nog78lFWVDD",
+	"UytpecXqY05V80SUpdx1g1hm6po7XqFdlgBDYPH2kFuB3Mv+Epjtv/v+O3SbmZ1ffil8V+i7gDkaqfcU",
+	"xQZNr/u6WSoWk4RtmxlhLLzaNH9Iba+tfgjk9NgP0p8kr//Ib+1OLxnLTA9xsjxJSCz9WfZkVrsjX+QJ",
+	"JJV41/J0JLP6pYUOizLzP907slt3KaSFQaNsuxPRQAkLBm3vEWy7YQExD4wlLmo9kTnQUmvpv7qIp3q+",
+	"eWfE3NskFSxPIWYSA5FOGe6HFS35KL2Uni3GRrAHiPIX2GmG+pewMWazi5QvF/WQKVYOZTdZjyYJFwN/",
+	"F4CWqHsRRhM9RNORQ1ewHlNqjcgRA4bMord6Zcdm27zHgvfffv+/AwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/event"
 )
 
 // set is names of fields or of families of fields.
@@ -38,9 +39,12 @@ const everything = "*"
 // A rule that reads it has it in front of its name: listed.<anything>.
 const Listed = "listed"
 
+// Placed is the family of placements by hand: placed.<tier scheme>.
+const Placed = "placed"
+
 func familyOf(name string) string {
-	if strings.HasPrefix(name, Listed+".") {
-		return Listed
+	if family, _, _ := strings.Cut(name, "."); family == Listed || family == Placed {
+		return family
 	}
 	return condition.Family(name)
 }
@@ -55,7 +59,8 @@ var changes = map[string][]string{
 	"customers.untagged":     {condition.Tags},
 	"tags":                   {condition.Tags},
 	"tag":                    {condition.Tags},
-	"tier_scheme":            {condition.Tiers},
+	"customer.tier_placed":   {Placed},
+	"customer.tier_lifted":   {Placed},
 	"transaction":            {condition.Metrics, condition.Transactions},
 	"return":                 {condition.Metrics, condition.Transactions},
 	"payment":                {condition.Metrics, condition.Transactions},
@@ -89,6 +94,7 @@ var setChanges = map[string][]string{
 	"tag.deleted":        {condition.Tags},
 	"segment.listed":     {Listed},
 	"segment.unlisted":   {Listed},
+	event.Imported:       {everything},
 }
 
 // meaningOf is what means something else after an event that is about no customer: fields, or families of them.

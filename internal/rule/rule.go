@@ -33,6 +33,7 @@ type Rule struct {
 	Decide   filter.Expr // an integer over c, the customer, and m, its metrics; what it means is the subject's affair
 	Reads    []string    // what Decide depends on, see condition.Reads; a rule that reads nothing is only put to all by its job
 	Relative bool        // whether the answer changes as days pass
+	Terms    any         // what the subject has to know to write what was decided; the engine does not look at it
 
 	// Why is SQL over c and m for what decided, an integer, where Decide's condition has the outcome holds. It prefers
 	// leaves that prefer likes. Nil when the subject has no use for it.

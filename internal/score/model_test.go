@@ -13,7 +13,9 @@ import (
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
 )
 

@@ -6383,6 +6383,9 @@ type Sku = string
 // Source defines model for Source.
 type Source = string
 
+// StricterSchemeKey defines model for StricterSchemeKey.
+type StricterSchemeKey = string
+
 // TagGroupID defines model for TagGroupId.
 type TagGroupID = openapi_types.UUID
 
@@ -10042,7 +10045,7 @@ type ClientInterface interface {
 	// those in their days of grace, and those whose condition would fail if their period ended today.
 	//
 	// Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
-	ListTierDowngrades(ctx context.Context, schemeKey SchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListTierDowngrades(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTierSchemeDraft Drop the draft
 	//
@@ -14225,7 +14228,7 @@ func (c *Client) GetTierDistribution(ctx context.Context, schemeKey SchemeKey, r
 // those in their days of grace, and those whose condition would fail if their period ended today.
 //
 // Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
-func (c *Client) ListTierDowngrades(ctx context.Context, schemeKey SchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) ListTierDowngrades(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListTierDowngradesRequest(c.Server, schemeKey, params)
 	if err != nil {
 		return nil, err
@@ -25363,7 +25366,7 @@ func NewGetTierDistributionRequest(server string, schemeKey SchemeKey) (*http.Re
 }
 
 // NewListTierDowngradesRequest constructs an http.Request for the ListTierDowngrades method
-func NewListTierDowngradesRequest(server string, schemeKey SchemeKey, params *ListTierDowngradesParams) (*http.Request, error) {
+func NewListTierDowngradesRequest(server string, schemeKey StricterSchemeKey, params *ListTierDowngradesParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -29691,7 +29694,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
-	ListTierDowngradesWithResponse(ctx context.Context, schemeKey SchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*ListTierDowngradesResponse, error)
+	ListTierDowngradesWithResponse(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*ListTierDowngradesResponse, error)
 
 	// DeleteTierSchemeDraftWithResponse Drop the draft
 	//
@@ -49954,7 +49957,7 @@ func (c *ClientWithResponses) GetTierDistributionWithResponse(ctx context.Contex
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
-func (c *ClientWithResponses) ListTierDowngradesWithResponse(ctx context.Context, schemeKey SchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*ListTierDowngradesResponse, error) {
+func (c *ClientWithResponses) ListTierDowngradesWithResponse(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*ListTierDowngradesResponse, error) {
 	rsp, err := c.ListTierDowngrades(ctx, schemeKey, params, reqEditors...)
 	if err != nil {
 		return nil, err

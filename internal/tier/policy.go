@@ -119,12 +119,12 @@ func (p Policy) anchor(entered, anniversary tenant.Day) tenant.Day {
 
 // periodEnd is the last day of the period that contains day.
 func (p Policy) periodEnd(entered, anniversary, day tenant.Day) tenant.Day {
-	return plus(periodStart(p.anchor(entered, anniversary), p.Months, p.Days, day, 1), -1)
+	return plus(PeriodStart(p.anchor(entered, anniversary), p.Months, p.Days, day, 1), -1)
 }
 
-// periodStart is the first day of the period that contains day, or of the next one after so many. The database's
+// PeriodStart is the first day of the period that contains day, or of the next one after so many. The database's
 // kezi_period_start is the same.
-func periodStart(anchor tenant.Day, months, days int, day tenant.Day, after int) tenant.Day {
+func PeriodStart(anchor tenant.Day, months, days int, day tenant.Day, after int) tenant.Day {
 	if months == 0 {
 		n := int(day.Sub(anchor.Time).Hours()) / 24
 		return plus(anchor, days*(after+floor(n, days)))

@@ -182,7 +182,7 @@ func (j judge) compile(n filter.Node, span filter.Span) (filter.Expr, error) {
 // current is the window up to today.
 func (j judge) current() filter.Span {
 	d := j.definition
-	from := periodStart(century, 12, 0, j.today, 0)
+	from := PeriodStart(century, 12, 0, j.today, 0)
 	switch d.Window {
 	case Rolling:
 		from = plus(plusMonths(plus(j.today, -d.Days), -d.Months), 1)

@@ -11,7 +11,9 @@ run: postgres build ## build and start kezi with demo data on http://127.0.0.1:8
 	@KEZI_LOG_LEVEL=$${KEZI_LOG_LEVEL:-warn} bin/kezi serve --demo
 
 # The race detector needs a C compiler with its headers; everything else here does without.
-test: postgres ## run all tests, then those of internal/ under row-level security
+# All tests but those that are about size, which need no race detector: their names begin with TestLarge, and they run
+# after the others. Databases of the tests are reached under row-level security.
+test: postgres ## run all tests: with the race detector and row-level security, then those about size
 	@set -e; race=-race; \
 	if ! printf '#include <stdlib.h>\nint main(void) { return 0; }\n' \
 		| $$(go env CC) -x c -o /dev/null - 2>/dev/null; then \
@@ -19,11 +21,11 @@ test: postgres ## run all tests, then those of internal/ under row-level securit
 	fi; \
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "make test: no browser here, so the test of Swagger UI is left out (apt-get install -y chromium)"; \
-	echo "make test: go test $$race -timeout 10m ./..."; \
-	CGO_ENABLED=$${race:+1} go test $$race -timeout 10m ./...; \
-	echo "make test: the same under row-level security"; \
-	KEZI_TEST_RLS=1 go test -short -count=1 -timeout 10m ./internal/...; \
-	echo "make test: all tests passed$${race:+, with the race detector}, and again under row-level security"
+	echo "make test: go test $$race -skip '^TestLarge' ./..."; \
+	KEZI_TEST_RLS=1 CGO_ENABLED=$${race:+1} go test $$race -skip '^TestLarge' -timeout 10m ./...; \
+	echo "make test: those about size"; \
+	go test -run '^TestLarge' -timeout 10m $$(grep -rl '^func TestLarge' --include='*_test.go' . | xargs -n 1 dirname | sort -u); \
+	echo "make test: all tests passed$${race:+, with the race detector}"
 
 # -buildvcs=false: the version comes from git describe, and a checkout that git distrusts still builds.
 build: ## build bin/kezi

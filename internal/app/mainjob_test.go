@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
+	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -81,10 +82,7 @@ func TestMainJobOnTheSample(t *testing.T) {
 	within(t, map[string]float64{"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}, run["calibration"].(object)["purchases"].(object)["parameters"])
 }
 
-func TestMainJobOnTheMaster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("size, which the short run leaves out")
-	}
+func TestLargeMainJobOnTheMaster(t *testing.T) {
 	t.Parallel()
 	path := apptest.RealData(t, "cdnow_master.csv.gz")
 	s := apptest.Start(t, postgrestest.Fresh(t))
@@ -99,10 +97,14 @@ func TestMainJobOnTheMaster(t *testing.T) {
 			require.Equal(t, n, imported[name], name)
 		}
 	}
-	var spent int64
-	require.NoError(t, s.DB.QueryRow(postgrestest.Context(t, c.Tenant),
-		`SELECT sum(spend_total) FROM customer_metrics WHERE tenant_id = $1`, c.Tenant.ID).Scan(&spent))
-	require.EqualValues(t, 250031563, spent)
+	var spent, purchases, days int64
+	ctx := postgrestest.Context(t, c.Tenant)
+	require.NoError(t, s.DB.QueryRow(ctx, `SELECT sum(spend_total), sum(purchase_count), sum(purchase_days)
+		FROM customer_metrics WHERE tenant_id = $1`, c.Tenant.ID).Scan(&spent, &purchases, &days))
+	require.Equal(t, []int64{250031563, 69659, 67591}, []int64{spent, purchases, days})
+	wrong, _, err := metric.Verify(ctx, s.DB, c.Tenant.ID, 10)
+	require.NoError(t, err)
+	require.Empty(t, wrong)
 
 	score(t, c, "rfm", "rfm", object{})
 	score(t, c, "clv", "clv", object{})

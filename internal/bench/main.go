@@ -163,7 +163,7 @@ func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", 
 
 func (b *bench) startDatabase(ctx context.Context) error {
 	dir, err := pgserver.Scratch("bench")
-	// The memory that the service's own built-in database has.
+	// The memory that the built-in database has on a small machine.
 	settings := map[string]string{"shared_buffers": "256MB", "effective_cache_size": "1GB", "work_mem": "16MB",
 		"maintenance_work_mem": "128MB", "random_page_cost": "1.1"}
 	if err == nil && b.durable {

@@ -19,6 +19,7 @@ import (
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/search"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -85,6 +86,25 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	}
 	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts...)
 	return l, nil
+}
+
+// Searching is l for lists: text within names is looked for by the terms that searches use, as they stood when the
+// customer was last written.
+func (l Language) Searching() Language {
+	l.Catalogue = l.Catalogue.Matching("name", func(op filter.Op, needle string) filter.Expr {
+		like := filter.SQL("lower(c.name) LIKE lower(?::text)", filter.EscapeLike(needle)+"%")
+		if op == filter.Contains {
+			// Not LIKE, which the planner takes for rare, whatever it knows of the terms.
+			like = filter.SQL("position(lower(?::text) IN lower(c.name)) > 0", needle)
+		}
+		terms := search.Within(l.tenantID, needle)
+		if len(terms) == 0 {
+			return like
+		}
+		return filter.AllOf(filter.SQL(`c.id IN (SELECT n.customer_id FROM customer_search n WHERE n.tenant_id = ? AND n.terms @> ?::bigint[])`,
+			l.tenantID, search.Array(terms)), like)
+	})
+	return l
 }
 
 // Guarded reports whether one of the fields is personal or secret: who asks about it has to have pii:read.

@@ -21,6 +21,9 @@ var (
 		"the customer is deleted; send undelete=true to bring it back", "该客户已删除；如需恢复请传 undelete=true")
 	ErrTwice = fault.New(fault.Invalid, "batch_key_repeated",
 		"an earlier item of this batch has the same source and external_id", "同一批次中已有相同 source 和 external_id 的条目")
+	ErrTooCostly = fault.New(fault.Invalid, "condition_too_costly",
+		"finding these customers takes too long to wait for: narrow the condition by a tag, tier, segment, city or owner, or keep it as a segment, which a job fills and a list then reads at once",
+		"查找这些客户耗时过长：请用标签、等级、分群、城市或负责人缩小条件，或将条件保存为分群，由后台作业计算后即可立即读取")
 	ErrSortUnknown = fault.New(fault.Invalid, "sort_unknown",
 		"there is no such field to sort by", "没有可用于排序的该字段")
 )

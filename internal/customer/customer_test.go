@@ -13,7 +13,9 @@ import (
 	"github.com/kezi-io/kezi/internal/birthday"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -156,4 +158,21 @@ func TestAnotherTenantsCustomersDoNotExist(t *testing.T) {
 	read, err := svc.Get(postgrestest.Context(t, theirs), theirs, made.ID)
 	require.NoError(t, err)
 	require.Equal(t, made, read)
+}
+
+func TestAListThatTakesTooLongIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := postgrestest.Context(t, b.call.Tenant)
+	_, err := b.svc.Create(ctx, b.call, customer.Registration{Kind: customer.Person, Name: "ada"})
+	require.NoError(t, err)
+	b.svc.Patience(20)
+	sort, err := customer.ParseSort("name", customer.Sorts(), nil)
+	require.NoError(t, err)
+	q := customer.Query{Page: page.Request{Limit: 1}, Sort: sort,
+		Where: filter.SQL("(SELECT count(*) FROM generate_series(1, 1000000000) n WHERE n::text <> c.name) > 0")}
+	_, err = b.svc.List(ctx, b.call.Tenant, q)
+	require.ErrorIs(t, err, customer.ErrTooCostly)
+	_, err = b.svc.Facets(ctx, b.call.Tenant, q, nil)
+	require.ErrorIs(t, err, customer.ErrTooCostly)
 }

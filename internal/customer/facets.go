@@ -50,7 +50,7 @@ const (
 func (s *Service) Facets(ctx context.Context, t tenant.Tenant, q Query, facets []Facet) (Panel, error) {
 	q.Page, q.Sort = page.Request{}, Sort{}
 	var p Panel
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+	err := s.patiently(ctx, func(tx postgres.Tx) error {
 		var err error
 		p, err = countFacets(ctx, tx, t.ID, q, facets)
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,11 +21,15 @@ type Service struct {
 	db    *postgres.DB
 	now   func() time.Time
 	hooks []Hook
+
+	// patience is how long one statement of a list may look for customers while a caller waits: milliseconds, as
+	// PostgreSQL's statement_timeout counts them.
+	patience int
 }
 
 // NewService works on db with the time that now tells; hooks take part in every write.
 func NewService(db *postgres.DB, now func() time.Time, hooks ...Hook) *Service {
-	return &Service{db: db, now: now, hooks: hooks}
+	return &Service{db: db, now: now, hooks: hooks, patience: 5_000}
 }
 
 // Get is the customer, or the survivor that it was merged into. Fails with ErrNotFound, also for a deleted one.
@@ -48,17 +53,34 @@ func (s *Service) Many(ctx context.Context, t tenant.Tenant, ids []uuid.UUID) ([
 
 // List is a page of customers.
 func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (p page.Of[Customer], err error) {
-	if q.Search == nil {
+	if q.Search == nil && q.Where.IsZero() {
 		return list(ctx, s.db, t.ID, q)
 	}
-	err = s.db.InTx(ctx, func(tx postgres.Tx) error { // what tunes the planner ends with the transaction
-		if err := Tune(ctx, tx); err != nil {
-			return err
+	err = s.patiently(ctx, func(tx postgres.Tx) error {
+		if q.Search != nil {
+			if err := Tune(ctx, tx); err != nil {
+				return err
+			}
 		}
 		p, err = list(ctx, tx, t.ID, q)
 		return err
 	})
 	return p, err
+}
+
+// patiently runs fn in a transaction, in which no statement takes longer than patience: such work is a job's. Fails with
+// ErrTooCostly then.
+func (s *Service) patiently(ctx context.Context, fn func(tx postgres.Tx) error) error {
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := tune(ctx, tx, tuning{"statement_timeout": strconv.Itoa(s.patience)}); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+	if postgres.Code(err) == "57014" && ctx.Err() == nil {
+		return ErrTooCostly
+	}
+	return err
 }
 
 // Create makes a customer. Fails with ErrExternalIDTaken, or fault.ErrInvalid naming what is wrong.

@@ -58,10 +58,10 @@ func (t token) predicate(atHand bool) filter.Expr {
 	for _, c := range t.Clauses {
 		var all []filter.Expr
 		if len(c.All) > 0 && !atHand {
-			all = append(all, filter.SQL("n.terms @> ?::bigint[]", array(c.All)))
+			all = append(all, filter.SQL("n.terms @> ?::bigint[]", search.Array(c.All)))
 		}
 		if len(c.Any) > 0 && !atHand {
-			all = append(all, filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
+			all = append(all, filter.SQL("n.terms && ?::bigint[]", search.Array(c.Any)))
 		}
 		if c.Like != "" {
 			all = append(all, filter.SQL("n.name_text LIKE ?", c.Like))
@@ -183,10 +183,10 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 	for _, t := range tokens {
 		for _, c := range t.Clauses {
 			for _, term := range c.All {
-				branch(filter.SQL("n.terms @> ?::bigint[]", array([]int64{term})))
+				branch(filter.SQL("n.terms @> ?::bigint[]", search.Array([]int64{term})))
 			}
 			if len(c.Any) > 0 {
-				branch(filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
+				branch(filter.SQL("n.terms && ?::bigint[]", search.Array(c.Any)))
 			}
 		}
 	}
@@ -288,7 +288,9 @@ func (f *Finder) identify(ctx context.Context, q postgres.Querier, t tenant.Tena
 			(SELECT e.customer_id AS id FROM external_ids e WHERE e.tenant_id = $1 AND e.external_id = ANY ($2) LIMIT $5)
 			UNION
 			(SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.registration_number >= $3 AND c.registration_number < $4 LIMIT $5)
-		) x ORDER BY id LIMIT $5`, t.ID, spellings(text), number, upTo, f.few+1)
+			UNION
+			(SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.id = $6)
+		) x ORDER BY id LIMIT $5`, t.ID, spellings(text), number, upTo, f.few+1, own(text))
 	if err != nil {
 		return token{}, fmt.Errorf("look for identifiers: %w", err)
 	}
@@ -308,6 +310,14 @@ func (f *Finder) identify(ctx context.Context, q postgres.Querier, t tenant.Tena
 	return found, nil
 }
 
+// own is a customer's id typed as such; nil where the text is none.
+func own(text string) *uuid.UUID {
+	if id, err := uuid.Parse(text); err == nil && len(text) >= 32 {
+		return &id
+	}
+	return nil
+}
+
 // spellings are the ways in which an external id may have been typed.
 func spellings(text string) []string {
 	all := []string{text, strings.ToUpper(text), strings.ToLower(text)}
@@ -324,7 +334,7 @@ func exact(ctx context.Context, q postgres.Querier, tenantID int32, text search.
 	for i, n := range text.Names {
 		lines[i] = filter.SQL("strpos(n.name_text, ?) > 0", "\n"+n+"\n")
 	}
-	named := filter.AllOf(filter.SQL("n.terms && ?::bigint[]", array(text.Exact)), filter.AnyOf(lines...))
+	named := filter.AllOf(filter.SQL("n.terms && ?::bigint[]", search.Array(text.Exact)), filter.AnyOf(lines...))
 	return matching(ctx, q, tenantID, filter.AllOf(named, where), few)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -24,7 +23,7 @@ func put(ctx context.Context, q postgres.Querier, tenantID int32, all []named) e
 	for i, n := range all {
 		r := n.row(tenantID)
 		ids[i] = pgtype.UUID{Bytes: n.id, Valid: true}
-		terms[i], names[i], sounds[i] = array(r.Terms), r.Names, r.Pinyin
+		terms[i], names[i], sounds[i] = search.Array(r.Terms), r.Names, r.Pinyin
 		sorted[i] = n.names[0]
 	}
 	_, err := q.Exec(ctx, `INSERT INTO customer_search AS s (tenant_id, customer_id, version, terms, name_text, pinyin_text, name)
@@ -39,19 +38,6 @@ func put(ctx context.Context, q postgres.Querier, tenantID int32, all []named) e
 		return fmt.Errorf("write the names of %d customers: %w", len(all), err)
 	}
 	return nil
-}
-
-// array is the text of a bigint[].
-func array(terms []int64) string {
-	b := make([]byte, 0, 21*len(terms)+2)
-	b = append(b, '{')
-	for i, t := range terms {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, t, 10)
-	}
-	return string(append(b, '}'))
 }
 
 func tenantIDs(ctx context.Context, q postgres.Querier) ([]int32, error) {

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -156,6 +157,17 @@ func NewCatalogue(fields ...Field) *Catalogue {
 // With is the catalogue with the families of one tenant. Static fields win over resolved ones.
 func (c *Catalogue) With(resolvers ...Resolver) *Catalogue {
 	return &Catalogue{names: c.names, fields: c.fields, resolvers: slices.Concat(c.resolvers, resolvers), sources: c.sources}
+}
+
+// Matching is the catalogue with a way of its own to compile contains and starts_with of a static text field, as
+// [Field.Match] says.
+func (c *Catalogue) Matching(name string, match func(op Op, needle string) Expr) *Catalogue {
+	other := *c
+	other.fields = maps.Clone(c.fields)
+	f := other.fields[name]
+	f.Match = match
+	other.fields[name] = f
+	return &other
 }
 
 // Field is the field of that name.

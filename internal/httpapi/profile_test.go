@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,4 +79,31 @@ func TestProfileAndTimeline(t *testing.T) {
 	narrow.OK(t, "GET", "/v1/customers/"+id+"/timeline", nil, &page)
 	require.NotContains(t, kinds(page), any("order"))
 	narrow.Refused(t, http.StatusForbidden, "scope_missing", "GET", "/v1/customers/"+id+"/timeline?kind=order", nil)
+}
+
+// S0-54, S2-30, S0-74
+func TestOnlineAndInStoreTheyAreOneCustomer(t *testing.T) {
+	t.Parallel()
+	c := apptest.Start(t, postgrestest.DB(t)).Client(t)
+	var member, order, profile, page object
+	c.OK(t, "PUT", "/v1/customers/by-external-id/webshop/w-7", object{"kind": "person", "name": "李雷"}, &member)
+	id := member["id"].(string)
+	c.OK(t, "PUT", "/v1/customers/"+id+"/external-ids/till/card-7", nil, nil)
+	for source, of := range map[string]string{"webshop": "w-7", "till": "card-7"} {
+		channel := map[string]string{"webshop": "web", "till": "store"}[source]
+		c.OK(t, "POST", "/v1/transactions", object{"customer": object{"source": source, "external_id": of}, "occurred_on": "2026-02-02",
+			"channel": channel, "amount": object{"amount": "50.00", "currency": "CNY"}}, &order)
+		require.Equal(t, id, order["customer_id"])
+	}
+	c.OK(t, "GET", "/v1/customers/"+id+"/profile", nil, &profile)
+	behaviour := profile["behaviour"].(object)
+	require.Len(t, behaviour["channels"], 2)
+	require.Equal(t, object{"amount": "100.00", "currency": "CNY"}, behaviour["metrics"].(object)["spend_total"])
+
+	c.OK(t, "PATCH", "/v1/customers/"+id, object{"owner": "han"}, nil)
+	c.OK(t, "GET", "/v1/customers?owner=han&filter="+url.QueryEscape("spend_total >= 100"), nil, &page)
+	require.Len(t, page["items"], 1, "whom their service person finds")
+
+	c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "韩梅梅"}, &member)
+	c.Refused(t, http.StatusConflict, "external_id_taken", "PUT", "/v1/customers/"+member["id"].(string)+"/external-ids/till/card-7", nil)
 }

@@ -19,7 +19,7 @@ import (
 
 func (h customers) ListCustomers(ctx context.Context, req apigen.ListCustomersRequestObject) (apigen.ListCustomersResponseObject, error) {
 	p := req.Params
-	found, err := h.search(ctx, search{q: or(p.Q, ""), limit: p.Limit, cursor: p.Cursor, sort: or(p.Sort, "-created_at"), fields: or(p.Fields, nil),
+	found, err := h.search(ctx, search{q: strings.TrimSpace(or(p.Q, "")), limit: p.Limit, cursor: p.Cursor, sort: or(p.Sort, "-created_at"), fields: or(p.Fields, nil),
 		expand: or(p.Expand, nil), facets: or(p.Facets, nil), total: page.Total(or(p.Total, apigen.ListCustomersParamsTotalNone)),
 		deleted: or(p.Deleted, false), text: or(p.Filter, ""), parameter: "filter", narrowed: narrowings(p)})
 	return apigen.ListCustomers200JSONResponse(found), err
@@ -27,7 +27,7 @@ func (h customers) ListCustomers(ctx context.Context, req apigen.ListCustomersRe
 
 func (h customers) SearchCustomers(ctx context.Context, req apigen.SearchCustomersRequestObject) (apigen.SearchCustomersResponseObject, error) {
 	b := req.Body
-	found, err := h.search(ctx, search{q: or(b.Q, ""), limit: b.Limit, cursor: b.Cursor, sort: or(b.Sort, "-created_at"), expand: or(b.Expand, nil),
+	found, err := h.search(ctx, search{q: strings.TrimSpace(or(b.Q, "")), limit: b.Limit, cursor: b.Cursor, sort: or(b.Sort, "-created_at"), expand: or(b.Expand, nil),
 		fields: or(b.Fields, nil), facets: or(b.Facets, nil), total: page.Total(or(b.Total, apigen.CustomerSearchTotalNone)),
 		text: or(b.FilterText, ""), tree: or(b.Filter, nil)})
 	return apigen.SearchCustomers200JSONResponse(found), err
@@ -110,6 +110,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	if err != nil {
 		return out, err
 	}
+	language = language.Searching()
 	q := customer.Query{Deleted: s.deleted}
 	if q.Sort, err = language.Sort(s.sort); err != nil {
 		return out, err

@@ -69,6 +69,16 @@ func TestFindingCustomers(t *testing.T) {
 		require.Equal(t, []string{"华信（集团）股份有限公司"}, q(t, "华信有限公司"))
 		require.Equal(t, []string{"Sonia Johnson"}, q(t, "son"))
 		require.Equal(t, []string{"张建国"}, q(t, "k-100"))
+		require.Equal(t, []string{"Sonia Johnson"}, q(t, strings.ToUpper(list(t, "q=son").Items[0]["id"].(string))))
+		require.Len(t, q(t, " \t"), 5, "white space asks for nothing")
+	})
+	t.Run("TextWithinNamesIsFoundAsItStands", func(t *testing.T) { // S3-03
+		t.Parallel()
+		for needle, want := range map[string][]string{"*建国*": {"张建国", "张建国华"}, "張*": {}, "*國*": {"曾國藩"}, "SON*": {"Sonia Johnson"},
+			"*a j*": {"Sonia Johnson"}, "*（集*": {"华信（集团）股份有限公司"}, "*hns*": {"Sonia Johnson"}} {
+			require.ElementsMatch(t, want, list(t, "filter="+url.QueryEscape(`name = "`+needle+`"`)).names(), needle)
+		}
+		require.Len(t, list(t, "facets=city&total=exact&filter="+url.QueryEscape(`name != "*建国*"`)).Items, 3)
 	})
 	t.Run("TheExactOneComesFirst", func(t *testing.T) { // S3-03
 		t.Parallel()

@@ -208,20 +208,22 @@ func TestUpload(t *testing.T) {
 		_, err = b.svc.Upload(b.ctx, b.call, uuid.New(), strings.NewReader(""), false)
 		require.ErrorIs(t, err, importer.ErrNotFound)
 	})
-	t.Run("MoreThanTheLimitIsRefused", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		im := begin(b)
-		// A gzip bomb: 1 MiB that unpacks to more than 1 GiB.
-		var bomb bytes.Buffer
-		part := zipped(t, strings.Repeat("x", 32<<20))
-		for range 33 {
-			bomb.Write(part)
-		}
-		_, err := b.svc.Upload(b.ctx, b.call, im.ID, &bomb, true)
-		require.ErrorIs(t, err, importer.ErrTooLarge)
-		b.clean()
-	})
+}
+
+func TestLargeUploadIsRefusedBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	im, err := b.svc.Create(b.ctx, b.call, transactions(plain))
+	require.NoError(t, err)
+	// A gzip bomb: 1 MiB that unpacks to more than 1 GiB.
+	var bomb bytes.Buffer
+	part := zipped(t, strings.Repeat("x", 32<<20))
+	for range 33 {
+		bomb.Write(part)
+	}
+	_, err = b.svc.Upload(b.ctx, b.call, im.ID, &bomb, true)
+	require.ErrorIs(t, err, importer.ErrTooLarge)
+	b.clean()
 }
 
 type readerFunc func([]byte) (int, error)

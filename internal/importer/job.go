@@ -74,7 +74,7 @@ func (s *Service) do(ctx context.Context, run *jobs.Run, im Import) error {
 	if err != nil {
 		return err
 	}
-	p := &parser{im: im, tenant: run.Call.Tenant, file: f, texts: map[string]string{},
+	p := &parser{im: im, tenant: run.Call.Tenant, now: s.now(), file: f, texts: map[string]string{},
 		rates: rates{q: s.db, tenantID: tenantID, known: map[string][]rate{}}}
 	for done := im.Counts; ; {
 		b := &batch{service: s, run: run, im: im, parser: p, file: f, twins: twins}

@@ -52,6 +52,7 @@ type fact struct {
 type parser struct {
 	im     Import
 	tenant tenant.Tenant
+	now    time.Time
 	file   *file
 	rates  rates
 	texts  map[string]string // values that come again and again are kept once
@@ -237,6 +238,8 @@ func (p *parser) moment(f *fact, v []byte) {
 		p.refuse("occurred_at", implausibleDate)
 	case f.dateOnly && !f.day.ExistsIn(zone):
 		p.refuse("occurred_at", dayLeftOut)
+	case transaction.Ahead(f.occurredAt, p.now):
+		p.refuse("occurred_at", inFuture)
 	}
 }
 

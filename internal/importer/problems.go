@@ -8,6 +8,7 @@ import (
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/region"
 	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/transaction"
 )
 
 // What can be wrong with a row as a whole.
@@ -25,6 +26,7 @@ var (
 	badDate      = Problem{"bad_date", fault.T(
 		"there is no such day or moment; send YYYY-MM-DD, YYYY-MM-DD HH:MM:SS or an RFC 3339 moment",
 		"没有这个日期或时间；请使用 YYYY-MM-DD、YYYY-MM-DD HH:MM:SS 或 RFC 3339 时间")}
+	inFuture        = Problem{"in_future", transaction.InFuture}
 	implausibleDate = Problem{"out_of_range", tenant.Implausible}
 	dayLeftOut      = Problem{"bad_date", tenant.LeftOut}
 	badMinor        = Problem{"bad_amount", fault.T("not an amount in minor units: a whole number, such as 12990",

@@ -3,8 +3,6 @@ package importer_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/postgres"
-	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -107,6 +104,7 @@ func TestTransactions(t *testing.T) {
 			{"a,0001-01-01,1,CNY,1,paid,web,", "date out_of_range"},
 			{"a,9999-12-31,1,CNY,1,paid,web,", "date out_of_range"},
 			{"a,1899-12-31T00:00:00Z,1,CNY,1,paid,web,", "date out_of_range"},
+			{"a,2199-12-31,1,CNY,1,paid,web,", "date in_future"},
 			{`a,"2026-01-01T00:00:00,5Z",1,CNY,1,paid,web,`, "date bad_date"},
 			{`a,"2026-01-01 00:00:00,5",1,CNY,1,paid,web,`, "date bad_date"},
 			{"a,2026-01-01T00:00:00+24:00,1,CNY,1,paid,web,", "date bad_date"},
@@ -288,35 +286,4 @@ func TestOrderDoesNotMatter(t *testing.T) {
 			b.verify()
 		})
 	}
-}
-
-func TestRealFile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("size, which the short run leaves out")
-	}
-	t.Parallel()
-	content, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", "cdnow_master.csv.gz"))
-	if err != nil && os.Getenv("KEZI_REQUIRE_REAL_DATA") != "1" {
-		t.Skip("no ../shared/data/cdnow_master.csv.gz beside the checkout")
-	}
-	require.NoError(t, err)
-	db := postgrestest.Fresh(t)
-	work, svc := services(t, db)
-	b := on(t, db, work, svc, func(c *tenant.Creation) { c.Currency, c.TimeZone = "USD", "UTC" })
-	go work.Work(b.ctx) //nolint:errcheck // it ends with the test
-	mapping := map[string]string{"customer_external_id": "customer_id", "occurred_at": "date", "amount_minor": "amount_cents", "units": "units"}
-	for _, want := range []importer.Counts{{Rows: 69659, Created: 69659, CustomersCreated: 23570}, {Rows: 69659, Unchanged: 69659}} {
-		begun := time.Now()
-		im, err := b.svc.Create(b.ctx, b.call, transactions(mapping))
-		require.NoError(t, err)
-		_, err = b.svc.Upload(b.ctx, b.call, im.ID, strings.NewReader(string(content)), true)
-		require.NoError(t, err)
-		uploaded := time.Since(begun)
-		im = b.ended(im.ID)
-		t.Logf("%d rows: upload %v, all %v", im.Counts.Rows, uploaded, time.Since(begun))
-		require.Equal(t, want, im.Counts)
-		require.Equal(t, "250031563 69659 67591", b.text(`SELECT sum(spend_total) || ' ' || sum(purchase_count) || ' ' || sum(purchase_days)
-			FROM customer_metrics WHERE tenant_id = $1`))
-	}
-	b.verify()
 }

@@ -185,6 +185,7 @@ func (s *Server) arguments() []string {
 	if s.cfg.Ephemeral {
 		add(ephemeralSettings)
 	} else {
+		add(memorySettings(machineMemory()))
 		add(serviceSettings)
 	}
 	add(s.cfg.Settings)
@@ -206,11 +207,9 @@ var commonSettings = map[string]string{
 	"log_line_prefix":   "%m [%p] %q%u@%d ",
 }
 
-// serviceSettings share a machine with the service, so memory is asked for modestly; nothing risks data.
+// serviceSettings share a machine with the service, so memory per query is asked for modestly; nothing risks data.
 var serviceSettings = map[string]string{
 	"max_connections":      "200",
-	"shared_buffers":       "256MB",
-	"effective_cache_size": "1GB",
 	"work_mem":             "16MB",
 	"maintenance_work_mem": "128MB",
 	"random_page_cost":     "1.1", // no spinning disk is expected

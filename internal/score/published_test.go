@@ -17,7 +17,7 @@ import (
 const calibrationEnd = "1997-09-30"
 
 // The figures are those of the papers that pkg/btyd cites.
-func TestPublishedFigures(t *testing.T) {
+func TestLargePublishedFigures(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)

@@ -3,6 +3,7 @@ package search
 import (
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -100,6 +101,28 @@ func joined(texts []string, lead string) string {
 	return "\n" + lead + strings.Join(texts, "\n"+lead) + "\n"
 }
 
+// Within are terms that a row has whenever one of its names contains needle, in any case but otherwise as it stands. None
+// are answered for a needle without Chinese characters or three plain letters in a row: it can be anywhere.
+func Within(tenant int32, needle string) []int64 {
+	x := indexer{tenant: tenant, seen: map[int64]bool{}}
+	needle = strings.ToLower(needle)
+	for run := range strings.FieldsFuncSeq(needle, func(r rune) bool { return !unicode.Is(unicode.Han, r) }) {
+		signs := []rune(Fold(run))
+		if len(signs) == 1 {
+			x.add(kindGram, string(signs))
+		}
+		for i := 2; i <= len(signs); i++ {
+			x.add(kindGram, string(signs[i-2:i]))
+		}
+	}
+	for run := range strings.FieldsFuncSeq(needle, func(r rune) bool { return r > unicode.MaxASCII || classOf(r) != letter }) {
+		for i := 3; i <= len(run); i++ {
+			x.add(kindGram, run[i-3:i])
+		}
+	}
+	return x.terms
+}
+
 type indexer struct {
 	tenant int32
 	terms  []int64
@@ -152,4 +175,17 @@ func (x *indexer) syllables(of [][]string) {
 			}
 		}
 	}
+}
+
+// Array is terms as the text of a bigint[], the type of the column that holds them.
+func Array(terms []int64) string {
+	b := make([]byte, 0, 21*len(terms)+2)
+	b = append(b, '{')
+	for i, t := range terms {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, t, 10)
+	}
+	return string(append(b, '}'))
 }

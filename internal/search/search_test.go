@@ -108,6 +108,30 @@ func TestTermsNeverHideWhatTheTextsFind(t *testing.T) { // S3-03
 	}
 }
 
+func TestTermsWithinNeverHideANameThatContainsThem(t *testing.T) { // S3-03
+	t.Parallel()
+	random := rand.New(rand.NewPCG(3, 4))
+	some := 0
+	for range 3000 {
+		name := randomName(random)
+		row := search.Index(7, []search.Name{{Text: name, Person: random.IntN(2) == 0}})
+		for range 8 {
+			from := []rune(strings.ToUpper(name))
+			i := random.IntN(len(from))
+			needle := string(from[i : i+1+random.IntN(len(from)-i)])
+			if !strings.Contains(strings.ToLower(name), strings.ToLower(needle)) {
+				continue // such as SS of ß
+			}
+			terms := search.Within(7, needle)
+			some += len(terms)
+			for _, term := range terms {
+				require.Contains(t, row.Terms, term, "%q in %q", needle, name)
+			}
+		}
+	}
+	require.NotZero(t, some)
+}
+
 var pieces = []string{"张", "王", "建", "国", "曾", "单", "乐", "长", "张伟", "有限公司", "集团", "（集团）", "股份", "上海", "華", "Jo", "son", "John", "son ", "é", "O'",
 	" ", "·", "3M", "ab", "x", "★", "ｱ", "길동", "％", "_", `\`, "Ltd", "i̇", "Ω", "й", "欧阳", "西安", "绿"}
 

@@ -313,7 +313,7 @@ func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-func TestAWriteWithHundredsOfSegmentsTakesThreeMoreStatements(t *testing.T) {
+func TestLargeAWriteWithHundredsOfSegmentsTakesThreeMoreStatements(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ada := b.customer(t, customer.Registration{City: "上海"})

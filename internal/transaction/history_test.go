@@ -351,7 +351,7 @@ func TestMetricsFollowEveryStep(t *testing.T) {
 // Forty callers return a tenth each: ten get through.
 func TestReturnsNeverExceedTheOrder(t *testing.T) {
 	t.Parallel()
-	svc, call, _, create := bench(t, "UTC")
+	svc, call, _, create := bench(t, "UTC", time.Now)
 	ctx := postgrestest.Context(t, call.Tenant)
 	made, err := create(transaction.Moment{On: on(t, "2026-01-01")})
 	require.NoError(t, err)

@@ -92,7 +92,7 @@ func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 		t.Status = Completed
 	}
 	var v fault.Validator
-	t.at(c.Moment, call.Tenant.Zone, &v)
+	t.at(c.Moment, call.Tenant.Zone, now, &v)
 	t.Delivery.check(&v)
 	if err := v.Err(); err != nil {
 		return t, err
@@ -252,7 +252,7 @@ func (s *Service) apply(ctx context.Context, tx postgres.Tx, of tenant.Tenant, t
 	}
 	var v fault.Validator
 	if c.Moment != (Moment{}) {
-		t.at(c.Moment, of.Zone, &v)
+		t.at(c.Moment, of.Zone, s.now(), &v)
 	}
 	t.Delivery.check(&v)
 	if err := v.Err(); err != nil {

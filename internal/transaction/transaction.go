@@ -166,18 +166,29 @@ type Rate struct {
 	UpdatedAt time.Time
 }
 
+// InFuture says what is wrong with such a moment.
+var InFuture = fault.T("must not be in the future: a transaction is something that happened", "不能晚于现在：交易是已经发生的事")
+
+// Ahead reports whether a moment is further in the future than clocks and time zones explain: whatever happened cannot
+// have happened then.
+func Ahead(at, now time.Time) bool { return at.After(now.Add(24 * time.Hour)) }
+
 // at fills when t happened. Exactly one of the moment's members is given.
-func (t *Transaction) at(m Moment, zone *time.Location, v *fault.Validator) {
+func (t *Transaction) at(m Moment, zone *time.Location, now time.Time, v *fault.Validator) {
 	only := fault.T("give occurred_at or occurred_on, exactly one", "occurred_at 与 occurred_on 必须且只能给出一个")
 	switch {
 	case m.At != nil && m.On != nil:
 		v.Check(false, "/occurred_on", "one_of", only)
 	case m.At != nil:
 		t.OccurredAt, t.DateOnly, t.Day = m.At.UTC().Truncate(time.Microsecond), false, tenant.DayOf(*m.At, zone)
-		v.Check(t.Day.Plausible(), "/occurred_at", "out_of_range", tenant.Implausible)
+		if v.Check(t.Day.Plausible(), "/occurred_at", "out_of_range", tenant.Implausible) {
+			v.Check(!Ahead(t.OccurredAt, now), "/occurred_at", "in_future", InFuture)
+		}
 	case m.On != nil:
 		t.OccurredAt, t.DateOnly, t.Day = m.On.Start(zone), true, *m.On
-		v.Check(t.Day.Plausible(), "/occurred_on", "out_of_range", tenant.Implausible)
+		if v.Check(t.Day.Plausible(), "/occurred_on", "out_of_range", tenant.Implausible) {
+			v.Check(!Ahead(t.OccurredAt, now), "/occurred_on", "in_future", InFuture)
+		}
 		v.Check(t.Day.ExistsIn(zone), "/occurred_on", "bad_date", tenant.LeftOut)
 	default:
 		v.Check(false, "/occurred_at", "required", only)

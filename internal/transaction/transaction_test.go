@@ -30,15 +30,15 @@ func at(t *testing.T, s string) *time.Time {
 	return &m
 }
 
-// bench is a tenant with one customer.
-func bench(t *testing.T, zone string) (*transaction.Service, tenant.Call, uuid.UUID, func(transaction.Moment) (transaction.Transaction, error)) {
+// bench is a tenant with one customer, and a service whose clock tells what now tells.
+func bench(t *testing.T, zone string, now func() time.Time) (*transaction.Service, tenant.Call, uuid.UUID, func(transaction.Moment) (transaction.Transaction, error)) {
 	db := postgrestest.DB(t)
 	of := postgrestest.Tenant(t, db, func(c *tenant.Creation) { c.TimeZone = zone })
 	call := tenant.Call{Tenant: of, Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}
 	ctx := postgrestest.Context(t, of)
 	c, err := customer.NewService(db, time.Now).Create(ctx, call, customer.Registration{Kind: customer.Person, Name: "ada"})
 	require.NoError(t, err)
-	svc := transaction.NewService(db, nil, time.Now)
+	svc := transaction.NewService(db, nil, now)
 	return svc, call, c.ID, func(m transaction.Moment) (transaction.Transaction, error) {
 		return svc.Create(ctx, call, transaction.Creation{CustomerID: &c.ID, Moment: m, Amount: &money.Money{Minor: 1, Currency: "CNY"}})
 	}
@@ -46,7 +46,11 @@ func bench(t *testing.T, zone string) (*transaction.Service, tenant.Call, uuid.U
 
 func TestMomentsThatCanNotBeAreRefused(t *testing.T) {
 	t.Parallel()
-	svc, call, _, create := bench(t, "Pacific/Apia")
+	svc, call, _, create := bench(t, "Pacific/Apia", time.Now)
+	yesterday := time.Now().Add(-24 * time.Hour)
+	_, err := create(transaction.Moment{At: &yesterday})
+	require.NoError(t, err)
+	aheadOfTime := time.Now().Add(25 * time.Hour)
 	for _, c := range []struct {
 		moment        transaction.Moment
 		pointer, code string
@@ -56,6 +60,8 @@ func TestMomentsThatCanNotBeAreRefused(t *testing.T) {
 		{transaction.Moment{On: on(t, "0001-01-01")}, "/occurred_on", "out_of_range"},
 		{transaction.Moment{On: on(t, "2201-01-01")}, "/occurred_on", "out_of_range"},
 		{transaction.Moment{On: on(t, "2011-12-30")}, "/occurred_on", "bad_date"},
+		{transaction.Moment{At: &aheadOfTime}, "/occurred_at", "in_future"},
+		{transaction.Moment{On: on(t, "2199-01-01")}, "/occurred_on", "in_future"},
 	} {
 		_, err := create(c.moment)
 		require.ErrorIs(t, err, fault.ErrInvalid)
@@ -64,7 +70,7 @@ func TestMomentsThatCanNotBeAreRefused(t *testing.T) {
 		require.Equal(t, c.pointer, fields[0].Pointer)
 		require.Equal(t, c.code, fields[0].Code)
 	}
-	_, err := svc.PutRate(postgrestest.Context(t, call.Tenant), call, nil, "USD", *on(t, "0001-01-01"), "7")
+	_, err = svc.PutRate(postgrestest.Context(t, call.Tenant), call, nil, "USD", *on(t, "0001-01-01"), "7")
 	require.ErrorIs(t, err, fault.ErrInvalid)
 	require.Equal(t, "day", fault.Of(err).Fields[0].Parameter)
 }
@@ -79,7 +85,7 @@ func TestListByDays(t *testing.T) {
 		"Pacific/Apia":      {"2011-12-29", "2011-12-31", "2012-01-01"},
 		"UTC":               {"2200-12-30", "2200-12-31", "1900-01-01"},
 	} {
-		svc, call, customerID, create := bench(t, zone)
+		svc, call, customerID, create := bench(t, zone, func() time.Time { return *at(t, "2200-12-31T23:59:59Z") })
 		ctx := postgrestest.Context(t, call.Tenant)
 		var all []transaction.Transaction
 		for _, d := range days {
@@ -88,6 +94,9 @@ func TestListByDays(t *testing.T) {
 			require.Equal(t, *on(t, d), tenant.DayOf(made.OccurredAt, call.Tenant.Zone))
 			all = append(all, made)
 			for step := -90 * time.Minute; step < 26*time.Hour; step += 30 * time.Minute {
+				if step > 4*time.Hour && step < 22*time.Hour && step%(6*time.Hour) != 0 {
+					continue // far from every midnight
+				}
 				moment := made.OccurredAt.Add(step)
 				if tenant.DayOf(moment, call.Tenant.Zone).Plausible() {
 					made, err := create(transaction.Moment{At: &moment})
@@ -121,7 +130,7 @@ func TestListByDays(t *testing.T) {
 
 func TestEventsCarryTheCustomersVersion(t *testing.T) {
 	t.Parallel()
-	_, call, _, create := bench(t, "UTC")
+	_, call, _, create := bench(t, "UTC", time.Now)
 	made, err := create(transaction.Moment{On: on(t, "2026-01-01")})
 	require.NoError(t, err)
 	var version int64

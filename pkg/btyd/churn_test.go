@@ -83,7 +83,7 @@ func judge(cs []btyd.Customer, score []float64) judgement {
 // Purchases were more frequent in the holdout than any of the models expects. BG/NBD's
 // mean is 0.034 above the share that did not buy, MBG/NBD's 0.062 and Pareto/NBD's 0.070:
 // properties of the families, since the probabilities agree with the oracle to 1e-9.
-func TestChurnForetellsTheHoldout(t *testing.T) {
+func TestLargeChurnForetellsTheHoldout(t *testing.T) {
 	t.Parallel()
 	cs := master(t)
 	require.Len(t, cs, 23570)
@@ -116,7 +116,7 @@ func TestChurnForetellsTheHoldout(t *testing.T) {
 	}
 }
 
-func TestPredictionsAreRightAboutSimulatedCustomers(t *testing.T) {
+func TestLargePredictionsAreRightAboutSimulatedCustomers(t *testing.T) {
 	t.Parallel()
 	ages := make([]float64, 20000)
 	for i := range ages {

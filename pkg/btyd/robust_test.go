@@ -182,7 +182,7 @@ func TestARowThatNoModelTakesIsNamed(t *testing.T) {
 	}
 }
 
-func TestPredictionsStayInRangeForAnyParameters(t *testing.T) {
+func TestLargePredictionsStayInRangeForAnyParameters(t *testing.T) {
 	t.Parallel()
 	sizes := []float64{1e-9, 1e-4, 0.7, 40, 1e5, 1e12} // what Restore takes
 	combination := 0

@@ -28,7 +28,7 @@ func Moved(ctx context.Context, q postgres.Querier, t tenant.Tenant, s Scheme, t
 	}
 	j := judge{definition: s.Definition, scheme: s.ID, tenant: t, today: today}
 	sql, args := filter.Concat(filter.SQL(`WITH judged AS (SELECT customer_id, false AS gone, ARRAY[n] AS tier FROM unnest(?::uuid[], ?::integer[]) j (customer_id, n)),`, ids, packed),
-		next([]rule.Rule{{ID: s.ID, Field: "tiers." + s.Key, Terms: j}}),
+		next([]rule.Rule{{ID: s.ID, Field: "tiers." + s.Key, Terms: j}}, false),
 		filter.SQL(` SELECT customer_id, rank, next_since, next_downgrade_on, next_period_ends_on, next_stepped_on, move FROM tier_next`)).Numbered(1)
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {

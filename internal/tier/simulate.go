@@ -97,7 +97,7 @@ func (j judge) everybody(after uuid.UUID) (filter.Expr, error) {
 	return filter.Concat(filter.SQL(`WITH judged AS (SELECT c.id AS customer_id, false AS gone, ARRAY[(`), decide, filter.SQL(`)]::integer[] AS tier
 			FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
 			WHERE c.tenant_id = ?::integer AND c.id > ?::uuid AND c.deleted_at IS NULL AND c.merged_into IS NULL),`, j.tenant.ID, after),
-		next([]rule.Rule{{ID: j.scheme, Terms: j}})), nil
+		next([]rule.Rule{{ID: j.scheme, Terms: j}}, true)), nil
 }
 
 // names are the tiers of a scheme as SQL can look them up: ids, and their keys.

@@ -137,6 +137,9 @@ var earned = filter.SQL(`CASE WHEN p.manual_tier_id IS NULL THEN coalesce(p.earn
 
 // entry is SQL for the rank of the highest tier that can be entered.
 func (j judge) entry(span filter.Span) (filter.Expr, error) {
+	if n, ok := j.rungs(span); ok {
+		return filter.Concat(filter.SQL(`(?::integer - `, len(j.definition.Tiers)), n, filter.SQL(`)`)), nil
+	}
 	parts := []filter.Expr{filter.SQL(`CASE`)}
 	for i, t := range j.definition.Tiers[:len(j.definition.Tiers)-1] {
 		holds, err := j.compile(t.Condition, span)
@@ -149,6 +152,21 @@ func (j judge) entry(span filter.Span) (filter.Expr, error) {
 		parts = append(parts, filter.SQL(` WHEN `), holds, filter.SQL(` THEN ?::integer`, i+1))
 	}
 	return filter.Concat(append(parts, filter.SQL(` ELSE ?::integer END`, len(j.definition.Tiers)))...), nil
+}
+
+// rungs is SQL for how many tiers could be entered, of a scheme whose conditions are steps of one value.
+func (j judge) rungs(span filter.Span) (filter.Expr, bool) {
+	var leaves []filter.Leaf
+	for _, t := range j.definition.Tiers[:len(j.definition.Tiers)-1] {
+		l, ok := t.Condition.(filter.Leaf)
+		if !ok {
+			return filter.Expr{}, false
+		}
+		leaves = append(leaves, l)
+	}
+	env := j.language.Env
+	env.Qualification = &span
+	return j.language.Catalogue.Rungs(leaves, env)
 }
 
 // keeps is SQL for 1 where a condition for staying in the earned tier holds that is not the one for entering it.
@@ -216,7 +234,14 @@ func (j judge) ended() filter.Span {
 
 // next is SQL for the common table expression tier_next: what Policy.Next makes of the judgements in judged, one row for each
 // customer and scheme.
-func next(rules []rule.Rule) filter.Expr {
+//
+// For a part of the customers placements are looked up one by one, whatever the planner thought of the table when it planned
+// for many executions; for everybody it may choose.
+func next(rules []rule.Rule, everybody bool) filter.Expr {
+	lookup := filter.SQL(` OFFSET 0`)
+	if everybody {
+		lookup = filter.SQL(``)
+	}
 	values, anniversaries := []filter.Expr{}, filter.SQL(`NULL::date`)
 	facts := filter.SQL(``)
 	var tenantID int32
@@ -269,14 +294,15 @@ func next(rules []rule.Rule) filter.Expr {
 						FROM judged j CROSS JOIN (VALUES `), filter.Concat(values...), filter.SQL(`)
 								r (n, scheme_id, field, ids, keys, downgrade, periodic, grace, kind, months, days)
 							CROSS JOIN LATERAL (SELECT j.tier[r.n] AS decided OFFSET 0) u
-							LEFT JOIN tier_placements p ON p.tenant_id = ?::integer AND p.customer_id = j.customer_id AND p.scheme_id = r.scheme_id`, tenantID), facts,
+							LEFT JOIN LATERAL (SELECT * FROM tier_placements p WHERE p.tenant_id = ?::integer AND p.customer_id = j.customer_id
+								AND p.scheme_id = r.scheme_id`, tenantID), lookup, filter.SQL(`) p ON true`), facts,
 		filter.SQL(`
 						WHERE NOT j.gone OFFSET 0) v) w) x OFFSET 0) y)`))
 }
 
 // Write implements rule.Subject. Who is gone keeps the tier, which counts for nothing until the customer returns.
 func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
-	return filter.Concat(next(rules), filter.SQL(`,
+	return filter.Concat(next(rules, false), filter.SQL(`,
 		tier_diff AS MATERIALIZED (SELECT x.*, x.ids[x.shown] AS next_tier_id, x.ids[x.rank] AS next_earned_id,
 				x.ids[x.shown] IS DISTINCT FROM x.tier_id AS seen, x.manual_tier_id IS NOT NULL AND NOT x.by_hand AS expired,
 				CASE WHEN x.ids[x.shown] IS DISTINCT FROM x.tier_id THEN CASE WHEN x.showed IS NULL THEN 'placed' WHEN x.shown < x.showed THEN 'up' ELSE 'down' END

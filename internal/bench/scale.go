@@ -79,7 +79,10 @@ func (b *bench) measureScale(ctx context.Context) (err error) {
 	if err := s.reads(ctx); err != nil {
 		return err
 	}
-	return s.writes(ctx)
+	if err := s.writes(ctx); err != nil {
+		return err
+	}
+	return s.rules(ctx)
 }
 
 // query runs one on a database of the cluster and answers its first column.

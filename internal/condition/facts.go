@@ -18,7 +18,7 @@ var facts = []filter.Source{
 var transactions = filter.NewCatalogue(
 	filter.Field{Name: "amount", Type: filter.TypeMoney, Label: fault.T("Amount", "金额"), Column: filter.SQL("t.base_amount")},
 	filter.Field{Name: "units", Type: filter.TypeInteger, Label: fault.T("Units", "件数"), Nullable: true, Column: filter.SQL("t.units")},
-	filter.Field{Name: "status", Type: filter.TypeChoice, Label: fault.T("Status", "状态"), Choices: statuses(), Column: filter.SQL("t.status")},
+	filter.Field{Name: "status", Type: filter.TypeChoice, Label: fault.T("Status", "状态"), Choices: transaction.Statuses, Column: filter.SQL("t.status")},
 	filter.Field{Name: "channel", Type: filter.TypeText, Label: fault.T("Channel", "渠道"), Nullable: true, Column: filter.SQL("t.channel")},
 	filter.Field{Name: "returned", Type: filter.TypeMoney, Label: fault.T("Returned", "已退货金额"), Column: filter.SQL("t.base_returned")},
 	filter.Field{Name: "payment_method", Type: filter.TypeChoice, Label: fault.T("Payment method", "支付方式"), Choices: transaction.Methods,
@@ -29,11 +29,3 @@ var transactions = filter.NewCatalogue(
 	filter.Field{Name: "day", Type: filter.TypeDate, Label: fault.T("Local day", "当地日期"), Column: filter.SQL("t.day")},
 	filter.Field{Name: "occurred_at", Type: filter.TypeTime, Label: fault.T("Instant", "发生时间"), Column: filter.SQL("t.occurred_at")},
 )
-
-func statuses() []string {
-	names := make([]string, len(transaction.Statuses))
-	for i, s := range transaction.Statuses {
-		names[i] = s
-	}
-	return names
-}

@@ -1,6 +1,7 @@
 package segment_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -34,8 +35,12 @@ func TestMembershipFollowsEachWrite(t *testing.T) {
 	_, err := b.customers.Undelete(b.ctx, b.call, bob)
 	require.NoError(t, err)
 	require.Equal(t, []string{"buyers", "shanghai"}, b.in(t, bob))
+	passed := b.passages(t, bob)
+	require.Len(t, passed, 6)
+	slices.Sort(passed[2:4]) // what one write does has no order
+	slices.Sort(passed[4:6])
 	require.Equal(t, []string{"+buyers write transaction.created", "+shanghai write customer.updated", "-buyers gone customer.deleted",
-		"-shanghai gone customer.deleted", "+buyers write customer.undeleted", "+shanghai write customer.undeleted"}, b.passages(t, bob))
+		"-shanghai gone customer.deleted", "+buyers write customer.undeleted", "+shanghai write customer.undeleted"}, passed)
 	require.Equal(t, []string{"shanghai"}, b.in(t, b.customer(t, customer.Registration{City: "上海"})), "a new one is judged as well")
 
 	log, err := b.svc.LogOfCustomer(b.ctx, b.call.Tenant, bob, page.Request{Limit: 10})

@@ -1849,15 +1849,201 @@ func (e TagPresetAskedPreset) Valid() bool {
 	}
 }
 
-// Defines values for TierSchemeCreatePreset.
+// Defines values for TierBenefitKind.
 const (
-	TierSchemeCreatePresetValue TierSchemeCreatePreset = "value"
+	TierBenefitKindDiscount         TierBenefitKind = "discount"
+	TierBenefitKindEarlyAccess      TierBenefitKind = "early_access"
+	TierBenefitKindOther            TierBenefitKind = "other"
+	TierBenefitKindPointsMultiplier TierBenefitKind = "points_multiplier"
+	TierBenefitKindServicePerson    TierBenefitKind = "service_person"
 )
 
-// Valid indicates whether the value is a known member of the TierSchemeCreatePreset enum.
-func (e TierSchemeCreatePreset) Valid() bool {
+// Valid indicates whether the value is a known member of the TierBenefitKind enum.
+func (e TierBenefitKind) Valid() bool {
 	switch e {
-	case TierSchemeCreatePresetValue:
+	case TierBenefitKindDiscount:
+		return true
+	case TierBenefitKindEarlyAccess:
+		return true
+	case TierBenefitKindOther:
+		return true
+	case TierBenefitKindPointsMultiplier:
+		return true
+	case TierBenefitKindServicePerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierDowngradeMode.
+const (
+	TierDowngradeModeDirect  TierDowngradeMode = "direct"
+	TierDowngradeModeNone    TierDowngradeMode = "none"
+	TierDowngradeModeOneStep TierDowngradeMode = "one_step"
+)
+
+// Valid indicates whether the value is a known member of the TierDowngradeMode enum.
+func (e TierDowngradeMode) Valid() bool {
+	switch e {
+	case TierDowngradeModeDirect:
+		return true
+	case TierDowngradeModeNone:
+		return true
+	case TierDowngradeModeOneStep:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierDowngradeMoment.
+const (
+	TierDowngradeMomentAtOnce    TierDowngradeMoment = "at_once"
+	TierDowngradeMomentPeriodEnd TierDowngradeMoment = "period_end"
+)
+
+// Valid indicates whether the value is a known member of the TierDowngradeMoment enum.
+func (e TierDowngradeMoment) Valid() bool {
+	switch e {
+	case TierDowngradeMomentAtOnce:
+		return true
+	case TierDowngradeMomentPeriodEnd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPassageCause.
+const (
+	TierPassageCauseExpiry     TierPassageCause = "expiry"
+	TierPassageCauseGraceEnd   TierPassageCause = "grace_end"
+	TierPassageCauseImport     TierPassageCause = "import"
+	TierPassageCauseManual     TierPassageCause = "manual"
+	TierPassageCauseNewDay     TierPassageCause = "new_day"
+	TierPassageCausePeriodEnd  TierPassageCause = "period_end"
+	TierPassageCauseRuleChange TierPassageCause = "rule_change"
+	TierPassageCauseWrite      TierPassageCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the TierPassageCause enum.
+func (e TierPassageCause) Valid() bool {
+	switch e {
+	case TierPassageCauseExpiry:
+		return true
+	case TierPassageCauseGraceEnd:
+		return true
+	case TierPassageCauseImport:
+		return true
+	case TierPassageCauseManual:
+		return true
+	case TierPassageCauseNewDay:
+		return true
+	case TierPassageCausePeriodEnd:
+		return true
+	case TierPassageCauseRuleChange:
+		return true
+	case TierPassageCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPassageChange.
+const (
+	TierPassageChangeDown      TierPassageChange = "down"
+	TierPassageChangeGrace     TierPassageChange = "grace"
+	TierPassageChangePlaced    TierPassageChange = "placed"
+	TierPassageChangeRecovered TierPassageChange = "recovered"
+	TierPassageChangeUp        TierPassageChange = "up"
+)
+
+// Valid indicates whether the value is a known member of the TierPassageChange enum.
+func (e TierPassageChange) Valid() bool {
+	switch e {
+	case TierPassageChangeDown:
+		return true
+	case TierPassageChangeGrace:
+		return true
+	case TierPassageChangePlaced:
+		return true
+	case TierPassageChangeRecovered:
+		return true
+	case TierPassageChangeUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPreset.
+const (
+	TierPresetCredit     TierPreset = "credit"
+	TierPresetMembership TierPreset = "membership"
+	TierPresetValue      TierPreset = "value"
+)
+
+// Valid indicates whether the value is a known member of the TierPreset enum.
+func (e TierPreset) Valid() bool {
+	switch e {
+	case TierPresetCredit:
+		return true
+	case TierPresetMembership:
+		return true
+	case TierPresetValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierQualificationWindow.
+const (
+	TierQualificationWindowAnniversary  TierQualificationWindow = "anniversary"
+	TierQualificationWindowCalendarYear TierQualificationWindow = "calendar_year"
+	TierQualificationWindowRolling      TierQualificationWindow = "rolling"
+)
+
+// Valid indicates whether the value is a known member of the TierQualificationWindow enum.
+func (e TierQualificationWindow) Valid() bool {
+	switch e {
+	case TierQualificationWindowAnniversary:
+		return true
+	case TierQualificationWindowCalendarYear:
+		return true
+	case TierQualificationWindowRolling:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierStepWant.
+const (
+	TierStepWantAbsent  TierStepWant = "absent"
+	TierStepWantAtLeast TierStepWant = "at_least"
+	TierStepWantAtMost  TierStepWant = "at_most"
+	TierStepWantEqual   TierStepWant = "equal"
+	TierStepWantOther   TierStepWant = "other"
+	TierStepWantPresent TierStepWant = "present"
+)
+
+// Valid indicates whether the value is a known member of the TierStepWant enum.
+func (e TierStepWant) Valid() bool {
+	switch e {
+	case TierStepWantAbsent:
+		return true
+	case TierStepWantAtLeast:
+		return true
+	case TierStepWantAtMost:
+		return true
+	case TierStepWantEqual:
+		return true
+	case TierStepWantOther:
+		return true
+	case TierStepWantPresent:
 		return true
 	default:
 		return false
@@ -2409,7 +2595,8 @@ type CompletenessWeightsPut struct {
 // `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 // `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 // local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+// the conditions of tiers, `qualification`: the window of the tier scheme;
 // `where` is a condition over one fact.
 //
 // At most 10 deep, with 200 leaves.
@@ -3005,7 +3192,8 @@ type CustomerSearch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3458,7 +3646,8 @@ type FilterExplain struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3478,7 +3667,8 @@ type FilterExplanation struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3524,7 +3714,8 @@ type FilterGiven struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3547,7 +3738,8 @@ type FilterParsed struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4965,7 +5157,8 @@ type ScoreRule struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5163,7 +5356,8 @@ type Segment struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5221,7 +5415,8 @@ type SegmentCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5261,7 +5456,8 @@ type SegmentExplanation struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5340,7 +5536,8 @@ type SegmentMembersChange struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5449,7 +5646,8 @@ type SegmentPatch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5485,7 +5683,8 @@ type SegmentPreviewAsked struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5604,7 +5803,8 @@ type Tag struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5639,7 +5839,8 @@ type TagBulk struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5674,7 +5875,8 @@ type TagCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5816,7 +6018,8 @@ type TagPatch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5905,6 +6108,8 @@ type TenantPatch struct {
 
 // Tier defines model for Tier.
 type Tier struct {
+	Benefits *[]TierBenefit `json:"benefits,omitempty"`
+
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 	//
@@ -5912,7 +6117,8 @@ type Tier struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5920,15 +6126,62 @@ type Tier struct {
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 	Condition *Condition `json:"condition,omitempty"`
-	Key       string     `json:"key"`
-	Name      string     `json:"name"`
+
+	// Keep A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Keep *Condition `json:"keep,omitempty"`
+	Key  string     `json:"key"`
+	Name string     `json:"name"`
+
+	// Strategy How to treat its customers.
+	Strategy *string `json:"strategy,omitempty"`
 }
+
+// TierBenefit defines model for TierBenefit.
+type TierBenefit struct {
+	Details *string         `json:"details,omitempty"`
+	Kind    TierBenefitKind `json:"kind"`
+	Name    string          `json:"name"`
+
+	// Value Of a discount the per cent off, of a points multiplier the factor; of others none.
+	Value *float64 `json:"value,omitempty"`
+}
+
+// TierBenefitKind defines model for TierBenefit.Kind.
+type TierBenefitKind string
 
 // TierCount defines model for TierCount.
 type TierCount struct {
 	Customers int64  `json:"customers"`
 	Key       string `json:"key"`
 	Name      string `json:"name"`
+}
+
+// TierDescent defines model for TierDescent.
+type TierDescent struct {
+	CustomerID  openapi_types.UUID `json:"customer_id"`
+	DowngradeOn openapi_types.Date `json:"downgrade_on"`
+	From        string             `json:"from"`
+
+	// Grace Whether the condition has failed already; otherwise it would fail at the end of the period.
+	Grace bool   `json:"grace"`
+	Name  string `json:"name"`
+
+	// To Where the customer would go if nothing changes.
+	To string `json:"to"`
 }
 
 // TierDistribution Example: {"items":[{"customers":400,"key":"high","name":"高价值"},{"customers":800,"key":"potential","name":"潜力"},{"customers":800,"key":"ordinary","name":"普通"}],"scheme":"value","total":2000,"unplaced":0}
@@ -5942,17 +6195,132 @@ type TierDistribution struct {
 	Unplaced int64 `json:"unplaced"`
 }
 
-// TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value"}
+// TierDowngradeMode What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+type TierDowngradeMode string
+
+// TierDowngradeMoment defines model for TierDowngradeMoment.
+type TierDowngradeMoment string
+
+// TierDowngradePage defines model for TierDowngradePage.
+type TierDowngradePage struct {
+	HasMore    bool          `json:"has_more"`
+	Items      []TierDescent `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// TierManual defines model for TierManual.
+type TierManual struct {
+	Actor    string    `json:"actor"`
+	PlacedAt time.Time `json:"placed_at"`
+	Reason   string    `json:"reason"`
+	Tier     string    `json:"tier"`
+
+	// Until The last day; absent until it is lifted.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// TierManualPut defines model for TierManualPut.
+type TierManualPut struct {
+	Reason string `json:"reason"`
+	Tier   string `json:"tier"`
+
+	// Until The last day, in the tenant's zone; without it the placement stands until it is lifted.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// TierMovement defines model for TierMovement.
+type TierMovement struct {
+	Customers int64 `json:"customers"`
+
+	// From The key of the tier now; absent for who has none.
+	From *string `json:"from,omitempty"`
+	To   string  `json:"to"`
+}
+
+// TierMover defines model for TierMover.
+type TierMover struct {
+	CustomerID  openapi_types.UUID  `json:"customer_id"`
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+	From        *string             `json:"from,omitempty"`
+	Name        string              `json:"name"`
+	To          string              `json:"to"`
+}
+
+// TierPassage defines model for TierPassage.
+type TierPassage struct {
+	Actor string           `json:"actor"`
+	Cause TierPassageCause `json:"cause"`
+
+	// Change placed is the first tier of the customer; grace begins and, when the condition holds again, the customer recovered.
+	Change     TierPassageChange  `json:"change"`
+	ChangeSet  openapi_types.UUID `json:"change_set"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DowngradeOn Of grace.
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+
+	// EventType The event that led here; absent where there were several or none.
+	EventType  *string   `json:"event_type,omitempty"`
+	From       *string   `json:"from,omitempty"`
+	OccurredAt time.Time `json:"occurred_at"`
+
+	// Reason Of a placement by hand.
+	Reason *string `json:"reason,omitempty"`
+	Scheme string  `json:"scheme"`
+	To     *string `json:"to,omitempty"`
+}
+
+// TierPassageCause defines model for TierPassage.Cause.
+type TierPassageCause string
+
+// TierPassageChange placed is the first tier of the customer; grace begins and, when the condition holds again, the customer recovered.
+type TierPassageChange string
+
+// TierPassagePage defines model for TierPassagePage.
+type TierPassagePage struct {
+	HasMore    bool          `json:"has_more"`
+	Items      []TierPassage `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// TierPath defines model for TierPath.
+type TierPath struct {
+	// Alternatives Each alone would do.
+	Alternatives [][]TierStep `json:"alternatives"`
+
+	// Current The key of the tier where the customer is.
+	Current    *string            `json:"current,omitempty"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	Name       string             `json:"name"`
+
+	// Reached The tier, or a higher one, can be entered now.
+	Reached bool   `json:"reached"`
+	Scheme  string `json:"scheme"`
+	Tier    string `json:"tier"`
+}
+
+// TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value","scheme_name":"客户价值"}
 type TierPlacement struct {
+	// DowngradeOn The day on which the customer leaves the tier by the rules, unless its condition holds again by then.
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+
+	// Earned The key of the tier by the rules, where a placement by hand hides it.
+	Earned *string `json:"earned,omitempty"`
+
 	// Key The tier's key.
-	Key  string `json:"key"`
-	Name string `json:"name"`
+	Key    string      `json:"key"`
+	Manual *TierManual `json:"manual,omitempty"`
+	Name   string      `json:"name"`
+
+	// PeriodEndsOn The last day of the period after which the tier is judged.
+	PeriodEndsOn *openapi_types.Date `json:"period_ends_on,omitempty"`
 
 	// PlacedAt Since when the customer is in this tier.
 	PlacedAt time.Time `json:"placed_at"`
 
 	// Scheme The scheme's key.
-	Scheme string `json:"scheme"`
+	Scheme     string `json:"scheme"`
+	SchemeName string `json:"scheme_name"`
 }
 
 // TierPlacementList defines model for TierPlacementList.
@@ -5960,14 +6328,48 @@ type TierPlacementList struct {
 	Items []TierPlacement `json:"items"`
 }
 
-// TierScheme Example: {"created_at":"2026-01-01T00:00:00Z","key":"value","name":"客户价值","tiers":[{"condition":{"field":"scores.clv.band","op":"eq","value":5},"key":"high","name":"高价值"},{"condition":{"field":"scores.clv.band","op":"gte","value":3},"key":"potential","name":"潜力"},{"key":"ordinary","name":"普通"}],"updated_at":"2026-01-01T00:00:00Z","version":1}
+// TierPreset defines model for TierPreset.
+type TierPreset string
+
+// TierQualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+// periods too.
+type TierQualification struct {
+	Days   *int                    `json:"days,omitempty"`
+	Months *int                    `json:"months,omitempty"`
+	Window TierQualificationWindow `json:"window"`
+}
+
+// TierQualificationWindow defines model for TierQualification.Window.
+type TierQualificationWindow string
+
+// TierScheme Example: {"active":true,"created_at":"2026-01-01T00:00:00Z","downgrade":"direct","downgrade_at":"at_once","grace_days":0,"key":"value","name":"客户价值","preset":"value","qualification":{"months":12,"window":"rolling"},"revision":1,"tiers":[{"condition":{"field":"scores.clv.band","op":"eq","value":5},"key":"high","name":"高价值"},{"condition":{"field":"scores.clv.band","op":"gte","value":3},"key":"potential","name":"潜力"},{"key":"ordinary","name":"普通"}],"updated_at":"2026-01-01T00:00:00Z","version":1}
 type TierScheme struct {
+	// Active Whether customers are placed by it; false while it is only a draft.
+	Active    bool      `json:"active"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// EvaluatedAt When the last evaluation of everyone ended.
-	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
-	Key         string     `json:"key"`
-	Name        string     `json:"name"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   TierDowngradeMode   `json:"downgrade"`
+	DowngradeAt TierDowngradeMoment `json:"downgrade_at"`
+	Draft       *TierTerms          `json:"draft,omitempty"`
+
+	// EvaluatedAt When a job last judged everybody by a definition of the scheme.
+	EvaluatedAt *time.Time  `json:"evaluated_at,omitempty"`
+	GraceDays   int         `json:"grace_days"`
+	Key         string      `json:"key"`
+	Name        string      `json:"name"`
+	Preset      *TierPreset `json:"preset,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification TierQualification `json:"qualification"`
+
+	// Revision Which of its definitions is in force; 0 before the first one.
+	Revision int `json:"revision"`
 
 	// Tiers From the highest to the lowest.
 	Tiers     []Tier    `json:"tiers"`
@@ -5977,21 +6379,31 @@ type TierScheme struct {
 
 // TierSchemeCreate defines model for TierSchemeCreate.
 type TierSchemeCreate struct {
-	Key string `json:"key"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
 
-	// Name Unless told: 客户价值 for the preset, else the key.
-	Name   *string                 `json:"name,omitempty"`
-	Preset *TierSchemeCreatePreset `json:"preset,omitempty"`
+	// Draft Only a draft; nobody is placed until it is activated.
+	Draft     *bool  `json:"draft,omitempty"`
+	GraceDays *int   `json:"grace_days,omitempty"`
+	Key       string `json:"key"`
 
-	// Score The score model that the preset reads; clv unless told.
+	// Name Unless told: that of the preset, else the key.
+	Name   *string     `json:"name,omitempty"`
+	Preset *TierPreset `json:"preset,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+
+	// Score The score model that the preset value reads; clv unless told.
 	Score *string `json:"score,omitempty"`
 
 	// Tiers From the highest to the lowest; either these or a preset.
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
-
-// TierSchemeCreatePreset defines model for TierSchemeCreate.Preset.
-type TierSchemeCreatePreset string
 
 // TierSchemeList defines model for TierSchemeList.
 type TierSchemeList struct {
@@ -6000,7 +6412,91 @@ type TierSchemeList struct {
 
 // TierSchemePatch defines model for TierSchemePatch.
 type TierSchemePatch struct {
-	Name  *string `json:"name,omitempty"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
+	GraceDays   *int                 `json:"grace_days,omitempty"`
+	Name        *string              `json:"name,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+	Tiers         *[]Tier            `json:"tiers,omitempty"`
+}
+
+// TierSchemeVersion defines model for TierSchemeVersion.
+type TierSchemeVersion struct {
+	ActivatedAt time.Time `json:"activated_at"`
+	Actor       string    `json:"actor"`
+	Definition  TierTerms `json:"definition"`
+	Revision    int       `json:"revision"`
+}
+
+// TierSchemeVersionList defines model for TierSchemeVersionList.
+type TierSchemeVersionList struct {
+	Items []TierSchemeVersion `json:"items"`
+}
+
+// TierSimulation defines model for TierSimulation.
+type TierSimulation struct {
+	// Customers Everybody who is not deleted.
+	Customers *int64 `json:"customers,omitempty"`
+	Down      *int64 `json:"down,omitempty"`
+
+	// Failing Of the unchanged: who would come down later, after the days of grace.
+	Failing *int64 `json:"failing,omitempty"`
+	HasMore bool   `json:"has_more"`
+
+	// Movements How many would go from which tier to which, those who stay included.
+	Movements  *[]TierMovement `json:"movements,omitempty"`
+	Movers     []TierMover     `json:"movers"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+
+	// Placed Who has no tier now, or one that would be gone.
+	Placed    *int64 `json:"placed,omitempty"`
+	Unchanged *int64 `json:"unchanged,omitempty"`
+	Up        *int64 `json:"up,omitempty"`
+}
+
+// TierStep defines model for TierStep.
+type TierStep struct {
+	// Difference needed less what was seen, for numbers and amounts; for dates in days.
+	Difference *string `json:"difference,omitempty"`
+
+	// Needed The nearest value that does.
+	Needed *string `json:"needed,omitempty"`
+
+	// Pointer Of the comparison within the tier's condition.
+	Pointer string `json:"pointer"`
+
+	// Seen The values now; amounts in major units of the base currency.
+	Seen []string     `json:"seen"`
+	Text string       `json:"text"`
+	Unit *string      `json:"unit,omitempty"`
+	Want TierStepWant `json:"want"`
+}
+
+// TierStepWant defines model for TierStep.Want.
+type TierStepWant string
+
+// TierTerms defines model for TierTerms.
+type TierTerms struct {
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
+
+	// GraceDays For how many days a customer stays in a tier whose condition no longer holds.
+	GraceDays *int `json:"grace_days,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+
+	// Tiers From the highest to the lowest.
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
@@ -6370,7 +6866,8 @@ type ValidationRule struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -6415,7 +6912,8 @@ type ValidationRuleCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -6548,6 +7046,9 @@ type CustomerQ = string
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
 
+// DraftedSchemeKey defines model for DraftedSchemeKey.
+type DraftedSchemeKey = string
+
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
@@ -6556,6 +7057,9 @@ type FieldDefinitionID = openapi_types.UUID
 
 // GroupCustomerID defines model for GroupCustomerId.
 type GroupCustomerID = openapi_types.UUID
+
+// HandSchemeKey defines model for HandSchemeKey.
+type HandSchemeKey = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -6649,6 +7153,9 @@ type Sku = string
 
 // Source defines model for Source.
 type Source = string
+
+// StricterSchemeKey defines model for StricterSchemeKey.
+type StricterSchemeKey = string
 
 // SuppressedTagID defines model for SuppressedTagId.
 type SuppressedTagID = openapi_types.UUID
@@ -7260,6 +7767,36 @@ type LiftCustomerTagParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerTierHistoryParams defines parameters for ListCustomerTierHistory.
+type ListCustomerTierHistoryParams struct {
+	// Scheme Only of the scheme with this key.
+	Scheme *string `form:"scheme,omitempty" json:"scheme,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// LiftCustomerFromTierParams defines parameters for LiftCustomerFromTier.
+type LiftCustomerFromTierParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PlaceCustomerInTierParams defines parameters for PlaceCustomerInTier.
+type PlaceCustomerInTierParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetTierPathParams defines parameters for GetTierPath.
+type GetTierPathParams struct {
+	// Tier The tier's key.
+	Tier string `form:"tier" json:"tier"`
 }
 
 // ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
@@ -7979,6 +8516,48 @@ type PatchTierSchemeParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ActivateTierSchemeParams defines parameters for ActivateTierScheme.
+type ActivateTierSchemeParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTierDowngradesParams defines parameters for ListTierDowngrades.
+type ListTierDowngradesParams struct {
+	// WithinDays How far to look.
+	WithinDays *int `form:"within_days,omitempty" json:"within_days,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteTierSchemeDraftParams defines parameters for DeleteTierSchemeDraft.
+type DeleteTierSchemeDraftParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutTierSchemeDraftParams defines parameters for PutTierSchemeDraft.
+type PutTierSchemeDraftParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // EvaluateTierSchemeParams defines parameters for EvaluateTierScheme.
 type EvaluateTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -7986,6 +8565,24 @@ type EvaluateTierSchemeParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTierHistoryParams defines parameters for ListTierHistory.
+type ListTierHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// SimulateTierSchemeParams defines parameters for SimulateTierScheme.
+type SimulateTierSchemeParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListTransactionsParams defines parameters for ListTransactions.
@@ -8243,6 +8840,9 @@ type WhatIfCustomerScoreJSONRequestBody = ScoreWhatIf
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
+// PlaceCustomerInTierJSONRequestBody defines body for PlaceCustomerInTier for application/json ContentType.
+type PlaceCustomerInTierJSONRequestBody = TierManualPut
+
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
@@ -8329,6 +8929,12 @@ type CreateTierSchemeJSONRequestBody = TierSchemeCreate
 
 // PatchTierSchemeApplicationMergePatchPlusJSONRequestBody defines body for PatchTierScheme for application/merge-patch+json ContentType.
 type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
+
+// PutTierSchemeDraftJSONRequestBody defines body for PutTierSchemeDraft for application/json ContentType.
+type PutTierSchemeDraftJSONRequestBody = TierTerms
+
+// SimulateTierSchemeJSONRequestBody defines body for SimulateTierScheme for application/json ContentType.
+type SimulateTierSchemeJSONRequestBody = TierTerms
 
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
@@ -8545,9 +9151,21 @@ type ServerInterface interface {
 	// LiftCustomerTag Let a tag's condition decide again
 	// (POST /v1/customers/{customer_id}/tags/{tag_id}/lift)
 	LiftCustomerTag(ctx echo.Context, customerID CustomerID, tagID SuppressedTagID, params LiftCustomerTagParams) error
+	// ListCustomerTierHistory List what happened to a customer's tiers
+	// (GET /v1/customers/{customer_id}/tier-history)
+	ListCustomerTierHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTierHistoryParams) error
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// LiftCustomerFromTier Let the rules decide again
+	// (DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	LiftCustomerFromTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params LiftCustomerFromTierParams) error
+	// PlaceCustomerInTier Place a customer by hand
+	// (PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	PlaceCustomerInTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params PlaceCustomerInTierParams) error
+	// GetTierPath Tell what a customer lacks for a tier
+	// (GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to)
+	GetTierPath(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params GetTierPathParams) error
 	// ListCustomerTimeline Read everything that happened with a customer
 	// (GET /v1/customers/{customer_id}/timeline)
 	ListCustomerTimeline(ctx echo.Context, customerID CustomerID, params ListCustomerTimelineParams) error
@@ -8809,12 +9427,33 @@ type ServerInterface interface {
 	// PatchTierScheme Change a tier scheme
 	// (PATCH /v1/tier-schemes/{scheme_key})
 	PatchTierScheme(ctx echo.Context, schemeKey SchemeKey, params PatchTierSchemeParams) error
+	// ActivateTierScheme Put the draft in force
+	// (POST /v1/tier-schemes/{scheme_key}/activate)
+	ActivateTierScheme(ctx echo.Context, schemeKey DraftedSchemeKey, params ActivateTierSchemeParams) error
 	// GetTierDistribution Count customers per tier
 	// (GET /v1/tier-schemes/{scheme_key}/distribution)
 	GetTierDistribution(ctx echo.Context, schemeKey SchemeKey) error
-	// EvaluateTierScheme Place every customer
+	// ListTierDowngrades List whose downgrade is coming
+	// (GET /v1/tier-schemes/{scheme_key}/downgrades)
+	ListTierDowngrades(ctx echo.Context, schemeKey StricterSchemeKey, params ListTierDowngradesParams) error
+	// DeleteTierSchemeDraft Drop the draft
+	// (DELETE /v1/tier-schemes/{scheme_key}/draft)
+	DeleteTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params DeleteTierSchemeDraftParams) error
+	// PutTierSchemeDraft Draft another definition
+	// (PUT /v1/tier-schemes/{scheme_key}/draft)
+	PutTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params PutTierSchemeDraftParams) error
+	// EvaluateTierScheme Judge every customer anew
 	// (POST /v1/tier-schemes/{scheme_key}/evaluate)
 	EvaluateTierScheme(ctx echo.Context, schemeKey SchemeKey, params EvaluateTierSchemeParams) error
+	// ListTierHistory List what happened in a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/history)
+	ListTierHistory(ctx echo.Context, schemeKey SchemeKey, params ListTierHistoryParams) error
+	// SimulateTierScheme See who would move before it happens
+	// (POST /v1/tier-schemes/{scheme_key}/simulate)
+	SimulateTierScheme(ctx echo.Context, schemeKey SchemeKey, params SimulateTierSchemeParams) error
+	// ListTierSchemeVersions List the definitions of a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/versions)
+	ListTierSchemeVersions(ctx echo.Context, schemeKey SchemeKey) error
 	// ListTransactions List transactions
 	// (GET /v1/transactions)
 	ListTransactions(ctx echo.Context, params ListTransactionsParams) error
@@ -11332,6 +11971,45 @@ func (w *ServerInterfaceWrapper) LiftCustomerTag(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerTierHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTierHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTierHistoryParams
+	// ------------- Optional query parameter "scheme" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scheme", ctx.QueryParams(), &params.Scheme, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTierHistory(ctx, customerID, params)
+	return err
+}
+
 // ListCustomerTiers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 	var err error
@@ -11345,6 +12023,105 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// LiftCustomerFromTier converts echo context to params.
+func (w *ServerInterfaceWrapper) LiftCustomerFromTier(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey HandSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LiftCustomerFromTierParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LiftCustomerFromTier(ctx, customerID, schemeKey, params)
+	return err
+}
+
+// PlaceCustomerInTier converts echo context to params.
+func (w *ServerInterfaceWrapper) PlaceCustomerInTier(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey HandSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlaceCustomerInTierParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlaceCustomerInTier(ctx, customerID, schemeKey, params)
+	return err
+}
+
+// GetTierPath converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTierPath(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey HandSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTierPathParams
+	// ------------- Required query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTierPath(ctx, customerID, schemeKey, params)
 	return err
 }
 
@@ -14447,6 +15224,63 @@ func (w *ServerInterfaceWrapper) PatchTierScheme(ctx echo.Context) error {
 	return err
 }
 
+// ActivateTierScheme converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateTierScheme(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey DraftedSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateTierSchemeParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateTierScheme(ctx, schemeKey, params)
+	return err
+}
+
 // GetTierDistribution converts echo context to params.
 func (w *ServerInterfaceWrapper) GetTierDistribution(ctx echo.Context) error {
 	var err error
@@ -14460,6 +15294,129 @@ func (w *ServerInterfaceWrapper) GetTierDistribution(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetTierDistribution(ctx, schemeKey)
+	return err
+}
+
+// ListTierDowngrades converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTierDowngrades(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey StricterSchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTierDowngradesParams
+	// ------------- Optional query parameter "within_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "within_days", ctx.QueryParams(), &params.WithinDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter within_days: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTierDowngrades(ctx, schemeKey, params)
+	return err
+}
+
+// DeleteTierSchemeDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteTierSchemeDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteTierSchemeDraftParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteTierSchemeDraft(ctx, schemeKey, params)
+	return err
+}
+
+// PutTierSchemeDraft converts echo context to params.
+func (w *ServerInterfaceWrapper) PutTierSchemeDraft(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutTierSchemeDraftParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutTierSchemeDraft(ctx, schemeKey, params)
 	return err
 }
 
@@ -14502,6 +15459,86 @@ func (w *ServerInterfaceWrapper) EvaluateTierScheme(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EvaluateTierScheme(ctx, schemeKey, params)
+	return err
+}
+
+// ListTierHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTierHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTierHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTierHistory(ctx, schemeKey, params)
+	return err
+}
+
+// SimulateTierScheme converts echo context to params.
+func (w *ServerInterfaceWrapper) SimulateTierScheme(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SimulateTierSchemeParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SimulateTierScheme(ctx, schemeKey, params)
+	return err
+}
+
+// ListTierSchemeVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTierSchemeVersions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scheme_key" -------------
+	var schemeKey SchemeKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scheme_key", ctx.Param("scheme_key"), &schemeKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scheme_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTierSchemeVersions(ctx, schemeKey)
 	return err
 }
 
@@ -15606,7 +16643,18 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/tier-schemes/:scheme_key", wrapper.PatchTierScheme, options.OperationMiddlewares["patchTierScheme"]...)
 	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/evaluate", wrapper.EvaluateTierScheme, options.OperationMiddlewares["evaluateTierScheme"]...)
 	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/distribution", wrapper.GetTierDistribution, options.OperationMiddlewares["getTierDistribution"]...)
+	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/versions", wrapper.ListTierSchemeVersions, options.OperationMiddlewares["listTierSchemeVersions"]...)
+	router.DELETE(options.BaseURL+"/v1/tier-schemes/:scheme_key/draft", wrapper.DeleteTierSchemeDraft, options.OperationMiddlewares["deleteTierSchemeDraft"]...)
+	router.PUT(options.BaseURL+"/v1/tier-schemes/:scheme_key/draft", wrapper.PutTierSchemeDraft, options.OperationMiddlewares["putTierSchemeDraft"]...)
+	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/activate", wrapper.ActivateTierScheme, options.OperationMiddlewares["activateTierScheme"]...)
+	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/simulate", wrapper.SimulateTierScheme, options.OperationMiddlewares["simulateTierScheme"]...)
+	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/downgrades", wrapper.ListTierDowngrades, options.OperationMiddlewares["listTierDowngrades"]...)
+	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/history", wrapper.ListTierHistory, options.OperationMiddlewares["listTierHistory"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/tiers/:scheme_key/manual", wrapper.LiftCustomerFromTier, options.OperationMiddlewares["liftCustomerFromTier"]...)
+	router.PUT(options.BaseURL+"/v1/customers/:customer_id/tiers/:scheme_key/manual", wrapper.PlaceCustomerInTier, options.OperationMiddlewares["placeCustomerInTier"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers/:scheme_key/path-to", wrapper.GetTierPath, options.OperationMiddlewares["getTierPath"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/tier-history", wrapper.ListCustomerTierHistory, options.OperationMiddlewares["listCustomerTierHistory"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/timeline", wrapper.ListCustomerTimeline, options.OperationMiddlewares["listCustomerTimeline"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
@@ -23952,6 +25000,112 @@ func (response LiftCustomerTag503ApplicationProblemPlusJSONResponse) VisitLiftCu
 	return err
 }
 
+type ListCustomerTierHistoryRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTierHistoryParams
+}
+
+type ListCustomerTierHistoryResponseObject interface {
+	VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTierHistory200JSONResponse TierPassagePage
+
+func (response ListCustomerTierHistory200JSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory400ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory401ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory403ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory404ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTierHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTierHistory503ApplicationProblemPlusJSONResponse) VisitListCustomerTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerTiersRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -24046,6 +25200,434 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTierRequestObject struct {
+	CustomerID CustomerID    `json:"customer_id"`
+	SchemeKey  HandSchemeKey `json:"scheme_key"`
+	Params     LiftCustomerFromTierParams
+}
+
+type LiftCustomerFromTierResponseObject interface {
+	VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error
+}
+
+type LiftCustomerFromTier204Response struct {
+}
+
+func (response LiftCustomerFromTier204Response) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftCustomerFromTier400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier400ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier401ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier403ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier404ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier409ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftCustomerFromTier503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LiftCustomerFromTier503ApplicationProblemPlusJSONResponse) VisitLiftCustomerFromTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTierRequestObject struct {
+	CustomerID CustomerID    `json:"customer_id"`
+	SchemeKey  HandSchemeKey `json:"scheme_key"`
+	Params     PlaceCustomerInTierParams
+	Body       *PlaceCustomerInTierJSONRequestBody
+}
+
+type PlaceCustomerInTierResponseObject interface {
+	VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error
+}
+
+type PlaceCustomerInTier200JSONResponse TierPlacement
+
+func (response PlaceCustomerInTier200JSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier400ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier401ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier403ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier404ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier408ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier409ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier413ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier415ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier422ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceCustomerInTier503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceCustomerInTier503ApplicationProblemPlusJSONResponse) VisitPlaceCustomerInTierResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPathRequestObject struct {
+	CustomerID CustomerID    `json:"customer_id"`
+	SchemeKey  HandSchemeKey `json:"scheme_key"`
+	Params     GetTierPathParams
+}
+
+type GetTierPathResponseObject interface {
+	VisitGetTierPathResponse(w http.ResponseWriter) error
+}
+
+type GetTierPath200JSONResponse TierPath
+
+func (response GetTierPath200JSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath400ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath401ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath403ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath404ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath409ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTierPath503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetTierPath503ApplicationProblemPlusJSONResponse) VisitGetTierPathResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -36274,6 +37856,170 @@ func (response PatchTierScheme503ApplicationProblemPlusJSONResponse) VisitPatchT
 	return err
 }
 
+type ActivateTierSchemeRequestObject struct {
+	SchemeKey DraftedSchemeKey `json:"scheme_key"`
+	Params    ActivateTierSchemeParams
+}
+
+type ActivateTierSchemeResponseObject interface {
+	VisitActivateTierSchemeResponse(w http.ResponseWriter) error
+}
+
+type ActivateTierScheme200ResponseHeaders struct {
+	ETag *string
+}
+
+type ActivateTierScheme200JSONResponse struct {
+	Body    TierScheme
+	Headers ActivateTierScheme200ResponseHeaders
+}
+
+func (response ActivateTierScheme200JSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme400ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme401ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme403ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme404ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme409ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme412ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme422ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateTierScheme503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateTierScheme503ApplicationProblemPlusJSONResponse) VisitActivateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTierDistributionRequestObject struct {
 	SchemeKey SchemeKey `json:"scheme_key"`
 }
@@ -36368,6 +38114,473 @@ type GetTierDistribution503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetTierDistribution503ApplicationProblemPlusJSONResponse) VisitGetTierDistributionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngradesRequestObject struct {
+	SchemeKey StricterSchemeKey `json:"scheme_key"`
+	Params    ListTierDowngradesParams
+}
+
+type ListTierDowngradesResponseObject interface {
+	VisitListTierDowngradesResponse(w http.ResponseWriter) error
+}
+
+type ListTierDowngrades200JSONResponse TierDowngradePage
+
+func (response ListTierDowngrades200JSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades400ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades401ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades403ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades404ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades409ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades422ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierDowngrades503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierDowngrades503ApplicationProblemPlusJSONResponse) VisitListTierDowngradesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraftRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    DeleteTierSchemeDraftParams
+}
+
+type DeleteTierSchemeDraftResponseObject interface {
+	VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error
+}
+
+type DeleteTierSchemeDraft204Response struct {
+}
+
+func (response DeleteTierSchemeDraft204Response) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteTierSchemeDraft400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft400ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft401ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft403ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft404ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft409ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft412ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTierSchemeDraft503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteTierSchemeDraft503ApplicationProblemPlusJSONResponse) VisitDeleteTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraftRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    PutTierSchemeDraftParams
+	Body      *PutTierSchemeDraftJSONRequestBody
+}
+
+type PutTierSchemeDraftResponseObject interface {
+	VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error
+}
+
+type PutTierSchemeDraft200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutTierSchemeDraft200JSONResponse struct {
+	Body    TierScheme
+	Headers PutTierSchemeDraft200ResponseHeaders
+}
+
+func (response PutTierSchemeDraft200JSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft400ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft401ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft403ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft404ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft408ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft412ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft413ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft415ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft422ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutTierSchemeDraft503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutTierSchemeDraft503ApplicationProblemPlusJSONResponse) VisitPutTierSchemeDraftResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -36516,6 +38729,404 @@ type EvaluateTierScheme503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EvaluateTierScheme503ApplicationProblemPlusJSONResponse) VisitEvaluateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistoryRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    ListTierHistoryParams
+}
+
+type ListTierHistoryResponseObject interface {
+	VisitListTierHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListTierHistory200JSONResponse TierPassagePage
+
+func (response ListTierHistory200JSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory400ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory401ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory403ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory404ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierHistory503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierHistory503ApplicationProblemPlusJSONResponse) VisitListTierHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierSchemeRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+	Params    SimulateTierSchemeParams
+	Body      *SimulateTierSchemeJSONRequestBody
+}
+
+type SimulateTierSchemeResponseObject interface {
+	VisitSimulateTierSchemeResponse(w http.ResponseWriter) error
+}
+
+type SimulateTierScheme200JSONResponse TierSimulation
+
+func (response SimulateTierScheme200JSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme400ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme401ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme403ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme404ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme408ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme409ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme413ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme415ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme422ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SimulateTierScheme503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response SimulateTierScheme503ApplicationProblemPlusJSONResponse) VisitSimulateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersionsRequestObject struct {
+	SchemeKey SchemeKey `json:"scheme_key"`
+}
+
+type ListTierSchemeVersionsResponseObject interface {
+	VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListTierSchemeVersions200JSONResponse TierSchemeVersionList
+
+func (response ListTierSchemeVersions200JSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions400ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions401ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions403ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions404ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTierSchemeVersions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTierSchemeVersions503ApplicationProblemPlusJSONResponse) VisitListTierSchemeVersionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -40040,9 +42651,21 @@ type StrictServerInterface interface {
 	// LiftCustomerTag Let a tag's condition decide again
 	// (POST /v1/customers/{customer_id}/tags/{tag_id}/lift)
 	LiftCustomerTag(ctx context.Context, request LiftCustomerTagRequestObject) (LiftCustomerTagResponseObject, error)
+	// ListCustomerTierHistory List what happened to a customer's tiers
+	// (GET /v1/customers/{customer_id}/tier-history)
+	ListCustomerTierHistory(ctx context.Context, request ListCustomerTierHistoryRequestObject) (ListCustomerTierHistoryResponseObject, error)
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// LiftCustomerFromTier Let the rules decide again
+	// (DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	LiftCustomerFromTier(ctx context.Context, request LiftCustomerFromTierRequestObject) (LiftCustomerFromTierResponseObject, error)
+	// PlaceCustomerInTier Place a customer by hand
+	// (PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual)
+	PlaceCustomerInTier(ctx context.Context, request PlaceCustomerInTierRequestObject) (PlaceCustomerInTierResponseObject, error)
+	// GetTierPath Tell what a customer lacks for a tier
+	// (GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to)
+	GetTierPath(ctx context.Context, request GetTierPathRequestObject) (GetTierPathResponseObject, error)
 	// ListCustomerTimeline Read everything that happened with a customer
 	// (GET /v1/customers/{customer_id}/timeline)
 	ListCustomerTimeline(ctx context.Context, request ListCustomerTimelineRequestObject) (ListCustomerTimelineResponseObject, error)
@@ -40304,12 +42927,33 @@ type StrictServerInterface interface {
 	// PatchTierScheme Change a tier scheme
 	// (PATCH /v1/tier-schemes/{scheme_key})
 	PatchTierScheme(ctx context.Context, request PatchTierSchemeRequestObject) (PatchTierSchemeResponseObject, error)
+	// ActivateTierScheme Put the draft in force
+	// (POST /v1/tier-schemes/{scheme_key}/activate)
+	ActivateTierScheme(ctx context.Context, request ActivateTierSchemeRequestObject) (ActivateTierSchemeResponseObject, error)
 	// GetTierDistribution Count customers per tier
 	// (GET /v1/tier-schemes/{scheme_key}/distribution)
 	GetTierDistribution(ctx context.Context, request GetTierDistributionRequestObject) (GetTierDistributionResponseObject, error)
-	// EvaluateTierScheme Place every customer
+	// ListTierDowngrades List whose downgrade is coming
+	// (GET /v1/tier-schemes/{scheme_key}/downgrades)
+	ListTierDowngrades(ctx context.Context, request ListTierDowngradesRequestObject) (ListTierDowngradesResponseObject, error)
+	// DeleteTierSchemeDraft Drop the draft
+	// (DELETE /v1/tier-schemes/{scheme_key}/draft)
+	DeleteTierSchemeDraft(ctx context.Context, request DeleteTierSchemeDraftRequestObject) (DeleteTierSchemeDraftResponseObject, error)
+	// PutTierSchemeDraft Draft another definition
+	// (PUT /v1/tier-schemes/{scheme_key}/draft)
+	PutTierSchemeDraft(ctx context.Context, request PutTierSchemeDraftRequestObject) (PutTierSchemeDraftResponseObject, error)
+	// EvaluateTierScheme Judge every customer anew
 	// (POST /v1/tier-schemes/{scheme_key}/evaluate)
 	EvaluateTierScheme(ctx context.Context, request EvaluateTierSchemeRequestObject) (EvaluateTierSchemeResponseObject, error)
+	// ListTierHistory List what happened in a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/history)
+	ListTierHistory(ctx context.Context, request ListTierHistoryRequestObject) (ListTierHistoryResponseObject, error)
+	// SimulateTierScheme See who would move before it happens
+	// (POST /v1/tier-schemes/{scheme_key}/simulate)
+	SimulateTierScheme(ctx context.Context, request SimulateTierSchemeRequestObject) (SimulateTierSchemeResponseObject, error)
+	// ListTierSchemeVersions List the definitions of a tier scheme
+	// (GET /v1/tier-schemes/{scheme_key}/versions)
+	ListTierSchemeVersions(ctx context.Context, request ListTierSchemeVersionsRequestObject) (ListTierSchemeVersionsResponseObject, error)
 	// ListTransactions List transactions
 	// (GET /v1/transactions)
 	ListTransactions(ctx context.Context, request ListTransactionsRequestObject) (ListTransactionsResponseObject, error)
@@ -42440,6 +45084,32 @@ func (sh *strictHandler) LiftCustomerTag(ctx echo.Context, customerID CustomerID
 	return nil
 }
 
+// ListCustomerTierHistory operation middleware
+func (sh *strictHandler) ListCustomerTierHistory(ctx echo.Context, customerID CustomerID, params ListCustomerTierHistoryParams) error {
+	var request ListCustomerTierHistoryRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTierHistory(ctx.Request().Context(), request.(ListCustomerTierHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTierHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTierHistoryResponseObject); ok {
+		return validResponse.VisitListCustomerTierHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerTiers operation middleware
 func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID CustomerID) error {
 	var request ListCustomerTiersRequestObject
@@ -42459,6 +45129,110 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LiftCustomerFromTier operation middleware
+func (sh *strictHandler) LiftCustomerFromTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params LiftCustomerFromTierParams) error {
+	var request LiftCustomerFromTierRequestObject
+
+	request.CustomerID = customerID
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftCustomerFromTier(ctx.Request().Context(), request.(LiftCustomerFromTierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftCustomerFromTier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LiftCustomerFromTierResponseObject); ok {
+		return validResponse.VisitLiftCustomerFromTierResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlaceCustomerInTier operation middleware
+func (sh *strictHandler) PlaceCustomerInTier(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params PlaceCustomerInTierParams) error {
+	var request PlaceCustomerInTierRequestObject
+
+	request.CustomerID = customerID
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	var body PlaceCustomerInTierJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlaceCustomerInTier(ctx.Request().Context(), request.(PlaceCustomerInTierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlaceCustomerInTier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlaceCustomerInTierResponseObject); ok {
+		return validResponse.VisitPlaceCustomerInTierResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTierPath operation middleware
+func (sh *strictHandler) GetTierPath(ctx echo.Context, customerID CustomerID, schemeKey HandSchemeKey, params GetTierPathParams) error {
+	var request GetTierPathRequestObject
+
+	request.CustomerID = customerID
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTierPath(ctx.Request().Context(), request.(GetTierPathRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTierPath")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTierPathResponseObject); ok {
+		return validResponse.VisitGetTierPathResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -45353,6 +48127,32 @@ func (sh *strictHandler) PatchTierScheme(ctx echo.Context, schemeKey SchemeKey, 
 	return nil
 }
 
+// ActivateTierScheme operation middleware
+func (sh *strictHandler) ActivateTierScheme(ctx echo.Context, schemeKey DraftedSchemeKey, params ActivateTierSchemeParams) error {
+	var request ActivateTierSchemeRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateTierScheme(ctx.Request().Context(), request.(ActivateTierSchemeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateTierScheme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateTierSchemeResponseObject); ok {
+		return validResponse.VisitActivateTierSchemeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTierDistribution operation middleware
 func (sh *strictHandler) GetTierDistribution(ctx echo.Context, schemeKey SchemeKey) error {
 	var request GetTierDistributionRequestObject
@@ -45372,6 +48172,107 @@ func (sh *strictHandler) GetTierDistribution(ctx echo.Context, schemeKey SchemeK
 		return err
 	} else if validResponse, ok := response.(GetTierDistributionResponseObject); ok {
 		return validResponse.VisitGetTierDistributionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTierDowngrades operation middleware
+func (sh *strictHandler) ListTierDowngrades(ctx echo.Context, schemeKey StricterSchemeKey, params ListTierDowngradesParams) error {
+	var request ListTierDowngradesRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTierDowngrades(ctx.Request().Context(), request.(ListTierDowngradesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTierDowngrades")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTierDowngradesResponseObject); ok {
+		return validResponse.VisitListTierDowngradesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteTierSchemeDraft operation middleware
+func (sh *strictHandler) DeleteTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params DeleteTierSchemeDraftParams) error {
+	var request DeleteTierSchemeDraftRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteTierSchemeDraft(ctx.Request().Context(), request.(DeleteTierSchemeDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteTierSchemeDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteTierSchemeDraftResponseObject); ok {
+		return validResponse.VisitDeleteTierSchemeDraftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutTierSchemeDraft operation middleware
+func (sh *strictHandler) PutTierSchemeDraft(ctx echo.Context, schemeKey SchemeKey, params PutTierSchemeDraftParams) error {
+	var request PutTierSchemeDraftRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	var body PutTierSchemeDraftJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutTierSchemeDraft(ctx.Request().Context(), request.(PutTierSchemeDraftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutTierSchemeDraft")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutTierSchemeDraftResponseObject); ok {
+		return validResponse.VisitPutTierSchemeDraftResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -45398,6 +48299,106 @@ func (sh *strictHandler) EvaluateTierScheme(ctx echo.Context, schemeKey SchemeKe
 		return err
 	} else if validResponse, ok := response.(EvaluateTierSchemeResponseObject); ok {
 		return validResponse.VisitEvaluateTierSchemeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTierHistory operation middleware
+func (sh *strictHandler) ListTierHistory(ctx echo.Context, schemeKey SchemeKey, params ListTierHistoryParams) error {
+	var request ListTierHistoryRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTierHistory(ctx.Request().Context(), request.(ListTierHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTierHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTierHistoryResponseObject); ok {
+		return validResponse.VisitListTierHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SimulateTierScheme operation middleware
+func (sh *strictHandler) SimulateTierScheme(ctx echo.Context, schemeKey SchemeKey, params SimulateTierSchemeParams) error {
+	var request SimulateTierSchemeRequestObject
+
+	request.SchemeKey = schemeKey
+	request.Params = params
+
+	var body SimulateTierSchemeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SimulateTierScheme(ctx.Request().Context(), request.(SimulateTierSchemeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SimulateTierScheme")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SimulateTierSchemeResponseObject); ok {
+		return validResponse.VisitSimulateTierSchemeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTierSchemeVersions operation middleware
+func (sh *strictHandler) ListTierSchemeVersions(ctx echo.Context, schemeKey SchemeKey) error {
+	var request ListTierSchemeVersionsRequestObject
+
+	request.SchemeKey = schemeKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTierSchemeVersions(ctx.Request().Context(), request.(ListTierSchemeVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTierSchemeVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTierSchemeVersionsResponseObject); ok {
+		return validResponse.VisitListTierSchemeVersionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -46227,1078 +49228,1146 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P19kyTHcR+Ov5WKtiPuTu5dzOw9ALsbDMXhgCOPwsP57kgEzb3fTE13zUxhe6oGXdW7N7jYCEo2ZZIm",
-	"BdG2RFMiTdG2ZEVIJK2fKAECJevNYA/AX9+38I3Kququ7q6e7p4Z4KCIL4OB25nproesrKzMrMxPPg0i",
-	"vlhyRpgUwdHTYE5wTFL489VHeKb+jYmIUrqUlLPgKHg0JyglgmdpRK4IdEZSQTlDWCCMhEw5m6EznNAY",
-	"S57uB2FAnuDFMiHBUXASXD8JgjAQ0ZwssGpZrpbqByFTymbBxUUYvMYjrDuq9vvWnKQESaf3EPEUvnib",
-	"T0JEBZryjMX7a3u4CIMlTvGCSDPJ23GcEiHuxf6ZYv3zFYFoXJ7NYPjS4QDfjPdwdHhr78UXb0z2JlFE",
-	"9ibXBweDw8PocDAYBmFAVUtLLOdBGDC8UG+aNkc0DsIgJe9kNCVxcCTTjLhDn/J0gWVwFGQZPFkn1u0F",
-	"z5i8LV8jWMj6+N9kyQrxKcISJeoJJOdUIAwvhQijmER0gRNEGVBxggVBUZamhEWrfTv0dzKSrpyxw9sj",
-	"LEfQZInWC/zkNcJmch4cHQwUnaUkqWrj//fNwd7h46fDcHjz4urJyb79eOPi2m//67Uze523TGzBdz0v",
-	"1eJnNa07nEkcyTuZkHxB0iami8zv/bkOvzQYHPi5zja6PduZWTSOXv/ce/B4+FLjljFt7mzs9zllbRNA",
-	"S/XQBju/fRrQ8g4mkxIsSXw35YuGTWIXXaBIP4s409slxqvQ7hBJGIaZvsuZlqoJliRt2iumqdFU9esd",
-	"cYwlWTfiR3yT8aqBEZwmtH1okvcdWJYKnvr5YczIEzmK4ImxkjuKZks8I2hCpjwlx4irscOph86pnMMD",
-	"Ai8ImtJEkhRhFiPBU9k4bN17g9S5MTi8FQYLyuwXQ/8MNOlefbLEzMPZt+NYjUsQJDkiOJrnxNbcvUx4",
-	"TIKjKU4E8Y+S6JbdUVJJFnCM/uuUTIOj4F+9UGgTL+jHxAulkSllIbjIJ4DTFK9K47+LI6JVkfL47ygB",
-	"DZQtmESdAUkCayHQZGXmN6UkiUWIpjy1C7DEjCRiH40lnokxrMdYUpKKMWKExPr7o5Tg2P1Rf9GVPFM9",
-	"8I3JAxO/q8au6LPAT+7pt4eDddSCuTbsJk2OBVlMSCpCNCGCxgTROLRaW4hOKYthxmoSnWeqO918pnaS",
-	"a6alls3DxEo4x1TC2NX6GqmMxhGVK/QldBJ89MH3nv3d+ycBuv3GK0gsCVPSQOIEnWSDwXXyJTQcDAbj",
-	"pp2o+aX5/B8MBt234mdzvg8/8/PdtPRvfUo4lkjwBZnweIXOeZbESDWAKJNcGQAEp9EcTfiTEJ3zNBZI",
-	"EKVvK0k+WSGxxBERIWxaPkXncxrN0RyfgUyaEK3AHyGMlpRExIpaNcETxpUYRTihWKCrnBF0Z06Z4u9o",
-	"jlMcqV1OBSKMZ7N5iMaXv/nw8k//aRyiseBsfC1EVAq0pGxFmTpHKKOS4kSgq+N355jN3qaYzTKunn/3",
-	"7Zl6HiPFwZitQKRD/+oPnkloKiEznCgWXKhHJUnIcq5GxTK129TJql4VS5IklM2gS/WWUsOnPNNHwoKn",
-	"BMV0RqWiCUNkgWmi/3qidEylw8YhwicsJTMqZAqmkeli/4Q18PA7a9i3O/M+5Kn0bUDY/KE+58Z7Y3MG",
-	"IiphP6qnCYspmzXtMHUOlgYYkynOEsWRe/b4xuoJZ+DDLgN/1dCsadfRWOs7ioNXQpJFeefd3hs27i27",
-	"HG17qy+tQRC+QqbAjZw1jRxI3l+fPhw0TghaHMV5z9sLjS+nPFv+Czds7sVkseRS2Ym/Q1b1KXxDbVx+",
-	"ztApWQG3g2aqeiRCWZ7GHD24ebMQSmIf3UYpWRIsYc9Qhl48QHOepQLNiBQg4aY0FRKJLIqIEAjPMGX5",
-	"9tEOmWK6ziD31Cib+O/mi+38d2/6OpbRvEHtffURno31hgG1S8lJooSssqiVZg6mwvi3xkALJe6wQAln",
-	"M/Wv66hB5AkVUhyjG8MDxOWcpOdUkOYZTvf0sNZtLd9k3uCMNEzoNrPzEYSwXHG/PriBzueEIcbV0szM",
-	"JGMkKIvWjlD11TpM/zgXS542Gp8Uft1gg0TDps2um9zB9mB3qFy1Wm5walOBlEZ2bFifxKH6Xh2Q5lCP",
-	"qKRENBpEqiN3dOvUSq0sfh0nGRFmoK8orUMuCJOdhxvnrzQPunimceTFI9uM/x6LMyHT7sSm5oXmsZsn",
-	"1hDdtrHNwH+H+mxPGPSS8GWi3QtgL2v1as14lG3SeSz26IEB6LG8ec58NkSFgudzvtA0XJJUcIYSzk8F",
-	"wlNJ0hI1C1LqmTQNm0O3W9DwfsrPlPjpvPhL80Lz4tsnGmltH9hm3A9B2LcTnDNtqysZMceMkcQd+GRV",
-	"EhP6AdGsTUKfvU1RPdY7uvWyvX2gFTdrfXus1HvsocSz9plS47sS6ml3jsoGKeYIPzfPELra2NbWI605",
-	"FNom6L36qUwPNIMIp+lKexHxLOfIU7Jq2DsSzxqnKvFsG/57RDtsd7smkpI0ROcplZIwNIZmyZH6dty8",
-	"UuAVahw93Wbbf5VPmlSCt/lkE32gUfl/m0+2VwZew0Lez9JojgXp5IA+n3Nt/k6UhS6rjt21Hmf13mhp",
-	"etvE7+yOtoPzuWWsLU7o8mh7u6JfowvqUVtgu6ozCtydjX3Dy17z+uYAhABdZAuwqLUUMB/zgVAmyYyk",
-	"MJLXeUwSryWk2HKhfr0Ce73MmVFy5mc8eGN0CkZLM++5F2x4793H6j+DvcPR46eD8NbBhf9m7Q0uSdP+",
-	"YVySDW6jcOMGUg1uv4Pu45VSE5tGvdQ/9x/4oHngps2djf11Iue80f28xNblQgRB53glujqY7TgX0H7/",
-	"w680vA7e9Pspj7PmG82l/nmDpThs9FqYNrdfigckweucR6n5fYMd0BzCYBvdxfBllq4ZvPp1A8JP1gxd",
-	"NbmDgWfNo87YBgd23DzkbAfjfQgaTqM01wqQT5yfKSXFPzD90mcj0R+SmdrDzQPWv/tGLOaYzeaYNgxa",
-	"v/iZjvo1KjqO/Fir0XwK4VNY0ggUTslzf5sUKKFCVqaIE86ex/xOszYZKU6z8ljvvHl375UH9+7vDQcN",
-	"Iz7NurrVO90ENBmiQHxw/Wuiz+Dmaa6vREUWzREWaCzmfDkGzyZJl+MqZ/FlwxysIbrpNNzluL337/Ri",
-	"PC7+3B/tPf6thkXJlsuUCEHiR3i25voDmEyZaTB7ZZjmLxp3NqkEBXSVXdPBYOKni8Sz7WXXIzyD+4Wm",
-	"uc3UjxuIXNIocqHFnQy8acwSzzYY8bRxxLsi9AOC452P+TNlDi5x4o0XlXOSgiSF0BGcJGiBZTQnIlQ2",
-	"AXo7s7GDYFGhMRGSLrAkYxRxIQViytBb2buBI0Se4EiicwhEnZJz3VqISCIIwmiWESGspwAUWrRMMGMk",
-	"PUZjCEEYUTEq+hB4JfQVeKNHAWbmvytlnClpQ5gy376ZfzSt6/WJZPDYS7EUM4EjRSjrAWuMsXTddI3e",
-	"etPINjLbGVNTBBMEH0iOxJyfIwwXTXALDcFMsnj/s45nqg7VhjQ5RobHxnDeavKXqEMH/M65t6ExTKW/",
-	"C8Tpv3F7F49ssM2brQWn3R1s96IxY7Y1MC/wBmZIranrKlevrHGDF1bZhqPyqkjNIzLqktf1C3rRTvaU",
-	"P5pjvMcjiIyOR1iOlUbAyDkRUl9Ih2hc+pkncf7bJtEdTmOO5Kp87X6qCa8weLKn3ts7w6nqUKgG3oAh",
-	"31WjCsLgTRik/vS4SgSJZSbI2nC5rsJDQFtbCQ89nA7uidI7PCUt0lqoZ5qvE1QDO+KqrzFJkyZJZgKD",
-	"2kRZBm30k2VfW8bdA5/NjX4ff3Om29/E02yG1sHJDA7mhtG1eJjt+Hr7lr+uM3OIGoonxHZOolNEzki6",
-	"0tEQGIJDxTlJ0bk6fHXA3xwvl4SFaJLZ8VsVqWm8JiGIjLjq1ysezFYzQ55wnhDM3DFTzh5kCWn2uSQb",
-	"OHlxc4jUWd7tSLW97cF1oV4WS86M/HmDy9d5TKeUeCb0hi8aBfTKVx/hGaIMlSJQ9pUMuX9jMFAtRZxJ",
-	"E/eAl8uE6nyqF5YpnyRk8W/eFjq5KieReiO2yQkpjuTojHLt3QvCICYSqy0e6HgeiHRCMScCNGhQgLXZ",
-	"aF5WxE9TnirJnLe8oGyUaJHitLhQ6veEFOlJQyeUU2l3QRhAogRJg6PgBViWi8d6DYiAM/oouDU9vDU8",
-	"nE4VU2lxenQDwm6ohPV/GcfogX6hWBRLDPGCZ84XXa/w7utG9NqW1+91nCh+gKvPFCh1rqOolC5tulT2",
-	"CD8Xdu2GW62d5KeEjRZUCH1M5kTGaEJwCmbQKWH6hCcxsby8no7Dgo5fYziTc57Sd0nsI2R5ALug4Rtc",
-	"j9kEjBDttMhZ74ykdAqHipOx+NZbb+3dzuScMKloRxpsCCrQeZqbD3Cxq3pqyRzU63R9q3USEV8S3zrl",
-	"g0AJjk51+Bw8XBwYR+cplaTTwl0vFu4uTyc0jgnzrVp5OLtYtUdN8whtCLRONlJrkLFTxs+Z3QE3tpNe",
-	"NgqUcTmCOHKXvIxr/559qhMVbxRUfINLdNc0Whci9a53RMoUwi3t4PWZkAcwAB0t8V7ainiWFpIuCM9k",
-	"lTEh2D+mMWw8nKb0jOSpY3RBbIgoFYgviQlSn2PRicgvFUQ2cho9ykdRI3V1oLti2Q1naKl/uBX1nejy",
-	"kcSnpHTuYgYBsznnIpykBMcr1b0ekZMr0InihwXF73A2TWjkJXV9VLsithpKEVKJJUZTEFICUcvPw4Ot",
-	"KGrSm5RkW5gQ3YoiYwKTFRFLSlYXCg4PCgreT0mekYTuYpr4j8fagHZFy3wmWk4otckq6zaMGhyNlq7b",
-	"HV9qm4wk56MEpxCUVhcTVBk26Qx8WJih4eDGSzdfvIUmK0k6CYTh9bpAeJVJKlfoEefoNdNxjcKVoe1U",
-	"MFTmVJEDanPk9L25FX0XJKZ4pOY2ypjIlkueSlI6yARRJpnTKDTWha43XWUubxu9rrpEjxQ5PVRtGNAu",
-	"qXtFIOjF5JFp7S7X99bQ+mA7GUEZWHhNNs4kJfhUIAyG5THSRo312RNwodQNHYsyMDKqTVkFkQgzdO/h",
-	"m+jGwfDFHJEAwbslU0eDEbxgn+hm9RwcuAu8THlEhMCThJjt41teS4NdrOfXmNLCJeex9gxAFouQOQXH",
-	"mlxjh4Z6IW9uqVNnDJ9hmqiplhYzXekxaFdPhz1y09WbH5L0jEYEfa3Ueo2Cbue7sXokYvz8GBXD1zcC",
-	"D4hMV3u3p+C1usi7cjFMKuTBKdFbFxQ8QWNlFcF9EmRXHAWXP/jRRx/+tfqs2C1VX915Q30ssvCOgoPB",
-	"wa29wXBvMHw0GBzB//+desZJuuqctRpTZU1FqtmP/+A/PPvFXwRh0OV9i6WS4AlRS3v5y7+HDSMkTkaG",
-	"Cw6Gg8HwJfV1ShdYTUZ7aPLA9qPg2d/87JP/9B4seEoIjOJ/ffjJ9//9J+//Cg3R5XvvB2HuWVs3d3OY",
-	"B0fDC2h/SVJJtVfHofl6FridEgxC98IuR9VSfSgxi3EaIzHnqczzsytmqbN4tYDRh2+i68Nbt/aGCCfL",
-	"Od47AFHjb8RZ8oofcU8pwN53XBZodYC5q/+0/uOMnhHWRrQvq4fuJzgCsnXs1jCNp88FFqc+79ujNCPm",
-	"lleH5ytuUSeTfsEhYO6mrHCjp7OcLX3OSxPxkwlynGcRmrBzXIrI8PTbmCzSlYFSEtEl9aZKvTXnKCUR",
-	"oWdEaKWSCiSIxmFI/c3ZzVUfjvo+NNnL6oygSUzZLEQp54tjQ9w8x7pwgIyXlBZIDLX+3B3blXXzHey8",
-	"QJm8dSPwxkEXXt9vBsBk5ZRT21qxF4vlLm2t0mCLyy0+eZtEYMsaQa5RUkCexNq0wMl9R84YX/kORU+v",
-	"O6CSzKmELT1+6o0cK+/+nr3lO9h572b7a5UdWYFxanu52K7r91zPuZQ2W893i53lvHi9y5VdE6PdN1lM",
-	"OEnenIIiuz6qGgyrpxXGy689O91/Wl3Fh/5R2mfQWH2TPHZHb1J9N90l3aZd7JfHYcCyRCt7oF503kHl",
-	"1z7vHdXae7cd1tpMnx3X3thudmBrPz12ZGtbXXdoS0PeHWu5sCEsak6Q4m1QU7iQyeoIXf7R73/0wZ9c",
-	"fv/DEH30T+9d/vLb8OezH3372QcfwJ+X7/95/sA//PzZT38Yomd//B+f/dGPL7//4b4TojHJBGVq04YV",
-	"Q0LyLKVws2azi+HrNEvhXxJnkb1IBC+mJxwtDG5LmdJJJs0G9e7lp/6LBotbxs+ZQX0yKFA0RadE55ss",
-	"8BO3JRc8wKFuPoYWoaLXq3LbR9KZxreBeG6M1PJqVwVocfhcRz+0jyQMnuzN+J75Upm8+w/w+evKkNc+",
-	"rZfV6EzciLL2zAIZHaNQMNRfzDg2gzCYasekj/ov01TOY7yqGo/qYLj+YhhEOCFKjQyOgiRjWNnR8PTw",
-	"ZhgsOFMM/VIYAEIaEEPbTId7BzeVocUTnI4gGuEoGB6+9FL+y4qoJtVXdRvKl1l7h6uRSRIj9aZAkgOA",
-	"XaGlq68V85srpboe506loByMUJmWMDcfgQxt6s0lBC9HhgQ+GVX9yXk1J5c3XY08kToOhBmEJAp69ylZ",
-	"yhDBgEM9f0RZlGSxyVOtIfkpKrSEhJSXyBsvr37Xw5miiWKWtVRv7U8v/NM2NTtfK0tHvRAF6Xzqs+Xl",
-	"L1tjcq1iUAU2MnOU+aSvXn77ry//4PevQbiQ4g909fL3fwLf2OGFCAxXjX57PucJOUYJsWkFQB21+w3F",
-	"9DoyLg290Fva2DlhgLuoXrk+kHNt9ukeYfJ29XWUEEEHh3LuLEL+DBh6oY7aUcNY6p+u6LAiwyLLBFOm",
-	"f9AQUq5HrdNmX7N3t9pieXLq9eH61NTq3qsGETUEgrukcumDrn76o//z7CffuRYaonOWrPzWdt5lkUh7",
-	"0DZWy/H5KwfDcu7toXMQ9NwPvl1wByd0kuYoyuUFiimeMS4kjcSa4AieyjnwKASBTaw9PqXyGJHFUq40",
-	"aA5OEnicJInGEDRhS+dwq8aFDqnoZBa8ko+rbhmEwYJgNgIsP09UndosNttab+IzkuooNthWU56iKDk7",
-	"0g4MITGLAQag2ECQ4abzmeFGkHEEwFgEqY7LYo1nJU+w9maASmqG0J6carPmKSzXOxlmkiZrtZ+Chh0G",
-	"UiVemVyQXQ5pChNFiBCB7i80RKniMnGE8iGhq3Ap8+I1yDtfECyylOxremk5A5tKfw+NptPFkaEstI8m",
-	"ZEaZeWUk+GiqhKb+JPko4gtyZKWuGQmfIsC3UjrmPlriVO4DdGN0SlYaw9EsJdhMAg1gIMPBAED3AFaG",
-	"Cypd71SxOTJGZTt2RrGDvgbPX4Q6C7L1TQB0gIWt7F/db1jafy2b92t2qOUdvODMl1j4On6bpwi6KdI2",
-	"HNDrmtAF35gjps8JOfWni7jzMB41PQjvBEDpfEjkPUkW9dH3cxpXhaDzcmvfz8G3UZ77Nh6OO/MsZUXg",
-	"a325v8LPtdydZCslcq3oNYf8nCexktpKEk95SiRPwG9d0bQjmeFkJOZYx5R3EC44izqTQ6ff3/7aHZ9U",
-	"mqQGraVDpyD+4fqwTohlSmIaSRLraaA95M6qo+zmjEBI0WhdT48sqDNecDaroIXMcVyAhURd+60MvgFn",
-	"g2AGQSoaEZXx/LTr1EuF60prXh9Bidh+wti108zg3YcaOPUVuIptyrbgzLnbUBMDKOKxAV0t590+DTBj",
-	"atgpOSMs09/AJbmyKwGVdzDYHwzANW8uzY+CO298Q42GLJYJXxHF8sODgdIdZzgZmSjvZ+//zeVP/vbZ",
-	"z/7w2c/+8JNf/vzjX/7o2U8+/Phvf/Pxb3727Cff/fTHf6hsgPc+AM/HjApJUhJrQ3d4ePjS3nC4Nxzm",
-	"P2q5PTKUPwoOhzduDK4PBi8OXrpxazi8futR9VGdQK/kn4ii6o/6bt46Gitbt0aPtTsRxLXadcaTM4Kr",
-	"Fe9FlUOu8u3I9YPAr4oX5Hzqc6+VyPa03UL00vJpy3OWkI3OMYvLK/Zb+zR0f7rGjjCtLbEQRBigMhKd",
-	"KjZWB7AezTHCE7gsyzVNG8/JyD6CTYCZAXzU0S5KXCtRjSRH5zhl6JSQpahHP/uMk4vmjdjNUe51amnw",
-	"cDRZmb+OtXMrSsALY5wMX8B92mErdthT3XQHs7seN/p1iwWp77+Sx30Dl/P67VrCe9L/cyzPQWP7jft7",
-	"PcJxB2d7izTo2EJNOmx3cbGhKDlCYyW3x+jqnTll+IpQ+veUkhgJHlGcoEidrhLCLkItIUh8DSLhMVtp",
-	"JFzndh5dHccZE+MQjQll6p8zLMfhCRtnBD7CC+NrodI4hB2HQErtAfcQ1pfz4A2M8JJKDDUP9BgzlhCh",
-	"xYvrwTMXT0ou3XkDRgYyS7uGqoRbBxkyPGyADPFKpYRIojbCy1l0qm9M/HaC6HRHH+qE6NqS3SdpZAii",
-	"HaV+x7DkG75a0a1MuiBk5RUTeNxCgrcInc1lz3tMuO1ohGe3FnVKIp7GIRrj/H6jakuPNYhzqTINsGD5",
-	"m31At1ffm+pVxH1IjPf7AraHwXk+736odCWKAxnytrqRuhooZ8pZKDFvyBr4Jl90c3R9oEzF/GEdXWl/",
-	"HA7UUQDgtUeBxpTdPrBsmtf56GaJ1vnLY4MZIMgm0Emtc+TeHfCoQTw0xCWG2geoHQ04SZCQONUVe8qG",
-	"SVNg1qmBCu6O6lsN9qnwvla2LJDNJKOJ3KMM6XURtduJLtFB5R4G3RrvGElk4I2L6CGzxh2Z+DUqPHKz",
-	"p8PCszc2dVt4B3k/20iwbcvobj59K9htTZ40zc6kefS7HHYq1iCZEnKExk9PAszik+AIfXN/f//xhRKk",
-	"T08Cnta+Ylyq757u7+9fXGhJDRcX0xOmfobRqgdOAqfQzUkQopOAL/UPM0n0F+DA1N8pMXsSXIyP0Zgy",
-	"U/CIcTlSHyQ+JUrxSDKQ8Biwx7Svd0zFSGkEY23BnLATdo+hZYK1Y2IMwxmbEaIIM13aBaNpxgAuwKCc",
-	"2dKRU3VyHJmpmEfMbLKFmcVUf+EgiIh9bVHoB84pi/m5fuj6rZux+VapNznl2shxU1MjhLIF5Ik8YWOR",
-	"La56+gxLvRjYG/QldOWcTK6cBNfyGkM3B4PxvjoeMybVWsZ4JcboakynU5IqKZXwCCdIfX0tVJRLhTQL",
-	"kWD151U5Jycsf+oaKHkO+Y6RGiOcx2cz9c8iX8kFfjJ24L+VPWpl+D4aa4IB1of2uQuJBEcLpZCq4YTo",
-	"nJBTEZ4wuGcSiuf0lbtOloV756vjw0Gseh0eLMZaoVW6D3Spfpcc2by1q+PisNvfh7+HB3vXh+ptaGzv",
-	"YLW/r/8arsbXjk/YGJZvrK/pit0D1zqqB8U3wH23TajscIBiQpamKM3BYKDvYEXtfhNghZxj3tk1QRjw",
-	"ZXCkGCQw3n5lsw4Gg8Bz1sOjlAXFvcA3TeGpIAye/fQXl+//9+AxeHJ7BniY+oTVTIfPIiL/ALIlIgqJ",
-	"aSlPdPUC83mBT8HF55QzOAo+/Y//8ZNf/+LTf/+XQRjMCIvBsp6SBQa/Y4d+8xKPxqq//OFfPvuj9+pB",
-	"+zYJQ3f47Fu/+fhPf7i9DvW5BLmXCdpy6WkefsB19khcqlpRj5E3JG87EYGDvqwf7h4n3+jB0ypso6II",
-	"LvF5tsAmCsINV2/ttEtUPBanGnOod2x8ShY4PfVOynDY0y9GPLkTQV6KLIc12TSY3Bab5Uw0BPcX/swi",
-	"u3iWEgL+xznB4Jbn6sgyqcYmkM1eGc5SzGx+IqMm6kwnvvnCPOyANolu3+G+6mmmbrjrujnM+my22/Xb",
-	"Ev10/522HnPH3TiV4AEylYhn0voXyBlYXER7R2q1j1rmmu/BvghU7v4BOq9h/y/ny2e51hxX+bnVHJlq",
-	"iwU/h5tkowZsdYdsR98/Sr622yztavoBZdMkIyyCD9EcL5ZajtkrSvV1pv+ZYUlOCVnChyllWKfbSxLN",
-	"GY20BmaXotVj22dLtzY2684jrW3tYt9XN/N2sfLFZm7ZoK3ddNywG0S3u2W5a1m+5vxyjpvPLEPVpCEG",
-	"w+svocFgMEAWHyzuXvfbev6Mz9AmrT777n969pMPYTUXE5LazNwFn9CE1FXgTrpucUFcmCz/5qVbw+sv",
-	"mcueYYtGXOgGHaSR1SQgXSWvx762hLqt4mQPLg08LdGEJJzNBJJcuxZmnGgDs9NZ9nko8nlCauUQFmr4",
-	"51jY0kHFXQqWSNv3orj4NcmMLSmMHYfUyWHqbCTrNM2ze6ohRAsCVXpPQ4SFoEJiJk1oHUYpoGohMQfI",
-	"P6XUeYfeMYdWR1i2pNCWNkZD5eEUeKpcaleaW/1ceNstlWAWJ5S5f454Osp/lzxJRtOUAB7mHKckHkUc",
-	"0lmWKVnQbDFK9a3kGafLwAppOKmWeKaPPH3Drp+JoIDvWpVimWCpFrohjtXcG+IIPEf7m5pMtUTiJUm1",
-	"xljZkHr38akpCK+Zx786ogFU/y0ntH2a8sXuknT9YRh3lcICQVZoof0mAkXKBp3g6BTxtHxFi2KCG9jN",
-	"CMxa2jxDTI1PF3fePC8ZAOpow13FW3PCrCABF9wy5Wfa7pqQ0gpd2eziYqdpzfamwhQCKcxRi6Biz5GN",
-	"DFSQVRsZhZ/b8WUKgddPr91ddK2T2z3znhtFzF1upIAWM0co5tmKshA9oZjP1ZTmWYgSyk5JrC/4sBR4",
-	"udTB4RxpU9MZzY0tE6kLmdLTKM9lw5pt7aZgdsj4ruzXLjuu4UIPBtDG8P5CqXmMiT0wj9FYL9YYQkQE",
-	"uPPHdonH7rFnFc4pfqK+NUfROYnmsBnfeUffUU8AMxjaXGv0qkG+xvlptuy7K7NU8GpQzo3B4a3WJdh4",
-	"oxQV8zardVfeNP0YfDN+q7BON57Ja1vXxGARrNCHfq5e3PUmvjEoPwgrA+k0m+fnW3Eougsvi2rtOU9m",
-	"h/Po7zLa0Vnc2/WxK+iCXRxTrb08p2NrE4eMIxZcZ4xGDsuvOrs4YhwgUREcffNxN28KrnhTbByVvTn8",
-	"xz+7/M2Hl3/6T4G7PLYQTVHmIIeD02BnH33wk0/e/9Xlhz/SaA2wXxUji6W+nd0W/svGxvnVSrjFQsPB",
-	"4NiASomu1sV20CphgBOK/YUv4AoIVIuiBBpPIIpLHCNBcBrNiUBTqpP9FqXR1D2E1X47YDv4oma+wbN0",
-	"LapDjWH9IGr3GILQXE3YPNI2RPqOvgFQTZv0HSKPnCSXi8rx184Cu1z69cfAcwSJiwmgNvR8x/r2PUR8",
-	"LU8SBfTg4lFtnSWcn+Y1lMrV7LpzrYuss4afplmSGHb65M//+dk//LGBTanH6JckYMeT/VXz0j2AW5Er",
-	"30Bn64EOnvpoWzM3zk3YuHHX2cAdtVY6fgjZmjK6Oj/4V/AiR3DWiSE6rk3tQh1UpTfY5Qe/dxJcjNEE",
-	"YGMMnJ5q6YSN9RPjfXQ7z5JhbvGRvFclkmgxTh3VUxMAHZ2oBqhm5btfBV1if91bObaRz2cQG8xwLFGU",
-	"YCHo1ICYrm+yyDdYxw73zOO6jOum8bMLohi7S+YmPLYuLISfM1+5/bfmHDahaNiFDTdfrUnz8JQjbJtx",
-	"D5tl/t/9+Nnf/MwPWhjxlHTfmw/V4w+zBaiMnn1pSrD6IBaonKOxrjz3JftYDzlvKGnKzHr7zrWhTg3p",
-	"pwttqONr0sSrSTzrYayYtx9hr9iV1OR7dCukRUkKWKBNhNgykKe8bg8wFRrjSXvKddmjije9hETVKSQ8",
-	"DM5xyiibNaFxKKHH49gB4YAqIA44tq7PJLQnPyESkhKPEVOSVMkjpUiIzgxmoIlzkNX19qTXTdwckWHI",
-	"dPuzUAqP0UJnLJ6SlYHi0iSBfMWULPgZ8SUs6tNrFOFUmRlfv3d/bzC4cWCCyN0R3dwArsvO+OUNDOqe",
-	"fgC3Jws/UAqD7xUHvybI3+3oy6RveD/Ja3v2mlapzmZ1o1e1qlYdYAu6xN2o8oAI8EM+3cmieiFxTNGe",
-	"XhPvsOZFy63ztAgfvXzD/byN961/zlGhN4iu6erA2aIGt0vJvBa4O2rH1dpK2TczGXGtd1X4p5uSa+Dp",
-	"O+PQFxj4619w4Qd73jd2P+mcY+yzObbMXFtXYbebuLSwF1vL380wopv9U7fj2DgjSirNMYB86SJ2eYXH",
-	"Hs4oM8x6TtYaD1Xefs9dXvRwMGhzRXVZMUdP2QYqu483KZd3bb6kXS+X5y6+fc02AS0u+3Z8Sz3ceqm3",
-	"wBrfmaumGOFNzwhdL0TPEdZcEaX3u7/+ebodNgyKzV0MPUnUx6WQ77gtQN0/X5Mb3hqlBAufofrWfFUO",
-	"uaQiLxkIb4Z5EvOcCsnTVSWm42bfCPyuZl+hw7uB1sbTlLtgrBvAuBYcX0pNKIbOeeaNZDAd38WRD2Ki",
-	"G4TClCZQjxazWQbUE1wb39jEaESYoRlHQqaYzuYSUSY5GuvXxkdorM4NSHbEM4BMgOntw7v+wLGGcM17",
-	"zCRs6oFAxu3tKCJLufea+c7fnmMpVDCVCwQzcwdh5tTRdaGjHFua1S0a7zxOoVQ05BSTuIKP5KCBLfBK",
-	"5w4LckZSnHQcUIHRWHfP3hzoaMgpVIFi0owrNLCw7i9Fgfs++h1wGeA/tmp3FrVCr3Q+7m6mF/Rz1/Ku",
-	"3UdmE2qJEhYWiBah5cokRs6FNpk1P4zyPae3YOue+rq9s66GAmRMdjQKmqvz5BfiXSJnClrqztcSsEo7",
-	"q3quIZ+rtqwnZq57lOhaPXWrx3hYXHAXEcWOxmqveioKSnO8Zenmbd1CfgVPqE/BfFnf2GCG0ukCgXA2",
-	"8Y8CXIoIJwBj9hV+Xj5vJtlKhDpZW+miOSxuHQ1NAwCgmLMrEkmSJHWEymVKpiSFwGwsyYyXIjRce9c+",
-	"NueZRyS9xiMtRAoM5utlHCxPRFje5jkhpwaiutzsEI7S1zkDLPqk1smLrVFnhjijaBUlZBTjlU/VVyJw",
-	"Bon1Ak2IPCeElQCPRUe0Sch2p2w2WvLzdheMQTVbFxxiYxjzCMQqD69jvJ0ES02VGGq8ZtG/jnM87/7y",
-	"3Od5062OcEpGREi6wJKIluxaDVR8rvh+gfU1IUYCfND+2PTd+QkzBgVnfTkamkjvaPqA38Ug+tgwhaVi",
-	"Oyo05HdnAn7N9vgWT+PtYtJKXsDero5RY9TL7TgWBn5NR9VKpdRxYUEacUqKaBhFD57E+s7b4OsC4JG+",
-	"6YWbIF26OPysXBdtbpuEnpJzqgFhP2vvTOVejAD+i9B+h4KiuyNGQ/BaU4hRJ2ni8/B0gW/cWbGn3CfU",
-	"cbwl71CnkbbGImluN+Hm+emt4e8lWhGtrWPFX8cA+KMkga2VzVNzpRZrcxIuRQGvJS9IbaBnTF2Qz8UJ",
-	"tQ6u8HN3SrXx7Q7Ld7XGtBwDrBPTID3SBqtoRcwuLYTWtKL4dR5LQ6TMbSSIxoK6eu9aiGJ6Bvnk6Oqt",
-	"m9dCNEt5tlR/D6HoCkTRwMfBtdrQNh9Z4fnqtvuqPrAuaeBfPC9Zewh07jXrqJK5/rMuMmmHRdsKj1s/",
-	"ga99bz3G/Fm66OApBIEJNafcMaJSV8rOi6o4BWnVe0LivMBZL99dozp/X2PBe+vGYDHiU79nBQC/jGWY",
-	"cH5KYoTnykK02aCtiN+RKXqhrNXmfiBP0inSpK3H/AjT5Vug4AGVEnIpu3VeTgz3ABxl6Rk94+kV4eLm",
-	"QmE3COBVK6e6NfEnttpb6yXtFC9o0pDHq3+zM82NPZij18k35yl9l7PchKzbml0kEsS15bGCqrPRKWk0",
-	"uR1m6SgxinfU5muE73Q8gbq2gtZJTH2FbKnU9TFwyhhKyKdZMzxVmjEDlxwVpVUUq2ZC56FvXoLEJVEe",
-	"/WTGki9vaLaOh8srq/Z47dbkU5p4fG0TLGjU4XZcvf0yPHsRBhMyx2fUeEq6vJg//zz3i3GOauj0sqLW",
-	"GtGtnTmEtd/SmCnfL15wfZEd3jQu4PV8U57KupX/txlOjNXhRK3ly67OGb3nhwcAwKPU8zXpK9XVL96/",
-	"3vD6cFB+PXIQV4OjFwcWy4fiRNfpzO8bHKBFA1Q1scUmC1iUj//rz5796M9d+OSbcDBDCj59F6j3OAzO",
-	"KE9g60IKUS3xptM2eAVLfFsf0J13gPNOeeINeOG5lzNjkiYmeF69mckcJCvPSm1zQbqE7TpKX1zYWjef",
-	"fl47xT07x12Ijk2+YV7RpYs8bbqL2bHNB1lCvm5fa3UqWSKUugoNl7ir79K4NNd1W/IhJEV9blnRn0XI",
-	"ZJPf9LawHq6EbnoHlrOSa7h7htAT6Ll0e+ObEty4dnAxGBTn/JWRJE+kBx6rQ2H67fPO3+myBr2jHdNN",
-	"Ql80DK47m4BpRAHr37cfjddbB1JH0l81bs32mVnctsqJJoKjYEb4LMXLOWxUUD4DoY6lOaZF9qfOP738",
-	"5f949p33gzAQ2qo0R9bB3vDGo8FBkbApJJbqdIB96T062hM+9JhfhmcvzMCe9gBRFdbw7ZaHYIf81Ffm",
-	"pxR8AbqnwQnVU8nftr0+bl+MnYDJt+Wm9I5xfFhY+T0ELV4sMZ2xDTwpefpwCzPAsO6Yhy+KJOO6oU+j",
-	"ORJzvgzhLiWEapZMJ0L1GltVmzR9txNvp6WfXLssjxgx7l5GSAzwvwYUPQ+i2HR12r3oW6/WVgNYK+Kk",
-	"t4j5W7k1lBKtlZhytC6MS0JwrMlmk9JxJOkZJLMr2QEwSwkX66/1H+FZtaJ7JJX+EcRkwfcgiQhK+AlB",
-	"Z6ys89cEaMQTePVfTW7cvD44DMIAHLXBUR59oQX1GaCkGRn9ya//7vKX/xcKcmk3WPDJt363ENlmawcL",
-	"zDJQviSedYNqnA4GQ0/xLj09j+hVyho9awSpA4cDQ/YpJPHMfydbIlVXQY4zyRdWljf1rvrUwVIO3j34",
-	"7CEPViI+nSKRLZf6FtDcNdZHaNbpqVeHpCkRvYZu1thn4sNPVwQ6Jf7asr2Px8JVusbVWwlQWaE5gNfZ",
-	"GjQ5pB1laJIlp1CWwOQrSzy7IgraltACLQOqd8CBkxDv1rIM2rdqrXkvLJ/VeYiRZtwye62T64/wbJen",
-	"dUMuZs5tvghJy9OKrMYDC7EN+pJJMevELA4Ah0nw2U47WxMP8769g2tIW3JG3EK+/kVpytvHA+VneAxN",
-	"cQLgBEABKgVJpsdWm59mMqtWpF23/4o90VdVqE3e+gf8g4+xxLZgCCBsgqfdOIOcgu+1Gpb1gsKzpiCm",
-	"t+Y8MSFMoJSqlpi/GpvrheqMw9Y05Ts2FrE8UMiO7RQRy1Ydg0+FxAlZ2yR4oYHYLoFRwtkMkPchsJih",
-	"MbQEdBxvUldKDyQ0c3zcQBvHr9hw09PxgNPRaaN+3jFL3rxKXscQtj5+Pr30Gzj78hf7FiHUV/qTzN6K",
-	"9K5gZaoher0b/VyB+Rw29Afm79cOhpw5/ddMG/j2cr9eQ6fVCtb2PiVfnQrlwyb/nzP2Nmegd9u4ZSW8",
-	"epEy72x2gMUQnWPw55zXQm1iEtGYlHT/zwtev7aLXyEJPSOpRxxEOLWV2n3gPuqtniqxmNPlsu870iQ7",
-	"ri/7oSfxUJrIIZniSKnQzVWkvSeHaeYeW/ZWFBxq9fS+fX609FClbwGORppthBzYlWYdikJ0oGF7bEk7",
-	"TdsrJfSl8QbOhjK7N0PJ8jQGaBKd9gwquY6X0LBZJk7P0G6FBNRvm0H0siub8DmmEi4t53S50GjPlI2g",
-	"Sh41CQea+g0SZklYTHzKWG9r0Y8QbxLFQiQpSU2QV6gzF0Y6OMROPaGnPoSzqt2mfi1Zbf5DwcxrF0ZZ",
-	"QaTNnaevUDxjXBiXQzUzJyYNktz6xFocjzpZxTzu6/7VONOgV/4Tck5ncyIkSsgZSY7Q5f957/IXfxGi",
-	"y+/89KMPfhGiT//qv8G/H33wi09+9/vo6kcf/OKjD/5LiJ5971vP/uzn10J0+b/+t/7iJ3/98f/+YYg+",
-	"/vkfXf7PvwrR5Q/+RP/77b//6Dd/jK5++eUXHqEbt26+dK0EkZwjl7+dMcrTkRoO5Bi6n864ngGcmVgA",
-	"VrLU/vVoThKw1hdYaAdazJX9rn9vPl9fPavfePgdctoqGAkiO7jCsMbINJYELJDS6R9vWP0kfykHdjjo",
-	"CNY50Q3wCMr6r/cmLlOi9C1RxxM1zEaERoMNbk0Pbw0Pp1NYoXeCoxsHyszXrGbAMLpOzaxIVM+UyMHJ",
-	"TPbUGteiL9YFRmMDtSQ/JSy0RQje5hM/jqKzxI0V9SCqugDDA6VSGeiGQKqPt/nEGpHdyqZYNql2+gbk",
-	"QOQJrwCu5CQ3xP3QE/tWWqlznRder8DYMs+5AHMwzo6GesdhlXi5q27l8nZ3YKtHgGJlEmUnZMpT4sU4",
-	"dTeHz1NK3uloqDqbaL0jLu96TVGWOV4uCSNxkTFT3VLtZ60aehgUC1EMsWBbh7qF19TZS+Ul855NSgrb",
-	"vLPyHp9jMVrwlPjBmfud4lrYe3ZGgoUcmVWq+EewAIxLLNAY2HqMGHkikeKz3GmiWJ4Zd9wSd+T3Bm9p",
-	"Pl8vnZ5osj4wimXvSrRpSlikBPvXHr6izki8Kj0dhAGcmEfBi/uDl64fPK/SrnaYPoVI53u2Rg+nXt37",
-	"a4zKXKBOsFDiS3cGlXgyBnc6aGy/He+uaM7mJWByeujZm7mVipP2KO7i8tBzwMUvsfA2OYilefT2B+yI",
-	"PY7RwuRfMzSoBg/cLCc6DfYOHz8dhsODi6snJ/vOx2u/3Y5cBuP1L2cF4qaNDo7MKGG3Bbf3hloly6+A",
-	"xZwv61rXv3zENx8dIXztzpzT3nEt5WvscgXXMns9lHglzIWNi94M9i/VsfQYkENMNDYj50b78N8rGwPd",
-	"c/bnbet8FduxhSqZkMQmyFa49tb1dStxcrJ8+tqF+u8bF6PH5Y/+9fAXgugdWKONfd1U4/K9QqaUUWvj",
-	"uhbdcplQIkaSu6aGG4Fg1isCBjDVELocqWXSX/7g55/+9H989MH3Pv6T//DxP/7x5Xvvdyy/fmhKQupw",
-	"DRf6tAjI/ugf/+Tyh//t8gc/180uuTBTHYLbeckF1F/4zv+5/PBHn/zq9y+/81f6jcClpJmnIEy9faat",
-	"PHXwpNqqNoSFyMsetS5zx0LBLF+/d39PC7kbF6UD0FOdwVme9acHLLOj/TaHkHxdK+1wx50SHONJQrSf",
-	"CZ8SxLhFCp5kEkUJwakBZfMEb1ie6HjCuZLEZ4VtBNZvxEqHnnOkmxI9nm5e3LLBCdgMEFNwZi1AYcHB",
-	"ZLbGbIiwiDT2hf/KOefrplQ9DQkFofxJQiK/TeNugGpDr5AFZjEBWCklblMS8TQWIDYjzCC9iWgOaSqP",
-	"WdpMXfjXed6x4Frfe6QeBOQIKhvEPrYFFjWyxbGa1YIzsspTfXKFxmYG2gMnRJjZaAJt1+y2YGQuIrpw",
-	"sH18pyX8HTETlg6U3LbNXy6NuRABBUOWV7282Zwd4Eioflp65TzbDFR0Y7G6pchzIRZ9KJA7kGZl5XHQ",
-	"LLc8m8T4c9RhkAeeCY0iUoiUic701WjtjqrkakN4793H39Tq6Ojx00F4qwHGwKcBdYJLLAlSQ7RqIkN7",
-	"tpIjRNvJVpaUZW32iyP63FpcHYtSbiZ/qiEOLSKkw1bexXVUVdvd/FKq0tJGgD6ODrZz7ekLIUp2sX8/",
-	"rz37L2SPdqvIh/ulsVd2b2c0iYv2jfGALE3ylmNWTjFNIITrwAnnGoSBBhATMF59s5sfG07hO/JkCQor",
-	"kuBQVieTxucSqGQ79SnLpyZrwTaHB4OapZWP2FPkHHC2Qqso2rBIjaV6DsXmjTKcuyjwDFPW8XKnEez0",
-	"gVa4q1CnCCfq82zunMl6FBN910bTyu3amlsVux7Vvh/yolqWIY01ADoHRes9o3nCl1LbAH1qpy31Tc0Z",
-	"6YXx6sPaFIBtoNfXjbSzs28U/w9zhvYHJfjdS+epsuVyoPN87N1DGKwJ2nynmN/YQjALjmyKQL84f1MJ",
-	"vS1Aoib8mnwKfIrGOm8eJ2NQI8eCRCmRY3tHi1MocHXOkOQASZeD7hYlBHPwwzwGIpskEPjouGNsN2Bv",
-	"qC68QQwl9b3pLlAUG+kYjS2Fx2opl4QvjXdEI6BRwI0zwTh2fI7fzIOJ6qxQ8xgfeS8rv8LPc5081XWU",
-	"JGFHaKwE4xhhpFs5RmNt3I5zMxf4A4Kk6Ez9g0X+tLFkVzwrMKKNAEl5xuITRuUxGoNxPIYSeXihbGZd",
-	"JG94sH9zcBKE6CS/fdE/3HnjGyfBxfgYjZX5pkYC6KIAf2NvWcfWU3Z9qB40R/EYqbNHDRi0qOMTNta6",
-	"0RiS89RfOnFHjSpLJB3lPzME4kQxnq6oNM5BMMawqhTcF7ZAYH7LC/X47PIZl56JewsDmDlcKekQGqMw",
-	"WI1NPeGMAoxjC7zRuL5fLx/a3TMbXbtskQmJplkypQmakBXXsWE0RarPemrDAj9pyoVSNrOQOa/oBbZZ",
-	"H6XrHWCkGFch128cdMGWGyXmd0fLu9khxXxBG0IqEoI/82FT5gy7khkxxymOpJJZiqtAPwkNi5qvXNYo",
-	"gWfc7KLbWhO6jkGXklmW4BSRJ5AyBAB0D149uJajcJ1Duooa0U4QtrwaYz/zx/DfWvK3aruduaihpTpX",
-	"bTmeEnusWd328TirvX65Noi0dew6DzNpPdKNnroiciFS7a2lYNxdQKR49ckywbSvcLvt6DPqjCUUxLQt",
-	"RRCqLZYSApt57EBfjD1Z2j1DuD537I016Ep+nSsnK8N+gLsNppAQfNbL5aB6eKCz+nwV3bRV1gIlbbNH",
-	"plQKA+VphqTVEpBcvguEKkSO6S1fvHw+zQQskPPdy33zp4YXHwGKCDrJBoPr5EtoOBgMnLvFR/AjPFgk",
-	"ijvvBWGg1gRLniqzNoCoMMAcSSDrHVSImYT/AIi+GKkNZv7iUn8qJmCVD+0rUFpVPc5Any4jGKLYtpay",
-	"UXENPDSxpxnUTdZ/12HwqQWhFniFCFPGqL/CucfF1RqM6axUVVroMy5nnxCwrs2Jt0VRkkpNEm9rzUWF",
-	"i9XvM0vrPKpfIxkn0XrxYVKyze2M9bQWY2nZEWJ7P2uxuxor+vZtrigz1C192nTSPNcvry827j2TXt38",
-	"DHoeZ0rDzO/j1CTCeyoINdUzpNJTereVk7ef9XpWz4W9+1YOxtW8+A/yZHRHosw5TN+AbXNwKARHwQuY",
-	"xS8MwJegGOabwfDgpcP9wQCah1F6z4qTQJ0WJ0FdRJt+fF7nvFevpxFsnKmyaQoOfHD3Drp1OBj664AT",
-	"0mAsuWWMqNQOjNSTHl+FUmekHwPYZfSaa9M1Mrqy0JYwobXINRHNFJsXusBccj3QhtG/6Z73FulHrdw5",
-	"mZwEzkFv4XbyQz7Kv2g44CkDAD45ou7oYOwXj8NgmrHIwj+aGj8QpqqRHxZBGOAz7Y9k2mADpk4FqA1Y",
-	"g+XYwd03ybPqQYJFBpXfv+m6lsS+tobLDiexr44T2CVmVu6PdbZdKx7Kqts5lXMoCmLnCWXFsDg1hb85",
-	"03jHPdzFa48Uh5w1xSCvbIEZuOEBtNWYNxbbX7vDLPX6cXiDKvGWzXBR80RU+GuZ5evlfX0sssU4RGN8",
-	"NlP/LCgzjtMFfjIGrx+fFmkKY8+Kj/vNpUGR8esXVrEoiO9MqIMM/nru49++ssawpe51GNzV5dCiVdnb",
-	"VkuNynAyWihpXIrTaURwMG8wPrI57B1f7AvGwNM1CR0GvZrE+dAr+RhueSXrE1MSlGeyI1RF0UX/uaZk",
-	"SbDM32qEW6hGb/teKyhRhkyokCAsrWXT8L3r5+PYLxMW+47lccZOGT9nY4CA1rIFqvRziSRP4mMEVqjO",
-	"UNYAdPgcrzRo9JzDWzpYBt4tAzkBMafE/KGzMZUNAD163cmg0+qq0c1Vqc1NgQ6V1uWCbDFDE1itGYSm",
-	"Gs4NpxBWvfD4Vcx9T92UdIqB+Kp553UTOuisUNHt4Rynnjm9yRxP1RnxlkTcD0pmozkJnb+C4c2boM+V",
-	"Un2McW2K/w0PctTsAIjkSavMG+5Qhiwsqgr6d6oAmyKhLM9kXPSpGtm90KBVPszwfcz/FYIT7dKsuhpI",
-	"dLqNj+FVHM0BZCREY346RrApavekJXi4UikLU+Ld7hh+CttDmSkrP4hrx7LpX6EkxWk0r8KUm3Pqm2rR",
-	"looig+5RBgcWU//Iuf4zetezn/7i8v3//smf//Ozf/jjT77/95fv/f2zn3z30x//4eW3//ryvQ8gech0",
-	"OOze4WFrh5/+3x9/9OEfqQ6//X6pwzBQxgCTo+6TU0rtEqshfrPbC4ruacYiyFFuwLLt53bIV+0NHnuD",
-	"CvT4qjvuri0iJPlSF04j5j53VSD8l9SoVv9xzQgqJrrGGaoLtTmpUWokyobUl+IdnKAwwTD3gRTdrmXy",
-	"N0zAQpn2huGq4x0go+xLvtzfJh95m4pC9SOlYNen/joc5VFvEAlhlF5TFkNTx0fWewtPyNNkBfXchoOD",
-	"GxtCIugg6OBoeOjNsKljnJZPMkdXGuVtvaiUjYjHEGAUZHK695IJhoGeHDJF4qxrQFU0hAEv8HJpApf0",
-	"yTJaUAb4EOZjZIvP2ruOclpducBEGYghNkmQKT83xcnKuXfF2RCILIoIiYmzyCUjV50XOY7AII8vd/9u",
-	"IvOwlMN7ow7EvfIW0nxI3811lowtcQQShiZd0/3LaAvtaAR2sTsZGTvPO/ZwXTOiINQShStrZ4lstZsc",
-	"qRkLZFTgjhQreLylLhrs3Fft0+rNNOWtzsuv8smr8NxFsXc6Eds+Uigwapv51PqOIvVtPul6w+luz666",
-	"mwe/Yab0fLClR6AMupNJyTQDE+scp35rRe/fWmoRlhipn3RdZsHRFKddQxZzb58Xci0T3XjgoX62Yxiv",
-	"fqeI423EJXmgJlXAy+IENFV99HecYC6fnvZ4+jPLuNdr65uqcVfDMpqdD3axGVFoytMakGjViklm2zJZ",
-	"yaJt2Pxl05wjBArez3miAruhBbdhz0KCFsR3Fznf8z5Z1y95SfPRRjlLrgyuLQQsQhEnrKZPYicYClCn",
-	"pwgzluEEpeSMsIyIY082f8YSIgQ4NqpJPVCP9Lo/kccVwEUxDqtvWHlhP88mw5cG1wdeiVGIzKIdrZu0",
-	"idAOAq+/89F9/6Z+w/1q2FlmenMS3UdtgiKEkVnrxO4eMJWhLRTZIDQUcyKOwK2d8nNd5V7J4xhddVbx",
-	"GngZrEOovhu7y/ImWHMAgFoJSRZFaUOl7ahJEAE1FY9hlNQEAMPJjjIWg1FEdYZZeyHXTYEP+ot4P6xe",
-	"LnEsozXv8Fed7dCH+c3bVidxUWx0tsQExyMTlxrxJFuwAuglT59wEK/1xUGMV8dIEBajb3zjG9/Ye/31",
-	"vVdeQbqGwIO7d9D169cPDbZiEAYJZSQ4Gr4YBoKckVTnwROr/XQE57Nj84aww29XBJoTHJPUuY5k9kBx",
-	"4oJyR1HfCHo9j+oAXqOuOzEhiDN0DjVPbNcTMqPMiEY9QqgSqt4bdlVRcsJ5yzvycy2L0RjIqv3KZuse",
-	"G9g0JQPGZpeOXZeuu2X1qugdW+bHBisXaJKvjjPQLlkADm8+B3Qcd2dsA46j23luE9jB2B/WnKKu+pJw",
-	"bHSgdzKSEVPfkxllyDGVC50Gs4gkSQMIqiMW3R6dW5mSse1tgqmD4GVTEc7r3QfP/gSzWKCrH/3THwCa",
-	"5qc/+vXl77730Qf/yX4qffs9QN68pkPA5gS9YfAv0ctZSnCmGlWEokLSCNzrd+aUYV0GRKA5zwSB8IJ9",
-	"BCVuTpi+DYH6aPqUoqKoE2+PY8kNBnY5gyDh51Dh5pykowWNY7jMyf/Ilkv3e4Ds9NOpVLTbLzwTLASd",
-	"Ug33CQk3pfLl4yOkcURfvHlj72AwfFHJ+XsP791BD8jZPrqxj8aziVS/jl1Vzy17aqrTq/nfeQOOCXCv",
-	"HSOSCILGVNBo7Eoh0x5ENNLIO7Ov8kntOMtM6XpAu42Do8Mbg8FFN8dXNyeVwY3R7nGNqZtm+p6Qz1LA",
-	"/B/s33AcSe4+6YfYGZcQO4u+XFvruieMs5+bJydZk3bbBe/ff18Y60Ia1gyvB3Ju4DTq71mhjIp5z156",
-	"uqJ9N5WGGXzX3EVusjd1o7j+FhKncgOE+HZ3xVf5pPBV9EfB3BYkxDjDczM6p1cJ71KzZgPwnk+ZyNf9",
-	"eQA+f5VPnoMCoITgNqd/wQjOQbybQ/51X45ro79BnUOSMMzkFVH2HvgDFPPi1w0xZQBBjBZ4hWLeL5ZJ",
-	"NGV2PrLNXhFoLLKJH61ST6JlgtY2rb9NF2T0LmekpQH1HFLPoav3br9x+1oHaNl8Y5kR5kQMXcjLYgA+",
-	"Jn+dyDmPb3/tTn1pF/BTe3FwW/peN1UKPKiLyoYkJSsiq7kcuknbYsMEUhp5GOdNiKVJEmTDeQS6usQ0",
-	"DpHkAPUfIlMQQWkvtspPfA28YEu8giICYUPaoBs9lS+hIrLR+JwoE1NGyA2UKuJNBi/tH9z0hpuoHkYJ",
-	"lmRkWgiObrnfQtrcLRMLWkRGwdRzpLnrJkh0ZObj/nywdzDIf/a8rvQp+F0S+7r2ZHE2Ap4qf7kkbOSJ",
-	"qBk0hdPAC0UTgzDgZySNM9KvFfNOqaF8Niay5rr71SrKq/zcOHB+0F8dKP6TWcrsu0P7hRjlZYTzYd26",
-	"sX/oXz039cd94/rBjf0X/a9ACK59pX6J6OOjTuFFHkbyuIbVAznX16pZmWDvDgF+FQZt60ltNjDO+BRJ",
-	"HuNVCPXa9KoCjEZtLDr7zx9x4NkMHaCOazuk8zu9OyrtpTpWtiEKXH9ShqZZkhgw+FLokxsMWtuM3VrV",
-	"5SNpihSdTQa0p/Xyru7Eb/CO2pNNgPcEpwklQtqutaONC4LUq7Uygl4I+7LwaJwy47I07bBgrVT9qLkt",
-	"jUnqhD4yk1+aK0OI8RQ8bywuQRi6hKrJrm60qomv2oZZElbsluLKUM1BA+rrfdMI/1iShI0xhsdwy6Dk",
-	"HOB76vwOCFBta9iRp7WAGy1v9GE5IfKcqLm4Acj55p6QhJ8jec67xiBXA4irN8crgxeCpUEDUPOxb/nn",
-	"VBb8dbwZOAUUw+QKxbp2nPOiEytUT4xOFod5+3GjxT7h2WyuSCCEDqiM8EIpM9Hpfu3M8YN5mxZyx8+q",
-	"uJvZ5Ja2wpHVlSwPKayk0JZWqEpojyysStyq4CgLOM92rG1srwbqFhb0GEhOdH+tdChKcHRqhHuXQBGb",
-	"p7yTILpmBNpzQmdz2SEw39j9elxFIoh5343LX0O5PPvak2W0Hjp3Jzm7nSfbMEvvzGBj9oQ5YBaqxILO",
-	"NgSsB8ODw/1Dv0LcFIleBe2N6AInYS4jIVweKx2BrdAywRER1mWe3/nPcTmCvhiGe19evoHd++0cp/9m",
-	"Cbb/hh+1P1zjULj38E1042D4Iop4TMoj0YGN3aIQqoiUdvPnHfvW8w3yRN53NO+6i9Z/5a19F/qawMIL",
-	"5Seg0jeUTjLn55D4oYSV//xrsZrDQOlUK++OGCpuGg5QBBawWlCov5IPwhR2ZlBT3CgUcyqsTthJp/V2",
-	"fFjqmMqte1qQmPpSmu4xNMfJ1N7X7qi/qrtQL7GXN1RDCX23EX+jSYzNbN55w+EtMI31DbPG1MtByGrJ",
-	"OG2p0Vpu6f78U6jVw8GZnHuquE14rKTNp9/63U9+/b8vv/uDT371/uW3v3P53g8//tkvPvrnn/8///j9",
-	"jz74wSd/8bvPvvtfPv6vf/fJr34ahB1L62xQ1q1LZYAhLt/wLElEcTIyFaeU1KAMAtf0ztqyXI+lmu+o",
-	"P0+5hLoVYKV6jyJN3ZqWnmDKIDv62OQBEQapWScnbH9NqG/P4N1+yDg7DO5X3Gd1kjy+u8l6VAajzVWX",
-	"RBel7yQ+7DrXqAvfK2uQCIhFqq2Pk175OVcuqsQ0lkPhje4FPJNPL7Qs2C/iUC3BRvGGlmMrILvtQXOW",
-	"MboZOgWLPHZAi4MZYSTFiYdxerHDepTuyprAjJto+DtmVvbipS5uBE9sMe85FZJD0c5lytWTgP9jpuS7",
-	"gFE9PIcrKTgdtrmT0uPuDw23NXNtKHWqzNMK91Ywk4d5aozSXqjPnxmWK5DKuJnyJOHnDXWNlIo3irJU",
-	"+M4itySffmacwwNq3RDPSrX5tFElcjdw/Y7L70C4nSQWkfkY0FoNhCs8/iXyBEcSMj3HREi6wJKMO5rB",
-	"0MCIipF9sZlmujNAacVolhEhOmTPra0haJyLVXVJ5zLFWWdLzbyxxPok7fJKt3SvDRSp3GuvL5ky30VQ",
-	"F2VrYJQte3UYTDA71ZW0pxr4FtPYcwlVQKMeBffe+PqeUbxuuAlcQKhSHFm3KR7qIXlzuA4GJdqtU+xK",
-	"69vJo1dZ4G654J+D5uYsttdvaj21mg3y2uJK8aLaMFFTclzqqXZBo/M5TWxhNsblMRrAFSldNDhci0uC",
-	"1tO6azJTtytrvYOL++qcK5sUTmNaJhoPd4lT6aDdqUkryUzZDMCgMY07KaQO02+cpWSm4qQpVbZHB6I9",
-	"X522MuCqkptHFBlmCd2dWN5jLmf3034NFTcrEvT5CIYee2X7TdCPdbcpS+hb1TUrtIvaL/b83rzmS5l0",
-	"Xjh2LQSX4MCJUhLrz0qaRnB7EWoZqng1LWHE65KFERZzcDBHcwxX04pCCdV/VM9U3f7aKv1mxM/BdtiW",
-	"2o/d0W9QW2fr3dn3Iq6lVMqGO7nripX29OMulkvzrm99t4cU2ACbuny01XaZuZg7gjt+VyEBhaV6PX4M",
-	"hzbFyVH+rPoiR2gyrblbkS8J0/gn6j2juxY3gv59BnUdXoGYUt9lvrKBlBAoktj5FClj1RbEGFeufCY0",
-	"lXNTshs27/UXlXRICItxGhwFScZwaguRD29CVQJF8peMDeio2od7EGkmeIJTnRx2FAwPX3op/2VFVJPq",
-	"q4swIHEWGYd2MMHRnCTgU5oZ9KsCjArAGImQgDT4yff/PgiDj3/8m8u/+RtFoGXOIiZoN+FZCg/+6L1P",
-	"f/qf1bN/87cf//if1LNCruAu5+NffuvjD/8CeKLiDXBosW4XvGyfK0+jpax2/uBFMcv1rxgkMKWdQurK",
-	"aILbvQ5OlstFiXh9UIF5FGVL3FiYtEJ1v7jU+7Ah1lYzI0roqYF4PiWrI1PJAHI9UEIF3FOqb4QnGcC7",
-	"o6HVbmK8PLDXSTojscVNm6zMX8dIyRVdXFRY70TD7um2aUp74DNj9vW83U3WWy7X4MWdTp7SZujWi7Mt",
-	"upwmxcbp1rzdQl3armyybh24261bJ74N2bNsnVtzr7HPhs28vqv247yy9bupDc5LG1Z7K6LA6+q5rdOW",
-	"h0uuD9gqrqbzAm8GRFZDVab03UoRq+YwsbxrjczfVQUsvzZakrR/2C1ly6xjHtaaaFpv5TCdGG+vu40m",
-	"cYR8IJno6pNrITon5FSMJB+VolbRVTkqfuUTQdIzEqOrj67pqNzJCkXJGVrwmCS26v4TA2qNBiFaEMxG",
-	"plMglDcnDNSQrtQrhVkodh7hhJ4Rb4kdFpECSCDXp4SkSaJtrU1jKZZVXFNv13yKGC94dUMWrVpBmmmK",
-	"iYe+3VMdYpXIj9du0MJszfFF1QoHYZBqvf9dknLwyUaVcBhHz+2iYTytkZozYsRRP4SNXeAC36xVP33s",
-	"32C4rv2IOU8llA5Tyw4l0dQOvDoGnXUcorE+7NVfgr6rv9G44ONrR3kFKI/ihLRmc8JOycroWUapScmC",
-	"nxHNx9WckvV6NH1XTfL1oK5S16BKhk45VG6ziVoq+dxP+SQhi6a4FfCJAg7J1Qd376DDGzdfvObBi/WW",
-	"RnwoFbccI3FOZTTXV08NeNlFml8FwxGIrFcwT97JIwJLKI7+VFTP4fTqGUlXZlIQG9cZrNzQSuPwehR5",
-	"yoRsCh0jaImhNqSJBoIyiM3V+Ynwox7+28xEnQByBhanlM3gum9OkuX++oTT+pC+8ujRfaQf8Pv0JZUJ",
-	"aX1XLcy5rRLaiMNSresC955AD6LrSNk6QdVwwBeWmu7ihdyZzLgcTXnG2jEeDYyLnoiLDFVKGC0R3S9w",
-	"naX3wIvrErB+SuUFYk1thkrw9ZSc90uAXLfbeu2ucu1SzGIdVJ7XlbUD9za6xCleEG9NCzXpdzKSrkLN",
-	"9MCeAKqSv+RvsqlIxlcfvvkGMr9qQXTrcDC8higzuK5m9a4INOGxPyM1zZo4GUrdG/2rqLOM1Av2gLAF",
-	"NQSapPyUsPYovfaE5Pspj7OohiiagkUUfPThDy///78A57EkM56ugqPg8j//8eUf/fyFZ9//vU++9bcd",
-	"I/E63fOaS1UDIqy6/sGPdC+6SzQcoMvvfxvkPo1I16y500x9ePPu3isP7t3fGw7c+18cSa0RmZpXH//p",
-	"fw62jtczxPNhE+VU9AkiOT9CVeLuJAyvUlt904vQZnxcuxzdklLUgmx+Oan5tbictEWrvFrXOxlmksqV",
-	"RhbxnwzP96pSUSOH/y3OhT4XjZoim0XaWVbt6Y1wGbmn9lxhxkrZqdbXLRP27HUjFu1JlC0ZeG1p/pas",
-	"/YKJ1nDI87ipM6fLVjd1dvQbxPp1Y+9WD1h3dm9tqh/7tza37XbY+U3kF2/rbHJNaFguk/8fw33hGe4L",
-	"yToPSNKQurORAkdTEnW5cbTdvpK/0DFwuTJsG8O8LKyDTmLen8lZDL9osRWmyTciF9J0OUtxTEZ8CmWW",
-	"IiIET1f6o6ALmuCGqJVyszsJ/qks+RZBQCUudWab2ykpkdBMw9SmNCEvY0Ejj3cgjlMivBclj+YmPwUN",
-	"B4POfqjbukG/b4BJHMkRGMs76/CObvW+anRNr7vuz9uVcQF1zY4GycnleuIfDEKkg/4BpMTGmkAElug8",
-	"6k6JFfn4a2sVOozikNQOv4Frge/IHJ9R8CH7clmZKRjdrdhOUZXLQ/05z3wu1dd4hBMEP4ZoPBgjydH4",
-	"4Pq4M+nW97ooQKHWHl3mMXBOafgXHXK1q9lDgbBdNXZOyKkf7mI81Bkcr3MG6XEcjV/U3zzMmEl33XoA",
-	"dWguoN0aLrtfChCrsJnWmqhvm728MsDLqQm2LlJ7taq1Iy7ZMPpm4/Cal+F+J+wVR5Ofwrvhoovm1XpY",
-	"qC32KJvA8RQGk1xcuLP3wLLVDrivWyS48uoD9mn3GT1Ujz/MFgucrrxVtfCse2NWzj/C/gpdlKTdG3tE",
-	"SQou/sYg1zq5zTXtXepDC+HsDG4E/dU9+5YKneIFTfz1eBI+GyX0lCR0znncMR4h98bvNrAhDRFOlnMc",
-	"IhyiybHaGcVXIkQTIrF3b5jog75kqURKiE18g4a0JZrUqFouTFobrWckocMCPtH64O7rbwHsiOhp7k7b",
-	"oGuNZdgMXrvYuoV0yxaqVWGDMFA2xMJPKaXjk/iOo/5VLIfPvTzdGuTcRoega526IQCfBabCQVdMBXP9",
-	"oxMOusJfb1eJUmlTulZscDAYHu4NXtwroWlnE0FjiiGdestLoc8PPsFTIQUvCNRCQRMu54gwfUfefuFj",
-	"EDzqUHl2jVp9Ec5eKYjdIUuhS9kUy8V5bawvEI6CufC3VZX73OfYaW10oWOXrGIZkalEgLmpdV5yRphE",
-	"U6Iv1ftewcCkRn2Z87Nce3+0RX2c68j9iutjqwGtCIJS86DOwzqytDSqtK3OPeGZjsoyP+vseskNHlue",
-	"CJLJGdeg2RCD7K+hUozuOdzdbO3Pelwaf//bG8vL27qsGzlvA/duie+accX1qucBpFTo0r9FCKnlA11a",
-	"ViPaF2cNmEMpSA7zJ6StZstlQjViUraCf8limfDSn1Dmw5YYMalGzLSUVKr1umwms7SqDuBIesCaPEjK",
-	"zcEXEyy82MvNb3jhCCop9Z8ZrtNgYp7NK3H3GrupXxUGNuxAKQKPFeWxAP64/P63P/mf3/74z3797Ac/",
-	"y7EmiQ+8YDNEgjrCgF5CH3KUhv8icRkFuGCJnqizlZX+wgATdH2sp2hUC3dPkoXP2rfL/dQXVOmseJej",
-	"sG/mvU9HacmGd8cUFtCF7oIWRb81Q7Ve3mgCbZH73j0lYsOFu8eWmaxGcw/WLaZzDN3soCVVlrqulSfg",
-	"rgZ4csYlwmiaySwFgPJjA35RqYjZji7YsBDAqfUboX6U9le1UzMBsOsrulKdP4K3EIhPe+cvmMpxeRM5",
-	"jz5eO1+9wP14z04xdx7cLDkPhm1TI0+iJBP0jLxuX9GKxXr3hPlfHy9FlSbNpNjFBafRDja/13yQJeQV",
-	"siQsJj4441Pidyc2BhzKZu0LlPNQF5/EAgkyWwDiVIokJekIpkT2uwZsq5Gt86O48xIV9alQImB+gZhj",
-	"NptjOkr4CnK/baDrB9979nfvX/7zn33yqz+5/OX/ePad953R6eFrXXqrJSytwHYr+eoZTrKG6AYsRnza",
-	"Iu/gEklXvsQo4kxvT2NfnRFQlUH8QZU8XQnvjKQrG1TdemoSPcBcs6iheLGiQUiDACCy/C0HQN4AvNp7",
-	"Iws71E1VKQqm14nxNp/kwdw6vcx0T9nMGZyuqICWKYEB5cRykIII07j6tItPp4pTDKvVtM7VkIv8zQIV",
-	"GTzLekh+uyJLiE3z6ZedDZt5SfgyIZCfoM7AY4SLtBtLvYXG+0YzIoVjexk7q5I16j3Ia6N+d97hsYsG",
-	"qj1srMAKU5oQXZoYyqyCUaVnMkkJPtUTSLOkZCNOEh6drquODN021aNSuj4VaE6SGNk8hSwhx2hs1UAA",
-	"srOkZrGpOEmJQDihp6WhOHEDOh0KOEA7XZtG9nXKG2Ohehdc65qekedk2BG7O8bsaUitSAmO1TFxRlKc",
-	"GJTynpkb6pd11brU7529ZA73tMnznNNqdximQzPonsV2H2QM7kbryzUp5zU4SlBfq6y5SsCaMl/rVaKy",
-	"UaObCfWQ183yeTjWLIG3caw9xAkRX055tqyoHVrZMM4ESOMtuy8ODm4N9ocNla+gak1wNDwo7JeuOJJC",
-	"Dajc0/XDxhpbUJEjOLpevygxyqAXMy+EfQvIGkq5MyXF9bfiNIMCPE4alXHNhqU4jxBknODIOUW1QoIl",
-	"gKGzJkRSq45W5CuVc13bdzRZfcl0eYSwHolBlRYI1hLN8VlD26RHgR+zSo2FdzTogeALYgAEdcYqDLIj",
-	"GqqZh1d/8c7YLeOr56pXopIx3yQQXG7rlqJh2a3T04bd1lWjOQYusIEx+iDM44lgWtba2iQJ36yZHYkd",
-	"vzNxzQM+UVVsdVPWv8Cq1iAzxfkcA5ib/daJtbXx5NWgNPWbDs4LTGRZkYbkO9BhLDZqpl6WIOWLTn4t",
-	"yz2tQTqlqfd29zhC0heV06WWUqWJNGMR9ubYWnBgXZpDqawLZTyYqt9yjhnCTJyTtJTJ6sLAM6lVnn5F",
-	"JHJShpr8tqHCZ2dLGRWD93KZ/8zPDbrWNZ0UqQ/GedLmOolwQicpdrybPuWKaSGaEKz2iZHl+YuhsSRf",
-	"OBu+ABFgexpb5IWn8O/olKwuXkgzJl54mmaqmwsk5gbjulUqQUo464T1BeR71Xn+IgzmeGLETpc4j6/o",
-	"pz9DmBdl6npxXjQqApZQxgSl08URMkgdAPgSojL+CxygS8JidNWBKDmnLObn145RlJyFKJpnqcb5XXJJ",
-	"mIbJ2zmaTKbPbugsrMHJ1NFkQi3k7Yh0LvxI8NEUp8egyIsja3RbTQKq8IOtcG62OJXGNXF1qFSOgRmN",
-	"gRqa42S6l9ApCfVAItWQHtI+nulJH4ORxQWV5MhmfGdFbxCfKt1CP8dmqFiOUipOjwBFB84oNXVvHFuT",
-	"V61L7BFwc62klz9pPS6cbFPFO8doTmfzEYw3dGjNU8TTmDKcrsqr4FWI9O51wjM8EXdZZzhiXenf6w56",
-	"SFlEtB8F1Ej1pCmKQ4WmeneXjz8ZWYfWh0q5mOAJTahcaYRrtxKWW59rd1aRdmCaeDBrFMEojcAOjYSv",
-	"Ujwnb01Mu9QMC3QhV1Y2ni93wJXR1xOk5Lsu0WLWB7A+pjyN9EGri7WUzy2De+fByoRtqiaLpvQJ6Qar",
-	"vTCOCqtnGRwlaMCjJ1XD2tXbjTR5tXzIVDQquHDzqK5aSIdoClJgoWc10XIIYjmNK4fJlE4y7TMsBA01",
-	"NZ+yRX4UOE+K/RMWJWdH5uEv5aBpelOj30IxFZBR70JIhSjlUM0U5a4XzdpXBFpQxlOk+O4YGRiq8ITV",
-	"YajQVcal0/q10CJfjUCp1WeP/X2UQk1g9UOyQgLQ4nNQE111J+WL/RNWkZ12WkqG/pY9PLoMXtFFPV00",
-	"MUR7aJmPv9SKoE9QrGviiWPnIfQlSwL0W87XIzrV3+6fMOfIxEKfp7C+7nEFlJil/FzOR7A50ZfMqF4o",
-	"Pyc5mvIszceCrgIWlC19jM1bgqMpTq/tnzBzDDrnnupbWUq5szesnYUhPKAlHQzNPJ8zlVXUcByjbGnJ",
-	"rOXrCXOOw+IEzPs1ZwkzRdFIzuShWpwQLfCTGruv78+uABUaGaswXnUMtvEEAFNRCPm6OpmN2CQ2pWyH",
-	"cIQ5mLsFObW+katM1zTSVvechLv6jt1nsJAnXgfvCkCpOCNIECYJi0gdpapT3crqJZjqL8xlUKMEu5uH",
-	"mVRsh1lTLd03p6YyzDkREqkOHNi9/EZIg3aEhtQFKzo6VkfMxjWey/z+Yp1vtxiTKZrWVCVPp8xZHuyo",
-	"qs+sG6/WGGwtf9qGtxT6o1zCAzk1AW3SY4eRLCjr2mjXJhsvcYvdvK5LbtUynJgY5oHay92n1JSD+nJx",
-	"uTdRQlvYkxBWA8QJnyKcJB37WaOitaJDFtVi++p3BjimmjNV2aC1m7zpQul1yRm4fzK4yMvPHHNtIMzV",
-	"Dkhl24U9Q/2+IdXVLuINtvOOm4G8DgCUlQQHq35qfU6rcRddi0kqhUCOrNXRGpEXmxqR4I/XtLZpCvCh",
-	"YuEM84AAHQTw8W++88mHf/XRb96//NY/2owgzcY+7Sc4GuwPhkVyVrDQxxVEg7oKlHXuW6XeSugXL3qm",
-	"OBzUUxwsdVvXVpsBG0cAlheiyWtkTYTG6/xOLqCdWdE1g7ZSCh5TQWI0WSmlYo6ZPrKLPDB/XFUzJFfO",
-	"Lq0DvK8fvcjBBbxm8m23MpG+hYkJgOJqbIIeNvLnm6ahLeDCrK2auUaCGhPZ0C00zNwvc6OQOxtFPm6w",
-	"fwx3ukWq8d67j9V/BnuHo8dPB+Gtg4t/vWkKWomBPcgvXaB9NuDEZh/Geqrv7OzRZ8cuDqBN8h424IPP",
-	"a230dLyxL8WcH5AzKvzRYc3h6IKA9i+IX+ZtB4DYwZm4PZtWBUsuSjrGTNcJuFt+zpdlS75+DhETOwiX",
-	"cBaun/vxIdHnnZI/4goCfFuEJRrff/Pho9q109gUJZWQMmYsCvjpitBFeXBahrSth9iI0i3a0A0Mvu69",
-	"RlMa/Ghh9d3y8H+HrHSsmT6vbWmg/Npgk6MjSs76dpecbdpZg7q7Pue7JWe8gDDI4epzdTn/Y4lTIrn5",
-	"gDPJvUaPvt/tx8kPsoTkV8rr0OTDoLhKGQlA31g/8cH+4aE7d7AJatO3FoH1zeSvX791szXevWpOuKx6",
-	"0Pr2Aj9xUKHa4+Lb4AMo69ac29Be3ranPQgmLVXbPqXLooAB4yPY7l5eWOJU9mSF+zitZKEYGppPQw9U",
-	"jDXUd8gRdXuwzBVty6odBr03QZ3/1878vACpWBtfV8BZqJfgWtrP6y3setF8BBbKUL/T5LZATgtOQWwi",
-	"0Ckhy1C7o7WTGSrk6lifTU6KBrdT88lRfWHrs2EXDe5A/rf6376450FboaddnA+t5OlxXrTzXJ/zo721",
-	"7c6T1plveb50aP+Ld960sdwOzp9WuvQ7j9rZ5LM5n9oo5ZxX3Ywl9+Tqgn3b42xro9G6s65vGiVlZyT1",
-	"Bkm+xs9JaiuQKEtoQtSJECIsikAuf3jkv5T7LmHjKP2GEdPpSXBEbmoSFddF5T6GzQnD28JiVYVQhUke",
-	"mOSYPl4u9+K1BYbVPOhelXqpyxkp3eKJCrzNreutLrE5TqajhE6bbq7v6wiHOU7OzG00ZOshwdECsxWC",
-	"kEZAHOl+w13KQ2AcxSTS+Jq9DDN/esKbU4ig4OcM4QVnszzzSRxD9F6RcoYoQ04QV5V2nfyJDXettyVa",
-	"cCGRPOdOSAwjM53wCdovkALhGaZMlOvvtXNy5WRvNPD8l6c58q0vl9HD6HnWTQ9uN476frxoRN4urORd",
-	"mMcet/waOrFtYsnz0z82SQL9A8M73e45/TRFgMR4pWUKlqrPTuGCzjBapZvz6HYXos0pCUoAmLhJdeba",
-	"i1H/OVvCvaxUqbQ/mQJyJCUAXRGThMhKJOUa/FDKqJj3nGPHON8i5brDxe6yG8kizNBEJ4oeI9jc9iaZ",
-	"SiSyKCIkFqEpXEYYiPxUsYpO9wJbnunoOFvnr071Da+Tm26nP5sLDxv5u44zTIAWPHhc5GMrWuiq+Drb",
-	"Cq2I7Mgv3Qo8fJVPiuIOu0P1K8hcvzmuXhnbQOqiipPZmIbZcvYsI7gamna7H3qQbYiqE0l6hi02oEkf",
-	"83qo7mfSqARMZ1HrOGtg7RLDn8+xVLoPsLYBBK8z9hpACLjnvALvuorrMbCJiV/UmDidhK5jM5Zm6UPN",
-	"1tvYbHCT7+EI7VxEhohOoc4lFvk5Yx63lzrFdSWCpAFdT9FHjIs1i/q8LtXUOb31vZqTD+jCx+mVz3HN",
-	"hjdszsHRzTVhUaYS3503vpHHtR3dHB7sX79eRzfrnZtW5oKbNg5+Ajo6ncq5luO5KapjaAF7WT0iueIC",
-	"HezSPc3tX3Yizr/clJZGIfpoTtjnm+m4ZSLhThICa7RoBmGwa767RVufetQviejreXVUD0TFajSFMqyA",
-	"NtCspmghTtNqtL5A1kZ3U0wh5PiWlg0vKjZf8LR7wea7dkDOwH01ZQpbZB2KEhbSJEOZkeqb9lNGzo9N",
-	"qfgk5plEEzKz1YzV83gqq6Z0k/UyN1iga+0W9VB5Qmssh7fmHBRAo/xNVmhcne64q/nQXH7AzDz33Pgu",
-	"H/QTea71GgIbR5J5pRPldqzFl2oJrGuzWIdXdblx2H1TKtdmqtsgDaXc6GfhOJBzKo611n5OhYXKYVe0",
-	"E4kK9HYWz5qS2PvkZC6JplY3nac+x8dh3dcVJWd6VgJSYBb4bZO6lYf3T7Aojqh9D3aOSXJ0NX9z2OTl",
-	"GXLaenZtlckqbFnW/Us1GkwgfkmENQrBt+ZY3pv2dszvPLH8AdGYSUhQNgMnourCKEhu20PHo+QUonFZ",
-	"vLvaqmdvAU/K1zRDH4znmg1vqhslnJ8iLDUYpxMqXpK1zdmnG2Bz+mayKVZqeVr3tOIqCcMMypGXeb58",
-	"6zDYO3z8dBgODy6unpzs2483Lq79tvfywecnu5vyRVdi2bw8AGp07b5QrQKsUzd6loDsmhFBHSo/IAIs",
-	"wqc1oPHz7hGIRndsfRiUzFpGnfrSO0oD9FgxodJoTs/Uq2b5J1hQERwFM8JnKV7OTSUlpuSRwZrUthQg",
-	"/BcYk5/+6C8vP/zR5X/53U+/++uP/vFPQHb2qfYhgqOD4aC6959991uXP/nLy5/9weUHv/fRBx9qIMsg",
-	"x180ClrZDryuK2yUIRqd35zuwVeYGKy3KSUJGIkaxowv1STfKUxEA6NZvDTS2ZLwAvoSOjEPnATdsMAP",
-	"JwM3f8eCd9ZgOy1gp0WvzJdKSCxp5HxUh8RMtfXp733rk1+9f/ne711+78/0wjz79W8uv/eX2xcZKfjF",
-	"lzFof+3leDUc18LwmntfhmcvXI7sKtRNA/o9r3a8BVa4RyH9Cj/X93X5M5DJjEVHLbStpH55C7Qh+TmI",
-	"qiWm73wtWmL5zSv8e7HX3tKX4KY3jesFF/aUWYeDODoJzujyJFiLm+YpCkxEO+6Z4Y37+uELd6utwWBy",
-	"L1khnUqAn1JDMKnRw0XtEgvhV2Tt9q0drVI4PKOOtGUG3srJCs0xi5tas7vfx4iSI6nYW+fM28b3vwDJ",
-	"UxVvuAOHXN4CVk44M3WkQE5NZ+0KcVQ+MHpmXLmCx1fz8TxXRoxrLKZnNCYVMtvYq9KxGpNF6ZA15Qoh",
-	"QXYpVtHc+bW5ZmFFsvXT7zRKp+gEWntayfG1cZNwr50tdUqKveme0SkUHSHpGYWii1ZfiDiT+i9duuhx",
-	"txLgw06A+E7hzvqmorEBYdCK4SlZygLGGyM9hyuiXrCoTTdsK4ZmVmija5XndTquTxpoLvk+HHh5Z/sT",
-	"p1Kjp50btshc3DTZbbPTxj0Iyvdm68V8ecN2w482nb9qcHEaqrlp0B4Mvg5zz2qxjQ0IibG+ltYGO0oJ",
-	"jhF3UUpM+q4TClAJz2pz5p0Re83b9R7XBsY1e5U7YHl649LKTpU1YAg5fZsRlypQxj76p2f0jKdX4A7U",
-	"wIYVODBYoAWU2uwUgLLBzoMbqO7C4y708P+y9/ZNbhznvehX6UJuFZfMLIhdLikSW646K4qyaYsSD7mK",
-	"6sbgxTRmGkBrB93QdM+CEMUq2blOYkeO4+QkTmIn5/rekxNXJbbr3DixovgkH+ZqJeqv+xVO9fN0zwsw",
-	"Awywb6S4VSpxAcxLT8/z/vJ7HuAYkxLDOuJKL8ddtTv3Bh4MEkgHQ1aFTcIgWFT6W/k0rgrjZSHGs71L",
-	"tpZ0bxa8+zfSx50n6nGiS2ARWTpPmRIUBs6YmOeatMF1HvEa7ruS3VY5R2g2+GH7S7NbLHp+OTiPXLOV",
-	"qhRHARwr44yXugcvf7VHcemfikda32ebWX7uQjWeQd0G/2SNgo7iYG0a4jSnkTwsN0Vz3FN8c0ulVCG4",
-	"6rR7dZ/WOZgTpWOatpeeOM9JlZnHklcWzsLLwLddsDKWwsNQDC8F7kpbuW6Qbz7yGolIf2rNQ63k7lTj",
-	"/QXZcktaaLIelBmrPLSFfkJmItGGSOrTznwkfsFqZuW9PTJ/VrZgL78NC97ZW4csjui4JOMfReWKwFZJ",
-	"YmX3LIR5tYVDxXTh9aA8PUse17jiWlLWPu8DOakpaHHlHuzH8n3cUwd2KsBK5c/Fx1jH7q/qWdpe8pBw",
-	"8+XP9QCzALNdCqNRxUhY91bdWE+oDoCa/009JFrKFIQPwN9d/tGsppyDqslgLhi64mz6lQdsSREtJmWR",
-	"a7XAAs9aFF1aymPjSXkTHu7vud1f8O7Oz5Y5CSPG2UPVQCklpeWJKomg7NlZQjB/eHbwje05yqF3yjjr",
-	"RGJUcDEwL3NiB6jBTBwsJhlTnK4E1m9Ip7tzRjDM/VN6txBlM16Qi+/tzjtItmAchCH4SoROsIDUGTPw",
-	"NBaJrotiHiYkQLObtXWLMcSBFBVmz4q6csVRNiELeLigTwHGI8VcpRDreHzJBK+Qh6UxXyY0K626fh2q",
-	"WPsyhqpELgblwWeI7XXLZ+btp9PAbS9FiLOqs9Bbbnpo04ZmV4vyywAyz6v5PpaQKkpjFrqF+VNT4eL2",
-	"0DFQDpUnI4/iWhdKndVRnRbn5i4Cieta/mtGA08oVHc/DSo6yZXV3GJ0QI1ZADF3N/YRDsgqfMwPk8Ln",
-	"0HAIZu/ZBJQh6wKfLMgv3I/ZIWeT6nBWXVNBzc6vrOdSl8IV89Lw4atTglM4d7FZJAtWwgkQq6xdW2kf",
-	"fx9utUwjF7ou8DkfLXy1ZkvrmbvFR7zDQbX6SNu+RyjRMWOgd/0cwfslIwofj2118Ur7f8ecpioqS8+B",
-	"KzMySqPm8/UjJUl4LWE8S7NOq/Li3vU8YVRjqM0siA+G2Apg4UFrvQNzj9uQaivZ+0q1iDxQUX4NNXXh",
-	"Ohlbe9lU8TkPL73mAor/HReHn0lyJdPKPIAt6MU2TKWJFEFd33ZVycRyWZEaIiFNosxWGdYRgmMmwm6t",
-	"+VDlaYm8pLHbVyz2zN+h9I3IJA7YbTuaq7xqYNaqnkjRJr55PJjoSQWRIuICLMSRR3yjqowV4ucC3DEZ",
-	"0fiAGZsff/SIr6ZKs5Gfegj4mch+R0xlEqssKyuIjIxre/vBPY/4esjjsDumsZ76jjBCqqm5S8zGMtYK",
-	"sfBTI5/1LLi0Sz8rGSACde5aDZs6xsw7DQ8NZdoA0CFX0E/AHg95j9sCgvFQCpYbZ8ZGFOpwzTbAxfBJ",
-	"zRHwZIZLRmZ5C7PeDzUdsHsSy07yNXroqjUSxeJ2xM0Sda7rqXVtv7XTbl1vt278bmp9tht0zN3ArnZq",
-	"JTSyOGbj85//+6ef/P7Rv/7q6JP/fvQnf3j0Jx/BJC9zKuDtNp569cE1R/LQNUjneurnHnGl2qpyPxRK",
-	"LngwJBM6bROfjrnvEb9n7GXzB+6zv0v8ZDyIach8cF+U2VtliQlGpUFQZcjNKyxvH3Kj5kpRivu2Ewmn",
-	"NsPV885lxGiYM87QGcCilMz2iqTSpYRQmZbB91NPXwM1zZeHSiSfnHcC21wqIRw9nkcIJOWFYwVBspHF",
-	"M4sJF059rzW5nVdoumQ8jplSLNyng1XiLiuH0BaQiUoXsZJPrOmgXlBidkfwvJnyLUdhxcWU7ZndqUV1",
-	"yTTRclSod12xunhne9Y4/OIPvv/5t//183/71Wff+28NNzGyFvA+w8xKrWP7+SLfQ0DesvW9z371z0e/",
-	"+HcomlIWp6b1PBbo5ra+utEnK4bE8JMik6EkAY1huCnXFVAQMirTKL8Vx4NBr7eb4excUrZ2C2NaJ4bb",
-	"vFoBr3mcKeF6N4svCqZIKMUli+L05SzuzVijRrhytUrgFWp5Uy4pGxfMEQADVuoRqgImQi4GTWIHAaVE",
-	"TDQd4HB8QdjjIEoUP3QjWTKNPgF05YyocRrjhAu1CzMU30toRNyKsAXS2hZ0UD5I4YRrinftIxSeq2Ls",
-	"6/Na0Zu+0byMKYTc817OKlW7+3TwahKtOgfwzmMa6GjqQL78fDmDsS1tsAXScEuCLPPFE+NEXxRPnFrx",
-	"hH3hWf/VSRVNbD8HRRMvRCnEPh2sN5PEmQC5hP1vfbO1eYtu9vc2X3/05EYFau8LkDlYSW+Wtsa8AeiV",
-	"Vl9NCf7kkZAPuFYe6YIs2lwKQpgvhuh0xk/eeGr+/+bT7qPix81HV060ILqgsm2UtjWHLrc09lqR0a8g",
-	"wxQ9Ly8DkMoav9XbuX6tdatRz31I7QOH8bOKd2AtfpuncT196bStdGu2jm3zL7aiT8pUzm3GfG1AGu9z",
-	"Fj+1gIxWlxorxhhe5RbKWZiM8xL2ObKL8A3m97hgHa1o+gADHE8Yp9za+K0bO6/s3OwVW7rrCOgZelnW",
-	"2XAO7RrnJ51OYu5OKunWn7bjLrHWDKk19XaBLObJ4ATe5arvr2xbvoaB4TtCz6OOWdO+QZXiAwFWkgvR",
-	"h2wkN6GyKM6F4kdUJJBaWNUSvdGYqRZaetLN5dGmQrVMDjttv7WdaZs0S/Dsw2+lHegKUkb5B3IBw3pR",
-	"sKfVXlJRn/jW/rRZJpskgrt7BJdGZEzY4zGPp7vEzyKMcAbiYcp+37XMAvCD0gC508/H6XOvMDN50UcL",
-	"C5FLKAjr69JZ7N7qxXSv4rp2oa03iQ6yEjpNB7kOH8RH5HoXFKh73vyxVrfORDJ2CT2zcr01au9S+jHP",
-	"Dn02MVTfwQNiv25OES6r1DuvurwVq97yMVIt0+3G2M7q1XC4V2ol62X1Kt11KusW5SWsBKnKNiM/QoHn",
-	"kIY4YR8oeBH1GLooff/rpjOK1X6VyQ20zewjHbPsL1M555Bsm9V3x0m57dPBPeDmVXGjMLM5z0VGyAEP",
-	"GfmtarQ8zi5WFOboFLb8fPb6uPt78rWhCzI8iGMbxnKsigHqXWJcYjuLUA4whA3ldlJgHRombDS23CvX",
-	"5bIgCbRgmNPLEBGqGKAyJ76f90jPSdjfWPW6TiPQeK5eloswUUauGS4bWDCRZMrFoJtibpTojxmmtNd9",
-	"tGi992hYUt2WThSp682dvETBJXiLXEFAcpuNmtWeWh9MU0Rl628YVyjbcfOjITc+Yt33jb3WbuwpTq8+",
-	"zFCvNNfmro3P/9snzz76vaPv/OPRDz4+PmDV+uMOyuBdX83D3IENHEVkxHTMAwWhWItIt3H34VtkZ3vr",
-	"lcsLOxmKF39b8PcSC2mv5QETlxTxEWHPJ0FE+ahZbm4NSp0oKBiNp7iWa1s3bmxuERqNh3Rz+zJMfh9K",
-	"wQiiLuLiaRiCt+OaMumIQd9I6W1zr3KurXPvzT1ifjLuDRZrhXSqPIIT2eBeQ6jzozHDvHmFkWtpYq4t",
-	"RcZkzOQ4Ys8DhJG1CHGtOerJ71FO9GQhwJXCekAH6wX1cuScVw97m7/76Mm1xSG1kuFam4FhgggTE1kq",
-	"YhNea7dk4lRr81YaxttcFMfLU7ILP4LYmFt1xQUKNLmiBktJ7TgZyrTRsIQEqt/qeZihKO6PZYnata8R",
-	"OlyDIDPaeK6JYf4Nc7QwT31u2VnHz1cMfKcdDMfuH1oxiFGvIbhqza9xc51eklZzPJ7tXvpm4Ql2zL5h",
-	"9HXIB8McPuo//KXN/RnWzZ1xMzsjHZOQnfbZ//zJ0fd+vOAcN2chd8pf/eKLDxGA1XWApFlI23CwDWZ5",
-	"1gQyX8lQRE+tPUNpNRm0qKtlQfNK2jUxk4SMonybj7Fg6Frjo06kOQYXmbvYQuObs/i+OawEoXcxMXkN",
-	"vPzCYP4MGTytGB1XEnvhLL6kyEHFgI3qvGu2ptnLPoTBhfOoVlylSAfmrnMAzdV9vCmhlABpwW+VT1D1",
-	"7goyInuWpW/uRLJ6BVI4RmqPs/hhujUr+nSlpQuYBkrpzvZefnNGXzkUZXSEmkF02LSjOOYAla8/rSUq",
-	"V7j6APIE9vLXntaTqzXk6Dn4oLMCeK5k1AKHUaVJVi0MtamHLJ4a54uJcEbmnWxyoKL7NoVqH9peRy1x",
-	"qXLCVux5LC1pO1vnDmVB5rOlzt4aRakpS67lxp2AgTcbb0iR8dskz91pdxPGvDzCIjulw8rRtXExXUiu",
-	"Gs22YrjxvkP7t7CS6QgAvLbLUAbR4eyE4nX2ay3K3iWMuzpuBTBM1K5uZZqfGTWxEhDREtI7KR1ldctJ",
-	"KKh1XMg1w9Tpiz2911HyoCMWccFKa0nS8Rrur8bW9q3mrdZ8YPXpTNvn1rX9rRu5MKxr5E2bUmvVZdyy",
-	"9SI40wFgpBo4gaM4Vc+NyGyYbQJj2o7aMruwSqMo5IWoJiEPAQSmgMgs5ESU942m+1SjU9q1mZaoTEDg",
-	"H4+ZYOEuSDlfCh/xITSNdTqG1w6brBkuzkqs54UWWCzOHbFNHUTLJBiyIgbF0lruIGvVLi9FKFnAdJxi",
-	"aGE1AsL6wiqykoO00aFpNZi/QkPsPm7eACQekokdbtOs7g6am6qUgph5JGY6iYVHxnRqbGAYlwMX13Sw",
-	"654GbXV4hRQcht3ic+IP+KC1YHJLfSC7MKizSeHVzN3s/ZvrjuhyMsFN6aqcrJ67ffqUFHeEa0XMvZp1",
-	"Z+jA7DEZ0MiQt+M8zN/awTp5Hlw6igxeVyWGcYpIRy1RuBdrHsW+2lovZlE1STq3d47V7WglXIXSVISK",
-	"CET9KLlMFWy0S/OWsXWsNLnWahkai2mQFunDuynPZch6zANj9OyLBlqDF13hglsRvIZdi5j1sOeV9mqO",
-	"SHPGW6olgADSWcT4esHigrdrjGWpESaBQsmWpgNrOqflMaU2oLvxecTFC8r6WOHxrI7rWEq/RxXrrnbK",
-	"vC1Q4vTPRYnWKjRdxcgwu9XFiRHGOMvipys+HdVsII0p1Tj60784+vOfXv3so28/+/CfoERTMLi267b4",
-	"5IdH3/8R/ozHkq0WOfroOw2v8V5CheZ6ClacOkjMDd56ffO1B3fvb261rHXTHcc8KLy0xo2d5q3rJQt7",
-	"+qiytLZoqaUHzVtZlnO6I6aH0uzshAVDqrtjqHNMy28R2qPUJLOyrHH0/R99+sk/fvrxT579+pdHn/wo",
-	"Z6yVRjPmiGFRh/mqthgG0JfPmNzLjpyn+1r3WmQiHac7vD5SY8QPGVr5ixb8mjvOnOOmqNR9SPbY+LM0",
-	"6laAWNRt085xY2XrO/CoLeGi+TEQDlKyuRhUeG5oILVQ98bqgGIxRCP7CpxR30/OZKvxxMqs5bUqVwus",
-	"udB8csC76QDE92dBnKvMplkeX6bUpggKDgc/dVp2OUZVSi5qyMdj20ha74S0RneBwVXz7TzEExYaWakJ",
-	"87x1aM2Afro639TgyZNYkXZSh7UoxlYMF2bb+OoaEZIV7Z7sZjY4OddXvrCrvH7YZ+ap3kp0IEesCqJn",
-	"qRgbx7IXsdFSPrKH1SZiWFxGvsegKnu/OptRNT507XdZ2OKnJ/HS1gpdn4HJgEHEog2wYnDQ8fuym96x",
-	"CvhuyNCCPANL4a4YJ/okzIXSsWig4AF4mwVSAKoN4YrErJ8oDFOtVAfjrU+wRr6kz5qHDm6djoo/bXV9",
-	"DO1bEilAmESIJcYsMP53CM1hgII3m/hYTP0zVVSuTC/9s1lZIX4SRsCKnJmaCDOl5WuWl2dLy0Bt8/Xi",
-	"M3IwF5iYsTvn0d1W9FdSV7bELlqZ09H7LU1abRUHRQz4IRPlpnt5JHJP2WSbDJMAwfcDGkUszCo5AAcU",
-	"QEJjrjUrj+PbC5TKor2Ca5Hea0jx3uogqRUvzPz6ipnl9sKXFEztL9rslSPpIUBQYbxmQYLVYVzhnaVZ",
-	"5XTt3qJ546Xi8lQVcp5OZ5EfxlQP00xCISCzO7fdVfKpjkpZmR3KKXm/sCQocT/euookfQzyfMe4ww42",
-	"Qw9jxgBKb0QjAjVIOEfW9cXec0IPe4XmSbiuqJyj8TVk83E4IN2QJaR+HsHgXAj3hELBa/XuHcd6rrdd",
-	"c3b0o8p2tOzl1La0lza25a3hegt2dvEKy80LkHo3sVta5+IVEa+9KALFqHaJuQS22RM2GuspBsIQawA0",
-	"3AgaKA4Ys52W+NrXjYlVGdEVT3LeRnVdri6Y149qkFbeAD/xt34sU9j81c2ym7MpzKkrS9CJcmCQu0Qw",
-	"Zox+m96WccwQKaCot67XGk9SyxZfusH1bfOKS9W11R9WZHvvO9B7nJVPOcB9dM2L9wi8fhYCa6V5kjyY",
-	"wBhxQiH5ghobT21Y0kFskFyGJaAiYMb0RdT4RIQVoCBzS8+mcJaAuxeRYxalZhyke7pwwGyH1a+O2G68",
-	"x0RA0h+ICmpzqCAIo056MYDsHxvL3ZWOrMwmx4JCL7liBRz6ozqkdyKlcxVEsX5s7m2Bw4nDd2Qclo5t",
-	"k3EIcKbv+Rg64DAEpRfRtIAGVJGb3J32UMyjmoZMUx6t3I9ZJeR8IXW3LxMR+u3ZEaCE6yaBAxy4gN/O",
-	"tXfAdHCuPdJLNM42M+fQKILHVU3iR6yvuzLR86fRKOoIOAxPTycMZuAGCuadMVTLMjFL0dIIBhmbC5pb",
-	"kbEtGKO2h5Zw7SpNoH5WSsihFQdSpE+M1RHpw8FkaVwwcLS9VzmsiTxgNYY242Hp7nvu7ZUR0e/QiIdQ",
-	"QX4njmXZPBsa6IRG3RGjJS/yvtm73NyHGg41qv76jJOtMAuuLeSY/IKz2y1++HupPVJ8+BGdmSe+5LGW",
-	"ZyNYyIPiw4zxOxame1zjdvFI1VvZzObYZc7d1YNHtdddvFcPkqhEl+WwMul4HHGmuqCeYEYhjICt03/i",
-	"2jxyyA01Ck0obRWqWdMHNq8lHYP5/rDRbjz75a+PfvoPR7//V89++tGnH/91Fi5ofPqbb3368V9/8dN/",
-	"O/rpP9gfZ8A6FTtkMXjwjQmFgqfjQvYHuhIOL7+Jy4Hg3bwLAFVZp4l0nSIJ+7JKihfdCwDrywacSZxE",
-	"TDWPAxxfo77SbIarrcy9+2Wn3GPp9Pjq3jYXOJ/XtDEbJBEFXLqYKfO6ycaDO9uX036KyVBGjGj2uNyi",
-	"qka43xtJMYBLwPblAe7Lx0ulNFqDaNyx555wzxF7GhK1dYrpA2XvMzdTZ02o1KIwWy+zGehZhNOCc3N+",
-	"rJyy5YrxvLNlr1U7iTLmW9HdPRGw13UZa9Y0qUHny+n1JNyRGXW+vhdSvNBaUc5T14L1wj85JqoTAqrJ",
-	"Zsuxvb4UbLf0MdfGCTsG6y0h1v2YI5xAvkl6BtEBh40qwwM1CqO3DYscchlRDZHHa/MdwdVjh/alMRNG",
-	"qbInlvhrghekK51rvJcj2wskFStElVeeKpF7tNKJnTGjB8Ybtg0Xq1oF+aEv2a2yR6uQPwl7nZfBi0hx",
-	"CCi05aJlwZt4wMaM5uIhWLBKBaGHLKYDRmI8AJpZCe3JQ0ZaNV9Tn454VJ73T+MANRYEU4rsMtLhn2TC",
-	"Ykb6Mas7JzWSg27ED1jEh1KGNV3PMY3piGm7c+WCvtaFis849sh7HjkkG4eECzKi78oY8vQqj6Tm3vsM",
-	"4dhNLaxt7umKQ4VyQZeMUEoJDAlRijooNtU8UfONxNa5ng+lJRGrm2o+EVvF3dCuqWCJL4LPgfsHiTkS",
-	"u3xx0C+jMYv3Ej3MPr3unuPr7+w3vDmnCsJYZByb3QlJb0r8ET0wolH4MOz6gL3P8SAfUEftwImpTGLC",
-	"bYUeGcfykIcsvgRiNMVDwQVkezfUetx4atbORb+kXcvN1iRUKabJiAo6AKCONky7o8SGOS6pHJPSmHkY",
-	"V9dDNiUhD/MfaczIRMYgWMLc9xMeRSSUzY7oiCtXHvIBYHJz0bxyhdw5ZPGUGOpD0Icei+SE+FcPt3xI",
-	"ECnimy2WMX8fDmiTV+FBSSdpta4FsFnwJ/Ob+e2ETVbQSz/FLVW7HQG+LLnirsiueGRMlWaI82pWDYgT",
-	"5Mo+zMYjMtFXzCMdKAJhXBcUlVh+E7KRtGXzTXKHBsPcgxjzBJKfHYHz2o0SgQeiiviPNx1hbsKvyre7",
-	"YyxhdeWKG5PmP+mgcus02uSbzWbzkUc6DcEe626QxErG5vtOo9lsdhrmlyFV3ZGMmfnamC1P/Sa5T5Ui",
-	"fu4cn/RocGC7ZeELD/RBR0CaDmLpgA2LMJAy1h5JhOYR8d31AZsebN8muQ3XUCSUAFCEYN4IjEgPGRGS",
-	"hGyshyTiI67tY74Tc6MJDQXc39u//TUAxydff/jWm4izTsbG7CYbD16/TV65duvG5TYoKyyrGjGIUWN6",
-	"mWuFWssjvjHZfBJEjMYYdAfq6gjFxSAyygUrErPBLkTpWIoB8e/s04G/SxQToXlRZmvu9jfvwSReoqVr",
-	"dsZeD0PYU5ng4ynGBNnY2drGuPuEK3bZMG9H2Iu8KQXLXWnANLnW2iGTIY8A0WlomMH2XTeJf4gGHeua",
-	"e33FvEPfEoPCO09kEoW29RtzgZhQ7Qh7sSbZE8S/G7IRgMUE081vsKlPDG+YR46ZjqdE0T5mTF7ZRvzK",
-	"dn4GcBIEhlG4IpBaxahXzMYRnbLQ0kp2B735wP6EROdoGePvhphjRsybvLVz/RViq9xVG9tpexEjfiBD",
-	"BoP/fQzs+67GL6JikEBPaZ/4e0HAxnrzDfudTzYYtOC+P7zsIaf5hquY0l0e+sjPPoNFfPORTRiNJRcw",
-	"gZ0Zdp3A24eSpCbxjeT0gUoiqGOQkBkZMDyTPR5HlAsHHR0y+5SQY79yBSnYVTmh5kIry1Cow1BNAVeb",
-	"5MqVfT5i+e25du3aLfPgb+/f3iVUTJE00FJzjTqALtARRjgnGoYqFHt3NB8xbOAhb9tc6HuJEWmZHQH7",
-	"4hKlPRlOLUNh0tkWSuNtd1otzPlEPGAC4/M2uLw3psGQbW43ob8wjqzKUe2rVyeTSZPCz00ZD67ac9XV",
-	"N+7evvPmwztwTgZM2ACth5gtz/75//z0k7///Bc//fxPfj8faG5sNVt4khwzQce80W5ca7aa1xAUZQgK",
-	"+eqQ0UgP3wecYlZic+5ZNqKKROa9QzUmV4YigdwVi817tzSkmuRNkNdCogJpAjSTle93w0bb3OVrcE8c",
-	"lD6Wwk7N3261rL2uLZgBeD4BnHr1XTXXR5s2QMqDFAiMLjN27L1Byc/W6vBD1ixYLjjyTyWjEYV+07tp",
-	"GSw8O40w/KjpAFxDsxc8YI1H5hpXQY1Wb+ztIQsOlG2917RHFfOA7Ed8gNuFRGdhdyyEBGplIDpjhvW5",
-	"pbpa+/6A0ZALptSxtz6AxcND2bXjawAcBeX+zp4ke0kn+87ME02b5krXW9dO4BESERsZR9FVqXwWKwgK",
-	"DwSnhtOTeKo3JQIaTXeJj8v0iaJTq8u4IREYwrKYWG9TUaDWUAJ5GcuskmYPt66iZtxUTKurT7IZFl0e",
-	"Pr2ahgxKKXo/h+dnyRUaSaCUxIM5N0TTwQDGx8R51DKryT1j3vOwSd4SDscjl1CnUWQhOEbz1B1xpbGU",
-	"4iHTWO9WdFEron7ZIVffMKYW1IwuORBtNwgPrsFF9Yij8CxYzFoisVDTyn4ORjFUwA47uJayW6Rrvnrf",
-	"HAUHb9U6eAsPvlbr4Gt48E6tg3dyLLzkYHMUkH1K6G9wHNg8ygB2jHdmQXZytA4kBc7q401rUW0i/0Jo",
-	"b6e1Az/NeBnZmW3DlI1HT+coa1ZlIvFeMr5CykA+lm9b+VN3Di2HmAjVOXjEAk828t46xlwzAls2KOWR",
-	"Y3lb3mZUw+aE8cFQL+ZyPIaFDt1I9m35D2gsQ4/gB3OmgKURAt7P3wZ8IWeQVbBz7vB37KJOk+PmbwcZ",
-	"lhK+y7YAHr0n9RCQeJ4r1luXm4xKtWWAacWk7TYjQ6py7PReQiObqiplGrSvHdMsoLWrT8zuPUV0wwWM",
-	"9Q6EO+1JRXYasxiLnEoYxqbWqvlkIVlYyYp5FyPzxxWhWejRwDR/JXsgilTKHU2STU69pEh+b6BKb8iI",
-	"Ghpbz0JPOaLDuC9evSOwqM059LGEklQSyomwzrwdBdeP5YgIOSFG48pEaGWY01xXsIm79i6h5F3Z8yAW",
-	"k7pKbkjZiFGVxExhyMf4QR1BB5SLJtl3YRC3SOpwwCy2GsBFgGNU5PVxUsHqq6nvu/17tgV46aE2/8Pe",
-	"EtHUqnHwXl6V4XQ1IxJfASzP1SyZk2mgu+A0qyZM2Wh4DdyVRvtayywwPRgDqe7HrcKPSNPNHo/1ECfd",
-	"5Y57VNvOLNnc+4mVa0WeeHq24nWZaMXGv6lF8YZU0pDR0MbY7+zTyq5ae9hVOAbu8tzYQzdrHXwTD75V",
-	"6+BbcPDWdp2Dt7bx4Fpr3sI1b12vdfB1OHi71jK2t4+joh7S6RoaimlDMCj7K+y/W97O1ra3s729RKXh",
-	"RMqcTgOW30SWvxpJeYADn8ZSLQip6Hl/CUQ5e0wDDah8PA3TwiAdqo3YJWrMooiLASYdOLbicjHw4PMk",
-	"lpo1yV2NwbX7bz3c9zpCyQwyF/OV1rPi0Gz79oM3wHQTkkRyYNRSfjoQ6XM4FOaMagYN04poKZvkHVs0",
-	"7hsl6+cuz1VH6Jiz0LCx8akh8odBCn/MOZgFPukxxUOWIVCije23CSVTpoy+hIgGGSQ4mAgDuZpFEaFk",
-	"RNUBC+0NJ1wPuSBbLa/VahFza1WmbfDl3MY3dt+8sMYx5L+FGm9sXbtJWua+LTvntq5QzJbxBlLNmYvl",
-	"bAWgP+v7mjYfDoxoWxDA2s/5os+XK7qK6H2xBeTrHHKJEpsikJc9wkaUYwtiEFg8IicorQTDSP8CDzmV",
-	"jDTclMZ6SuVpibAs8rQx6Czb5yRnPmteHn9O6a5EXM7M9/CMIcuUthkZ29ftKxlrG0BL000gjXzM2Pkw",
-	"MFoVBvTKQwTyLuD3+l+9s0/MsvG8TfzNh/YZ5UGQysqGjvDVmImwC2NAMO/KvkK2jIjYe/M1Yva93Wkc",
-	"8nGnAV9sGEuQfIV0Gp9+/L3P/vnXnQZ56wFJv/zsb35+9Ou/7TQu+7tkTGMmAGMc48C2JRDhXM21jCB/",
-	"60FHjPjjpnt6fEIj0mHRHvE3fWeec4TLNfuONcVt4mdltL5H/KyO1nwynoH5F2A9zR9mmeZfOREs9r2O",
-	"wMSpM1y7Uphf2WgcySljynygQiQ06sbskIkELhKzAVeaYRcp5LVwrl6GUpzbUUz1UwsJb48wm57OhXCp",
-	"LJDQXaq7MVcHvmdjEdxcDo8tHtAktwvizeg261rhNGIcuIBA7xM6RTpCEDuf0NBoNzsPELYI7mH+AuRx",
-	"+IMO8Cc2GBlOhg0s+Aw+rjydxgcpUEi9ZaIV3TLjb3WEUf9N4qfUyOihIY2JtZI6YioTEkpxCZPpu4SH",
-	"HrFpIg8CF6j7jfNmCIpGEzq1qH/4fO/51gTI+K9nTTDr2MbMJphdhJbso7M+lCPI4kNmH6QRFMGDpjBf",
-	"es7GkDGsCzYZ+NeD1LrI2rOUh7tQgDKRfUviTZIOxUD2B7nBFXZbGyJ2jXJpMN1QAvSBEWjJIkIaj7bZ",
-	"Ec6qQaRpOWY5k8Uz1gebGZ4YM3uJ3jRnvjEeI730ZRLbQXmQDkfaTHvOzLvvCCAyBfLMiLYogr3fT5vT",
-	"csnIjXne03QAHy3fGl/fJ81m8zIRNI7teG3o83N4KuZ1ZwKPC5KKQzCydjsiF3FHy1RLMpRRaIiNBsxQ",
-	"qo0jFGWznYtpXgAQClJmk7zVJyMJyMzUGGpoqeUKZQhW+GFoEIZCeh0BvIC369KYdZnSfEQ1wxCiUT+w",
-	"T+8gKBINhkzh1HzkPQ8wlM0/dAD2pOM7oEDHuZ4lIi/dBC99xmxzzZWw6MhexPewPCWVPI5EkN2zT0bc",
-	"o8GbO1sttoFLrVeu9O1c+dpqIRJ35n+uEyRZOR3i1b7/6zh3eYUzHspYr3YHiMuscAYgQYV1ztiHyV6r",
-	"LAboqM4Zd4Ut765x5EPtIE6WH4qYYrWOfcvo8HqHvsbGNNZ2TlWN4+/H8pCLugu5jS1JNY6867oEax2N",
-	"45LrHMhr0iiK3NdjOVrh8H1Z5+C30fCqe217eL1rv0GVdtgJdW+QP8feZabrT0TToiYAXYMCDz/yFM0e",
-	"YvVQaZMF6+2hjbwLvXDg+VwT9NzQWq60rTwELyG3PC6UZjSsWos9obCWtHfINrHMVpSfblbYrnwFJ/25",
-	"csHPwveF150v8U593Hy18hL3dpkv+whbWcrKeoC90dXCAL5R+bYuGKds2/AflkxiraA1XqFoWU6EQ3oE",
-	"910QHroO0pGXlltydDxScE+FPlGiGPHvv41+arrqq73ppjt2k4dXn2BR59OrT3JXeJq6RwLijK74MQMF",
-	"RW9gmbcCPkQYZtkjNDVpFHlYxBG7Es42YUImgyE4OAKKZ0kvUVCjRAIahwRqSAJz432XCiikpIiW0nOB",
-	"wMkCsx1imjE3ROLmnAMMopoZQ6mVLW0ssb7QuHZMuHqGKqsu/Qabnm2iKsCGdQwuYLND7h3C6m3XvEtY",
-	"5UObW9vXdkir1drGgYl4IISTcge+P6Ri0HyXUzFI5H+y924GRrE8Snvy0zytGyr5m//r6N8+Ofrx/2zk",
-	"oU/nB1g45JG5wQZP3XiRdmMcSzV2yEwryVMHeV0n9rp14tK8TJJbK2HtnJfXeEPiopYdnx73suTJXujI",
-	"LtIFoanEqlZw9fJddVTebLor0yquz3eJLoyxQUHZ+I1Rbb0pyFofmd4qkZwy8j0XqDDKDMIq+JvRhqEE",
-	"DIScMqWiIyTinBu1i/fIqx+IFjUJlAZaNRKyMRMhdO9Q0qM52OuxjLUt4M+iT9iqY8FtyV5HWL0It5K5",
-	"Wx2waR49u0SRwL6t78efpyKZn3qeUy8Ypm5USvvP/uaPj372kzlU8sbe5haWu6UjbtRQjgtTz2ECKl41",
-	"w5JJL2tu++zv/uOzf/2LZx/9y9EP/uWzn3z3i7/6k6Pv/OPRDz6uuN32/O0eraw4cDDDWefs8je3IwPK",
-	"nAFBZjnixc3HvUQi/h0o1krGxijeKkRIq2V9T4bTTegVa7RvXrt580br5jGl+qbNxq1SwgAhcK8Yn0fL",
-	"vC9jLxWn3OXTZiDfmuVy8qusEPJcX3KFdfv3txprSoKvMn2uwuCrTFfLg/35d3WRn59j8WOVzZYxLfY0",
-	"VLPuWrn0Mq6t4+HX6t3IKoVsGCI10g6EnGAvbt5SK+01Sulymo1LWTthcZrh/Lv9N6Vg91Ic6VPn1GW8",
-	"eaw6x2t1Gi7elPqeDKF57GXrFQE2zbwnw5xUYH4Vif2SWsitNZyqnVViiCuxQ/08To7nKkvWnXdWiH+5",
-	"6RsFKFaI2ef9r43t1tZlj7BIMefZmatAXyzkXmEQ82OuNPR6CQbVGdi0bnw3c4HWZY+kVYkTSVDGKBt7",
-	"nPAxQ28RXs4llSaR98Q0LRno4xSSWJERnZJQ4kptzHAX6geMz8ajiPQAryBjMrI3lw8wTttO61ZaN5QI",
-	"PAIbyptZd3ubXPFdBzm2t1ORPm5HuOu1yc7WdjogJQbfclER/ElIzHwVfPF1vwrN1XT+qQHXwGZCzJaC",
-	"32qRBcuyIm5bVkuLnEOw8+ijH336yT9We6Of//EfPfveP60eLbx/nk5fmfa4Y0iPhbtFVkbwDa6OXTt/",
-	"EfO86A140QKkLuR4yrp+acNADXdbMRoviqKmjVU2HhpxpT07PPeQxRbxggtCQQG3IVeYQzLHSlmSKKgb",
-	"1Czu04CRXsKj0FbkAYSMjhlDDJa0tFZLiaAPiBL/9oM3muSr/JBllWIbFM67DGVN+GVXs8dQGCU1dEaW",
-	"aTt85BPx6rGAy2JaxzyAd4eVW3b4JkDFBrYNBNcI14Wzsm6rXHUprNe4MbqQCGuBBJhr3oJDuXBHwm3T",
-	"PJuNiD6C2KIN0Gy3vMZ7mPuCGGSsG+3GZv7+K6ukh0hD56STXtRyhJeoIwAJ5Nh1EScTqniSm5b6FAUe",
-	"GJTzog8qEApWjUygjMiW3NvyU0RaosY9eNOCQ3FFIqn0bmbG+6RnTGCwiozNOx+2wOPWz+8fqwO1wKM7",
-	"83vxGrOza15Qj30lI2RdMsdNqpUeLffdjT6vr8u98mDaWzOOJlgiYb7Tm2eZyxTuSiXxIT+UcZO8Nleo",
-	"ZrTxTmtnYaTtIrp2EV17vqJrz2kYzZGKC465IoYi0dyrimtl4R0HARexvsZ+mwPGxrbxwzbuwtg/RFeE",
-	"EjSAaAQL2wWQbC1cR2Sj/2xzDkKCGlkDwF4AKlMaPMqXE5ym2jqzwgOQmJvwXL9dHeB59kc/wHIDVwFm",
-	"MeRf/IjO/qkEcl5Is+EiKnISURGExTop0eydTOSj4AdcTSuIayUpLymSnuBhvUEUpr2/GTBBWS0wUTpm",
-	"TONkVrCtbAExFKHh31l3WWkT1l662FOHmSvvseDCLJyqtKdCT8esKmRvjuxCSL6uZNyLGd03J5xuQ4Pd",
-	"xuUBhPRdv6zodiwuxDK5WqN7/wxtqtJIpmsA87Cx3XBbyJWOeYDxRoub3HO9swBRQuOQwCxE20O8gSG1",
-	"o4+/TXoskOYr/ObyLvEH/JAJH5KWiPts/sCSzY7ATQTbK+T9PjMWGYgUmQgdTx3iVgoLDC3pUvguIQiI",
-	"WHgKdhi7PgK3DkTbxB4DKdxg+Y7w7Ze28RhTZGk5VO6MS8otxkPI+orNwhsWrNFLigDg1zu2diNLQ9rJ",
-	"mIjqntWlOrDiW9WdDpY7X6j61EzUtRtaJjFX2oV/ncF49PG3GzAOHDaz0W4c/f0PzS8ffdLwGhHtQePB",
-	"Fz/62dEnP8LZYppG3UCG5pLbW9dbreswOJEjg2bDjLC5sd347H/812d/9IPPf/ItsEyNpjG3/vtvH333",
-	"+89++iNykxz94Nf1bVT7Es6nRcFRQJlsDsOXOVf3nJiwL7RVuheGMKEgFTOLFFp9u/Q0bNKrT+yfy0LW",
-	"D+xAfwuqMpAytEKZazKwM4UzPa40ndpWBiEt0MOsWnEKApDsXXtaRfB6bZF9Ebt+XmLXdRnilAPYdhG7",
-	"GJvOHCbAH6/Tb2nsJCPsXRP4KC0FHwE0nU3FS8FKw9rrU/IZRZwX6Ebz6Hb/LuLNpx5vPkkNciYO0nIZ",
-	"a2lrcYR6Lz/ZR4EqmZnn0yT36AGU/aV75LQJ6pyRMVoHs26IV9EZ3RF1vJPKCPUZ6KbnJUCd90JigPcR",
-	"mkNhifMvjn7xLyv7AOcSpq4n5i6C1BdB6pMKUp+8R3DCkeoi3m9luPr+UAqmLO4mFqlY5E01i2dpfvRs",
-	"mZ1tb/XMMcb2sndTu3Wi3B2RC3NbRLlcgHvD/+2bN7au3bxy5cqVre1rO75H/PevXLmSh2vwL5fHwavg",
-	"yHIIsucWDU+BhbioRPNxE7ZXxsW10P/ld4Zxuun9HZnKfvYiq9bjIDh4cVVLh3acERpwjaK+Ak++nIH5",
-	"oZwUw/IWgzB8AcPzD7WMrdVnMbwFhLGFocgIHbd5ACNEWPWz4DtXDtGQu8QFL0TibfSdCR1Nmx2BYtLF",
-	"tO80t27spHKq1YL/tfxdbLGx4OMOvLzHhtyIql32WH/Fv7ybg2x1Qf1AhiwbI4BityPmYvxN8gYVISYE",
-	"BWOhzUAYOw4usUt2Wi14+putVgH3E/By1K7LUdhfHGjtrevXb96EmVsdYbfTrcw2DoX5CYJNcgeVhSsk",
-	"IRHT5g1eIgFVzCH2mh/+U3ouyJk454/biaFZosJqEoB6XZysIGW5il1CYURI/nCdlmZCPCrdWfMbrjLL",
-	"RZC6qYjdNCqQnjGiU8Qe5RoR5/dsz5d72oLGM0fjsBMaRSkiR5P8jsVWhd4yOh4zChi6ONbJIzjvksiY",
-	"RHKgFkA/FWHjXyD4JyPFzJGNQUwFYtrN4D2ljgmCZuQBoG6lAFBrYtufE75S/m1dZDAuMhinlMFYE1//",
-	"XBIaM6NKnhRw4NbKbbzp0hYo+VdPWRxPqF7kLZ6fmvs8kZ9v8qKCI3fPJHNxTII+q4L5JdoRK2Nyb+4i",
-	"k3EGlfMrsNALlM7I09rxcxp74IxYvxNDzjqbhg3T/W1bGIzP4qHnnJsMjNaOiaVT1RHpUJjM/XAjtlIA",
-	"a3OSnQJSLNv3jHuMoBazokK7CjQ1hNKsb9hJGx0xjqiGQ8zztdO7WimVlzFFDqys/T8jFfrc1P+XuDPO",
-	"f/nsu3/02U8+Wc9POZ8+gFUF8UWu5SLXcnINASescU4z4bK4M8BOItKSaBodEC29uRgXzhUi2VghSKY0",
-	"F+U1XvQ58la41A3mv6RhfFocw5y++RluOKfgPd68Vgx/LwwVUXLEoGcx4wVC8w/ZxrbGZIpzt7DHUalC",
-	"2gq5hyrFlaZCm+MGCY1DTgUeZ8cTuwB+eZ4T49N5UTKX+kQoUOrq2e3BVGVj0TgMQ0rHe4ExNkxGVOCI",
-	"0+xKUnruSlQXGuh8XC1cKjd0GwPSmoyk0ha30b5pNNRgioMVIPaXdu1gOMnFwpeFlF+oaHLIAq64FN1Y",
-	"RjgnxX4e0QNoLQuzyUDtxhd/8AfPfvXzL37vZw3jsIuQxY12o89GNGK5OQA//Nlnf/6DfF09qpmYjWh8",
-	"YMy6X/7g6Ic/+/Tj73768feOvv+HR7/58NPf/LXhUK5hDXiXzz78t89//MOVjb9zjU9fQGFdBKdPMTgd",
-	"pAKmXJmdZxg6F4BeEnrGIKMqqAgXg7ZgWHo4p2oyJKvsN9sotTgYfRGHfvHj0CuabyeH/GJpEInSqCeP",
-	"ZAoRzCPzgXBBnOJUi+LIz30IeUnQ4iJufGZx42MJ+bP0X2qHjNfFaLGkl5aztKGG0c3B5pr0YzkqqIw0",
-	"WpsWyE+gtM9hscRcmVtJuSwK+zIEYAsG/qf//uOjT/7LF3/2759+/POj//i9OaP86Lu//OzDf3v2/3xr",
-	"9aDsOcZjl4ViL4KwF0HYEw7CnoCNfsKB19xECbVgpEQlfmPJDAmBmLIsttMksG46H6pZPFuiCNJ4DKj0",
-	"Nezwr0LK/yUzMfbpAXPVt24AAJ3Q6arQiqsY16eZjD7ZKQqvGztCyEk6Aa50ZMoSIicP2JhRGJbA54Dh",
-	"mouGBZwi/V8gnZ21Tl1BTa7LzADfTfN9R3m+Pj4q2IlpniFnMY2D4XQxGpibq4ylXFqOsa81B4zeY5Gc",
-	"EK49ErFDFpHe1P5hjutNIV/Qzg2mRJQhmE05pjETmH4wH/TQ74iI0VBl3oOWMPJJ59fiKkByQK7wE2eY",
-	"HAFkIuiSMCvTQzaCGBWgSMpEN8leLiHREbmTY4a1JLvE13EiAqpZaAv13cymmGG/V0XSYcD019KdPUWW",
-	"z25SwfODWCbj5kvprmv3+A6a31GOIQgxME5mjhFjFsELOJ/c41fNOguZxyV861D4q7j2NuQFPaKSEXJD",
-	"aKhXQl9GFJFxEgdDCph+FPsO07EHVGmzUyOuDUvpmApFA3PVhajI9+x6TpHW3S0qKN3uyMtJ65Mhncmu",
-	"514cQDji0LyTNyZPolNuCa0LqRegVd7nQrCQwEFzlSeCTZjSTeIfcBH6RNA4BjtRQtJYxiDAoWFLlZen",
-	"vAn3nnu6kg5VXACmpFXumuzxOAJQM4tgVqtn1o7/XcwQZm3YNOs1RvTxXTxnq5U2s9I4ptNaQ6Geq2Ia",
-	"81zLK2lgvy/KaHAfcnyNn5/b7tdvAPr2OKJcEM0ea0J7tpM0LZqZzPUzTqjQKt/PSjZ8NWYBp1HXBlr9",
-	"y16GRTmiIYO8pXEIcxCNNDJsv+ErGSVmPelJQzoeMwGd+0OutIynfi7dGdIpOJMyCJI4ZmE3d+aITl1P",
-	"revNDGQqR8iGP46lWSosUBpPwBrMMNVvwx8wwWIa+ZexH4ImeijjFCNTHjBxSRGV9N5lga4qqekIqKlB",
-	"joDLwM5ylRq7rlQGOjFJn5XPS8dSGcN+L1SdTA/OaHzx4bee/ervj777/We//PXRd/7w6Ac//Py//vzT",
-	"//jp//+bjz79+PvP/vu3Pvvun33+X/752S//JuvKnCEi89igTtLwd32JdT7FLfCyLipbLipbTm9EOgXB",
-	"Uq5hzqWqBe5/9Yn5Z5V6FnN81lBZEfBeT/hdVKU8N1Up1bR6yvUoQF7plCGrxwF8mo9YeeXJmsR2RmUn",
-	"Vapl3/LSRcHJ6RecHE/yPidtiYaQ1iwwATrLG8YA5EsmQ0kmsWE47jC6ymtFTlucPy+FImtbredS+rFM",
-	"slwUfVwUfZxY0cdxjdcTLvUY0+mILYIzzA1jiSLiDjef84P1sW2I0TjiTGkSJhilqJCF0GiXDuGyCzgn",
-	"DEEIj9YNjOLLWD00ah/yIZ5eiI/uzIVHT9OIsgtZHs50L/oiopluRY5r06/WiGvmMyFnka4YxyzkeLvq",
-	"pEWWf4OB1OmUGsEe6zQ7R0KYsQ5JOzElQxnz96XATA7Rw5gxMmU0Vp6d5UMCGvGejTxyYZxd7JKjJIgO",
-	"iYxJMExi0REjGbKonTbPQX7Uhy99TMx7JEVrgKMQ385cBI4y9ztg04qjzD3wuCbZad0ikyGPjGIXjAyp",
-	"6ghK4iRbX4qhF0l5QKjR4cbKizWEN32qurLvgrGTUqS7EHD1YFO4bhMtQwplxcx2pMBSLikSRDI4gKgo",
-	"VGfgjndEfjEQPYbUEEL5yYkwcnV35kHjRFxS5ocmSd8k1ANAlhWWStO3CClWLkCcq0DGTMEj++ZVd91B",
-	"ALCBoXAI/PIRI4nQPJqnCoQNF/lSBA6LboM1TKNIOQBD3yiIqW/uvmUeaavVEQGSnTtixEJOBRxy3SO0",
-	"r1lM/Ihqhmc1iR8MqQiYrX8YygmJ+AFDQZ7eGvpeo8gzvwP4n7nCLkadpWJEaR5FWSBeOYLt0xE3Goz0",
-	"Bl3RQzYY2b+huAR6O5OpInRAuSBKSoHNtOYGMPUXeETbWo8RV8qOpR4hgiMVAEOJjILkhds/7lJDBz6i",
-	"8LqHNC8RZolm5ANrnAKlCWl2wWyMHrJR260aq93T9RrvpCeTwVATKQLm8IbdZNyOeAgszxXRMoLimJSx",
-	"FMBV4lT/kCvo7mUhQhJnny1ECgiGPIEbanVCwmYQzJWB6CqqVFKrICe0lmQ7vyYnpE9jw245lpX9jFfn",
-	"BFQVNq9dbNewTUHJh6xPk0g32rdaoLv5KBk12lutWze8xogL+zHV5FxoNoDCN6+sfOmATeeloJVQFSuD",
-	"HwtLGlOtWWwO/T++STfff2T+19q81X30pOXd2H76v501hvDci6vyqDJ99OKGEM+iZs/u5GwtBZnwKCJh",
-	"vnQCpfjiqGKdGj0wRjx7ubMxTWSfY8SgMo4ZQz2JUWF9mcREMVdDMqaxbhO/RxUPfLIBepAFMg49hGeG",
-	"kjsQmhLRmQuaGvp8RgXYEHDFLnsd4ffYkB5ymcQ+2Uh1/DjTrK58xcvuAgoeRzcPsbwve2NGYVz2iD+O",
-	"GSSMjWDH63IN2gv0D0zaMCJzIuNQuTpFdxhcA3WDRcDawPfkEc2ZsbkMNVxuEt/t0FfszsRQuijR16Ea",
-	"8OuMxklheiGrC4ljI+Zhv3luurVnceFRlXWRcKxdZlPcMolgWuOEcN0ktpNmHoe+IxwAXw52b5keQAqp",
-	"U/GChS7u8Wu7dCxVM6s6dbi2h8yKuzN15GY3qFLYws8vZxUagkGjJXYArIVad+kw5Oe4+Oy9hEYw1bJC",
-	"ZBpryNwF0k+ZTERwuawI2RmmaYJowvhgiKVqJE4iZkuLjeSJGT2A0CcKVmMjQmTciBdjuFtZSaOOMLfo",
-	"c0FFwGlkTGFKuPKyOxt3phejLQpBdZpNewVkPBCiRdz4JRLiP9sNOQNec7eq4DX7alxtC278y8l5hk4G",
-	"UobFQEpKijnOc/T8vPNdVo+9qDEhPSr1hgtDIqggxtOSfbA+wDFlQrMYBw+Mygaa+0anWGc3NUVSINqO",
-	"AK+t2GjUJA/SZQB/h64fIXV3840HqV9vHGPzQyLsCVWzX9LL11LL2Z6kxajmmWor6LkB5rWUs1sjTjPP",
-	"B1y3X/iCVPdsy6O46d5fhHGzvXiOuyyqqlThjc+O5jPqM4dJvURUkBJJsTtziGIsQ8vtCLc71jshXByy",
-	"WLG2a5GysSqV9BQPOYUiVR98nJjF9kf7MTQ/qcSQfPoTANGZ79loHMmp/b4j3GeYLjOUiWJDGcEFjMsn",
-	"cpeOsBPKQf0AQhz0aPWkHhpRi6HN+7BaNIDSxbrOqrTPyiOUpHeDOGLfgkt6ILjtIi34nB3yRPbSNp48",
-	"phyIZtwksrHTunV5l1BiPzuL1EllHLo4oXAxbBDKX+p6CxvXsnHB7oYYoYUZKYpF/TbZ2d7uCNe+FvA4",
-	"iJjz08z2cONV2vkoEzolsUxE2CT7EzmjGezG5p4mYGRsKG46Zvg81eW6Tji9UCW7kJRtN46+8z+O/uSj",
-	"Tz/+96Pv/e1nf/l3zz76l6M/+9YX3/0VYs4Bn3RzVkGj3Wht3bzVotfDTRrcurH5yis7vc1eELDN3rXW",
-	"duvWLXqz1doyysvOiN9ubV/fbF3bhC+tErJEXR8lw+3w+VT4pu/3osr3osr3NColUNcRnRdL1Sr7XCp+",
-	"0zVcfeL+XKXyN9WrfRnnVFVFCfD6AvWiDPi8y4DvCOMCx9kbXMnwPLFa4JTg6CwmBVh8XKMhCMNPAmmM",
-	"vKJheElZfF0pSwuHj0GiZ1Q8vEhr5R33iyLi0y8iXs4O51pMPOeVLRefjroWVxXftgAvafOHxeDGMhUo",
-	"EikqBPLOUOK8RLDHPZdd8vKjQvKUW1JxfBba43mpOs6s7K1bm61XNleZW5jFVM6hALmudLooRL4oRD6x",
-	"QuSTEcMnXpBsixmqoux3Dlk8xRKirEqubyVpLrnveqW5GCdauZSS2aREsxCjRDjVmLDH44gKZDAIzsRs",
-	"HMswCZjqiGwsMntMAx1NC03P2eDhtEYSi41oWgQV0qxWC1YNpXwemQx5MHRjrNLoFVWkVTly3d71Ie7Q",
-	"KcojuMMbXJWiYRqDEp9kzGJXtfTSR5ddMQYQExeFSeDL63Oew9ocvNPVJ/CCuwds+nRh5qvIkSfGgKSE",
-	"/96BelZB4v4IbwtgWawgAS4pMqQ9rlWT7LR2CI2UnKl7zPFuypfgGyFFL046A4OcOgdWmQNYQPlSeg+2",
-	"FvrFZr3l9vE9Q4NgS6/OplctYsgSFWpnIbpJh8ACYEAXSnjRN4kTkQFlZzyOaEYO5AhK7NJ34Cqqs4fK",
-	"KtzzbQGuyqQgHHpGy0ZRColpFwlYYNeuY1U7jRk5YGMNVd0yCjFSkQMNk31c0oSxAw8zS1hOTqEIeP7A",
-	"kRR6WEv5fs3u8As9IwyeZHkK2bYIvJQafh7GDPlkQtVLLmPMzmzyPhain8kaq1LjmfHhYBVRsGFR6oAf",
-	"spxm8EiPKR6ytNXICbNdB7trLHLD3CxsEj8t+fVtFWvIHOCvMetdjU9H4A5lDglFe2IDen9cAw60+UDT",
-	"z+Vd4kPVjQ8tCwqBTKnGLhIMBaXmiZjaQOyMi8H1bkf4aF75CDEXMxhEpowgH0Sp7WVFscsEm10qGl2Y",
-	"gsYSJGMlcaE0FQHrCP9JpzFiVHRjgCruQndYp9Em11utpz6RMZ4AFYMeMUdjp0k3ZgEgY5ljW0/tdO1C",
-	"P5iaewllstcQ2t3+vN21ZqI3faNAq3QEA/vbja1bt5pGbD2qHS+ClbwDizvraFHu1g+YSiK90E4ElGqr",
-	"el/kjouLbGk5JlJWgJ/ZcT22cndILoZDw00pomkW+Vldcy1TKGwwYkJvRnJQaaW+WTAus1FfNFFpsySW",
-	"wsRcOUMyZAEPWbi44/wh3v0NOXjBDbj0OZZbcWDsysFLbMZZmitMDnXFt4acItbPT+Jwh5+MWWcvdiZx",
-	"G7fwJRFUPKy8TpkLy3HoEE5Ac9RgKXUWVfiO7CvCk8ZvRIIfXYQlU6r/UlC2poOlmYGRPMwEHu+zYBpE",
-	"jMCpswEL28IviYwtdqo8ZGGBGZZQPS7oxVYi5hnuycMakQCzPS9pIABMK3jbqZeZhpFRikJT0wvZUYYr",
-	"XshUmg5KFEVA4xjqplNGGicQy9MzDbGT4XTXlYqPxzFTCurBNcKoyRHVPID2VRtkZDHrCE0PmCCy38ey",
-	"bU2n5sOy8Ny+eZgzUEL7dLBIAcHDzEw8v9BGsC05HoF/XwT2qBlSp0rxgTD60LNRKI/EbCQPaeQRR/pQ",
-	"xmHsTd7XXAyqlJJhn2nWBM6DoQtsKbYEUWufDr4UAersOer5N/YlvcQ+TgobDxUIXwbGe6LpoM64wVQp",
-	"ZXMGrXpCiAM6wESw6y8OeSgu6SbZE0UVBOHfVEkBghFCfMp+HxH2oWsTsBoCKUIOsUxFp8qzfZRYn2W4",
-	"m4XGsjQ60bD8gPLSVubiYMN9OljWVPnO0BYKFmi+vHcyZlRBhU/GcSP6+A0mBnrYaG+3WgBf4z5vzUPG",
-	"eBfzFE90niLQGBg1ZTAE6/KlOc/WV3lnPlhxnw5WmZQ4az46/szF+JBqcaLb4zGPs0wLwvEadmvn6jfs",
-	"8UIK5mUYI5jjMGenIOsLBy7u5kpq4Xoydhfgilhz9JDFTXJX4MWDKFH8kHWEG+sFD5JlYQp4diXPHpbI",
-	"HyttBKGReYwBojNkoiaUuOKOGMoozAkdWCpTxE7rcNbzLqEF08M2RS4aLlkqg86sFc+KrHbj2YffOvrF",
-	"//3ZH/56hfnR2RPcT8A4f3o2vkBVBiazCC8yL1+2zMt9kD0gz8V64nxZX9oSsb6K/XTVGCSnna1/mBpO",
-	"OZ1QmrS/I0LbaJ4TTdK4+jPi0A1NyoFbvJMiIWZS0chCtVC9QMEhlvNCoS2OFCRS5OxCd+iEYlVuZgiW",
-	"hx36xxKZJ9I1sczUegPs0JcDaO9MuP4NZrn+UkErQ94RjfxSASDkZpS2Nq/X2HRMacBtn0j1UN2cu8iN",
-	"jyMQQpSAvmPYfVQ3IbTPsWv39IIDnMX3jZm1KBf0lmBk7A6CcnV8lotQHIIG5kmVvxCxaj5iERcLECPj",
-	"EMEQh4zH+fpRfBiPxEwnscBiVIfibaEfPcxw2KMHzHMKwZaucuyLLYF87ghAR0tHUBPnRwQyDlmYBgPz",
-	"ob65IaBck1BOBPr21iDGY75irhJ7uHS/2RHuKcsepojtlAIuzqGO+4gYmTvCyBf3Czyr/akjfPiMP+4S",
-	"qg6MB2WWqZJgSCgMF3VDtdMLGr8FyARbGPuJqkaUysSGfb/nNAyACQ1Gw1mOTXXP7EanniGIpLv18viq",
-	"3ZiXs+kgN1ZeF8KstrDzhQaUzAuGGkNA8kM/ZsY6F+UbSUTElCK+krG2qFQpan0u2NPnEXQHpDl7rMin",
-	"UbTEwsiv+yzExbIwWLaeh+4tr3ba67EcrXjK20LzqM45du7HPaaHMlx1YbeHVAgWrbwL0MK00jn3oe1L",
-	"r3qng6TOGXtQ7bun32BU6VVOuCfVykuS8aqn3Hk8piI85ZRabquX59RyHHZhMRe2I284579+AcbBOHTP",
-	"4wWDKiM7bwuIUFMLb9ckb+WDYyn4HQyUsAB486F42xiqJg6Jproeyz3O7UwHn3cY5uQjzFXh5WyQ+MuN",
-	"C/G8BYlejYGI54B3SY8GB9VW4snA3swEhEKq6eYy1PC3YKZTFOWAILHODfpHUlZtA7DziIop/DLMYY17",
-	"2U8RDQ5syUqfsyjM/QRY4va3OEFkzbAj0t+H9JAhbLg1tFFSoHgAiHDiK00jBiNa/Ca5Q4MhEcmoBxFf",
-	"QXpoQWa2OZqXnvVUVUf4bsXCWKedpNW6FpDrLZ+YawdcT8lXYOJO1WSC16imGeb4wkz9a+mDQJ+pewpb",
-	"n0AHEpvNaMSq8vfZs5aPo7l243puHs21G9dtRr96IM1piqv81lQi2Yxl/Fwlw04I5zyKbLgHAjBVAOc1",
-	"nD1zmOYjJhO9qVggRaga7Rstx87scGFxP2gFrBPrM8OwGI/CbIfOh6KAZyyfYBp9QMcIy7BFelPiK/ae",
-	"3yTfYGyctUrDl2QqE+DUjhhSEUa2gWJMFWghqogPjdZ+1lQJRTPGa6axIj0WyQmhjm2BQdwliWJMYCSt",
-	"YHxZA6EjDux6eEwgKgYpdDYa6ynarSNGHfq6uSbgmUO7pNHYVeGnO4fHnEBZFkqCazoxNOSDIcDtvVfF",
-	"6rBl5Vze8hp9GY+oRk6+sdPIMXmrztQpOx8ll0e7VDkEKw9wm19OuoQkgV/OcroUvKAqjwXfHoy0UwET",
-	"oSE42OgXX8i8LiPDK7MBKMsNOSljxUKVkMGfZ7rz2GO8zmZM9YK+ir0IJnmwkMBx2TBszQQV+pIiPaqM",
-	"LRrHxoiG4Y/uA0JWY1RoyTzYO3Y1D2Ax5zYMFlgEF1/NIPh75Ti2vc3fffTk2pmPYMvvYI3RAGafvww8",
-	"Ap66o2V8rLx7DkTaWMX7LmUP40Xja3969UlIEQ1pofV39+FbZGd76xUSyNAOGLZFTo23H77maGtM9bCU",
-	"tIr95GuQ2hyFv+5wJokU1gaHajuqGRZQFBe53dq+sdnaQqzykrWGdPEyU31hhEc5K1QXDAIj4lK92cGj",
-	"mTDyIBydCK6zZgsreLgiExnrIfFjGB5qDkqDzAWB1eyIvXxwx5waSHHIYnAjbMEwT+cRpdNtYSSDxv3D",
-	"ckE7xNTcCaa0AgGhKwhHAbxDR7gaPncbsJqq6oPHSUE0njEK9LpFfBTw9F9ptm5e265fv1eQYIk+a2CF",
-	"wj5XOTDmPX75wi0XyJrHj/o8ZLboOKeKKjRRjUjPrWXImgXVNRP0gbjLZsj6XPAlmb0owihNWtrAlbXs",
-	"CA1DFnp2vDCPScjVODIyGcoRCI2DIT9kIeJucRFESSX2wuvmFq/l1lNzoKNbm+znQlMynk9PVDhVMHBG",
-	"dbUsGGtMGM8p873NW8quZl7RWdptM3uzqK8Qd+NLY7XB45CwQBaOXfBRqw03INFcwqQ0G5FvPsjoZwNG",
-	"gxsqMlSGM35gDrMbBXQZoLlz9AWxRYhPUItGmYiQxcSnWse8lxhTGkOJB2wKfzC/2RG/k01ADYYsOABe",
-	"sSGZCQzubpP7bz3c98j9vf3bX/PI/bf3PdIz+ho8Jz6CaBl5vYQJbLQzUSwEACVMo3cEhF8WrsqOfmWP",
-	"udLKNhw4jdYmvttsH4cUjagIGczTFmziYlx2JqyNUMCRdgi8ROQFYh9d9jvCH7NYSUEjNy+KBTHTvmPt",
-	"Qr0S1ADbvI8kAY2iXCFSbmwsLkD2bZilehzRDHO9UFOJctKr3bBTnxpeIxhKHlgEqwM2heng5sEi2mNR",
-	"o904+uHPPv34Q1gq/qyHSfHnox//GFaGP4cs4oYkXZzZHfjFh9969qu//+xHf2c2LYnHUsGMpF9897M/",
-	"/tMvvvN98/Ovf/n5J/+R2fajJNK8i+urb/XNvKLzGWs0SycX043O0kh8oe2+vTCERBOLwgr9Vc/cW2Dq",
-	"obJbZuRdfQJfdbOv6k4lsstPBS2O7m6StwTWc7pZ3lwRs1QXPWBRpNLknucqvtA1ctZhG6EJhcTWPcZU",
-	"B1xxNx1cTMlIxszF/N+VPeyZt4CEu4W22hDb6Rg5YFOjAY0T7ZQgetBkzz4KBkpdhb7yEKOwI2RsZx3b",
-	"mTb4SIRxKNmd0Gl1k+6xdcnFQKYTS+OfxfQm3NElvL2otWurLkcvmN2UMSbElYym9Yg1ATzDRYZOHKgE",
-	"IC6jqoZkuR0yoDGmFUUs0GUe2oDp49P2GU1yqqGo953feDHN6fSnOc36cOurwJ3avt5KlDlDMItnNN1j",
-	"sRvRBPoqTXZlD7hLfMt+vp2WCi1GofGhKJkMZcSaBIpfQ6fkAL3I8Kd12syTAD6S0TmgkuwQkClRmoOf",
-	"r9vonbqB/Tb4jAl669Eapka3skl840eSZrN5Fb7yrXLGiPTQDo7CIhtAC+2IDCmjzy0ShgvoWA1KDyBO",
-	"DY6fswhuu5A2ZABBGMmYhLEcjzHQjXvjzepfp2w7Yqd1qzTObV7IGWrY52VolfO2Pv3NXx/98C+Pvv/T",
-	"z3/zF0c/+HXDa2Sy3eJ2dKMUuOPput7Vucy3WkVmX8y4uojEn9iMqxNUTl6dkPxx/DQU3KuXZVfot3Kw",
-	"fBDpqXaz6VAIPuZrrjP0+SyDKbAAJVfMqQo6DjGoC0oFL9MRSo5SkK5CADG9lCudg9JRF2LVGbQ16Ezc",
-	"7lzBFzzDu0noNHZRfpTGBM0WzyuZY4CVFLPfRZGdJep/5+79zW+2Nm89erLztPFCy+4HUMBZJsHfSTtj",
-	"8wMYRoy+LKjzL7bM3GdRlA48SWcDpYGh9GWu6AavhCpfMPSXFMJiwmPTrmExMGMuIuTjeT45EHKiMnwR",
-	"vLXnupZjlm/6drlN17aIZi9IFhkD8hvXXkdYtyAba4Y93CDNdlP/3FcyiY334JE+DbAoBf10Wmgqt0E1",
-	"WHU/ES4RJROhEYohGbU7ggkAidKS9BIegUMm4xE8V2Z8V9W9vg57gdmlxqnKkNx9FqY28clwg740ac7J",
-	"jCtkvUDak4kusBOk8GpXihc5QV21U25A85Sj7hhKpBjvzbBL+pAIzTcT5Q2BiNE+6U3hX8+iTIKWBVxf",
-	"Q7VO/7MYq7ebBPsmMbPHBYLuzNSI4oQZrNp9e/82DNVMVyQPAakDp7oBB1qsgtmsrGAMYX84gLaFFm9A",
-	"S1lG8XZ/kBiPo/XzFdLtRmvr5q0WvR5u0uDWjc1XXtnpbfaCgG32rrW2W7du0ZstqKDDtwRXFyHYdRhV",
-	"bDdgpk5XS00jWHOj3RhA5QjsbKPd2GoBeWdnBNh8AocC4Ay+A0Mkn378vc/+2XiPn/3Nz49+/beNR08f",
-	"rWJvmDXesXR05oZGenNROQ35ncKUjwuz4kUxK6Z55dbnuiiCMABWJQpPxLRYJjzHNFasWnSi45RfMzU2",
-	"w2Nt1g6BPx0zVuhbhTnuRhkrly8z5lM66rco8nB6jWRKXNJQjNsRE5gFlmGnWMcmdYiomE4ACo1FirUz",
-	"QAWIRnq5wKG0DbWTgj9Fg4CNNc47iFl5RC5W7PjSEne4azarKOyw+Y59hRj5RvbefA2Nm40ipkSncasV",
-	"dhrmjwBxCMhXyKUJ613qNC5nl2isKOS+yg/ZOYm4+2Zfw8qe3pQmuMjR0PMl7F4e+XV7yCAkkWN8EeYK",
-	"t1cRWicisLAmrNrjuYu/p+OMnWNTwJ4q9QbsmS82aDw+xPL2F7uNXxofg6cvz5Gj+6bKnbC/LyuhfEin",
-	"ysUF+jyyrSK7JBlHkgJ4AzRlgPrx77+9T3JEevUJ/oHhTXy9tnQPRoPDj0RpGuOUSq4Vi/pQouiPKGSU",
-	"/HRspRGNUTJChwUG9mKOlzwcA9oyjWUi0nAk6FrbfgoXvJ3yE/HZY81iQaMuD32y4fbmskd8czPfIz6N",
-	"OMz99CxKmwd95wP4Dd3TrtVGuW9CpimPfK8j0mPoaEz5QJiD5ESw2PwRsjGNNYC1mY+g9OKp+XMcy0Mu",
-	"AriLsfHhaK50zAOzbz4XYaLsse7vLkIawl3T7wIZMn8XAzhYfUlsFWZzwESI67Bf9HishyGd+mTD37p1",
-	"q7XZur653TIHpH8c/f5Pjv749wn+urO5fQPuFiWCxmS7td3ajBgd72y2rvmXs+tymMre7VHcPvstCxPk",
-	"69x3MgiS8eyXHGazKa18xAhw349j1mfGiywpbrVPbEsliW//aMZsYHYRbpHuV8XP2JUMD+h+j9iARl1H",
-	"Gu7bXqK4YEp1gaXyv7DROJJTxlT+SypEQqNuzA6ZSJhPNrggvnOI7TQc4yR3RNrDZOuptIzCy1g6W1wx",
-	"i1nYlcLH2NJUJjGRE5FGUpYUApO7mo0U7higbtGYdYQyxElxCDfxdxEW4f/78Fs+xt0fcwXw6flpcZDg",
-	"DNs2KB9A3hnatJ0J6ubp7kEmGSa+Got5HEs1ZoGGImFn2/koFHwP+D4kET/AhirHs4SHrlbMUrbdJiVH",
-	"DHtkC0SAc2btPCILHAxyzFjbHaggU3TaJH6BCiBR0CYTGgsfHsaY4dnvtnfdCEapbHE3CYY0pgGOOo8Z",
-	"Gt4eGdH4AEvZLAK+ecG5SEsEVdjwO47cY4cs5npKfHNzIwF3zdqMC+B7eZLwrGOQBkDkRKGkk0LTQJOx",
-	"5EIbcTceSgEECn90t7M/r5k/+/Sx+YeNQHjZP/Ao/BOOmrBgSEEKvfcefuY9aThOMELDMGZKtTvCt382",
-	"c1LNfZWXbulhVsq5z3lp575TxrUqfGM0FY1Qynm5m9KY0a6ejgu3gAR7/ouYBXzMjSpqkn14f6WgnlCT",
-	"MWUIgmJbYYQlXgvlAaUbWK0Y7uI8K7wHoZGSiHmXUV2OZ9IXWSr9UygSn4TSsA28rBx2kmAd0ac8UsAZ",
-	"scMeNTdhcSzjdEoAwbHNhGugjDxmXttIHxvHqtaHRjTHRsxQnfulbUSGDGgELZo+dopub27tGOVORhLg",
-	"dl3JWkfIfl8xnT9uf6vVbpn/frt1s90yOsa40faamo9Y/mDiDvY9d8RMA/r7UjCzWpzn7HfERsgCPqIR",
-	"NHLYr7sjLmTsk40AMV/7TOwS9pgGOpoCFdsMpZ5Ic61UNJMNO2sFJdMlZX7N75hHfOguRcUP9r7RpQ5n",
-	"JvQLgtxcOmc5GNEILx8B+rojQOjzm+RtcSCMNM86PqCNxNagIwp6RxRNGTSVaKGbVWe9HqhkYjm5lJbf",
-	"2uIloCNzN4CwnZXjWIdLLYZuR4xg9jkTZCChfndCpx7EQ6xovaSImirNRoZaeyzi7JCFGYnamTXIHk7e",
-	"A33umcWBchAO3eOuJuZ2aJP27EINE2o2ahNfHSQ+2QBdEiaBvqSAkg7YWLsADZKA/T1V4u8lVGjgsI0t",
-	"D9jYvcPZl2W+7o5jbvgSm164Aqb1iaMyZVvk7NY6yrmMQ8+R+ki6aT1sd+kI3GeUD4XbwMZwvYs9NZ6j",
-	"SjJKjJYexIw1CUIAA1axURhGL4I6NzYXqO77bz3c7whjjOfjKVehuchYDLDVuRS7zfnpbMWI9ulhZ5TQ",
-	"MQ15oK3IscDDMs6BKHPVEYjvw0Ky4cML7A6p6sLKzK4D8ksXT4YRgAgUY7/xc1zX7fPHLPQvo9hyoP2g",
-	"t6HOexYxrj1D9VwRZB/0KojxJlg4y7csUsx1cz/82t7m9vUb4BtqIHI4Iy1TD5H04pAbI4SOpBgQ9l5C",
-	"I1C8TniYFTbJfpyYN8YFUEbI+2CxavjVmiPQKC4YYOfMsLGR+D0aOl5ItxQEasTNK7GekFkVzkux6Oxa",
-	"jjMQPfN0u0RJtLbM1cAwslheOTNkI9ME9kdjx0ODlVM7qEeAMYsixz539npglYh/7WoG9/AXc6GOyKr2",
-	"IWNj/MooIhvmOy7Q0hOBDKHUJMMmsm8Dn9ulYSfSfqEcMq1h7+w082IuE1CU0BdnqzPzbfoIVWt3GkVR",
-	"lubNRhEZWx00q1/daYaRhxeqwSyFm2g3br/5vzdyMEOBOmx4DeuDw5VyOrTRdh8Di5tUZknMQQnlbAmH",
-	"CvHUa6Cn3Gg31FCOs1ayAqxm7dguvoPz6SCz77+6cSyNmdjZJeaWEDy56Ci76Cgr4keyAYcZY9zJlNKg",
-	"3vKyxepSRRf9m6lVLAncVUaavyYnpE/jbJ1oudlEE0f4xhBm/ZU0nKwrLs+qz6SanfdTX+Civ+TU+0uO",
-	"zwPVfSXzEfDVSBFOz2MuLwh7r17Xm7t8BVLSQ+bGaFmvqzfV6Txu/zbeePOONafaZPA+H/vpqCvEcDX3",
-	"tjOuwFt5V/ZcQD6diWXVFgw6YSI0moyKTJlRjbiuMCSVRIwe5pCce2zIRVhsfhlbHxaT6gjPuEW+yl8l",
-	"iRhT7GfBWCHeA4eBqyy77cw9nQYYeRSROBEC5jhKEeDgRSOAYMEeGt0YPbHWqRuhCqar5edy/CVrVdgX",
-	"uQS5xGxytnXwRmY32oGVoEzI0Epm31gpZom5vrlAyMCBrQQrqWMSykAzval0zOioKBlTQ7DHBQVEldmb",
-	"1LCttk9MGH9d9qok8buyt0v6iJPItfEnnK0zI51fcFPpYmTj8e2qtzP720jMKp3Sk+F0M4Ksdnur9cq1",
-	"V3a2bm7v2DFutsSfzWTw15vwOGOFlZY8X7vRai0wz66CX7oYERgiFBjrYdCxCAVFAGSH8QRIp4LamIss",
-	"NMmeJiOpNNlqtbxWqwXS7ICN9S7xjW/NsiiANQMDW/5ZNcIF5ekdXPeXoNoAnqTGDCV44Jd4PP2EunK0",
-	"/PSfSjY8Z2PuXdmr5qo34ClkfLBGnc3XzYXPDeCWKVZ3nhlu/OoTzb4uezgCqWSc2QLc3QMuwiogt7nR",
-	"arkx9kYunSlg29dlbzm3G/L50lQXvYsk69gUPlYxovlxpmbNfHX1ybuyVy+eAE4IV01yX0aA/IIQMGlu",
-	"zVj8SRAwBpY96iDIUlARsCgy/omvkt67LHCDx1xEwnCsIlKURiSMkfnchiMWW8AXgYjTB7p4F8hjngWO",
-	"E4HI88qqpPd12ZtVVymPXUVWWD3o4C5aVQ24pw4UoeS9hCXIc9bpBpbVEjJQTfJOLgDY54KrIYIUYvpF",
-	"aTa2uIPGz4cz3bQXGpndmKLXDhlFLKdnS/p64XHXYuDnePzTYp6fAUq4GN50UhXfQEsLGH4NFp+Jso/Y",
-	"4gEuAHvpKiq0PGAiLYDAUrGsmMJC9UI8D+xRwEATU0SGsieP6JRQdVCq9e6x9To/F6URF023sYoZQNVG",
-	"EorhEYAX4ZHxa/OZj1j3fSkYSB1Orz4cUjEYUl4/G3ivEsUbd/jLYJ69M5SEjsjd2iMPUiK0JTF1hr66",
-	"Q12dC5R2WKefx0QdJKrc1bnv7nH27k4KR6AOEmJDvYBB1GMDLhBTFrCtqZiSgKrKGVzvLfQ7Rlykn2vM",
-	"YNiHASNUs4GMp5aJpWJ2JhLXbXL0p39x9Oc/NWozVPbD1c8++vazD/+pch6JvVzVOrfXWGfRWazpHC7i",
-	"RUsJzi88Vb1p77XcR3N0/aXx08YZvzlpkH614gDScvMvDG3ltrmmq8MMqKaRHDjIFu7qyiXWqEHBPtGy",
-	"Se5qBezIFUkEfy8pyQxjLY2bA/wiFdP0Ymjsbnz6yQ+P/t+fN7yML9uNAh9nPGQO/f6P8FvL99da5Oij",
-	"75gHj3nAssqbRruxdeNWs9WCapuCvjVkcJCYD2+9vvnag7v3N6+ZoxLBzVmf//hP62tMu+/nU0CTDn++",
-	"gF6+KJSpaasDXWQSqVLuHRuBecGwDXenq73ppjpIrj5RB8nThQZ+Kj+d2wvxT3WQlFroli9enT48SJ7f",
-	"ANUC7s098kWg6vQDVY66bOmzAqpZmy1OdXA5TO6vKm9B5rZlH/aZJoglbms7HNuQje3W1mVbzz0qg3DF",
-	"uaQIdAfNMRvbrdZl9JTtHFLoQrMDJ6DlQOL1qYaCkl1bQjLhUUR6WF/iiNpWq7hFIiwNBXejoqTkmDx9",
-	"DiO91rJmtqqtmRs7zVvXS4yZVW2Vc5gTtkDUAX7w8XCnL0yqi5FnL5j9JWOUuieufI41BC21y5647q/a",
-	"0zAKBpqQNuAF7XVehsUfswgIW+0WqhGxcdnOlUg7z7joJor5TfKQadwaeFDjQ/sx03biklCa0RKEflzy",
-	"2m7xxeCJF3PwxDK3Zs3hE2VMs2AEheMGN2PVhXsWeSsXjsqFo1LTUXluvRNLKYsnRtydiXa6jmmj+hDE",
-	"wha/25h/ijXguGpIw1xNPhRo2mEPzfIhCWegBZ6X4QglbsON8hjoym7DeWBp1xM9FxMQLgzzE5uAcBIy",
-	"1jsNQ/xqaj0vnE2cHmXBrPACHiIjTuhUtYkvEz2QgBUGk4ihr7zTgOCNYynElEjGg5iGFukD4jqs0wAs",
-	"rUCOsgtAihtH80zolACuWBWEtmXpB+nDnL74cPeqGhQMFf9uPS9xuTnNv33YEBYSmAS9ijF9VgZGPV65",
-	"+sT92T3gInxqP7NwmW+b0y/Yj5ZN6nBbo+QSv9MR3sqWxxpO5T49YILQCZ2+dBRsHp3QlIVhE06DaDPP",
-	"b22q9cpquGcFb8Z6mWTFFgRr5zWsXO7Kvis2GVM9zCLLBZpveHNjV9YSn98w1yot0bFrzECFCA+LC16M",
-	"+U5btxDzvepRgF0XPkfaf5kkcGRJe0N5SzCd5gf5V6g/6NmnQcCUMi6J9evhoT2slaIaNayRFIqPeETj",
-	"JnkAnbtcDIx5agF4AEEPQDbJ23h5mG9wSeMcCkoCHgcRIxs7rVuXFydDTk28nJoGXqZ9L6pyT8yghS1n",
-	"xdojKoBk14qOrWfJwlCKzZEMWbTYbMVDSG9KDti0vDbyobnWPbzUKZJsdpsqezFb75emDg7ek32oHHng",
-	"TJHKSjj8eVkNHMzCYjj3ugjOB+eHu7lZnHEilI+wb3aokB6yERbCHbBpDtsYV8wFsSjidhBOrAFVE09u",
-	"BtEhAuV9AM1y5AMj2D8gmSgkGyHr0yTS6jL5wBy2ublJCv83X8b9EfmAxCzAWSx9CNXAnyMpmKbxFLDn",
-	"qQiVB7gFUnHNHCKrYgPAd/yA+BMuQjnphnSqfLJBo8hh+132iA/n+2Tj+mVECx0Mtfn4pNOIO4022fJI",
-	"p9FP/xrBX0/tsoPokHxA2OMxDCwm4yQOhhSgTrnZsPQHQBjziIPkY2ZL/D4d8Wjqk41Rb9AVvXDXqDT8",
-	"0zN7xbTEv2miAepxKGP+vhTdkRR6aNa4tX3Zy4D+ujHVDH+Ey7aarS23zmESC/MGYtmjPR5xDdpUyHTJ",
-	"kC2yZdP2PoU15pY4qrNGu9e3WnYFEKXTnEbkA7iHHZ0nLRAgUzxkuR+UJH0ae2QQy4keEhBJHtHDmLFN",
-	"4+uqccTh1QbRYRf4xycbQgrWNqqcRrxnAXARJo9YiD33PPObWb2PFKdvBdEhPB8fDLuwxq4a0pjBPsNr",
-	"SJ8w98OOfXqY6W72H6BuZ6Ze2fIqGQFVwKE+2VD8sZ2pxTXUfmO5vLnTIJbJ2Bxj4URHXHTxyuYxRvSx",
-	"+4Rb4mjAMQj5wNqNltWN6U5UQCOGU3tbgHPSanl2AD1S65jGcEXshgY0uv7IAw6AuDFQGLyJFMOknU6w",
-	"3/LINhy25dkjOQwmQPDWEVcKohob6oCP7XJxj6nuxlwdkA/Ma40OrfhB7qL2UvBdO09VZttGdAoQllLN",
-	"0AkAmyaxSMkmeyJcvou6gOhCzQhr6gic0gbfI9KLHzNHbMyR/CuX24hTIMyzE2bOwQIfO7ENWsSsLSvY",
-	"hIQASyoscGKRfFPkGNkRMIHS3IQAqnIP0WAjRmMB8IxsAjL3ypW4P7pyxTBCD7AR+wRwJrfIb+MtXRkR",
-	"fNq6Kjyybf7XbDYJwo0aWt0wljx55TJBnONoakv/013edYLZwih0RI8GBxMKQzOVxHuaowGTAY7VCN0D",
-	"m3AJeRKkr+8OzUhU2gE0GVVuGaq8jlcoCPiOQFQVhcfFacsRxMMYTgM0j9uHX0a7eehHPaSCXEcdgm+N",
-	"O7DFcaIrl+F1hNnOHbLRI5tk6zK5SjYE/OWRIY0OAS6ojRowNm8qXYNHjE7bIh+QbfIBuUY+IDvkA3K9",
-	"QguW68Xr5AMgnJxU7UZyCrJ1/ptgSEdjkDOFv82FdlAljLhhv9KTZ/+duYBZP4yH62rZVRFjY1gaYCfC",
-	"pUCLzH0xc1VzJbMbQ95jsUDPreS6OVkw/5e5xhZcEvh95lLp8Yjq2Y2kYrOfkHfSLTAclIkUS6AFrQVY",
-	"wkYoGbJNNEMsXHMYQHmbc3Lqwgep30umGRx7XtWRDcF0R8DYIY/kTRRwinvykNloYRSRXmJbhoyiKdNJ",
-	"su/uNKSHLK+cfIsnZe6f96ftmjqiqJiX3ntO6+ENAYEYQWjjqZ9iWMVM6SZ5B3C/cpr7f7H39U1uHOed",
-	"X6ULVVciVbPgkiIVCVuuK5qWbFVZFIvcWHUV+HYamAYw3kE3PN2zIEy5Sk7OF1uJk8ul7uIXJc6LktyV",
-	"EztOKRFNKecvwyWpb3HVz/N0Tw92BgvsK1fEPxIXGMx093Q/r7/n96AENhHSzjvzw51jp5etFSDAgA2G",
-	"z0lqO9FntScKP/tPx3vvm+JAUxDgK0aCYFSUbkgjng12snTgZPmo5B8jzf0yu/ZfL23woWBX2Oiy4+q3",
-	"f+MO6UoQ0CAqSL4DywZ3IB3ue2R6mIIfHPHRXIrr+0u98uqNpNJLKr7sYlVWpNqtnvBZG3mIabyQjAB7",
-	"AWYBLRF7wkyFQA5bazsQX/QY6PXtKzZqCB3//ZWhheEvdh+0GapF52N0JRRIo5jfogyhnasCRaepFidT",
-	"/V37TZbuCfeqc+FCvlaXGKGNpvfqNQO+W2uMOHJwexOS1c5yWTTFLU+7C70M3JV2TDfgqtdvsP8UKELH",
-	"s0zGkmdMK3XV1IoBZwVYt8rZNjFD9ulShWDvl3Zg8pS0DyM+mQjpiPj5PMc/jYDSSzw3wCqeTmI8iZrZ",
-	"Kdn5os0Vsfg7Ilex21SbEYul2oF7xHQApCpn0WY3vfXmubYTYcURU7IrseVN2ObNc+NYexw2fArRjqA5",
-	"zssvW7fg5ZeR4M5q19C26Y8UNjUQDM3yDj3b3ViPeZbZ44PNAqDdJocjrAoUFizj2qBNhPR8IGQK+ZIG",
-	"qwrYlMFs4s4WsTPMlNrVjI8ET0CcScXGYFZaY4AzM0rzxJ1OksJgblGwZJCaIEwMD0emZjROcLBOHIDi",
-	"198uuLX7Avb+/ohLJAgMnTBwDKxxGnkD0VtrpXMJAnuaanqgtUfthNGjRsKCriR6eIo9IcO9MQKsESvn",
-	"sC+JtcrI+PT9H2iBwewcqdw4M+naa2R95mwgpu5Te9zK8MKIJ13ZU4W1fJEA3ZNY42CDDWDHnPKhVNqk",
-	"fW1PQkm/BF1RcuBnx72x07eSXGIfEPiA5kvc6y+/XHEYXn6ZOasQxLx1Xjoki5wRbk0oe5wF7qu8kI6v",
-	"Edd+DCpQIzB/oPK+CMx0ZCLL7cnpyuubr8Orw5tMR0D/Dg+lw+tcrYELWltBDeuBO9Jv+V0xY3FlJt44",
-	"pq7xFG6xV3bl/KVGqQ6Lv/oGdrfyr+U/2198aaN6saesR1FMgijtj6BZho/1QDE1zB5ksxo4ZWkFd0xL",
-	"CrK9Q/Pnpbi3gpmaxoSr6NSjBNFSLiXafKHs89EobsLGv2LqSryBFbOvxmNrPhBFfihk3ODx1dX5Ze2u",
-	"xAkhlX/ElMxm1anQG4OKjGZi9TKCebHI1e3rh1Js4Nlq2ffa+m7U2hUzOzVwlaFQE5Ja9ElQTfHwh/s/",
-	"+t7+R//3yb99b/+jX7upQ3w4DAa1Oq9sLo9+KtfyfGo8g3e5rklYl3muWuYZxPUbwvrHLfSkHMCCvM+V",
-	"B/D/nV0xW6qawFS1ERQOFNbzIBlMNnqaO5toi4RkKtkkV0PoJwVNLNpQUeB1GjRtUwMWt9vtK2hSQk9B",
-	"VJRdGURCrZUH5gqZWgCRSmv5jnE6x5G562KDi1lscPjhOlq5wdyRWlBoMHdMyp0SkTHlQ5BFaYHUViEc",
-	"a/+eUSHCYl3ojdh1JcLpVyKciF65vnReeaX9CDsErNfmIoS7oswkwywipgX16sKTcwl6iSEDH7REcw20",
-	"qgeNXeI9LaRBIOyuEJOIySLLWMnAT/6hdQ8RZZyEvx8jeM16EjHqyT2Ra2ztil4Q3kkMBqIfxCSgiXBe",
-	"yK1aD8kVVaS5ru9Ub/qjs1FZz0tlBHkJ+7/82yc/+OTppz949ugXjz/9ZP/9z1pH8AXOpRhiSfG3roZY",
-	"V0OcWDXEycj5w2ohVvMhrvC+Sfc4uhDHUQ21aKXyHKHcta4HRhAxcjNWe0IT9b8La72EUSM9F9pps3eC",
-	"KmcYtcCoaMnNekA0u8mddxDnAttwawDpSciAm7QRAVkP5fZnY/UtKwVKB74RWHoPgRkUMkghjDsSY6Hn",
-	"07Hk4HtLyh118P0xXWonTqVQqWmzd0fYodOlCrmcRUHkAhHdPeGahx6GaP1KOZlTPHz+KYuQrdS+FOMd",
-	"L24xlF0BDc25E5G9RMmaldz8U/duDjsheGxPWUtqA5Al6CjWcRzmLpGJcTt7lqRIIZ52UGdKlaO6dF3i",
-	"kewDFsm5QFZpwhvhvUwwrrvS4SHaLHYaMwZfChSrVdKotOu8H1yXtYJdK9hzrtCw2/CsginLqtVc7KV6",
-	"YZUxoHrKAIbnZ0B5YI//iCfVvj5b87ENl0v2NEBBbB8sbqCCY+9kifvGioCuFPcnGU8liAFMsjZEOKrq",
-	"9a6f1JmcPPe4RWrWr/OLqWNLxZoH7+YiKddiwRG5W0iPrKbw4uFtrmD/2F9e7BZvbhqHs4nbJXzhd3/x",
-	"vG38JpPvHja55WX/GY81DHO2hFQf8L5xWDgr1FPZz4oklUMWc72jBlTuALF2BMkxAooZlSWX7W881FFU",
-	"YJ1t9ibcmw8IEIaQGMRrGqaFkG12s4KaqT6nJxBO5fSPC5p3JWAqU8OETPQW1Lp4zBr3SFAf0AEfqZCJ",
-	"yF2KjbqMgBWKcXiA8PRmgZHa7sqbgaq0A4Ch2k1h0rHoYM4aoVslZi7IbQfFC35+YX6PUbEFYrX2RFeS",
-	"7EFF6xqBBW0p1YCpDDpUSCjDwVYGeFOEW/oUYwBpOgSAdLeQFwl+tFoW4G4hSzzQeTbyBV8JO8Q4myov",
-	"ZJu9uW7wu27we7g2gs2MAlZJcQQUw4kF9a0ivPIgL+TClofvkLisk0cdB4gOnJNUAm2osILaXn5pKsSu",
-	"jtiYf0vl9BmJyh7XgjmWtMtRV2ZquJGluyJLR0phZW8hjY48Jp9By2N0WgIAcZ1cdAiLIwnFM8VX2BE2",
-	"sTQUco2tOH1sRQ575HnFVByuku8WMiRoWu7En0hSb/mxLYprYtkG2VdoLDpbcQ4ArqOD7ANMj9QUgYfO",
-	"oCVTKrC8rEEc1PIAF4JJswzssTr5UckKnptldUHlzjpceRKmwh0oiEBHw1VQHAsTsPn6aZgOV2ggTRYE",
-	"1ghS+b4LXdpZUfFsElG51XBkfSas7MOoDXlmjnm2SgoHJ7c2rnO3kPdwTBc6ruOmcXhch8hXXgjE8THD",
-	"QKGuWdn6vqiqfg81C3metaf0Ti6StB/wmPazPcfYofKAxIUgb0OeSpe5LYsAkxS6KPtSTSykj+kvqq12",
-	"caSgXhNrELuyrHSEWIlUUyLCAEoYwlbL+VhJqtm3imQokjZ7xxVIuoifczagWgzrB5HoIazkhNhZV2Lw",
-	"bG60VMVYLS+FoeAzXelZpfo7F1gPyy7FucBnYQYmL8RlFGsDbE2toasPRp12oaOmvXVZqU8NuPYo1uYs",
-	"mi12/do1V7mpFBuIKdB0VwswZ7RcCqlkgnp5FMpYsEoJZc/E4yvscyGY5OkeFPpCH4gJ7hKXJeZBXM0o",
-	"1hPcEPXFWJiRSoBkAn6h2Xss53IXgCDYoSgTdla92QIaKLz7e7jLyognkivZW6aUwz5YT4vkOxw4b2AN",
-	"ncvNhoqYbwy7f2WbvWf/SyXFqswY4A2+I3LlbiAVcLn0ihnB09h7jJgFO2yzTUQejhoFbhu8R8S/6DQT",
-	"drDYtAn4Ucw07Qsqr+F7IrcifcgnzOzcv3I/ck/wPApE2YBUSu5222zDXu9mIYeVaXRlPObCZwChLpn3",
-	"tMoKQzXLEYvzsRYxkaco30ihUsNMl2IxdpYFx96+02D3lScCNvdcYWabxbzol8wv+PqIIsFXetpb0u3c",
-	"Eky5hj1k7XlgprBv016XpMkWYsCpgj7L7Gf4ZA15zbiXpyKvrkFlXgurs9vsLQj2OYsF61CVdIFynmXY",
-	"qBeKWEc8G3QlZ+NU2hXG8uBxmmVQ+u4W7ZCgxTdKkX1AnxwkNC0JgpC3v5TlnvuBJHZTs9xQ6FVa5hKY",
-	"vtV5fTNqjfn9dFyMW52rm6+/Ci176U/P/5lKI4YiP+X+ubBKwRI1+DGl3lvzXJ6YW/I1lSWuSDq0ApDF",
-	"QiSnEdN0rdnvb5h0LFRhNrToK5noVufqa5tnanERwnEht6a7yLFrMuR10V+y+j9mPNPKsXOg4A/iG2EJ",
-	"ip0sRl7hgBM5QUMy2w3sEHEBfbP9AOGWqWY9rhEbXScb4Mul+2jTQL4MP2pgL+Z5f5TuIS+GDntK1T3e",
-	"XVwvlgY808KLn55SmeCy7rm3gEkIZLxXXGoA6PHGvuXwjlZ+7oUCD+DbWsLHpC3zxWFgLQ+Ml1fuo0Zx",
-	"RBccxsB6j+8hTaFneMK0NbfiANjDYoxjxuwSZyYXWPFGH+4Ycd/EyLgJcoBjJTVIgtgK0LTfAV8CStaA",
-	"vKvK8zopDEMHYMRlQjxNjopQ7PGsgBRNb4bogghiqJC+j+lbqzO/pXo7aRJvVVg72FiMeyLXo3TCUt2V",
-	"OXBqEAgBa+Qgqg5OnpVaSJXCbgaLMSZwqWOjdNLoUuwXuNvaSyfdVnw5ckQ9Zqqw1APp2bvyLdfHFPnF",
-	"OCDXJrBZwS5Dq5EaviO8GHwf5PyY5EILEx+41HdlBf9EA7c9I14rIXXay3yBYeSJWxBsIZJOlfft0ue/",
-	"+DHWvBHBWQ8N84EZ+SQYkrX1ZgwI4IBONFcaHJyYXXryHx/uf/h/7KfAmBezS/u//etnv/qpJyT11Lj4",
-	"tM//9s/w4mnlm8f/8SfwTVfGicrHXBp773/94dO//Bt7uRRT+/f//hcs1rMfKSl2rPqxP374/pN/+psn",
-	"7//jZbCD+1yynmAiSe0WytJdUQI3FiAU8MVerH75oMI6LXibrajVE9I68zhu4kRxFHUBLcpv/vLJBz+G",
-	"JwfHudVpTXK1l1rn4q3b7FK39fjhB0/+7ZNuK2Ld1pN/+8mTX/+c/v3rnz/7oz/tti6zm7e/grtixyjD",
-	"M0//9somNJhCmhbBtdnppcMduNKuqh/J/o/+5PHDDz//xY+f/PsPnn38G6vHjHWJhzNgb/nzx48ePf30",
-	"4ycffLRCRSa+xnOiZqE9tOZlWfOyrMzL4uVPvbI/NiuLU1zzORT6/IraE3nGJ5BtrbUZbqFDMHLufKnR",
-	"QetZ9acGBPC7tlkqTQgOppBOGSvZZr8rkTbSeuK5Fi4OAJCJwUDkQvatWtNdqYs+9s8oy7I6LFTBvNsC",
-	"IXT7nW0WfNzrtuI6SU9TDDyRI4veXTHDZR1xORzxtBW1QAG2ohYpMLC+VpIb7+DwbupdkZx5KXllCI2F",
-	"Itzk6f3nK1aximC54LICmQcPdwzqpIOXDDzZUNby8LJkCTdiXlZMcrGXiumhsqLqzDrOeLTmNdNq7AkN",
-	"MWOhJ1hkB7R8EMe1dzBp4ApTwSa7VHJx2mF3JVwFA77cZrcpJJtqpvmeqO09R5MoDb8jC4OqGdVPzYx9",
-	"iZUGVKOddBXtJE03emVVgXEHZ3CeAoOGUCcw3h0h8epY8OcN1f/iyIx7AlIQ44qvD2/EJQ4138N+VGcl",
-	"TqKWFwlN8uUB/WslhjjXVcUjQTM13HJZMQTMU7+KMTDiYsF2UPENnYbTEs5vLao5rjj7lfVRA6o4kGUL",
-	"aOCO6leuOeAuKAfcIYb8ERng5s33BRxwBw5CefJTiU3pBiof66jOlsd6bVTH9usBz4k8yIflOr5ix1FJ",
-	"Z6rPM8inDlTuc+/lY7Gb2x6ADpB9F9nu7dUl2y27idEtbCfzkmbjNEFGXCwxQqKV1LD6SpOhMEc/bGcF",
-	"qG6OEGyXImyNqT4Dvrrj+9vXV4jCr7QdaZcsx1gXMfy4Z/9JqSgdQT8LJExQOZHqu+Ixfy6BltqdVizi",
-	"E9Kfc105mtLnxLrSCRgidghC+9Cmn4hOsBVObxao2K2yvPuA3gV920xNd/pq9HnhpQtioE9+9af7//x3",
-	"+4/+Yf9nf/Xsl7/FQPfKwdDz4aZbStKtqenW1HQnR013AiJ9mUb9h4ZSK+7LMrRUb5Q5Pl+zO98fKGh0",
-	"SVZChXIK+hPPIugrjAkwR7BDhFNAq+Nk+EKIxtlQT90tMhE8qYEUw0NKXljaKdw+rhfikZyLM7FTFh8C",
-	"omlpRiVJPbUWRCb4wNoM8P+p6z6pqQ+MtVQg2anZVEAkVMg2i8dWwQkdNOvzh0ZNt1iMiICY8gvatQTq",
-	"Sihsd01RrAGEFo1hM2GwyxgBsEuqgdtLZvSr43DJ/QPHjtal0bypCakZxehXq3RUf52/FnRUn8cR0fRO",
-	"oKf6aRsUb9ipy0ZU5bt4ZPppIl48JpFtARDjWYhTxsCXlxzWG5DqdARITWDvFCVKpoaN0uR2QK0ThPD6",
-	"vNC+oxs1ckq162WKuybpBCBtNWBcQvh+BI1Ny36s3o/BhMUU4oIjnhBjXYJ4Iv8AyGWAOENEkHPFUHxg",
-	"OgSFEcZsGgmscAW+roYXnBLIz+NwYB/WDAxfVBNAMSGNyKlIOBMDc8p2wNkeY0LrLeSWCwIMuqaHGMXg",
-	"gzyiq+4oo5FhggAsioUW8Ns0qFXnfYuG9CYkBJc7bPiLeyo3q1z/xv0Jl8kqv3gzFVmiW6eB/z38ym1l",
-	"eHYmIgVf3eFSpaxzubA5kLNwrr+OWa85TPrRsxxLeNUnLITsDBbzmN0pjA4zIFBQ6rt1jBnUifZmLA7M",
-	"ZB1DYJWDwYXlix4xPQ+UbrPfnWD712hzc5Nxaz30RVdaSQVWhjXJpGCXrm1uXt5CnlyHfLYfXrsM1oSz",
-	"6Fx60vn1iANGwUfWHlT/Oe6yVLNeToVvvL9bC4EFo+WYwu88kbDYi7jVafEk3Dv2Rdm9tYRr9GoLns/h",
-	"3q2nj377+OEfPfnXn3z+/37y5IO/3/8fP1o56krLiNGpc4q+VsaQNPpLU65ZoqQAUXgGXGVfFsNCblEb",
-	"VJAu31K9NRXZGhtbG9gNG/VxhtUlh+qfnkpmG8DG1eq89sprr726+doxivyqAd9QNy0XAkaAfpOJ+7WD",
-	"WfiKucqh6g5jSliGYaywDxxbciPLWkRQBsCRQCXpZbNZf6eu5LmgWnWkGtDYU9vh7hwjKfVKXZxz/wbV",
-	"ICyMX21TOYrn4KThbc151j4IHjCANtXAORr+UiKN+f2vCzk0o1bn1VegCNj9efVcQla4NE2JsGK8NkGX",
-	"iWrxwO+1Ns1U5WZ0AezPihNs+HBjmKtisrg+Fy+hRtJpzpJUTzI+YypPRF7vuW7z4Vfxxqe4od1DFtGY",
-	"49i/MFWYhg9pSsFeg/83bST75WH1l29T2STcGbkz+FC32VuSccnE/X5W6HRP0PdBOLfP8zwVJTsHxCH5",
-	"cItNCmNSOfSRxVxMMt4HvFS7oeTNvc2L1RNcZSq3T9oc/M6rrwrIgNBquXwF1p1BOYYJFAUWJu4/+ocW",
-	"vJUUX8XyoGu3XOdTW+Zf1rq4bF1ctmpxmRditTLsuKVlIPDmDOFS0V15AP93JL6HIbmt+BtPzAzHi4Ax",
-	"tHP5UDuUWAPW+ugCbQ22vphg68Ub+2hQ68p2XgCzRt0cgKwzVeQRc6qFIAsC+foRQe00VW3D7WPs3jNC",
-	"Ly/SQdaXgRVZg5dPH7x8bHl+fUnjdaV96LaH41M+BLacCzwy8E/wbHSb3aRjRRg2aLBYmsMBXifAHXuj",
-	"mEqQ7WkEbXHp+ubrxF04TbW43IguPgvF8bzAi70Bfe3Gq6+IXmtl+/dc4MRLiZ41mniNJj4xNPHxZewy",
-	"WOIG23lxeAiEW49M5DmLwwrXCCulfXhYFuOeyCtZb9evKc9n0L32ZoXwjOcYchcJ3KQrYwcc9gxxSoom",
-	"kNK2Hf8yLG8wD8fw5o2HuiCvcyFaq6ARz5HZ7SJhsbb5MiAsPvxCxfROJZpn+LDN3jIaKbcQFej7QeDB",
-	"5BjVtTclBrGA8utQyjUsj+TAa8ALo8bItDYdKW8DpYbyqiXZc1jwhSFl4GJJDbDfIkUsiCDihy3DjVGJ",
-	"Q6iUanrOexgMogc0u1TDzXYZcQm8WtnZlb6009630nV7rlK0zSBFPRFqkgmWKMcZhzTJkDLqMC7L5YAh",
-	"GZfWnhTA/QY99ruSZ2akiuFoDp2dKIGwb0R5Qrc0h++0NzF8V0imBsDkrYvJJBdaEyAPu/fb7wpp0ozs",
-	"jywdWI8f47lduURAdzo3YppmxESmRZAeq86zN2OxE//xfMlIVyLS7QC1HRTcYZjY7sQGBjswn1mcF5nY",
-	"6c/6mYhLjTLls8ttds8oK2phsTzTXVcuTXXXHJe+UCHpqjDYf/jw8W/+5elHnz392f98+tP/hox1ng1t",
-	"mA7MTqb2RF5qmac/+PXn73/v6UefrWSLn1sYeh2BXkegjxKBPsvYM1AUaYEld8uk4KgBU1W8aoT9pTIp",
-	"tMln1KHUU5apAfvql69ss+u/c+M6oAHVgL11761bTBUGWhWoAbs1SiW/DHo0zsUQxPQlkpJDdxe4CO6A",
-	"7OhIw6idfjGuyxRk/KpEqqkEK8HevlfMUjnc6YkR30tVYe2IXjpkJu3vChNB/5qu9KSbEcvFRHCD7Rys",
-	"agHqauL7jFjGJ5qs5Ig5EkmW5OmekBEjWgaZsKkQu8KOc6QmE/plPoTmebvC6IjRE42dsSlyqbcYHyM9",
-	"lJ0A6lZvqnjuBzUNuOgvkxWA9V1QnGF1yAzWNUWDKyJV7GIAEdOKcftUnGaSuBILutM41TqVQ2yeCq7I",
-	"IuZQO+zSELJKclIYeJRRYaH89kikeVdWTBqeeKZ+HNaY76I+FOOAIhZVpsm51IhnRMNzoaK8Q9v8IulL",
-	"PJqtTguPwEpaD+d7LoxX/ulv80QcEociaYLWFTbYcBS8ZFaK3FXuIg/TxSXIehHVGb5mNZjTF7UqTqqN",
-	"zBs3J6LpotYBITGn/R4YPlw641p6TESWRT7JlsPiFdrxczhAXgzwvC95iu+yJQB4lYMKdYi/f0UsBqwf",
-	"jCrVp3y2Vdb3VCZyJaTcMiLLND4V/e1Rqo3KZ+gTLiih82niYwX650493xUHZl129a8LK7lOeScaU1on",
-	"pp+zxPQ5pKTtQVs+6ouoW+uAsb71SDVwg7XZO4NqQMVKAWgJUuUSI4awrqyhCGvACh/t5J1ddrtJqxs+",
-	"XKe1zySt/bwltJfMZQcUXDVpbWiUofZKXas8TBOzHkHbAntdgg1Va5Cg1oHpyoMZ8KkqMuo9iKd7PhVO",
-	"6j04vvZ5VmWD4oJQX5AoZzddyz+MZGOf0zQTB1U4NH3LwFOEUPbNeZYx6hFS6kbrYh1o8QFd13xEG9Rg",
-	"zJJcTeYoParRbgpBd+WuEBONmaySqQwWmwK0co6mDAjJ3UwwAuqZyzAEG83JOxclHqVySNV2BjqMjNIk",
-	"cT5slmqjt5jPl/mpOD62BsvEwRBeBATCXLz0Nx9j+4fHD99//PAP97//B48//fvHDz9YzS08J0zCAoWx",
-	"BiOswQgnCUY4FxhC6X/1imx39U78gQatDcLetIdPQHPWUjz3ZixNMByqlquwhryqNVMxFcm0MPVF14xq",
-	"rruyUnQd1RVdb7GY+jOKHat3CfqAzmdpYCOLbdj+jt2q2tsUrETNjE0/KXeHGT6Vs0RZ1eMM87B0G9rW",
-	"slyAXRBhVz4720IS0wxMyao/qhXCGmb4VNyfpPlsi6WJto8lC8DZDNAzqgR68CAielOyNAHWUEn9X6kb",
-	"oF3Daj6xocMV5ZWbWlzdKUw5/wPZW1TZ0xE39iZzaljzmd4qU7IRrVOZlq1Tr3b3XrS0oq9pnxTmaDXt",
-	"V1vRMpddq5S+P/nx3z/74Pf3f/ZXn//DD1bSwV+2EuLsVbB97F2hi8ys69vX9e0XSbvfAayNFXjgJIUF",
-	"4JGjIKHIYq3yP9Ea90p4ubG+vSkmu5C+yVXWRuiKAkFTCuRnIzEG6EsFthL4lQCoCllOrb6yC5UG3hrx",
-	"oEQM3I4E+K6F8R72rpg1VsyumU6fW6bT1QKopxT9uSt4EjZXrm5/yjosZvVlXOt0KO0BiJx5ak8AWHQ8",
-	"i5g8yFU4HakIeRxlUlK0B7Zt037+Go3oQnMDlvNYjhuQXsMLfHBcZ3PrLITRsZM/RSdAi+BcwtojBSL8",
-	"5N3Md0cKPIm5sGHlb9QWlPG0LgfUz9OJ1KoA8hTeNyqPDvpY1nsCdhbI619CtoogVspGgAEBZCe5Ugeg",
-	"nhhAlGrKlLxc8hgS3Je0nFWHqmHcdJ+udA4nBkWt99XELJCakugszQNMqDU65lzoIH5KzvS879yV3nlm",
-	"SQHQ0JJ90cGWHQM5u1UqfPRNA60Pil4q6zJaC8QI2cH1HZNN1NArAvbPRXP0UmnUEvzNg83NGys5ZG/D",
-	"YVp7ZGuPbO2RLadS4cSQT0YpOC9ej4ntOSkHDPCRC90tvKRkoTdqV1D7iKgsV+9x63MVeW5FHvlkY8G+",
-	"A4eyLnWPD35+s/c4vqZ8DHz7oubwj5WWL1G54QnAD2pyEHU7Gy4O7cXaZPotKiPClq8mK5naEScaIekd",
-	"1yxTckgWF8UEpKrgZpGpvWaLw61pm3ewFR7PRVdOeG58sYpDzvj6H7tehREJ06nsi+b07VGPyIXL4MLr",
-	"aXVaTz969OyP/2D/+/+0/6cPVzBNYJ3OJ2W7hJT4AiZu17nYE2UjXUEcNuF8D0nHosSs1f2HdJFym9iV",
-	"VadSG55l3Pf7s4ZAm72pcoYiTOUNXPjb9LiLHUwiWXNoIAkn+4UpceZZ5ubUsE8bt53u8GScykPrnXOl",
-	"xpT7doiv8YTL2UsBmTrCsx3UG6lnrTmqKdfNXeQhxmfHrJ/xdOwaSUplWE90pW+qUtm2WyzeFd9J3Y7H",
-	"mpgYcVpQTwNlrpLIdPM9kS8opTmi7j5PJkSybKxsuv1fAtKC/hiclXQsdqydY/e5TvmVe3YRRzyF71B/",
-	"3+yPBfu6SVbV3edUe9qovI9bfrouJb1IpaTLa9+TKr2Zk4tOH6ci36Ak5kK+Fpfo7M2wULFkZwF8bup7",
-	"0mE6YzgS2rjOc5maCt2U8UlFfo+ef5o61D9mEe8vTfKLQxISpKjDzWbfVrMGTauZkVr1+RUxSKXQyOYs",
-	"MBlOLqt7+Vg+xN6wG6VXYBwn4xpbLged1bdCKomesI6xdjsH+SLszbtyvpkoEENQjkGVdwfcGcDirBJt",
-	"s7eQHscaSDGMMkZdzlmMRZxxB0ByhYgR5d2Vn//ix48//WT//c/YFfbkPz7c/+Bn9h8/+eXn7/+03OM9",
-	"DnnegSt7zYlsHl3uGD6JqePppbif7cUhE/xlV3E2LrRh4n6qTbsra0ku0OGnrjWu5Rq80gjSC1iaSUB5",
-	"NZVtdhtL4FLK/yRE6+GoTUTM8kIuIq/wh+VCGRPITgENAFI5LI0JhGY//ecfPn30j2A4uLn4xQYmplRk",
-	"ifv9joFmT3Z5Wp3WEOKZ1AChdWMTzzyRYagsKR/1+R/+Gcz5aHe+WrmzTrMKxcbnf/7vcG/8tsd12g/m",
-	"CLsTU5KrSsRzsoTKTbYm41hbUCtbUKVqq9dsx2blSOtSF4G5dOUB/gPaoyxTpIyKwv4Es+4Q6gAJjf0g",
-	"JNb+uGtQ36HkD9QlNvQM9QApGeKVbi4ZPoZUX3NLX9AS3sNOyRFreStnY0Exr9vKVT8BIiMeOVGfqjvO",
-	"Zj2rdN1CDbbtT/u67PYMym5PQB1cX9YjWq2FDgzKd29cWIQbqghV6X/ij47VBdORykSbbcMnQdlMpfxo",
-	"V8zI7oc6H3HfBA7AVlcCeBO6reDiYVn9HDETETpB36JDNVDkVBC7aR0MaW9ePrIrteG5dVGgj7Sv8BdT",
-	"nFpzSvJM9NbzkpZ0jV6Acg+90P0f/Pf9X/9+6wiW/fnkJ5cUi+vi0nVC8+SKS09C/i9VZbqSW3AlSbXJ",
-	"017hPNFlmyei+MUoq7175KhK8MIR30NsaU8I6aI8gOwIILx98qGBHM4hdpOkK4uJq0qdY1VxiFUH1G1g",
-	"QElF/pVwXqcsTCrPahApOL0XDj9/C0ppy7c4sYo8hajR0sb+qVs9hx4SZyOsDpqfM65qQ9X30OzAqmjY",
-	"5sB6iO73gY7UwfZH+KQLv7La+DPoLkgQ9z0fZFfGeCJjdmlAhJgukD0WlyMWQyF0DEc69kXQsSsTA/y+",
-	"Zt8uRIGlYGRMRd7qanb13VKedwi3Ig5OHRq9jWBoD45ODeOGucjeC4yRXsVsOJNyUXsu5o7e6oGJVbVz",
-	"gKpsznGWMJoKCDMsbfPMgVrlJoYq/pJwaAvSM1IEhEZAiB/UvMdt9iYx6SNTUlf21biXSqBZN2IMME0B",
-	"nSmIBC0W9ydcJl9K7bdxY7eKcIanjnWK6hthjNISNPOSbuINDJZj1UYYhxVQlYtwz22a1X72Zq7GK/7k",
-	"d62Hvcxv7vAZdrM3I5WsOjBr5kqRtVZdBZWLFX9zJ1dJ0TerPmm3WOYXN4Ez+ab5uuDarPKDt5VeeUgq",
-	"X/Unb8BRO+WYYbDUhwP6gmP9xcEkVGWVF/3hx43ivYYytsnsuyv6Kk+QUgdQCth738kf8oq8vGJjYfK0",
-	"j55XDtTgBLuD0BmQWLPbLh9f4hVmXVkR8Y7J3H0Ws0tYeEmVlkbkkmcsTS5vATkNdamHDBDXLFZ9wMQl",
-	"O9zEnk7dM4pnqs8zlvBZV1YuVjIOerCgssDKSjvzlzSLka88LiGM1k3kScLAGYwYKjZHkh5HbJIVVtON",
-	"0skklcO4wzJhnU5rWk35DIZmx9+V4j7vG1AA3LBL169dcw/bSdLBAAAXFVY+lqXS56yMZhMUOdgHBP/t",
-	"FjLWu0W8xTjTu4Wn/6NrunLEIem1KyYl3t3df27KcSFTszPJ076IwQrXLP52waVJzSzGuduhlPPfAvWr",
-	"ClP5aVeCye5uTEz3djT23djdDdcB5xHfFbKNv9Yxsb4zXYwdZIQenwrtzAoMhgFjkZ2znUZXghXAWS+H",
-	"Cig35ojpoj+ys77avnaD7Q6joCS3oa0VYTvKI3SxkKKkAq1JYNVaWV+GF+K5slZFp/WVjU0kDsKTZ38z",
-	"UhMrudz7hQeO8V+tG+3NTbhfBYv63agF5wgWxq17q3Mtaundwl7zzpsbX7n71p2Nq5uwEq4Rykef7f/5",
-	"9/b/+PvP/u77rSj44dWoVe6kyvNfb79e93y7XMEBb3WsJ/Xqxua1javX4dWBQbEzBoui1WlNRX/Ezc6E",
-	"W2sLzWb71pVdQYP9v2DlOq39H/3F40f/9Pjhh88++dX+o79YIbIcmCTnAxoJdm+N6kSZv4aNrGEjB7KE",
-	"dmMwHlofC42PY6NHQktlgT96pecSgoutGAgEW3lkBfydd+5tA7qRGpNJPcW0OlOFAQ9yApRzYux6pWEZ",
-	"gbUFnKOJAWbPftSxOoYnFHuCjiMqN8TM5yka8GfEZgBQFdFXQCIrxmVKDx5Wb/RYBZeLQaFFssW0sn+6",
-	"LmVdOeUamIftCXYdJep48CApeByP91yJErxOOYr+ql63vXEVr6tTVFdrFVWzTrlRp1P6XI/CcZg0Qy/U",
-	"Ka9Ajb3SqEcPmem1JWdqr1sw+LlBfvMoWu3L55IwnXt+M+/EzYMnfN1z5eKon4KoaDY3l/eCGwjyjqNy",
-	"/LiaQqFJou1Yfb8ndmnC0yRiRu1YfzBi4BVibsLbl5fRv9YTDgCRhM+00z6VInboR5bwGRLKSzOKwIl2",
-	"XqC9JTdiqHL0MXszyHpCm64RNRyi/GZPFcORabO72JOLeGXRa09z6L4FzTffVLlz0wB71pX0BOCXkt5H",
-	"RkkWdAqD3mXkAPveR4BySdK91GopPlb2K2iiZbVqKu2TrOqEwgakzkcnzvqScFFE3Gk46JI2SCr3vTbE",
-	"7m58NyZ3Bw5cgCyWghxbzTOhyYWN8aYiidtd+WVcZXsnWObyZj67DMOLSu+8Ur4BN8Z4NAS/t5jr3gYb",
-	"OLgT2h8iicg9NnkBK5xQiNw1WiWeg7HV6ywGHDzMAQBBPKAPrFH6uGfT74jFir+GpscoF+bozRa3Zu7N",
-	"WsuqjHt2caCZ+4I2zZgzSPhsi73y6g08EWjWlNUqQUlIY6edXI3rQ+XWIlm2ZzQ8DcYCLWmXeTCgx473",
-	"5LPIDJxmuBbe8z2Sl01opmL8fAEPzkKj3SvGKCEWKq86v2lJn2muIViovx4Ef7kGYc3thMprSxgyyVn7",
-	"z0Rk6Z6wysa3zxw7fnIkDw9kcUWR1eOWjxNeOzPg8uIoCtCIlJes4ctnAF8+ubDE9RWTJ6uRVJb3WNxV",
-	"6JbKc4H2lsu+uP5B9ozhiLcquZQgB+NgHEHwAru9t9m2Qk5pf98e7+9GTAuDXQnwzlbrx30u+yLLBOUS",
-	"cjEoZCKSuMMGvE+tW0O0m0+ceNy1NUoyqHPFPuLw/Y63slw7IWfLSQx8AMbHxU1ImlA/e0jSvIdFpO9h",
-	"qz9rryr2nv14Y2OD0X/tn1TIyN5j9eZ3VBrfEfOTpd/yNGHvLfmTiLm1wR/Tr9h7q/3MeQXvLXW1v8Ze",
-	"X39RVyIdDIKe7O5hfb+v2DjVtBMS6uDAWYyvfwfJTWNKR8HOB9DWDlzovw7zUo7TsSsPThrB+DQw6ArB",
-	"esKaxtq/JD7kqTz4vIHKe9BaKb7cZm8j4N7uTXpGbDeg0Lh1KQuYShY7rdSm63a4iatpol2pprIZM38s",
-	"NXThQPNltsNtJJ8C2fFNIR4//KP9H/2vJx/+8NmvfnWklMedcw4OLaGr15j6Nab+5DD1J2iULAWtXzaA",
-	"Ne8AXKG49WIGE3eRw+mR+TBjSSGsZxz5AMeNzc16spI77jmneODpGU00JfbAu5m8mHTxJlgBjDnWb1S/",
-	"Kb753NjKtSm+29YC8B39sVcWmG/IS0b71LdREHKLCPFwBawVGy6HD362WWxvs2MNHQofdqWD5thvKDxH",
-	"/b0ypBABslB4PHwOAVSE4fmwYYgr8s4wwKncp2SEYw8sa1IRNmdlyNWWXxe1J3J7UMmQLnlYDmKjmsEv",
-	"dLYuVgstwlIVVdDIjc2mbFtSiDA79soGpAh9Sq/H5e4O7O8BYK9zMRD2DqLVab11+xsb9Kury5tItKrn",
-	"gwhxr3SNBlnzqZ8udISErK8UstJI5SAvxzwRjZpnefPoNE2jKw9ccp8ipk1sJdtAjFlOt8f7uyWNdInP",
-	"mDkHvN3AN3JkYbsmG1l0Ts+UP2Ti3+EqVtVC6pC6nbyAQcRtQ2oqJXKAIEOGVFMqi0wSbwg08v8ffUee",
-	"UWB+gTIL7P51QP70A/KHbfznLBC/dP3R4qh9/KDbIp+h2+qwbmlCXuu2vrukv7BFlWsVT8OuaG5Kl6TD",
-	"ZJFlse/cxE1XWk3TGNE8A23yvEQzG011WrvQtL+2spl+LlHM5QTbOnq5jl6eWPSS9hSAyKQywnfwPiGD",
-	"/bRimZRMXBjKdAnHA5HMpaKYhJc71Xax8IhFMUyawosbwgzeYVME022F5zyAeVckRV+UdYVldaSe4AlE",
-	"Ax1An4Ng8li9YLzl8JJm4j61iM25ERHwRktlAAKqBgZxhLOudNDPA2WNroAO3NYtlomBq1dExTJ1jqyP",
-	"sNrhUOK/Q8FT6qSEWVkX0/SoUFfch537qxhR5A8pR9Bm4XE1aigglQ3IA0gjj1Uu7HN4EFaNmFT4DW4O",
-	"qJeES+zA3dQBWsc9SJcYBZgDJxBiQSqzw3fcRXFXlinvLQRmkiXnA80ASkBQRYnUcHfXAgCVJZYCQtGC",
-	"J80xVxQFF7RGwy49lFIEdRV4a0oqY6Hf07/++MmPfr68KYZrcj4BU3of63jpOl56mvFSELR9PhYYQAwk",
-	"TJOCO984KQ3lygP8x7JRUlJkhwdJ2bZy4CVrs0WEOoN6eigHgFWDv8S0KaR6RFn6AoZJjx35zN1Sn7Qx",
-	"tkTMkzYVhTzDc1Qb1jyqhj2rqGazxikdgXVM8/Rjmou39IWLaOK2qvThXyjhy6ks7D3oAMTOmUGreMQT",
-	"7G6jssTzgUXuiCoAp1rxHZFRDeVqhIrAOiAhTT6D3jdSsXiQq3HcPozMy/NYnQ3AEB+3yGsfpdqofNZ+",
-	"IU8Q1iHShgCRbFTgI61cCXO23judkT20BVIlN/IiO6TpF1xRxww+Ehl0XXKlfbOQGCCijFyaW6d5kkGt",
-	"J/i1qbQD2gOKS+0rKuuPwTf8QO8W2ekegeqjFjUIgwX5wlBxlXsBJxbs4G8XPLPu7jeX7YddGxl6M1dj",
-	"JtWUKUmkj2D9VJm4WKr9foLYUJGJDot7mervxsQWAXkBELbXr12LmORjANLT1SRurfWtiiwBYkXe74uJ",
-	"EckWi6c8lzHLBBR+sQnX2IECkllaAd7eXpLKoY5dgAprWtvsVpUgGRp1Aa6N2n7ixvc8+zPkf6WDsMVi",
-	"oOqoO3dX+iNh52dElrmy0FGF47mXC77LUgM1I7F7BzFLxBiS35xB3ygYP7SYin1PMT5jPTuHGYMvyqib",
-	"dTIiFnODhMpCt7vF5uYr/V0xg38I5ByDtaQce0/oNLF+SqcrY3vceN/sTFQqjW5PRkran8Q8SXKhtdD2",
-	"D7pIx5DuM0bY5XejLlv6i/tmbuxU3p0L4gWJ2Nhap3aU8Ggk3p27F2cD4NT0/eCgCjv+6hu47l5uxc0h",
-	"qur5v1joQPu10DtGEdcTl7NW5FuOqakEh3s3lfZPH2WKWmOhNR/CPYQ9qpNMcC2oNZ5k7offGbU6rWe/",
-	"+uTJH//h/i9/+uzjnz/7+O8eP3pkRQ+V7T7+7HuPH/7087/59MmHPyy/j1raHniImLXs6Vo+OFZ9G+cT",
-	"JJvbEesGZWuqjyUV680kQckcatYmxXpslqnaHuv1qqaZY2qbMBiCQdtIUhaguUJ6qdHBLgWoopCKEDWx",
-	"VNOoJKtIoDQurWn9CkO6LaYHRO8JScKSW7rSilHlINB9R0ZjRSD1YpRhK0a0U0GWu4v79rXRtanekcrs",
-	"yMIxDZGALR9Wdmb8+NNnn/wB9nNBKbn/8z/Zf/j7VREJ1s5ZyMjTspq385RndYLy3ZHCfaJhI1xUEXax",
-	"pdK2yDK06jh0XIKzisbyWHDZJJ8W8jfwZENZ+8XLr8PcBHuNScdCFWYDieN0q/PqZqPYelB+smM/OSwm",
-	"/64Vg66sm2VKDq1VSJ5FnRDCGx3X+lvDlZ8buPKSavcIqOWqol0Uu4eT5SP3qXHeSmQV63SkxlHprroi",
-	"cvCH0TUGnyaQlzXx/mNv2DOK+x9uRG+TA7+O/p9+9P/kTNLrSweFjpKlpO2yGKj8tsiHoc3qO/XAbmIx",
-	"mm8xG/BMC6YLaL1df6DgCWenA54XkDEZuPSmT8hZPxds8fJiZo0vXuOLTwxffILydClyhOVc/TqbOfD/",
-	"T0AgrxJCuLl962uHxRAoZA+RBACPYjc0WNQylACfUjCB3ZRMjCdmBg/rSq53NeM9e5mZP+m1QV+7HCcW",
-	"eLi4ovIiuuynJu++OP49AajBpziGn2/F0in4+nbYol+gsfF7D1o9wXOR3yzMqNX5vW9aCaNFvlfP5wpE",
-	"ovh1K2oVedbqtK6AVKJZzf/gjlATSg9ibiQVQD86xziqa3qafa1COlzNfueC90cY+3d3wpQXw7xYze3e",
-	"HakxJDh5tguUtCbsRXTgRk0jCkKvAprEOUh5cItcZByRB3XD4IZNcFXQ30zUVJLwrB0Q8JPV3OmW799P",
-	"uBgpWMblsOBDcmKJ+zftj+aWz+5EEzwC83d1D3lbSTGbxx8A1Cb4eQVs0TDlZmIV540LSbVBwZ19WVDD",
-	"XSuwPL/6iKlqHogmyl33EGKmrvnF13lPZMAQ6GcP2ArkXg6XwG7/g7+/x/dEUnYs1W6u0HcBMRrj4C5a",
-	"DJum+45dKpGwTOzZEWEuvNpAdcSp19YgAnJ6bPAaDjKtf8nvHoSXTFVuRjjYNMtYosJR9lVeuyPfTDMA",
-	"lQTXpuOJyuuXFjosqjx8dd9SvbpLARZmRgg44MYZKJFn0A5uIfYaFhBxYCJzWeuZKoCW2qhw6jKZ6/kW",
-	"nBH72yapQDyFiCQGIp0y3Q8rWvJRBpCeXSEmsAeYDhfYaYb6SVCO2XXDDeARQovyUbTJ+jzLUjkMdwFo",
-	"ibqJCJ6ZEZqOKXQF6wutt5iaCGDIhO1mDb7Kjs330r5offeb3/3/AQAA//8=",
+	"7P19sxzHdR+Ov5WuSaoAOHMvdy8eiHtvqVwgSEiQSRABILIUXfx2e2d6d5t3tns53XMXS9Stkp3IkRTJ",
+	"tJLYjGwpspLYcZUtKf5ZNmnKjt8ML0j+9X0L3+rT3TM9sz07M7sLgq76qlTE3d2Zfjh9+vTp8/A5T4OI",
+	"z+acESZFcPQ0mBIckxT+fO0Rnqh/YyKilM4l5Sw4Ch5NCUqJ4FkakUsCnZFUUM4QFggjIVPOJugMJzTG",
+	"kqf7QRiQJ3g2T0hwFJwEV0+CIAxENCUzrFqWy7n6QciUsklwfh4Gr/MI646q/b49JSlB0uk9RDyFL97h",
+	"oxBRgcY8Y/H+2h7Ow2COUzwj0kzyVhynRIi7sX+mWP98SSAal2fT69887OHr8R6ODm/svfzytdHeKIrI",
+	"3uhq76B3eBgd9nr9IAyoammO5TQIA4Zn6k3T5oDGQRik5N2MpiQOjmSaEXfoY57OsAyOgiyDJ1eJdWvG",
+	"MyZvydcJFnJ1/G+yZIn4GGGJEvUEklMqEIaXQoRRTCI6wwmiDKg4woKgKEtTwqLlvh36uxlJl87Y4e0B",
+	"lgNoskTrGX7yOmETOQ2ODnqKzlKSVLXx//tWb+/w8dN+2L9+fvnkZN9+vHZ+5bf/9dqZvcEbJjbju56X",
+	"avF5Tes2ZxJH8nYmJJ+RtI7pIvN7d67DN3u9Az/X2Ua3Zzszi9rR6587Dx73b9ZuGdPmzsZ+n1PWNAE0",
+	"Vw9tsPObpwEt72AyKcGSxHdSPqvZJHbRBYr0s4gzvV1ivAztDpGEYZjpe5xpqZpgSdK6vWKaGoxVv94R",
+	"x1iSdSN+xDcZrxoYwWlCm4cmedeBZangqZ8fhow8kYMInhgquaNoNscTgkZkzFNyjLgaO5x6aEHlFB4Q",
+	"eEbQmCaSpAizGAmeytph695rpM613uGNMJhRZr/o+2egSffakzlmHs6+FcdqXIIgyRHB0TQntubuecJj",
+	"EhyNcSKIf5REt+yOkkoyg2P0X6dkHBwF/+qlQpt4ST8mXiqNTCkLwXk+AZymeFka/x0cEa2KlMd/Wwlo",
+	"oGzBJOoMSBJYC4FGSzO/MSVJLEI05qldgDlmJBH7aCjxRAxhPYaSklQMESMk1t8fpQTH7o/6i7bkGeuB",
+	"b0wemPgdNXZFnxl+cle/3e+toxbMtWY3aXLMyGxEUhGiERE0JojGodXaQnRKWQwzVpNoPVPd6eYztZNc",
+	"My21bB4mVsI5phLGrtbXSGU0jKhcoq+gk+CTj77/7O8+PAnQrXuvIjEnTEkDiRN0kvV6V8lXUL/X6w3r",
+	"dqLml/rzv9frtd+Kz+d87z/389209G99SjiWSPAZGfF4iRY8S2KkGkCUSa4uAASn0RSN+JMQLXgaCySI",
+	"0reVJB8tkZjjiIgQNi0fo8WURlM0xWcgk0ZEK/BHCKM5JRGxolZN8IRxJUYRTigW6DJnBN2eUqb4O5ri",
+	"FEdql1OBCOPZZBqi4cVvPr74038ahmgoOBteCRGVAs0pW1KmzhHKqKQ4Eejy8L0pZpN3KGaTjKvn33tn",
+	"op7HSHEwZksQ6dC/+oNnEppKyAQnigVn6lFJEjKfqlGxTO02dbKqV8WcJAllE+hSvaXU8DHP9JEw4ylB",
+	"MZ1QqWjCEJlhmui/nigdU+mwcYjwCUvJhAqZwtXIdLF/wmp4+N017NueeR/yVPo2IGz+UJ9zw72hOQMR",
+	"lbAf1dOExZRN6naYOgdLA4zJGGeJ4sg9e3xj9YQz8H6bgb+a4rEk8UPVMPkdsvTvvVOirw4IBqAulFii",
+	"KdxeY9VAeTsa2Tmlc/+m040MTsly7Z5z7wx4773H6j+9vcPB46e98MbBuf+y8JrhgTopQmOtv6kduRSS",
+	"zMpDv7XXr5UVlr2aZEVX3gHB/ioZw+7irG7kwELd7weHvdoJQYuDOO95eyH41ZRn83/hF7WvYda0HTQD",
+	"XxJqX3x5WP9uTGZzLtWF3TvybyoJyhcMdvMYrEBUIDUIImSY2wUOrl8vTgexj26hlMwJliC8KEMvH6Ap",
+	"z1KBJkQKOGrGNBUSiSyKiBAITzBluRzTlrGCAM4g934HqODfONdfbt44d8dvYBlNa+4frz3Ck6He6aD/",
+	"qgOLqNNuhAVckeDONvytIdBCnTtYoISzifrXtZgh8oQKKY7Rtf4B4nJK0gUVpH6G4z09rHUywTeZe5yR",
+	"mgndYnY+ghCW36Cu9q6hxZQwxLhamomZZIwEZdHaEaq+GofpH+dsztNaKwCFXzfY2VG/TkrpJrff13fZ",
+	"bSqXjVdoUJ+oQEo1PjasT+JQfa80FaNdRVRSImpvpqojd3Tr9Huttb+Fk4wIM9BXlfonZ4TJ1sON81fq",
+	"B108Uzvy4pFtxn+XxZmQaXtiU/NC/djNE2uIbtvYZuC/Q31GABj0nPB5ou08YLjQeu6a8ahLYuux2DMT",
+	"BqDH8uaC+S5zFQoupnymaTgnqeAMJZyfCqSUurREzYKUeiZ1w+bQ7RY0vJ/yMyV+Wi/+3LxQv/j2iVpa",
+	"2we2GfdDEPbNBOdMG02UjJhixkjiDny0LIkJ/YCoV+uhz842AT3W27r1suHjQGuc1gziMRfcZQ8lnjTP",
+	"lBojolBPu3NUl8FijvBz/Qyhq42NHnqkK5adpgl6fXCV6YFmEOE0XWpzLp7kHHlKljV7R+JJ7VQlnmzD",
+	"f49oi+1u10RSkoZokVIpCUNDrVYeqW+H9SsF5rna0dNttv3X+ahOJXiHjzbRB2pvLe/w0fbKwOtYyPtZ",
+	"Gk2xIK08AYsp13aIEc8mU1m1sK81/av3BnPT2yYOAHe0LbwADWNt8AaUR9vZJ/A6nVGP2gLbVZ1RYHeu",
+	"7Rte9to5rvdACNBZNgPThpYC5mM+EMokmZAURvIGj0lSe4ebqV99V7goOfMzHrzxfK5u97gkdfuHcUk2",
+	"cAvi2g2kGtx+B93HS6Um1o16rn/uPvBe/cBNmzsb+xtETnmtH2COra2ICIIWeCnaWvrtOGfQfvfDrzS8",
+	"Fm6N+ymPs3rX8lz/vMFSHNaaW0yb2y/FA5LgdVav1Py+wQ6ojyWxje5i+DJL1wxe/boB4Udrhq6a3MHA",
+	"s/pRZ2yDAzuuH3K2g/FubJE7U0rKF2+Me0gmag/XD1j/7huxmGI2mWJaM2j94nMd9etUtBz5sVajtW9A",
+	"YkkjUDglz+1tUqCEioqHQOCEsxcxv9OsSUaK06w81ttv3tl79cHd+3v9Xs2IT7O2/oBWLpm6iygQH3wW",
+	"mugTcAFOtW9aZNEUYYGGYsrnQ7BsknQ+rHIWr7NL24voptNwl+PW3r/Ti/G4+HN/sPf4t2oWRaY0kiTt",
+	"6INaTLlwwxoiPiMo5gtWnjOOJD3T9rgvWgRk83lKhCDxIzxZ44+CSanrJ6yqunDnLxozPalEnbSVyeNe",
+	"b+Sft8ST7WXyIzwBh0/d3Cbqxw2OElJ7lECLOxl43Zglnmww4nHtiHdF6AcExzsf83NlDi5x4g1IllOS",
+	"wgkBsUk4SdAMy2hKRKjuOuidzAanwk0RDYmQdIYlGaKICykQUxfYpfV5HCHyBEcSLSDSeUwWurUQkUQQ",
+	"hNEkI0JYCwgo6mieYMZIeoyGEOMyoGJQ9CHwUugYi1pLCczM74xnnCkpSpi6ln4r/2ha1+sTyeCxl2Ip",
+	"ZkKJK86sZa82iNc1P9Z6IUwj25xFzpjqQuQgukVyJKZ8gTA40CDMAaLlZPH+8w6Yqw7Vxsw5lyfP3cl5",
+	"q84OpA5TsKfnVpTaOKjuph2n/9rtXTyywTavvwU57e5guxeNmetoDfMCb2CG1Jq6LgD1yhrzfnHb3HBU",
+	"XtWvfkRGDfSatEHf28me8ocLDfd4BKH38QDLodIIGFkQIbWjPUTD0s88ifPfNgkfchpzJFfla/fTivAK",
+	"gyd76r29M5yqDoVq4B4M+Y4aVRAGb8Ig9afHVSJILDNB1sZjthUeAtraSnjo4bQwu5Te4SlpkNZCPVPv",
+	"JlEN7IirvsEkTeokmYk8axJlGbTRTZZ9Yx63j6w3kQpd7OiZbn8TC7oZWgvjORjOa0bXYDm34+tsM39L",
+	"p34RNRRPDPeURKeInJF0qaM8MEQfiwVJ0UIdvjqidIrnc8JCNMrs+K2KVDdek3FGBlz16xUPZquZIY84",
+	"Twhm7pgpZw+yhNTbkpINjNe4PmbtLO92oNre9uA6Vy+LOWdG/tzj8g0e0zElngnd80XZgF752iM8QZSh",
+	"UmTNvpIh96/1eqqliDNp4jnwfJ5QnbD30jzlo4TM/s07Qmfv5SRSb8Q2+yXFkRycUa6tlkEYxERitcUD",
+	"HacEEVwo5kSABg0KsL42mpcV8dOUp0oy5y3PKBskWqQ4Lc6U+j0iRf5b34kVVtpdEAaQiUPS4Ch4CZbl",
+	"/LFeAyLgjD4KbowPb/QPx2PFVFqcHl2DcCIqYf1fwTF6oF8oFsUSQ7zkmfN5W9fkfd2IXtvy+r2BE8UP",
+	"4NJNgVILHR2mdGnTpbqP8IWwa9ffau0kPyVsMKNC6GMyJzJGI4JTuAadEqZPeBITy8vr6dgv6PgNhjM5",
+	"5Sl9j8Q+QpYHsAsa3uN6zCYQxoQC56x3RlI6hkPFSYl9++23925lckqYVLQjNXcIKtAiza8P4LBWPTWk",
+	"pup1urrVOomIz4lvnfJBoARHpzosEB4uDoyjRUolabVwV4uFu8PTEY1jwnyrVh7OLlbtUd08Qhtjr7PZ",
+	"1Bpk7JSBFU1T9tp20suG5TIuB5Co4JKXcW23tE+1ouK1gor3uER3TKOrQmS16x2RMoUwUjt4fSbkgRlA",
+	"R0u8m1sRz9JC0hnhmawyJmSTxDSGjYfTlJ6RPDeR2iB9GBSfE5MFMcWiFZFvFkQ2cho9ykexQurqQHfF",
+	"shvO0FL/cCvqO+H+A4lPSencxQwCgXPORThJCY6XkBQBI3KSUVpR/LCg+G3OxgmNvKReHdWuiK2GUoSK",
+	"YonRGISUQNTyc/9gK4qa/Dkl2WYm9LiiyJiAa0XEkpLVhoL9g4KC91OSp7yhO5gm/uNxZUC7omU+Ey0n",
+	"lNpklXUbHg6GRkvX7Y4vtU0GkvNBglMItlsVE1RdbNIJ2LAwQ/3etZvXX76BRktJWgmE/tVVgfAak1Qu",
+	"0SPO0eum4xUKV4a2U8FQmVNFDqjNkdP3+lb0nZGY4oGa2yBjIpvPeSpJ6SATRF3JnEahsTZ0ve4qc3nb",
+	"6A3VJXqkyOmhas2AdkndSwJBLyZRUWt3ub63htYH28kIyuCGV3fHGaUEnwqE4WJ5jPSlxtrsCZhQVi86",
+	"FsZiYFSbsgoiEWbo7sM30bWD/ss55AWCd0tXHY128ZJ9ot2t5+DAXeB5yiMiBB4lxGwf3/JaGuxiPb/B",
+	"lBYuOY+1ZQCyc4TMKTjU5Bo6NNQLeX1LnTpj+AzTRE21tJjpUo9Bm3pa7JHrrt78kKRnNCLoG6XWVyjo",
+	"dr6bW49EjC+OUTF87RF4QGS63Ls1BqvVed6VC5JTIQ9Oid66oOAJGqtbEfiTIGvkKLj44QeffPzX6rNi",
+	"t1R9dfue+likeR4FB72DG3u9/l6v/6jXO4L//zv1jJMF1zotOqYCPPDBUfDpH/yHZ7/4iyAM2rxvwXoS",
+	"PCJqaS9++fewYYTEycBwwUG/1+vfVF+ndIbVZLSFJg/YPwqe/c3PPvtP78OCp4TAKP7Xx5/94N9/9uGv",
+	"UB9dvP9hEOaWtXVzN4d5cNQ/h/bnJJVUW3Ucmq9ngVspwSB0z+1yVG+qDyVmMU5jJKY8lTkAQOVa6ize",
+	"SiDswzfR1f6NG3t9hJP5FO8dgKjxN+IsecWOuKcUYO87Lgs0GsDc1X+6+uOEnhHWRLSvqofuJzgCsrXs",
+	"1jCNp88ZFqc+69ujNCPGy6vTDhS3qJNJv+AQMDdTVrjR01nOlj7jpYlkygQ5zrMjTTg9LkVkePqtTYJp",
+	"y0ApieicelPA3p5ylJKI0DMitFJJBRJEA32k/ubs5lodjvo+NOnx6oygSUzZJEQp57NjQ9w8ib8wgAzn",
+	"lBZQHyv9uTu2LevmO9h5gTJ541rgje8urL7fCoDJyjnAtrViLxbLXdpapcEWzi0+eodEcJc1glzD8IA8",
+	"ifXVAif3HTljbOU7FD2dfEAlmVMJx3r81BukVN79HXvLd7Dz3vXm1yo7soIT1vRysV3X77mOcyltto7v",
+	"FjvLefFqG5ddHaPdN9lZOEneHIMiuz5aHC5WTyuMl7s9W/k/ra7ig5cp7TNobHWTPHZHb1KYN90l7aZd",
+	"7JfHYcCyRCt7oF603kHl177oHdXYe7sd1thMlx3X3NhudmBjPx12ZGNbbXdoQ0PeHWu5sCYsakqQ4m1Q",
+	"U7iQyfIIXfzR73/y0Z9c/ODjEH3yT+9f/PI78OezD77z7KOP4M+LD/88f+Affv7spz8K0bM//o/P/ujH",
+	"Fz/4eN8J0RhlgjK1acPKRULyLKXgWbNZ0/B1mqXwL4mzyDoSwYrpCUcLg1tSpnSUSbNBvXv5qd/RYIHx",
+	"+IIZWDEDM0ZTdEp0Hs0MP3FbckERHOrmY2gQKnq9Kt4+kk40gBLEqWOkllebKkCLwwsd/dA8kjB4sjfh",
+	"e+ZLdeXdf4AXb6iLvLZpvaJGZ+JG1G3PLJDRMQoFQ/3FjGEzCIOxNkz6qP8KTeU0xsvq5VEdDFdfDoMI",
+	"J0SpkcFRkGQMq3s0PN2/HgYzzhRD3wwDgOADYug70+HewXV10eIJTgcQjXAU9A9v3sx/WRLVpPpq9Q7l",
+	"yxi+zdXIJImRelMgyQEhsdDS1deK+Y1LaVWPc6dSUA5GqK6WMDcfgQxtVptLCJ4PDAl8Mqr6k/NqTi5v",
+	"Gh55InUcCDMQXBT07lMylyGCAYd6/oiyKMlik3+7AhWpqNAQElJeIm8egPpdD2eMRopZ1lK9sT+98E+b",
+	"1Ox8rSwd9UIUpPOpz5aXv2ovk2sVgypylpmjzCd9+eI7f33xB79/BcKFFH+gyxe//xP4xg4vRHBx1fDK",
+	"iylPyDFKiE2XAOqo3W8opteRcWnohd7Wl50TBsCe6pWrPTnV1z7dI0zerr6OEiLo4FBOnUXIn4GLXqij",
+	"dtQw5vqnSzqsyLDIPMGU6R80RplrUWu12dfs3a22WJ50e7W/PuW2uveqQUQ1geAuqVz6oMuff/B/nv3k",
+	"u1dCQ3TOkqX/tp13WSQIHzSN1XJ8/spBv5xTfOgcBB33g28X3MYJHaU5THd5gWKKJ4wLSSOxJjiCp3IK",
+	"PApBYCN7Hx9TeYzIbC6XGgwIJwk8TpJEg1SasKUFeNW40CEVra4Fr+bjWr0ZhMGMYDYAsEhPVJ3aLDaL",
+	"XG/iM5LqKDbYVmOeoig5O9IGDCExiwHeoNhAkLmn87TBI8g4AqQyglTHZbHGs5IlWFszQCU1Q2hOurVo",
+	"ABSW690MM0mTtdpPQcMWA6kSr0wuyJqHNIWRIkSIQPcXGgNXcZk4QvmQ0GVwyrx8BfLpZwSLLCX7ml5a",
+	"zsCm0t9Do+l4dmQoC+2jEZlQZl4ZCD4YK6GpP0k+iPiMHFmpa0bCxwhwu5SOuY/mOJX7gA0anZKlBgk1",
+	"Swl3JoF6MJB+rweojgCXwwWVrnWq2BwZo7IZE6TYQd+A589Dnd3Z+CYAVcDCVvav7jcs7b+GzfsNO9Ty",
+	"Dp5x5ktcewO/w1ME3RRpGw6q+orQBduYI6YXhJz600XceRiLmh6EdwKgdD4k8q4ks9XRdzMaV4Wg83Jj",
+	"3y/AtlGe+zYWjtvTLGVF4Ovqcn+NL7TcHWVLJXKt6DWH/JQnsZLaShKPeUokT8BuXdG0I5nhZCCmWMeU",
+	"txAuOItak0PDCtz6xm2fVBqlBoWmRacg/sF9uEqIeUpiGkkS62mgPeTOqqXs5oxASNFgXU+PLGo4nnE2",
+	"qaCgTHFcgKBEbfutDL4GP4RgBkEqGnKX8fy0a9VLhetKa746ghKx/YSxa6eZwbsPNTLvq+CKrcu24Mzx",
+	"baiJAdb10KD6lvOJnwaYMTXslJwRlulvwEmu7pUA+9zr7fd6YJo3TvOj4Pa9b6rRkNk84UuiWL5/0FO6",
+	"4wQnAxPl/ezDv7n4yd8++9kfPvvZH372y59/+ssPnv3k40//9jef/uZnz37yvc9//IfqDvD+R2D5mFAh",
+	"SUpifdHtHx7e3Ov39/r9/EcttweG8kfBYf/atd7VXu/l3s1rN/r9qzceVR/VWcFK/okoqv6offPW0FjZ",
+	"uiv0WLsTQVyrXWcsOQNwrXgdVQ65yt6RqweBXxUvyPnUZ14rke1p8w3RS8unDc9ZQtYaxyzws9hv7NPQ",
+	"/emae4RpbY6FIMIAsJHoVLGxOoD1aI4RHoGzLNc0bTwnI/sINgFmBshSR7soca1ENZIcLXDK0Ckhc7Ea",
+	"/ey7nJzXb8R2hnKvUUvDzKLR0vx1rI1bUQJWGGNk+BLu0xZbscWeaqc7mN31uNauWyzI6v4rWdw3MDmv",
+	"364lHCv9P+fm2attv3Z/r4ecbmFsb5AGLVtYkQ7bOS42FCVHaKjk9hBdvj2lDF8SSv8eUxIjwSOKExSp",
+	"01VC2EWoJQSJr0AkPGZLjfDreOfR5WGcMTEM0ZBQpv45w3IYnrBhRuAjvDC8EhpECj0OgZTaA+YhrJ3z",
+	"YA2M8JxKDEU19BgzlhChxYtrwTOOJyWXbt+DkYHM0qahKuHWoVP0D2vQKbxSKSGSqI3wShadao+J/54g",
+	"WvnoQ50QvbJk90kaGYJoQ6nfMCz5hq9WdCuTLghZecUEHjeQ4G1CJ1PZ0Y8J3o5a/H97o05JxNM4REOc",
+	"+zeqd+mhBqculT4CFix/sw/lE9T3pjwacR8Sw/2uFQHCYJHPuxvaXoniQIa8rXakrgbKmXopSswbsga+",
+	"yRfdHF3tqati/rCOrrQ/9nvqKABQ3qNAY+VuH1g2zgvJtLuJrvKX5w5mAC7rwDS1zpFbd8CiBvHQEJcY",
+	"ahugNjTgJEFC4lSXhCpfTOoCs04NBHJ7tOJqsE+F97WyZYFsRhlN5B5lSK+LWPFOtIkOKvfQa9d4y0gi",
+	"A9tcRA+ZNW7JxK9T4ZGbHQ0Wnr2xqdnCO8j72UaCbVtGd/PpG0F8V+RJ3exMmkc357BTEgnJlJAjNHx6",
+	"EmAWnwRH6Fv7+/uPz5UgfXoS8HTlK8al+u7p/v7++bmW1OC4GJ8w9TOMVj1wEjiVlE6CEJ0EfK5/mEii",
+	"vwADpv5OidmT4Hx4jIaUmYpajMuB+iDxKVGKR5KBhMeAqaZtvUMqBkojGOobzAk7YXcZmidYGyaGMJyh",
+	"GSGKMNO1gzAaZwzgAgyqlq1NOlYnx5GZinnEzCabmVmM9RcOgojY1zcK/cCCspgv9ENXb1yPzbdKvckp",
+	"10SO65oaIZRjIE/kCRuKbHbZ02dY6sXA3qCvoEsLMrp0ElzJi1hd7/WG++p4zJhUaxnjpRiiyzEdj0mq",
+	"pFTCI5wg9fWVUFEuFdIsRILVn5fllJyw/KkroOQ55DtGaoxwHp9N1D+zfCVn+MnQgTVX91Erw/fRUBMM",
+	"sD60zV1IJDiaKYVUDSdEC0JORXjCwM8kFM9pl7tOlgW/8+XhYS9WvfYPZkofVYoP9Kd+lBzZpLXLw+Kk",
+	"29+Hv/sHe1f76lVoae9gub+v/+ovh1cQT5XCdcJMSrneN9qgTaFI2vDdDCd0bLIDhkcwCT0nF3za3sBP",
+	"2BB4Yah9fsVWBB+RGrFiQmDlWybutt9DMSFzU0LpoNfTDl2x4iwFjCJHZ3C2YBAGfB4cKW4LjOtAXYB7",
+	"vV7gURzgUcqCwsnwLVMmLQiDZz/9xcWH/z14DGbhjtEipppmNW3ieYT3H0DqRUQhyy3liS7xYD7P8CnY",
+	"C52aD0fB5//xP3726198/u//MgiDCWExXNPHZIbBiNmi37wgqTERXPzoL5/90furGQA2o0N3+Ozbv/n0",
+	"T3+0vUL2hUTMlwna4EE1Dz/gOhUlLpX2WA24NyRvOl6Bg76qH24fdF9rDtT6cK3WCfb1aTbDJqTCjX1v",
+	"7LRNiD0WpxrAqHOgfUpmOD31Tspw2NMvR3C6E45eClOHNdk0Mt2WRuZM1GQKFMbRIlV5khICxswpwWDj",
+	"5+r8M3nLJirO+h8nKWY22ZFRE8Kms+h8MSN2QJuEyu9wX3W8826469pZ37pstlurrhf9dPedth7Ax904",
+	"lUgEMpaIZ9Ke2+QMrm9Em1pWCkQ1zDXfg13hrNz9A3Rew/5fzZfPcq05rvJzqz7M1Za2fgFuaaMGbOWQ",
+	"tqPvHnK/stss7Vb0A8rGSUZYBB+iKZ7NtRyz/k71dab/mWBJTgmZw4cxZVjn7ksSTRmNtAZml6LR/Ntl",
+	"Szc2NmnPI41t7WLfVzfzdoH3xWZu2KCN3bTcsBuEyrtF5FdShs355Rw3zy3d1eQ0Bv2rN1Gv1+shCzYW",
+	"t69Sb82IxgBpM2Cffe8/PfvJx7CasxFJbZrvjI9oQlZV4Fa6buFtLq4s/+bmjf7Vm8Zz1G/QiAvdoIU0",
+	"spoE5L5oYyttKPhvS13Zg0ujWEs0IglnE4Ek13aKCSf6ttrqLPsiFPk8u7VyCAs1/AUWtr5S4ZjBEmlj",
+	"gSi8yCYzsiEfsuWQWllfnY1kLbB5qlA1HmlGoKb0aYiwEFRIzKSJ08MoBYguJKaAH6iUOu/QWybk6nDN",
+	"hnzc0saoqZOdAk+VC0NLEyKQC2+7pRLM4oQy988BTwf575InyWCcEgDXnOKUxIOIQ27MPCUzms0GqXZx",
+	"nnGo2aqFNJxUczzRR5521+tnIig3vValmCdYqoWuCYo1TkgcgRlqf9Mr00pW8pykWmOsbEi9+/hYAzKb",
+	"XetfHVFTeeBtJ05+nPLZ7jJ+/TEdd5TCAhFbaKbtJgJF6g46wtEp4mnZ34tigmvYzQjMlRx8hpgany5F",
+	"vnmSM6Dd0RrHx9tTwqwgAXvePOVn+t41IqUVurSZF2SnOdLW7WGqpRTXUQvHYs+RjS6oIKs2uhR+YceX",
+	"KVu/enrtzmu2Tm53TKKuFTF3uJECWswcoZhnS8pC9IRiPlVTmmYhSig7JbH2FmIp8HyuI8050ldNZzTX",
+	"tszKLmRKx0t5LhvWbGs3n7NF+nhlv7bZcTXeQRhAE8P7q8nmASv2wDxGQ71YQ4g3EeAbGNolHrrHnlU4",
+	"x/iJ+tYcRQsSTWEzvvuudniPAIAY2lx76VWDfJ3z02zedVdmqeDVCJ9rvcMbjUuw8UYpygpuVhCwvGm6",
+	"Mfhm/FZhnXY8kxcAXxGDReRDF/q5enFbt35thH8QVgbSajYvzrbiUHQXVhbV2guezA7n0d1ktKOzuLPp",
+	"Y1c4CLs4php7eUHH1iYGGUcsuMYYDUOWuzrbGGIcVFIRHH3rcTtrCq5YU2xQlvUc/uOfXfzm44s//afA",
+	"XR5b1aaomZBjy2nktE8++slnH/7q4uMPNPQD7FfFyGKuvbPbYonZQDu/WgleLNTv9Y4NQpVoe7vYDqcl",
+	"DHBCsb+KBriAQLUo6sTxBELCxDESBKfRlAg0pjpzcFYazaqFsNpvC6AIXwjON3mWroWIWGFYPyLbXYYg",
+	"zlcTNg/bDZH20degs+krfYswJidj5rxy/DWzwC6Xfv0x8AIR52ICEBAd37G2fQ8RX88zTgGKuHhU384S",
+	"zk/zgkzl0njtudaF6VnDT+MsSQw7ffbn//zsH/7YYLCsBvyXJGDLk/0189JdwG6RS99AJ+tRE576aLty",
+	"3ViYGHRjrrOBQGqtdDASsgVq4tBsRB37btZAZ5noIDm1C3WElt5gFx/93klwPkQjwKAx2HyqpRM21E8M",
+	"99GtPOWGuZVM8l6VSKLFOHVUz4oAaGlENag3S59/FXSJ/XVv5UBJPptBbADIsURRgoXIY57WN1kkL6xj",
+	"h7vmcV0Ic9Ng3BlRjN0mDRQeWxcWwheMpH78QbUJRc0urPF8NWbgw1OOsK0HUayX+X/342d/8zM/AmLE",
+	"U9J+bz5Ujz/MZqAyevalqVPrw2ugcoqGuozdV+xjHeS8oaSpxevtO9eGWjWkny60oZavSROvJvGkw2XF",
+	"vP0Ie8UuxAu2r8pFSQrAonWE2DKQp7xuDzAVGjBKW8p1DaWKNb0Ea9UqvjwMFjhllE3qoD2U0ONx7CB6",
+	"QEkRB2lbF3sS2pKfEAkZjseIKUmq5JFSJERrBjM4xzli6/r7pNdMXB+RYch063kohcdoptMfT8nS4Hpp",
+	"kkDyY0pm/Iz4sh/16TWIcKquGW/dvb/X6107MBHp7oiub4D9ZWf8ygYX6o52ALcni2VQiqnvFFS/JmPA",
+	"7eirpGuuAMkLhXaaVqloZ3WjV7WqRh1gC7rE7ajygAiwQz7dyaJ68XVMBaBOE2+x5kXLjfO0cCGdbMPd",
+	"rI33rX3OUaE3iK5pa8DZolC5S8m8YLo7asfU2kjZNzMZca13VfinnZJrsO5bg9oXgPrrX3CxDDv6G9uf",
+	"dM4x9nyOLTPXxlXY7SYuLez51vJ3M8DpevvUrTg2xoiSSnMMiGG6Il5eLrKDMcoMczXBa42FKm+/4y4v",
+	"ejjoNZmi2qyYo6dsg7vdxZqUy7smW9Kul8vji29es00QkMu2Hd9S97de6i2Ay3dmqilGeN0zQtcK0XGE",
+	"K6aI0vvtX/8izQ4bBsXmJoaOJOpiUsh33BYI8V/slRveGqQEC99F9e3pshxySUVefxDeDPOM6CkVkqfL",
+	"SkzH9a4R+G2vfYUO7wZaG0tTboKxZgBjWnBsKStCMXTOM28kg+n4Do58eBXt8BjGNIHitphNMqCe4Pry",
+	"jU2MRoQZmnAkZIrpZCoRZZKjoX5teISG6tyA5Ek8AfwFmN4+vOsPHKsJ17zLTPanHgik796KIjKXe6+b",
+	"7/ztOTeFCkBzAYdmfBBmTi1NFzrKsaFZ3aKxzuMU6k5DgjKJK2BLDrTYDC91IrIgZyTFScsBFYCPq+bZ",
+	"6z0dDTmGklJMmnGFBmPW/aWolt9FvwMuAzDJRu3OQmDolc7H3e7qBf3csbxr95HZhFqihMUNRIvQcpkT",
+	"I+dCm8yaH0b5ntNbsHFPvWV91tVQgIzJlpeC+lI/uUO8TeRMQUvd+VoCVmlnVc815HPVlvXEzHWPEl2r",
+	"p271GA8LB3cRUexorNbVU1FQ6uMtS563dQv5NTyiPgXzFe2xwQyl4xkC4WziHwWYFBFOABPta3xRPm9G",
+	"2VKEOllb6aI5xu4qtJpGE0AxZ5ckkiRJVuEu5ykZkxQCs7EkE16K0HDvu/axKc88Iul1HmkhUgA6Xy2D",
+	"ankiwvI2F4ScGrzrcrN9OErf4AyA7ZOVTl5ujDozxBlEyyghgxgvfaq+EoETSNQXaETkghBWQk8WLaEr",
+	"IdudsslgzhfNJhgDkbYuOMTGMOYRiFUeXsd4OwmWGisxVOtm0b8Oc3Dw7vLcZ3nTrQ5wSgZESDrDkoiG",
+	"7FqNerxQfD/D2k2IkQAbtD82fXd2woxB9VpfjoYm0ruaPmB3MfBANkxhrtiOCo0f3pqA37A9vs3TeLuY",
+	"tJIVsLOpY1Ab9XIrjoXBctNRtVIpdVxYxEeckiIaRtGDJ7H2eRuwXkBP0p5e8ATpOsjh8zJdNJltEnpK",
+	"FlSjyz5v60zFL0YATEZou0NB0d0RoyZ4rS7EqJU08Vl42mBB7qxyVG4TajneknWo1UgbY5E0t5tw8/z0",
+	"1lj6Ei2J1tax4q9jQA9SksAW3uapcanF+joJTlHAa8mrWxscG1Nk5AsxQq3DPvzCjVJNfLvDWmCNMS3H",
+	"gBHFNOiPtMEqWhGzSwuhNY2QgK3HUhMpcwsJooGlLt+9EqKYnkE+Obp84/qVEE1Sns3V332o4AJRNPCx",
+	"d2VlaJuPrLB8tdt9VRtYmzTwL5+VrDkEOreatVTJXPtZG5m0wwpwhcWtm8DXtrcOY36eJjp4CkFgwopR",
+	"7hhRqctu5xVanOq26j0hcV4trZPtrladv6+B5b1FaLAY8LHfsgIAYuZmmHB+SmKEp+qGaLNBG+HDI1NB",
+	"Q91W6/uBPEmn4pO+PeZHmK4FA9UTqJSQS9mu83JiuAfgKEvP6BlPLwkXhBeqxEEAr1o51a2JP7Gl4xqd",
+	"tGM8o0lNHq/+zc40v+zBHL1GvilP6Xuc5VfI1btmG4kEcW15rKDqbHBKaq/cDrO0lBjFO2rz1WKBOpZA",
+	"XahB6ySmWEM2V+r6EDhlCPXo06wenirNmMFejoo6LYpVM6Hz0DevZ+KSKI9+MmPJlzc0W8fD5ZVVe7x2",
+	"a/IxTTy2thEWNGrhHVdvvwLPnofBiEzxGTWWkjYv5s+/yP1ijKMah72sqDVGdGtjDmHNXhoz5fvFC64t",
+	"ssWbxgS8nm/KU1m38v82w4m5dThRa/myq3NG7/n+AQDwKPV8TfpKdfWL96/WvN7vlV+PHPjW4OjlnsXy",
+	"oTjRRT9zf4MDtGiAqka2cmUBi/Lpf/3Zsw/+3MVivg4HM6Tg0/eAeo/D4IzyBLYupBCtJN602gavYolv",
+	"6QO69Q5w3ilPvAZ8PLdyZkzSxATPqzczmYNk5VmpTSZIl7BtR+mLC1tr5tPPa6O4Z+e4C9GyyXvmFV0H",
+	"ydOmu5gt23yQJeQt+1qjUckSodRVaLjEXX2XxqW5rtuSDyEp6gvLin4eIZN1dtNbwlq4ErqpDyxnJffi",
+	"7hlCR9TokvfGNyXwuLYwMRhI6PyVgSRPpAceq0WV++3zzt9tswadox3TTUJfNAyuO5uAaUQBa9+3H43V",
+	"WwdSR9Jfgm7N9plY3LbKiSaCo2BC+CTF8ylsVFA+A6GOpSmmRfanzj+9+OX/ePbdD4MwEPpWaY6sg73+",
+	"tUe9gyJhU0gs1ekA+9J7dDQnfOgxvwLPnpuBPe0AoirsxbddHoId8lNfzaBS8AXongYnVE8lf9v2+rh5",
+	"MXaCTN+Um9I5xvFhccvvIGjxbI7phG1gScnThxuYAYZ12zx8XiQZr170aTRFYsrnIfhSQiiNyXQiVKex",
+	"VbVJ03cz8XZaR8q9l+URI8bcywiJAf7XIKznQRSbrk6zFX3r1dpqAGtFnPRWRH87vw2lRGslpratC+OS",
+	"EBxrstmkdBxJegbJ7Ep2AMxSwsV6t/4jPKmWh4+k0j+CmMz4HiQRQT1AIeiElXX+FQEa8QRe/Veja9ev",
+	"9g6DMABDbXCUR19oQX0GKGlGRn/267+7+OX/hepe2gwWfPbt3y1EttnawQyzDJQviSftoBrHvV7fUwlM",
+	"T88jepWyRs9qQerA4MCQfQpJPPH7ZEukaivIcSb5zMryut5VnzpYysG7B5s95MFKxMdjJLL5XHsBja9x",
+	"dYRmnZ56dUiaEtFp6GaNfVd8+OmSQKfEX6i28/FYmErXmHorASpLNAXwOlvQJoe0owyNsuQUam+YfGWJ",
+	"J5dEQdsSWqBlQPUOGHAS4t1alkG7lsA174XlszoPMdKMW2avdXL9EZ7s8rSuycXMuc0XIWl5WpHVWGAh",
+	"tkE7mRSzjsziAHCYBJvtuPVt4mHet3dwNWlLzogbyNe9wk15+3ig/AyPoTFOAJwAKEClIMn42Grz40xm",
+	"1fK26/ZfsSe6qgork7f2Af/gYyyxrT4CCJtgaTfGIKd6/EpBzNXqxJO6IKa3pzwxIUyglKqWmL+0m2uF",
+	"ao3DVjfl2zYWsTxQyI5tFRHLli2DT4XECVnbJFihgdgugVHC2QSQ9yGwmKEhtAR0HG5SpEoPJDRzfFxD",
+	"G8euWOPpaXnA6ei0QTfrmCVvXnKvZQhbFzufXvoNjH35i10rGmqX/iizXpHO5bBMaUWvdaObKTCfw4b2",
+	"wPz9lYMhZ06/m2kD215u16vptFoO2/pT8tWpUD6ss/85Y28yBnq3jVtWwqsXqeudzQ6wGKJTDPacxUqo",
+	"TUwiGpOS7v9Fweuv7OJXSULPSOoRBxFObdl3H7iPequjSiymdD7v+o40yY7ry37oSTyUJnJIpjhSKnR9",
+	"SWrvyWGaucvmnRUFh1odrW9fHC09VOlagKOWZhshB7alWYuiEC1o2Bxb0kzT5koJXWm8gbGhzO71ULI8",
+	"jQGaRKc9g0qu4yU0bJaJ0zO0WyIB9eAmEL3syia8wFSC03JK5zON9kzZAEruUZNwoKlfI2HmhMXEp4x1",
+	"vi36EeJNolgI1eRMkFeoMxcGOjjETj2hpz6Es+q9Tf1aurX5DwUzr11cygoibW48fZXiCePCmByqmTkx",
+	"qZHk1ibWYHjUySrmcV/3r8WZBr3yn5BTOpkSIVFCzkhyhC7+z/sXv/iLEF1896effPSLEH3+V/8N/v3k",
+	"o1989rs/QJc/+egXn3z0X0L07PvffvZnP78Soov/9b/1Fz/560//949C9OnP/+jif/5ViC5++Cf63+/8",
+	"/Se/+WN0+auvvPQIXbtx/eaVEkRyjlz+TsYoTwdqOJBj6H4643oGcGZiAVjJUtvXoylJ4LY+w0Ib0GKu",
+	"7u/69/rz9bWzVY+H3yCnbwUDQWQLUxjWGJnmJgELpHT6xxtWP8lfyoEdDlqCdY50AzyKsjRtsCbOU6L0",
+	"LbGKJ2qYjQiNBhvcGB/e6B+Ox7BC7wZH1w7UNV+zmgHDaDs1syLRaqZEDk5msqfWmBZ9sS4wmryOJT8l",
+	"LLRFCN7hIz+OorPEtRX1IKq6AMMDpVJd0A2BVB/v8JG9RLYrm2LZpNrpPciByBNeAVzJSW6Iu6Endq20",
+	"ssp1Xni9AmPLPOcCzME4W17UWw6rxMttdSuXt9sDWz0CFCuTKDsiY54SL8apuzl8llLybsuLqrOJ1hvi",
+	"8q7XFGWZ4vmcMBIXGTPVLdV81qqhh0GxEMUQC7Z1qFtYTZ29VF4y79mkpLDNOyvv8SkWgxlPiR+cudsp",
+	"roW9Z2ckWMiBWaWKfQQLwLjEAg2BrYeIkScSKT7LjSaK5Zkxx81xS36vsZbm8/XS6Ykm6wOjWHauRJum",
+	"hEVKsH/j4avqjMTL0tNBGMCJeRS8vN+7efXgRZV2tcP0KUQ637Mxejj16t7fYFTmAnWEhRJfujOoxJMx",
+	"8Omgof12uLuiOZuXgMnpoWdv5lYqTtqhuIvLQy8AF7/EwtvkIJbm0dkesCP2OEYzk3/NUK8aPHC9nOjU",
+	"2zt8/LQf9g/OL5+c7Dsfr/x2M3IZjNe/nBWImyY6ODKjhN0W3Nrra5UsdwGLKZ+val3/8hHffHSE8LXb",
+	"U047x7WU3djlCq5l9noo8VIYh42L3gz3X6pj6TEgh5hobEYWRvvw+5XNBd1z9udt63wV27GFKhmRxCbI",
+	"Vrj2xtV1K3FyMn/6+rn6773zwePyR/96+AtBdA6s0Zd93VTt8r1KxpRRe8d1b3TzeUKJGEjuXjXcCASz",
+	"XhEwgKmG0OZILZP+4oc///yn/+OTj77/6Z/8h0//8Y8v3v+wZfn1Q1MSUodruNCnRUD2J//4Jxc/+m8X",
+	"P/y5bnbOhZlqH8zOcy6g/sJ3/8/Fxx989qvfv/juX+k3ApeSZp6CMPX2mb7lqYMn1bdqQ1iIvOxQ6zI3",
+	"LBTM8tbd+3tayF07Lx2AnuoMzvKsPz1gmR3ttz6E5C2ttIOPOyU4xqOEaDsTPiWIcYsUPMokihKCUwPK",
+	"5gnesDzR8oRzJYnvFrYRWL8RKy16zpFuSvR4unlxyxojYD1ATMGZKwEKMw5XZnuZDREWkca+8Lucc76u",
+	"S9XTkFAQyp8kJPLfadwNUG3oVTLDLCYAK6XEbUoinsYCxGaEGaQ3Ec0hdeUxS5upDf86zzs3uMb3HqkH",
+	"ATmCyhqxj22BRY1scaxmNeOMLPNUn1yhsZmB9sAJEWY2mkDfa3ZbMDIXEW042D6+0xL+jpgJSwdKfrfN",
+	"Xy6NuRABBUOWV7282Zwd4Eioblp65TzbDFR0Y7G6pchzIRZ9KJA7kGZl5bFXL7c8m8TYc9RhkAeeCY0i",
+	"UoiUkc701WjtjqrkakN4773H39Lq6ODx0154owbGwKcBtYJLLAlSQ7RqIkNztpIjRJvJVpaUZW32yyP6",
+	"3FpcLYtSbiZ/qiEODSKkxVbehTuqqu1u7pSqtLQRoI+jg+1ce/pSiJJd7N8vas/+C9mj7Sry4W5p7JXd",
+	"2xpN4rx5Yzwgc5O85Vwrx5gmEMJ14IRz9cJAA4gJGK/27ObHhlP4jjyZg8KKJBiU1cmk8bkEKt2dupTl",
+	"U5O1YJv9g97KTSsfsafIOeBshVZRtGGRGkt1AcXmjTKcmyjwBFPW0rlTC3b6QCvcVahThBP1eTJ1zmQ9",
+	"ipH2tdG04l1b41Wx61Ht+yEvqmUZ0tgLQOugaL1nNE/4UmproE/ttKX21JyRThivPqxNAdgGen3dSDs7",
+	"+1rx/zBnaH9Qgt+8tEjVXS4HOs/H3j6EwV5B632KuccWgllwZFMEusX5m0roTQESK8KvzqbAx2io8+Zx",
+	"MgQ1cihIlBI5tD5anEKBqwVDkgMkXQ66W5QQzMEP8xiIbJRA4KNjjrHdwH1DdeENYiip73W+QFFspGM0",
+	"tBQeqqWcEz431hGNgEYBN84E49jxOXYzDyaqs0L1Y3zkdVZ+jS9ynTzVdZQkYUdoqATjEGGkWzlGQ325",
+	"HebXXOAPCJKiE/UPFvnT5ia75FmBEW0ESMozFp8wKo/REC7HQyiRh2fqzqyL5PUP9q/3ToIQneTeF/3D",
+	"7XvfPAnOh8doqK5vaiSALgrwN9bLOrSWsqt99aA5iodInT1qwKBFHZ+wodaNhpCcp/7SiTtqVFki6SD/",
+	"mSEQJ4rxdEWlYQ6CMYRVpWC+sAUCcy8v1OOzy2dMeibuLQxg5uBS0iE0RmGwGpt6whkFXI4t8Ebt+r5V",
+	"PrTbZza697JZJiQaZ8mYJmhEllzHhtEUqT5XUxtm+EldLpS6MwuZ84peYJv1UXLvACPFuAq5fu2gDbbc",
+	"IDG/O1re9RYp5jNaE1KREPzch02ZM+xKZsQUpziSSmYprgL9JDQsar5yWaMEnnG9jW5rr9CrGHQpmWQJ",
+	"ThF5AilDAED34LWDKzkK1wLSVdSIdoKw5dUYu11/DP+tJX+jttuai2paWuWqLcdTYo81q9s8Hme11y/X",
+	"BpG2zr3Ow0xaj3Sjpy6JXIhUe2soGHcHECleezJPMO0q3G45+ow6YwkFMW1LEYRqi6WEwGYeOtAXQ0+W",
+	"dscQri8ce2MNupJf58rJyrAf4G6DKSQEn3UyOageHuisPl9FN30ra4CSttkjYyqFgfI0Q9JqCUgunwOh",
+	"CpFjessXL59PPQEL5HzXuW/+1PDiA0ARQSdZr3eVfAX1e72e41t8BD/Cg0WiuPNeEAZqTbDkqbrWBhAV",
+	"BpgjCWS9gwoxkfAfANEXA7XBzF9c6k/FBKzyoW0FSqtajTPQp8sAhii2raVsVFwDD03saQZ1k/XfqzD4",
+	"1IJQC7xEhKnLqL/CucfE1RiM6axUVVroMy5nnxCwrs2Jt0VRkkpNEm9r9UWFi9XvMktrPFp1Ixkj0Xrx",
+	"YVKyjXfGWlqLsTTsCLG9nbXYXbUVfbs2V5QZapc+bTqpn+tX1xcb955Jr21+Br2IM6Vm5vdxahLhPRWE",
+	"6uoZUukpvdvIydvPej2r58LefSsH46pf/Ad5MrojUaYcpm/AtjkYFIKj4CXM4pd6YEtQDPOtoH9w83C/",
+	"14PmYZTes+IkUKfFSbAqok0/Pqtz3qvX0gh3nLG60xQc+ODObXTjsNf31wEnpOay5JYxolIbMFJPenwV",
+	"Sp2Rbgxgl9F7XRuvkdGVhbaECe2NXBPRTLF+oQvMJdcCbRj9W+55b5F+1MotyOgkcA56C7eTH/JR/kXN",
+	"AU8ZAPDJAXVHB2M/fxwG44xFFv7R1PiBMFWN/DALwgCfaXsk0xc2YOpUgNqANViOHdx9kzyrHiRYZFD5",
+	"/VuuaUns69tw2eAk9tVxArvEzMr9cZVt14qHsuq2oHIKRUHsPKGsGBanpvA3ZxrvuIO5eO2R4pBzRTHI",
+	"K1tgBmZ4AG011xuL7a/NYZZ63Ti8RpV422a4qHkiKvy1zPL18r4+FNlsGKIhPpuof2aUGcPpDD8ZgtWP",
+	"j4s0haFnxYfd5lKjyPj1C6tYFMR3JtRCBr+V2/i3r6zRb6h7HQZ3dDm0aFm2tq2kRmU4GcyUNC7F6dQi",
+	"OJg3GB/YHPaWL3YFY+DpmoQOg15N4nzolXwMt7yStYkpCcoz2RKqouii+1xTMidY5m/Vwi1Uo7d9rxWU",
+	"KEMmVEgQltaybvje9fNx7FcJi33H8jBjp4wv2BAgoLVsgSr9XCLJk/gYwS1UZyhrADq8wEsNGj3l8JYO",
+	"loF3y0BOQMwxMX/obEx1B4AeveZk0Gl11ej6qtTGU6BDpXW5IFvM0ARWawahqYZzwymEVc88dhXj71m9",
+	"SjrFQHzVvPO6CS10Vqjo9nCKU8+c3mSOpeqMeEsi7gela6M5CZ2/gv7166DPlVJ9zOXaFP/rH+So2QEQ",
+	"yZNWmTfcogxZWFQV9O9UAXeKhLI8k3HWpWpk+0KDVvkww/cx/9cITrRJs2pqINHpNjaG13A0BZCREA35",
+	"6RDBpljxk5bg4UqlLEyJd7tj+ClsD3VNWfpBXFuWTf8aJSlOo2kVptycU99SizZXFOm1jzI4sJj6R477",
+	"z+hdz376i4sP//tnf/7Pz/7hjz/7wd9fvP/3z37yvc9//IcX3/nri/c/guQh02G/fYeHjR1+/n9//MnH",
+	"f6Q6/M6HpQ7DQF0GmBy0n5xSaudYDfFb7V5QdE8zFkGOcg2WbTezQ75q93jsDSrQ46vuuDu2iJDkc104",
+	"jRh/7rJA+C+pUY3245VLUDHRNcZQXajNSY1SI1F3SO0Ub2EEhQmGuQ2k6HYtk98zAQtl2huGq463h4yy",
+	"L/l8f5t85G0qCq0eKQW7PvXX4SiPeoNICKP0mrIYmjo+st6deUKeRkuo59bvHVzbEBJBB0EHR/1Db4bN",
+	"KsZp+SRzdKVB3tbLStmIeAwBRkEmx3s3TTAM9OSQKRJnbQOqoj4MeIbncxO4pE+WwYwywIcwHyNbfNb6",
+	"OsppdeUCE2UghtgkQaZ8YYqTlXPvirMhEFkUERITZ5FLl1x1XuQ4Ar08vtz9u47M/VIO77VVIO6lt5Dm",
+	"Q/perrNkbI4jkDA0aZvuX0ZbaEYjsIvd6pKx87xjD9fVIwpCLVFwWTtLZKvd5EjNWCCjArekWMHjDXXR",
+	"YOe+Zp9Wb6YpbzRefp2PXoPnzou904rY9pFCgVHbzKfWtxSp7/BRWw+nuz3b6m4e/IaJ0vPhLj0AZdCd",
+	"TErGGVyxFjj131b0/l1JLcISI/WTrsssOBrjtG3IYm7t80KuZaIdDzzUz7YM49XvFHG8tbgkD9SkCnhZ",
+	"nICmqo/+lhPM5dPTDk8/t4x7vba+qRpzNSyj2flwLzYjCk15WgMSrVoxyWxbJitZtA2bv2yac4RAwfs5",
+	"T1RgN7TgNuxZSNCC+O4i53veJ+u6JS9pPtooZ8mVwSsLAYtQxAmr6ZPYCYYC1OkxwoxlOEEpOSMsI+LY",
+	"k82fsYQIAYaNalIP1CO96k/kcQVwUYzD6htWXtjPk1H/Zu9qzysxCpFZtKN1kyYR2kLgdTc+uu9f12+4",
+	"X/Vby0xvTqL7qE1QhDAyezuxuweuytAWimwQGoo5EUdg1k75Qle5V/I4RpedVbwCVgZrEFrdje1leR2s",
+	"OQBALYUks6K0odJ21CSIgJqKxzBKagKA4WRHGYvhUkR1hllzIddNgQ+6i3g/rF4ucSyj1e/w15zt0IX5",
+	"zdtWJ3FRbHS2xAjHAxOXGvEkm7EC6CVPn3AQr7XjIMbLYyQIi9E3v/nNb+698cbeq68iXUPgwZ3b6OrV",
+	"q4cGWzEIg4QyEhz1Xw4DQc5IqvPgidV+WoLz2bF5Q9jht0sCTQmOSeq4I5k9UJy4oNxQ1DWCXs+jOoDX",
+	"qWtOTAjiDC2g5ontekQmlBnRqEcIVULVe/22KkpOOG95R77QshgNgazarmy27rGBTVMyYGh26dA16bpb",
+	"Vq+K3rFlfqy55QJN8tVxBtomC8DhzReAjuPujG3AcXQ7L2wCOxj7wxWjqKu+JBwbHejdjGTE1PdkRhly",
+	"rsqFToNZRJKkBgTVEYtuj45XpnTZ9jbB1EHwiqkI57Xug2V/hFks0OVP/ukPAE3z8w9+ffG773/y0X+y",
+	"n0rffh+QN6/oELApQfcM/iV6JUsJzlSjilBUSBqBef32lDKsy4AINOWZIBBesI+gxM0J094QqI+mTykq",
+	"ijrx9jiW3GBglzMIEr6ACjcLkg5mNI7BmZP/kc3n7vcA2emnU6lot194JlgIOqYa7hMSbkrly4dHSOOI",
+	"vnz92t5Br/+ykvN3H969jR6Qs310bR8NJyOpfh26qp5b9tRUp1fzv30Pjgkwrx0jkgiChlTQaOhKIdMe",
+	"RDTSyDuzr/PRynGWmdL1gHYbB0eH13q983aGr3ZGKoMbo83jGlM3zbSfkE9SwPzv7V9zDEnuPumG2BmX",
+	"EDuLvty71lVPGGc3M09Osjrttg3ev99fGOtCGvYavhrIuYHRqLtlhTIqph176WiK9nkqDTP43NxFbrI3",
+	"daNwfwuJU7kBQnyzueLrfFTYKrqjYG4LEmKM4fk1OqdXCe9Ss2YN8J5PmcjX/UUAPn+dj16AAqCE4Dan",
+	"f8EIzkG8m0P+DV+Oa629QZ1DkjDM5CVRth74AxTz4tc1MWUAQYxmeIli3i2WSdRldj6yzV4SaCiykR+t",
+	"Uk+iYYL2brr6Np2RwXuckYYG1HNIPYcu371179aVFtCy+cYyI8yJGLqQl8UAfEz+BpFTHt/6xu3VpZ3B",
+	"T83FwW3pe91UKfBgVVTWJClZEVnN5dBN2hZrJpDSyMM4b0IsTZIgG84j0OU5pnGIJAeo/xCZgghKe7FV",
+	"fuIrYAWb4yUUEQhr0gbd6Kl8CRWRjcbnRJmYMkJuoFQRb9K7uX9w3RtuonoYJFiSgWkhOLrhfgtpczdM",
+	"LGgRGQVTz5Hmrpog0YGZj/vzwd5BL//Z87rSp+B3Sezr2pLF2QB4qvzlnLCBJ6KmVxdOAy8UTfTCgJ+R",
+	"NM5It1bMO6WG8tmYyJqr7lfLKK/yc+3A+UF/daD4T2Yps+/27RdikJcRzod149r+oX/13NQf942rB9f2",
+	"X/a/AiG49pVVJ6KPj1qFF3kYyWMaVg/kXL9SzcoEe7cI8KswaFNParPB5YyPkeQxXoZQr02vKsBorIxF",
+	"Z//5Iw48m6EF1PHKDmn9TueOSntpFSvbEAXcn5ShcZYkBgy+FPrkBoOubMZ2rerykTRFis4mA9rTenlX",
+	"t+I3eEftyTrAe4LThBIhbdfa0MYFQerVlTKCXgj7svConTLjsjTtsGCtVP2ouS2NSeqEPjKTX5orQ4jx",
+	"FCxvLC5BGLqEWpFd7Wi1Ir5WNsycsGK3FC5DNQcNqK/3TS38Y0kS1sYYHoOXQck5wPfU+R0QoNrUsCNP",
+	"VwJutLzRh+WIyAVRc3EDkPPNPSIJXyC54G1jkKsBxFXP8dLghWBp0ADUfOxb/jmVBf8q3gycAophcoVi",
+	"XTvOedGKFaonRqsbh3n7ce2NfcSzyVSRQAgdUBnhmVJmotP9lTPHD+ZtWsgNP8vCN7OJl7bCkdWVLA8p",
+	"rKTQllaoSmiPLKxK3KrgKAs4z3Zc2dheDdQtLOi5IDnR/SulQ1GCo1Mj3NsEitg85Z0E0dUj0C4InUxl",
+	"i8B8c+/X4yoSQcz7blz+Gsrl2deeLKP10Lk7ydltPdmaWXpnBhuzI8wBs1AlFnS2JmA96B8c7h/6FeK6",
+	"SPQqaG9EZzgJcxkJ4fJY6QhsieYJjoiwJvPc5z/F5Qj6Yhiuv7zsgd377Ryn/3oJtv+aH7U/XGNQuPvw",
+	"TXTtoP8yinhMyiPRgY3tohCqiJR28+cd+9bzHnki7zua96qJ1u/y1rYL7Saw8EL5Caj0DaWTTPkCEj+U",
+	"sPKffw235jBQOtXSuyP6ipv6PRTBDVgtKNRfyQdhCjszqCluFIopFVYnbKXTejs+LHVM5dY9zUhMfSlN",
+	"dxma4mRs/bU76q9qLtRL7OUN1VBC36vF36gTYxObd15zeAtMY+1h1ph6OQjZSjJOU2q0llu6P/8UVurh",
+	"4ExOPVXcRjxW0ubzb//uZ7/+3xff++Fnv/rw4jvfvXj/R5/+7Bef/PPP/59//MEnH/3ws7/43Wff+y+f",
+	"/te/++xXPw3ClqV1Nijr1qYyQB+XPTxzElGcDEzFKSU1KIPANb2ztizXY6nmO+oXKZdQtwJuqd6jSFN3",
+	"RUtPMGWQHX1s8oAIg9SskxO2vybUt2PwbjdknB0G9yvuszpJHt9dd3tUF0abqy6JLkrfSnzYdV6hLnyv",
+	"boNEQCzSyvo46ZVfcOWiSkxjORTe6F7AM/n0QsuC3SIO1RJsFG9oObYCstscNGcZo91Fp2CRxw5ocTAh",
+	"jKQ48TBOJ3ZYj9JdWROYcR0Nf8fMyjpeVsWN4Ikt5j2lQnIo2jlPuXoS8H/MlHwOGNXDC3BJwemwjU9K",
+	"j7s7NNzWzLWh1KkyTyPcW8FMHuZZYZTmQn3+zLBcgVSXmzFPEr6oqWukVLxBlKXCdxa5Jfn0M8McHlDr",
+	"hnhSqs2nL1UiNwOv+rj8BoRbSWIRmY8BrdVAuMLjXyFPcCQh03NIhKQzLMmw5TUYGhhQMbAv1tNMdwYo",
+	"rRhNMiJEi+y5tTUEjXGxqi7pXKY4a31TM2/MsT5J27zSLt1rA0Uqt9prJ1PmcwS1UbZ6RtmyrsNghNmp",
+	"rqQ91sC3mMYeJ1QBjXoU3L331p5RvK65CVxAqFIcWbspHuoheXO4Dnol2q1T7Err28qiV1ngdrngX4Dm",
+	"5iy2125qLbWaDfLa4krxovpioqbkmNRTbYJGiylNbGE2xuUx6oGLlM5qDK6Fk6DxtG6bzNTOZa13cOGv",
+	"zrmyTuE0V8tE4+HOcSodtDs1aSWZKZsAGDSmcSuF1GH6jbOUzFScNKXK9mhBtBer01YGXFVy84giwyyh",
+	"uxPLe8zl7G7ar6HiZkWCvhjB0GGvbL8JurHuNmUJfau6ZoV2UfvFnt+b13wpk84Lx66F4BwMOFFKYv1Z",
+	"SdMIvBehlqGKV9MSRrwuWRhhMQUDczTF4JpWFEqo/qN6pur211bpNyN+AXeHban92B39BrV1tt6dXR1x",
+	"DaVSNtzJbVestKcft7m51O/6xnc7SIENsKnLR9vKLjOOuSPw8bsKCSgsVff4MRzaFCdH+bPqixyhybTm",
+	"bkU+J0zjn6j3jO5aeAT9+wzqOrwKMaU+Z766AykhUCSx8zFSl1VbEGNYcfmMaCqnpmQ3bN6rLyvpkBAW",
+	"4zQ4CpKM4dQWIu9fh6oEiuQ3zR3QUbUP9yDSTPAEpzo57CjoH968mf+yJKpJ9dV5GJA4i4xBOxjhaEoS",
+	"sClNDPpVAUYFYIxESEAa/OwHfx+Ewac//s3F3/yNItA8ZxETtJvwLIUHP3j/85/+Z/Xs3/ztpz/+J/Ws",
+	"kEvw5Xz6y29/+vFfAE9UrAEOLdbtglfsc+VpNJTVzh88L2a5/hWDBKa0U0hdGYxws9XByXI5LxGvCyow",
+	"j6JsjmsLk1ao7heXeh/WxNpqZkQJPTUQz6dkeWQqGUCuB0qoAD+l+kZ4kgG8OxpabSfGywN7g6QTElvc",
+	"tNHS/HWMlFzRxUWFtU7U7J52m6a0B54bs6/n7Xay3nK5Bi9udfKUNkO7Xpxt0eY0KTZOu+btFmrTdmWT",
+	"tevA3W7tOvFtyI5l69yae7V91mzm9V01H+eVrd9ObXBe2rDaWxEFvqqe2zptebjk+oCtwjWdF3gzILIa",
+	"qjKl71WKWNWHieVda2T+tipg+bXBnKTdw24pm2ct87DWRNN6K4fpxHjr7jaaxBHygWSiy0+uhGhByKkY",
+	"SD4oRa2iy3JQ/MpHgqRnJEaXH13RUbmjJYqSMzTjMUls1f0nBtQa9UI0I5gNTKdAKG9OGKghbalXCrNQ",
+	"7DzACT0j3hI7LCIFkECuTwlJk0TftTaNpZhXcU29XfMxYrzg1Q1ZtHoL0kxTTDz07Z7qEKtEfrx2gxbX",
+	"1hxfVK1wEAap1vvfIykHm2xUCYdx9Nw2GsbTFVJzRow46oawsQtc4Osr1U8f+zcYXtV+xJSnEkqHqWWH",
+	"kmhqB14egs46DNFQH/bqL0Hf099oXPDhlaO8ApRHcUJaszlhp2Rp9Cyj1KRkxs+I5uNqTsl6PZq+pyb5",
+	"RrCqUq9AlfSdcqjcZhM1VPK5n/JRQmZ1cStgEwUckssP7txGh9euv3zFgxfrLY34UCpuOUZiQWU01a6n",
+	"GrzsIs2vguEIRNYrmCfv5BGBJRRHfyqq53B67YykSzMpiI1rDVZuaKVxeD2KPGVC1oWOETTHUBvSRANB",
+	"GcT66vxE+FEP/21mok4AOQOLU8om4O6bkmS+vz7hdHVIX3v06D7SD/ht+pLKhDS+qxZmYauE1uKwVOu6",
+	"gN8T6EF0HSlbJ6gaDvjSXNNdvJQbkxmXgzHPWDPGo4Fx0RNxkaFKCaMlovsFrrP0HnhxXQLWT6m8QKyp",
+	"zVAJvh6TRbcEyHW7rdPuKtcuxSzWQeV5XVk7cG+jc5ziGfHWtFCTfjcj6TLUTA/sCaAq+Uv+JuuKZHz9",
+	"4Zv3kPlVC6Ibh73+FUSZwXU1q3dJoBGP/RmpaVbHyVDq3uhfRZ1lpF6wB4QtqCHQKOWnhDVH6TUnJN9P",
+	"eZxFK4iiKdyIgk8+/tHF//8XYDyWZMLTZXAUXPznP774o5+/9OwHv/fZt/+2ZSReKz+vcaoaEGHV9Q8/",
+	"0L3oLlG/hy5+8B2Q+zQibbPmTjP14c07e68+uHt/r99z/b84klojMjWvPv3T/xxsHa9niOfDJsqp6BNE",
+	"cnqEqsTdSRhepbb6po7QenxcuxztklLUgmzunNT8WjgnbdEqr9b1boaZpHKpkUX8J8OLdVUqauTwv8W5",
+	"0MXRqCmyWaSdZdWO1giXkTtqz/WF/g/aRGFZJuzY60Ys2pEoWzLw2tL8DVn7BROt4ZAX4akzp8tWnjo7",
+	"+g1i/dqxd6MFrD27NzbVjf0bm9t2O+zcE/nl2zqbuAkNy2Xy/2O4Lz3DfSlZ5wFJalJ3NlLgaEqiNh5H",
+	"2+2r+QstA5crw7YxzPPidtBKzPszOYvhFy02wjT5RuRCms4nKY7JgI+hzFJEhODpUn8UdEYTXBO1Um52",
+	"J8E/lSXfIgioxKXObPN7SkokNFMztTFNyCtY0MhjHYjjlAivo+TR1OSnoH6v19oOdUs36LcNMIkjOYDL",
+	"8s46vK1bva8aXdPrrvvzdmVMQG2zo0Fycrme+Ae9EOmgfwApsbEmEIElWo+6VWJFPv6VtQodRnFIaodf",
+	"w7XAd2SKzyjYkH25rMwUjG5XbKeoyuWh/pRnPpPq6zzCCYIfQzTsDZHkaHhwddiadOt7nRWgUGuPLvMY",
+	"GKc0/IsOudrV7KFA2K4aWxBy6oe7GPZ1BscbnEF6HEfDl/U3DzNm0l23HsAqNBfQbg2X3S8FiFXYTGtN",
+	"1LfNXlka4OXUBFsXqb1a1doRl2wYfbNxeM0r4N8JO8XR5KfwbrjovH61HhZqiz3KRnA8hcEoFxfu7D2w",
+	"bCsH3FsWCa68+oB92n5GD9XjD7PZDKdLb1UtPGnfmJXzj7C/QhclafvGHlGSgom/Nsh1ldzGTXuH+tBC",
+	"ODsDj6C/umfXUqFjPKOJvx5PwieDhJ6ShE45j1vGI+TW+N0GNqQhwsl8ikOEQzQ6Vjuj+EqEaEQk9u4N",
+	"E33QlSyVSAmxiW3QkLZEkxWqlguTrozWM5LQYQGfaH1w5423AXZEdLzujpuga83NsB68drZ1C+mWLVSr",
+	"wgZhoO4QMz+llI5P4tuO+le5OXzh5enWIOfWGgTd26kbAvA8MBUO2mIqGPePTjhoC3+9XSVKpU3pWrHB",
+	"Qa9/uNd7ea+Epp2NBI0phnTqLZ1CXxx8gqdCCp4RqIWCRlxOEWHaR97s8DEIHqtQeXaNGm0Rzl4piN0i",
+	"S6FN2RTLxXltrC8RjoJx+Nuqyl38OXZaGzl07JJVbkZkLBFgbmqdl5wRJtGYaKd6VxcMTGrQlTmf59r7",
+	"oy1Wx7mO3K+6NrYVoBVBUGoe1HlYR5aWRpW21blHPNNRWeZnnV0vucFjyxNBMjnhGjQbYpD9NVSK0b0A",
+	"383W9qzHpfF3995YXt7WZF3LeRuYd0t8V48rrlc9DyClQpf+LUJILR/o0rIa0b44a+A6lILkMH9C2mo2",
+	"nydUIyZlS/iXzOYJL/0JZT5siRGTasRMS0mlWq/LZjJLq+oAjqQHrMmDpFwffDHCwou9XP+GF46gklL/",
+	"3HCdeiPzbF6Ju9PYTf2qMLBhB0oReKwojwXwx8UPvvPZ//zOp3/262c//FmONUl84AWbIRKsIgzoJfQh",
+	"R2n4LxKXUYALluiIOltZ6S8NMEHbxzqKRrVwdyWZ+W77drmf+oIqnRVvcxR2zbz36SgN2fDumMICutBd",
+	"0KLot2aoRueNJtAWue/tUyI2XLi7bJ7JajR3b91iOsfQ9RZaUmWpV7XyBMzVAE/OuEQYjTOZpQBQfmzA",
+	"LyoVMZvRBWsWAjh11SPUjdL+qnZqJgB2fUlXqvNH8BYC8Wnn/AVTOS5vIufRx2vnqxe4G+/ZKebGg+sl",
+	"40G/aWrkSZRkgp6RN+wrWrFYb54w/+tipajSpJ4Uu3BwGu1gc7/mgywhr5I5YTHxwRmfEr85sTbgUNZr",
+	"X6Cch7r4JBZIkMkMEKdSJClJBzAlst82YFuNbJ0dxZ2XqKhPhRIB8wvEFLPJFNNBwpeQ+20DXT/6/rO/",
+	"+/Din//ss1/9ycUv/8ez737ojE4PX+vSWy1haQW2W8nXznCS1UQ3YDHg4wZ5B04kXfkSo4gzvT3N/eqM",
+	"gKoM4g+q5OlKeGckXdqg6sZTk+gB5prFCooXKxqENAgAIsvfcgDkDcCr9RtZ2KF2qkpRMH2VGO/wUR7M",
+	"rdPLTPeUTZzB6YoKaJ4SGFBOLAcpiDCNq0/b2HSqOMWwWnXrXA25yN8sUJHBsqyH5L9XZAmxaT7dsrNh",
+	"M88JnycE8hPUGXiMcJF2Y6k303jfaEKkcO5e5p5VyRr1HuQro35v2uKx8xqqPaytwApTGhFdmhjKrMKl",
+	"Ss9klBJ8qieQZknpjjhKeHS6rjoydFtXj0rp+lSgKUliZPMUsoQco6FVAwHIzpKaxabiJCUC4YSelobi",
+	"xA3odCjgAG10rRvZW5TXxkJ1LrjWNj0jz8mwI3Z3jNnTkFqREhyrY+KMpDgxKOUdMzfUL+uqdanfW1vJ",
+	"HO5pkuc5p634MEyHZtAdi+0+yBj4RleXa1TOa3CUoK63svoqAWvKfK1XicqXGt1MqIe8bpYvwrBmCbyN",
+	"Ye0hToj4asqzeUXt0MqGMSZAGm/ZfHFwcKO336+pfAVVa4Kj/kFxf2mLIynUgMo9XT2srbEFFTmCo6ur",
+	"jhKjDHox80LYt4CsoZQ7U1JcfytOMyjA46RRGdNsWIrzCEHGCY6cU1QrJFgCGDqrQyS16mhFvlI51bV9",
+	"B6PlV0yXRwjrkRhUaYFgLdEUn9W0TToU+DGrVFt4R4MeCD4jBkBQZ6zCIFuioZp5ePUX74zdMr56rnol",
+	"KhnzdQLB5bZ2KRqW3Vo9bdhtXTWaY+ACGxijD8I8ngimZW9bmyThmzWzI7HjdyauecAnqoqtbsr6F1jV",
+	"GmSmOJ9jAHOz3zqxtjaevBqUpn7TwXmBiSwr0pB8BzqMxUbNrJYlSPmslV3Lck9jkE5p6p3NPY6Q9EXl",
+	"tKmlVGkizViEvTm2FhxYl+ZQKutMXR5M1W85xQxhJhYkLWWyujDwTGqVp1sRiZyUoSa/baiw2dlSRsXg",
+	"vVzmP/PzC13jmo6K1AdjPGkynUQ4oaMUO9ZNn3LFtBBNCFb7xMjy/MXQ3CRfOuu/BBFgexpb5KWn8O/g",
+	"lCzPX0ozJl56mmaqm3MkpgbjulEqQUo4a4X1BeR7zXn+PAymeGTETps4j6/pp58jzIu66npxXjQqApZQ",
+	"xgSl49kRMkgdAPgSojL+Cxygc8JidNmBKFlQFvPFlWMUJWchiqZZqnF+51wSpmHydo4mk+mzGzoLV+Bk",
+	"VtFkQi3k7Yh0LvxA8MEYp8egyIsje+m2mgRU4Ye7wsJscSqNaeJyX6kcPTMaAzU0xcl4L6FjEuqBRKoh",
+	"PaR9PNGTPoZLFhdUkiOb8Z0VvUF8qnQL/RyboWI5SKk4PQIUHTij1NS9cWx1VrU2sUfAzSslvfxJ63Fh",
+	"ZBsr3jlGUzqZDmC8oUNrniKexpThdFleBa9CpHevE57hibjLWsMR60r/XnPQQ8oiou0ooEaqJ01RHCo0",
+	"1dubfPzJyDq0PlTKxQiPaELlUiNcu5Ww3Ppcu7sVaQOmiQezlyIYpRHYoZHwVYrn5F0R0y41wwJdyJWV",
+	"tefLbTBldLUEKfmuS7SY9QGsjzFPI33Q6mIt5XPL4N55sDJhm6rJojF9QtrBas+MocLqWQZHCRrw6EnV",
+	"sHb1di1NXisfMhWNChxuHtVVC+kQjUEKzPSsRloOQSynMeUwmdJRpm2GhaChpuZTNsuPAudJsX/CouTs",
+	"yDz8lRw0TW9q9FsopgIy6l0IqRClHKqZotz0oln7kkAzyniKFN8dIwNDFZ6wVRgqdJlx6bR+JbTIVwNQ",
+	"avXZY38fpFATWP2QLJEAtPgc1ERX3Un5bP+EVWSnnZaSob9lD482g1d0UU8XTfTRHprn4y+1IugTFOua",
+	"eOLYeQh9xZIA/Zbz9YCO9bf7J8w5MrHQ5ymsr3tcASUmKV/I6QA2J/qKGdVL5eckR2OepflY0GXAgrKl",
+	"j7F5S3A0xumV/RNmjkHn3FN9q5tSbuwNV87CEB7Qkg6GZp7PmcoqajiOUTa3ZNby9YQ5x2FxAub9mrOE",
+	"maJoJGfyUC1OiGb4yQq7r+/PrgAVGhmruLzqGGxjCQCmohDydXk0GbBRbErZ9uEIczB3C3JqfSNXma5o",
+	"pK32OQl3tI/dd2EhT7wG3iWAUnFGkCBMEhaRVZSqVnUrq04w1V+Yy6BaCXYnDzOp3B0mdbV03xybyjAL",
+	"IiRSHTiwe7lHSIN2hIbUBSs6OlZLzMY1lsvcf7HOtluMyRRNq6uSp1PmLA+2VNUn1oy30hhsLX/ahrcU",
+	"+qNcwgM5NQFt0mOLkcwoa9to2yZrnbjFbl7XJbdqGU5MDHNP7eX2U6rLQX2lcO6NlNAW9iSE1QBxwscI",
+	"J0nLftaoaI3okEW12K76nQGOqeZMVTboiidvPFN6XXIG5p8MHHn5mWPcBsK4dkAq2y7sGeq3DamudhFv",
+	"sJ113AzkDQCgrCQ4WPVT63NajTtvW0xSKQRyYG8djRF5sakRCfZ4TWubpgAfKjecfh4QoIMAPv3Ndz/7",
+	"+K8++c2HF9/+R5sRpNnYp/0ER739Xr9Izgpm+riCaFBXgbLGfavUWwn98nnHFIeD1RQHS93GtdXXgI0j",
+	"AMsLUWc1sleEWnd+KxPQzm7RKxfaSil4TAWJ0WiplIopZvrILvLA/HFV9ZBcObs0DvC+fvQ8BxfwXpNv",
+	"uZWJtBcmJgCKq7EJOtyRv9g0DX0DLq611WuukaDmimzoFhpm7pa5UcidjSIfN9g/hjvdItV4773H6j+9",
+	"vcPB46e98MbB+b/eNAWtxMAe5Jc20D4bcGK9DWM91Xd29uizYxcH0CZ5DxvwwRe1Nno63tiXYs4PyBkV",
+	"/uiw+nB0QUD7F8Qv87YDQGxhTNyeTauCJRclLWOmVwm4W37Ol2VLvn4BERM7CJdwFq6b+fEh0eedkj/i",
+	"EgJ8W4QlGt5/8+GjFbfT0BQllZAyZm4U8NMloYvy4LQMabsaYiNKXrS+Gxh81etGUxr8YGb13fLwf4cs",
+	"dayZPq9taaDcbbDJ0RElZ127S8427axG3V2f892QM15AGORw9bm6nP8xxymR3HzAmeTeS4/273bj5AdZ",
+	"QnKX8jo0+TAoXCkDAegb6yfe2z88dOcOd4KV6dsbgbXN5K9fvXG9Md69ep1wWfWg8e0ZfuKgQjXHxTfB",
+	"B1DWrjm3ob28bU97EExaqrZ9SudFAQPGB7Ddvbwwx6nsyAr3cVrJQjE0NJ/6HqgYe1HfIUes3gfLXNG0",
+	"rNpg0HkTrPL/2pkvCpCKtfF1BZyFegnc0n5eb2DX8/ojsFCGup0mtwRyWnAKYhOBTgmZh9ocrY3MUCFX",
+	"x/psclLUmJ3qT47qC1ufDbtocAfyv9H+9uU9D5oKPe3ifGgkT4fzopnnupwfza1td540znzL86VF+1++",
+	"86aJ5XZw/jTSpdt51Mwmz+d8aqKUc161uyy5J1cb7NsOZ1sTjdaddV3TKCk7I6k3SPJ1viCprUCibkIj",
+	"ok6EEGFRBHL5wyP/pfi7hI2j9F+MmE5PgiNy0ytR4S4q99GvTxjeFharKoQqTPLAJMd0sXK5jtcGGFbz",
+	"oOsq9VKXM1Ly4okKvM2Nq40msSlOxoOEjus81/d1hMMUJ2fGGw3ZekhwNMNsiSCkERBH2nu4S3kIjKOY",
+	"RBpfs9PFzJ+e8OYYIij4giE842ySZz6JY4jeK1LOEGXICeKq0q6VPbHG13pLohkXEskFd0JiGJnohE/Q",
+	"foEUCE8wZaJcf6+Zkysne+0Fz+88zZFvfbmMHkbPs246cLsx1HfjRSPydnFL3sX12GOWX0Mntk0seX76",
+	"xyZJoHtgeCvvntNPXQRIjJdapmCp+mwVLugMo1G6OY9u5xCtT0lQAsDETaoz1zpG/edsCfeyUqXS/mQK",
+	"yJGUAHRFTBIiK5GUa/BDKaNi2nGOLeN8i5TrFo7deTuSRZihkU4UPUawua0nmUoksigiJBahKVxGGIj8",
+	"VLGKTveCuzzT0XG2zt8q1Td0J9d5p5+Pw8NG/q7jDBOgBQ8eF/nYiha6Kr7OtkJLIlvyS7sCD1/no6K4",
+	"w+5Q/Qoyr3qOqy5jG0hdVHEyG9MwW86eZQRXQ9N2/qEH2YaoOpGkZ9hiA5r0Ma+F6n4mjUrAdBa1jrMG",
+	"1i4x/GKKpdJ9gLUNIPgqY68BhAA/5yV411Vcj4FNTPyixsRpJXSdO2Nplj7UbL2NzQY3+R6O0M5FZIjo",
+	"GOpcYpGfM+Zx69Qp3JUIkgZ0PUUfMc7XLOqLcqqpc3prv5qTD+jCx+mVz3HN+tdszsHR9TVhUaYS3+17",
+	"38zj2o6u9w/2r15dRTfrnJtW5oLrNg5+BDo6HcupluP5VVTH0AL2snpEcsUFOtilfZrbv+xEnH+5KS21",
+	"QvTRlLAvNtNxy0TCnSQErtCiHoTBrvnuFm196lG3JKK38uqoHoiK5WAMZVgBbaBeTdFCnKbVaH2B7B3d",
+	"TTGFkOMbWja8rNh8xtP2BZvv2AE5A/fVlCnuIutQlLCQJhnKjFR72k8ZWRybUvFJzDOJRmRiqxmr5/FY",
+	"Vq/SdbeXqcECXXtvUQ+VJ7Tm5vD2lIMCaJS/0RINq9Mdtr0+1JcfMDPPLTc+54N+Is+1XkNgY0gyr7Si",
+	"3I61+FItgXVtFuvwmi43DrtvTOXaTHUbpKGUG/0sHAdySsWx1toXVFioHHZJG5GoQO9k8aQuib1LTuac",
+	"aGq103lW5/g4XLV1RcmZnpWAFJgZfsekbuXh/SMsiiNq34OdY5IcXc3fHDZ5eYactp5dW2WyCluWdf9S",
+	"jQYTiF8SYbVC8O0plnfHnQ3zO08sf0A0ZhISlE3AiKi6MAqS23bfsSg5hWhcFm+vturZW8CTspum74Px",
+	"XLPhTXWjhPNThKUG43RCxUuytj77dANsTt9MNsVKLU/rrlZcJWGYQTnyMs+XvQ69vcPHT/th/+D88snJ",
+	"vv147fzKb3udDz472Z2Uz9oSy+blAVCje+8L1SrAOrWjZwnIrh4R1KHyAyLgRvh0BWh80T4C0eiOjQ+D",
+	"krmSUae+9I7SAD1WrlBpNKVn6lWz/CMsqAiOggnhkxTPp6aSElPyyGBN6rsUIPwXGJOff/CXFx9/cPFf",
+	"fvfz7/36k3/8E5CdXap9iODooN+r7v1n3/v2xU/+8uJnf3Dx0e998tHHGsgyyPEXjYJWvgde1RU2yhCN",
+	"zm9O92ArTAzW25iSBC6JGsaMz9Uk3y2uiAZGs3hpoLMl4QX0FXRiHjgJ2mGBH456bv6OBe9cge20gJ0W",
+	"vTJfKiGxpJHzUR0SE9XW57/37c9+9eHF+7938f0/0wvz7Ne/ufj+X25fZKTgF1/GoP21k+HVcFwDw2vu",
+	"fQWePXc5sq1QNw3o97za8RZY4R6F9Gt8of11+TOQyYxFSy20qaR+eQs0Ifk5iKolpm/tFi2x/NONzede",
+	"7LW3tRPc9KZxvcBhT5k1OIijk+CMzk+CtbhpnqLARDTjnhneuK8fPne32hoMJtfJCulUAuyUGoJJjR4c",
+	"tXMshF+Rtdt35WiVwuEZdaTNM7BWjpZoillc15rd/T5GlBxJxd46Z942vv8lSJ6qWMMdOOTyFrBywpmp",
+	"IwVyajprV4ij8oHRMePKFTy+mo+LXBkxprGYntGYVMhsY69Kx2pMZqVD1pQrhATZuVhGU+fX+pqFFcnW",
+	"Tb/TKJ2iFWjtaSXH18ZNgl87m+uUFOvpntAxFB0h6RmFootWX4g4k/ovXbrocbsS4P1WgPhO4c7VTUVj",
+	"A8KgFcNTMpcFjDdGeg6XxGrBoibdsKkYmlmhjdwqL+p0XJ808P+y9/9NbhznvSj+VrqQbxVJnVkQu1xS",
+	"JLZcddYUZdMWJR5xZdX3GLw7jZkG0NpBNzTdWBBisUr2uXZiR47t5CROYifn+t6TE1cltutUnFiRfZIX",
+	"c7UU9dd5C7f6ebpneoAZYID9RYpbpRIXwPzo6el+fn6ez1Pd8n2zVbp2jq9xZnr0LF8Nx6hcXLfYbT1t",
+	"4yuCYt5ssZgvbth6/NH25ncsL05FNzck7aEQ67B5VsdtbElIrPc1cj5YO2U0JtJnKbHlux4UYAaetSyY",
+	"d8hcmrduHtcB46qjyjW4PEtxacWgygIyhGx+qxmXZqiMy+Y/PeSHMr0EOVBLG5bzwFBFhtBqsxYAZY2d",
+	"Bxmo+sLjdbjD29jGpMSwTrjSy3lX7cy9gQeDBNLRgFVxkzAIFpX+Vt6Nq8J4WcjxbO+SjyWbmwXv/o3s",
+	"cecX9WisS2gRWdZPmRIUBs6YmN81WYHrPOM13Hclu62yj9Bs8MPWl+a3WPT8sn8euWYrVSm2AjhWxhkv",
+	"dQ9e/mqP4tI/FY+0vs82M3zvQjWeQd0G/2QNQEexsTaNsZvTUB6Wm6Le7im+uaVSqhBcddq9uk7rHMyJ",
+	"0jZNW0tPnN9JlZnHklcWz9LLwLf7YGUspYehGF6K3JU2vWqQbz4MGmOR/dSap1rx7lTj/UX5cEtKaPIa",
+	"lBmrPLZAPyFzkWhDJPXXznwkfsFoZuW9PdI/Kx9w4E/Dgnf21iFLEzoqyfgnSbkisChJRHbPUphXWzhU",
+	"TBdeD+DpefK4xhXXkrL2ed+Wk5qCFkcewHwsn8dddWC7AqwEfy4+xjp2f1XN0taSh4SbL3+utzELMFul",
+	"MBxWtIR1b9W19QR0AGD+N/SAaCkzEj4gf3f5RzOa8h1UvQzmgqEr9qZfucGWFMnipSy8UgsEeNZa0aVQ",
+	"HhtP8k14uH/gZn/Buzs/W+YkjBhnD1UTpZRAy8eqJIKya3sJQf/h2cY3tubIY++UaV6JxKjgom9e5sQ2",
+	"UIOeOAgmGVHsrgTWb0ynO3NGMPT9U3qnEGUzXpCL7+3MO0gWMA7CEHwlQicIIHXGDDyNZaLbRzEPHRKg",
+	"2M3ausUYYl+KCrNnRV25YiubmEU8XlCnAO2RUq4yinU8vqSDV8zj0pgvE5qVoq5fBxRrT6aASuSiXx58",
+	"htjefnnPvL2sG7itpYixV3UeevO6hzZtaHa1KL+MIPO8mu9jF1IFNGahW+ifmgkXN4duA3msPPnyKI51",
+	"odRZndVpcW7uIpC4ruW/ZjTwhEJ197OgopNcOeYWowNqxCKIubu2j3BAjvAxP0wKn2OzQzB7zyagDNk+",
+	"7JMF+YX7KTvkbFIdzqprKqjZ/pX1XOpSumJeGj788pRgF84dLBbJg5VwAsQqa2Mr7ePvwa2WaeRC1QU+",
+	"58OFr9ZMaT1zt/iIdzio1hDXdhgQSnTKGOjd0FvwYUmLwkcjiy5eaf7vmNNUBbL0HHZlvoyyqPk8fqQk",
+	"Ca8ltGdp1ilVXly77i+Mag61mQHx/gBLASw9aK13YO5xG1JtJXNfqRZxD1TArwFTF6+TsbWXzRSf8/Cy",
+	"ay5Y8d9wcfiZJNd4WpkHsIBeLMNUmkgR1fVtV5VMzMuK1BAJWRJlFmVYRwiOmIj3a/WHKk9L+JLGTl8R",
+	"7OnfofSNyHEasdu2NVc5amDWqp5I0SaheTzo6EkFkSLhAizEYUBCo6qMFRJ6Ae6UDGl6wIzNjz8GJFRT",
+	"pdkwzDwE/ExkryOmcpyqPCsriEyMa3v77XsBCfWAp/H+iKZ6GrqFEVNNzV1SNpKpVsiFnxn5rGvJpV36",
+	"WckIGai9azVs6hgz7zQ+NCvTBoAOuYJ6AvZowLvcAghGAymY186MDSngcM00wMXwSc0R8GRmlwzN8BZm",
+	"vR9o2mf3JMJOfIweumqNsWJpO+FmiNqrempd22ttt1vX260b/zmzPtsNOuKuYVc7sxIaeRyz8dkv/+3T",
+	"T7579K+/Ofrkfxz96I+OfvQRdPIypwLfbuNJUJ9ccygPXYG0V1M/94grYavK/VCAXPBoQCZ02iYhHfEw",
+	"IGHX2MvmD5zncIeE41E/pTELwX1RZm6VXUzQKg2CKgNuXmF5+ZBrNVfKUtyzlUjYtRmu7juXCaOxZ5yh",
+	"M4CglNz2SqTSpQuhMi2D76eevobVNA8Plbh8PO8EprlUQrj1eB4hkGwvHCsIkrcsnhlMvLDre63O7bxC",
+	"041Ho5QpxeI92l8l7rJyCG3BMlHZIFbyiTXt1wtKzM4InjcD33IrrDiYsjmzM7UIl0zHWg4LeNcV0cXb",
+	"W7PG4ed/+IPPvv2vn/3uN0+//98brmNkLeJ9hpmVWsf2fJDvITBvWXzvs9/889Gv/g1AU8ry1LSeR4Cu",
+	"N/XVhT45GBLDT4pMBpJENIXmplxXUEHIpEyj/EGa9vvd7k7Os3NJWewWxrROjLd5NQCveZwp4Xonjy8K",
+	"pkgsxSXL4vTFBPfmW6NGuHI1JPAKWN5sl5S1C+ZIgAEjDQhVERMxF/0msY2AskVMNO1jc3xB2KMoGSt+",
+	"6Fqy5Bp9AuzK+aLGbowTLtQO9FB8f0wT4kaEJZDWtqD98kYKJ4wp3rGPUHiuiravzyuiN3ujvowphNx9",
+	"L2cV1O4e7X95nKzaB/DOIxrpZOpIvkIfzmBsSxtsgTTckiDLPHhiNNYX4IlTA0/YF57XX50UaGLrOQBN",
+	"vBBQiD3aX68niTMBvIT9H3yztXGLbvR2N15/+PhGBWvvC5A5WElvlpbGvAHslVZfTQn+FJCY97lWAdkH",
+	"WbSxlITQB0N0OqPHbzwx/3/zyf7D4seNh6+cKCC6oLJtlLY1xy63NPZakdGvWIYZe54vA3CVNf6gu339",
+	"WutWo577kNkHjuNnFe/AWvw2T+Nq+rJuW9nUbB7b5l9sRZ+UqexNxjw2IIv3OYufWkJGq0uNFWMMr3IL",
+	"5SxMxnkJ+xzZRfgG/TkuWEcrmj6wAY4njLPd2viDG9uvbt/sFku66wjomfWyrLLhHMo1zk86nUTfnUzS",
+	"rd9tx11irR5Sa+rtwrKYXwYn8C5XfX9l0/JVDAzfEXqedcya9g2qFO8LsJJciD5mQ7kByKLUC8UPqRhD",
+	"amFVS/RGYwYttPSkm8ujTQW0jMedttfayrVNliV49uG3sgp0BSkj/4FcwLBeFOxJtZdU1CehtT9tlskm",
+	"ieDuAcGhEZkS9mjE0+kOCfMII5yBfJiy13Mls0D8oDRQ7vT8OL33CnOTF320uBC5BEBYT5f2Yg9WB9N9",
+	"Gce1A2W94+Qgh9Bp2vcqfJAfkesdUKDuef1jrW6diWTsEHpmcL01sHfZ+jHPDnU2KaDv4AGxXtdThMuQ",
+	"eueFy1sR9ebHSLXMphtjO6uj4XCu1ErWy+oo3XWQdYvyElaCVGWbcT8CwHNAY+ywDyt40eox66L0/a+b",
+	"ziii/SqTG2ib2Uc6JuwvVznnkGyb1XfHSbnt0f492M2r8kZhZnN+FxkhB3vIyG9Vo+RxdrCi0EenMOXn",
+	"M9fHnd+Tx4YuyPAgj22cypEqBqh3iHGJbS9C2ccQNsDtpEAcGiZsNJbcK1flsiAJtKCZ08sQEapooDIn",
+	"vp/3SM9J2N+Iel2nEGg0h5flIh4rI9fMLutbMpHxlIv+fsa5UaI/Zjalve7DReO9R+MSdFvWUaSuN3fy",
+	"EgWHECxyBYHJbTZqVrtrfTTNGJWtv2FcoXzGzY9mufEh2//A2Gvtxq7i9OqDnPVKc23u2vjsv3/y7KP/",
+	"cvSdfzz64cfHJ6xav91BGb3rl32aO7CBk4QMmU55pCAUaxnpLt998BbZ3tp89crCSobixd8R/P2xpbTX",
+	"8oCJS4qEyLAXkiihfNgsN7f6pU4UAEbTKY7l2uaNGxubhCajAd3YugKd3wdSMIKsizh4Gsfg7biiTDpk",
+	"UDdSelvvVc6Vde6+uUvMT8a9QbBWTKcqINiRDe41AJwfTRnmzSuMXLsm5spSZEpGTI4S9jxQGFmLEMfq",
+	"rR5/jjzRk4cAVwrrwTpYL6jnLWdfPexu/OeHj68tDqmVNNfaiMwmSDAxkaciNuC17pd0nGpt3MrCeBuL",
+	"4nj+SnbhRxAbc6OuuEBhTa6owbKldpwMZVZoWLIEqt/qeZihKO6PZYnasa8ROlxjQeZr47leDPNvmKOF",
+	"uQrl06pFV+YetSuu1uuKdsDYaMUTzjqcvy4D3owNv5Tsa0mE33sX50LFxmiaTPdpFDGlcgK2/RFLlcfQ",
+	"tj8cJ5qPEg6B6hNnYsv4lubosylxY8VwIktJhA0legEGFXGAJB8gwrIgrAKoJ9vuR8zSJtTt7rCErS0v",
+	"tjl2qduK8bZ6tetVY36NqYgtGnXtemM5EQCd35+xh6pI6R1SvsTbpVFtwNuAKtKjHEKlScpoPPU54rkm",
+	"EzlOYjjEtVBgInYUASOWclnBjVkZ3iyLOb3rohZeUBtu3JeE94iQesBF38HzmisGE+3bhBkLEI1fmG43",
+	"Z5UvmZvbdMcZuuzRbDXlNwvLdNtsVswGDXh/4PE1/8NfWiyCMSW8M27mZ2RtW/LTnv6vnx19/6cLznF9",
+	"X7xT/upXn3+IhNCuIi1DRdgCKJS7eVHaPLKqyOZcu6fbajbRoiq7BcV0WRXXDCgiSfyyQ+NR0bXa2Z1I",
+	"sR4O0rvYwmCAWWluWd6TMavg7O2ySA6ZwlSRJEKSRIo+S0lvnPR4MhMxbLvNEwAqRBvRbhY/uZyDRSKG",
+	"aaUrEEGEX43mHtjDXbvcJCZds/2h5N7PDQh0tqRg+0qzkdlePDVPVabcZh4zo0d3yUG9bwZkdCYIl30m",
+	"4uXXuV9KtzGgan9YZCf08S8rr1Mn7MvqQdkjvR+NU1Wakqyg58nGV7Uc7mHSZYV6FlxnJ5U50pylFaWs",
+	"SxutZEwYcKylf8V07uqNADSaTHaoebonf9zFU3h/vKphWAqevV7Li2HpukZ4jWnN2IeyLhDG29rJKEC5",
+	"NfHMxEBKT2kqYnUKb6FyxuUhG7KTsOTKiwH3kG3J2SAgooScFLotT4DLVC0IpMkaJWeylglonjd9ngzA",
+	"JZbXGpZTVTKPs/Q4XEezrEBZuW4V6CBLQiMowxluoCOWKowo42Oc6XkHMsT1DMRKFFhUdoHlEA64mWvA",
+	"BQiXnCh2pmgFGl4HRYs2ZZFZKkXdmRkGkCowiyAzR6H3JZ5xLgxIMwtyzquEUdZqoLUiaMM4Az6RUpbQ",
+	"hNbEih2yFPsdVm7vyr1xTGxFiWedS9r5VgG1aCFW35WZfZltkePBIPJtfDZ2VCVf7GnZUfepHpTxRBoF",
+	"DfVhJZWId2g0IDQxRjO6orEsUIfUftoHxiQu49GZY/+r6PddpvAm8w4zL28tseq2X1T5HA2q2MvNoBDQ",
+	"Bt1JgWSZBa7JtvUZjJquaKSxYHuU26D1Noi1WKwac08QFF995apxO3vG51/s2Rds8Cqk55xPjl/s26sh",
+	"+DMLFczGLBcK5qy5vcsCFhYJMmnn68h2PTYKVwWubRdEa8sUmj28Xrd87KtcbzkXh2GLjudFKxlAkTMv",
+	"L0UureVxi/OSMjdtllfyOS9r2Va2/tjC6ofMCFGVr2e2FyWeg608vZcGM1NozLh0zgvuX/HGD7hw/b5n",
+	"xEbGdmpuOHebai6/bM+WkOnDbwvmvLDel23ubDv7Z81AA5d7gtl2PpE6gIJ8OEYxgLnOHHjGSQWkwlcD",
+	"gJRHKYt5dUzlP41pwns8yhu01a/BfeswW3hQ69yjkVY5jduEi1hOSPi+f4sQMQQBGY8gWiRjOm0jr75Z",
+	"3iHCDkLgRjMXDcnlzS0HRkBB0xFaJvGVgEDzALJJvmb2V4otp/G77HpUCH7IUkXT6axhfklZq90xMZHL",
+	"9og5OWgM6jQmE6o6Ykhjsx944sHlBPjSW7fI66ybjqGTNk0SZS6ydTP/kgsMkpMpo6m60iTvmqkKc8FM",
+	"dZvkkiA0N1DYKVEPWEfgT4poKZE6aUbA20a3Gabr2o0brWW9qHFmi1CwraVn4av1114qk8TWntKEiZim",
+	"++YpgU06ewXLkVv2wlVr/kEmPGaKPPKyvzo4qGzGjbDCmKPvuMCpeUQRnUWc3VZFrWBB9ebdZbLD3p/d",
+	"Zm7eN7fy2cwmESblkCtXc2i5E7/5uJgRdl0QEcjUjJLDpm2lPdcQ8fqTWqmFFa7eB1ViL3/tSb08RI28",
+	"w3E5VaLFxA0z3drQie8iUQjiZ3FvY8gLELOUxCntVbGirIFZ85ZfjehxIbb/ZHadrnQBp3Xgeeqcu8fS",
+	"ofJITiqMhHeNeUDJe7KLUhdND2TM78p4aiaYkpj1uEDj0ApaVMz1bQd/Jz4+CWbzel2gPG37pGQrLzu1",
+	"qGILe3t+Io3KsXVC+Xwpa25Bd6Yd0vI7EqMOK0Y0fLL4ctrVrEfvwJJc2sxNIidsRbLLUi6Ds0X1oUmX",
+	"g/W8uo9D9ODshLv5mH2L/p6c2WGFVbciDjDTWGthAZ8fMTFbETxjBnpCcocICTueKydc/RQCvJGZMilP",
+	"mBb3t2/HLAamnwiEaRbgm7WibmOI0XldIAgCwhLbDd/6KqfSf+6kJU/Wda3M9zISBRvBZU27cZQEtLyr",
+	"LIySQ79RdwmItNa0ryWYdgjjDo6iGAaOcIwri6yZFvErNRBZsttPylO01u7x3ES8yDrQz3OXP+uLgzWh",
+	"cMffYNmqPr21uOAtfyNXoSVW8coauToXl5smK1mRvuGzRKV7Ktu7WZ6qKDzRwzqzcrK70k31MTcnH46T",
+	"Ja0ny5IMmWE9GUgMQKwKVIKUYc18OuVJaUswS9eXUVC1YTiY9oByYMAEJVSzNLBhShteARjSfCKwegyL",
+	"c0lDix1YxAyZAQN7RsPY2A7glCR+CogGIkHzDMA/wEWUjGMWr6RaMhhDiVVshrmidECUwMoZLxfYrGrX",
+	"alZMBoGAuBmgvIzanzjEVr9+q7MCdVmd40frWPl2+mok7iB3NrehYt6r7DktGItZTMCqASaFCVVEMSYC",
+	"AIYUKq+Gciy02oEfjPwE1yy2Bc/z5iVcudzmEoymxsZB+wobAklWfh2AWrO0chd6nYUmyLGp8xxGFtgp",
+	"j6ozVpFygIEpi5PB5zYPO6TvyZSMhfFSrVnc9avtCjtmKfFdJZWpuUHpDxM6h/6DhgPAl70/lPAX8H5m",
+	"gPmggcAAF5wTukYZqZ1yO0R7XztfVWsPld0LbWnNF/ANnBQF2U3zNBAU+pslQV2CucjFmsNMIR9Y6ORR",
+	"w447QYPsVOMfxzXghizhgpUyGA1deYP7q7G5dat5qzVfzvtkptnA5rW9zRte8a9rH5G1QqjFBnTLshRB",
+	"FUsDmhcCaLeQpW5gZ/SxarQbZprAEmngDjazsEp7AsDhGUnIY2g9hmldjB8cCDkpl2H5PNXoz+GaG5RE",
+	"MbkmAzoaMcFilPChFCEGKzVNbRSAQh62ftzS047zMhbi7A50bmsViJbjaDBjeiwVpFHeIKQcS1UygOko",
+	"69yIcCpsJg+jyIluMnrdpg15hSu0YdjDyeuDv47LxAYwm9Wc1KU6DlZfQFKmx6kIyIhOjQALjPkLF9e0",
+	"v1OMLcMrRNm0U3xO/AEftFZz9lKcgB0YsDulBWxCHtuurAhbLFlQJnzdHFsZpSrePntKijNi1LO5V+kg",
+	"KlEGMqIJQoZx5yFriE2L+ntwKawAXldl5/ysDyq1i8K9WPMo9tXWejGLOIysUKouHMJRWLRzEWjkX6bo",
+	"enhb0NouZds6VZpca7XMGktplFHDwrtZgC5evnnAlbIvGtEeuhoyYUXwGkF1rL2DOa/0sb1F6tljmZaA",
+	"BWBfgrm6eb0QL4S32wgaZi5QeQAgUdN+Dr+yMMVy5ALe+DyqsQvK+lhF2Tl72LGUvjG991c7Zd4WKEmb",
+	"z8HP1qI3XMXIMLO1j8Wx7c3Aq5Jb8emoZn1pTKnG0Z/+xdGf//zq04++/ezDfwJiQMHg2o7j95MfH/3g",
+	"J/gzHks2W+Too+9gikhorqdgxamDsbnBW69vvPb23fsbmy1r3eyPUh4VXlrjxnbz1vWSgT15WEnoWLTU",
+	"soPmrSy7c/aHTA+kmdkJiwZU748A6J6RPmJDqVKTzMqyxtEPfvLpJ//46cc/e/bbXx998hPPWCvNwc8t",
+	"hkU5+FVtMSyTZEv33m5+5Py6r3WvRSbScXqS1O8PnPBDhlb+ogG/5o4z57iC8boPyR4BTDXZr2idVLc5",
+	"iLcbK8NqsEctEooW8fdiFmhf1sp+ho3GOJIJh4R2MkUoGfbA/BKcUd8xy2Wr8cTKrOW1MP2FrbnQfCot",
+	"uKqHxpzZ48uUGhx9Dw9+4rTs8s6I2XJRAz4a2QBvvRMyZsgFBlfNt/MAT1hoZGUmzPPGCz4DH3fskpnB",
+	"4y+x4trJHNaiGFsRX5BP45fXyO+taPfkN7NohrluJgt7mdTPi8w81VtjHckhq2oMt1SMjVLZTdhw6T6y",
+	"h9VexDC4fPkeY1XZ+9WZjLxpygm9y8IUPzmJl7YW1uUMTAZMgRdtgBXzw26/L7vpHauA78YMLcgzsBTu",
+	"itFYn4S5MKORtSI8RgW/Y1x1FkkBvdQIVyRlvbHCMNVK7EvB+gvWyJfsWX36pNbpqPjTVtfH0L4lkQJs",
+	"zguxRAStsxigrdB7dRa2s3j1z3B3OXK47M9mJS/pSRgBK+7MzESYITRdk9Q0H1reSt1nKZ2Rg15gYsbu",
+	"nEdirOivZK5sGQpj1Z2O3m9pLmTT2asYEOvzQybKTffySOSusoAxGY8jTJ9GNElYnNcOQfdpaE2dcq1Z",
+	"eRzfXqBUFu0WXIvsXgOK91YH41rxwtyvL3E/vIe4pCDFWYu3ygYIKozXPEiwevNweGcZpDUbe2ZALtHG",
+	"ubg8VYXsr9PZfkMjqgdZJqEQkNmZm+4q+VRHpay8HcpX8l5hSECserxxFZf0MZYnlAs5/h09SBmDBq5D",
+	"miDWFtzjrBvDPSf0sC5mfgnXFZVza3wN2XycHZBNyJKlfh7BYC+Ee0Kh4LUY449jPdebrjk7+mElCXr+",
+	"cmpb2kvp1H1ruN6AnV28wnB9AVLvJnZK61y8IuK1mySgGNUOMZfA5i6EDUd6ioEw7HADGm4I+KMDxiy/",
+	"P772dWNiVUZ0xZOct1Fdd1cXzOuHNZaWb4Cf+Fs/lils/tqvYhF5dzB1sAQ9Vo7jcIdYJJtNb8s0ZZED",
+	"fq1ISVXTFl86wfVt84pL1bXVH1Rke+/bAl9b80c5NJnaNy8+IPD6WQxbK8uTFKh2sDs1JF9QY+OpDbt0",
+	"sCOVl2GJqIiYMX0h5dkbi7iCiWdu6LczrqFieWtJv7JFqRmEYXgD19J8NKNfBYgDnbXAexwLSPpbjiyq",
+	"jYhC1iXSTeW4PyhnVlhFQDjoyMrbZBEPnVzjimVsXsvjr3j2iUDMKxbF+rG5d8TQ6EAWvyvTMq+KTGQK",
+	"3Kzh+yGGDrixdUk3oRmABlSRI4srUDKXESOv3AWgSsiFQur9nhyLOGwbly/DHRqfj+smgQNcS5uw7ZX3",
+	"DughA/xYd6whEQXn0CSBx1VNEiasp/flWM+fRpOkI+AwPB384mIbNoWcKKiW5dgMRUsjGGRqLmhuRUYW",
+	"MEYtfpjwjFfPzKqWEnJoWMufs2LaJ0Z0RPZwjaDhBgw72t6rvJmWPGCiDlOdOczjR7Rvr2wRfYMmPAZU",
+	"5Z00lakqrTEZ02R/yGjJi7zvlV7XdKhR9dffOPkI8+Dawh3jDzi/3eKHv5fZI8WHH1JWlHVLHmt5NoLF",
+	"PCo+zAi/Y3E2xzVulw5VvZHNgu3xtnN3DeBR7XUXz9Xb42QxVQMdjRLO1D6oJ8Cvi2nNbs+OnMDrF1QD",
+	"aEJpq4BmzR7YvJaMkPCDQaPdePbr3x79/B+OvvtXz37+0acf/3UeLmh8+vtvffrxX3/+898d/fwf7I8z",
+	"LaKBag48+MaEAuDpxEgNSvqBeZO4eE2Z9/FgnDtnazUXWAckYV9WCXjRvQCwvmzAGemcFkBDlyM1a+Ar",
+	"zWQ4bKX37pedco9lHHTVpAIucD6vaVPWHycUuqGmTJnXTS6/fWfrCuqDARQfJYxo9khXFIH4bZAL1x5K",
+	"0ffZsKiK0P4rj+Lma7TGonHHnnvC3VvsWUjU4hSzB8rfp8cAsGaD7qIwWy+z6RGS2Cr6gnNzfls525Yr",
+	"xvPOdnutWlefb74V3d0TaTG+7saaNU1qrPPl6/Uk3JEZdb6+F1K80FpRzlPXgvXCP94mqhMCqrnNlneU",
+	"/EJsu6WPuXZ3ymNsvSWLdS/lSPTot1uc6duh4Bdl9kANYPSW2SKHXCZUQ+Tx2nwvxOrq7z1pzIRhpuyJ",
+	"Xfw1i3Wzkc5RPcqhrQWSihWiykstrtkYsfdoZZGlbsrogfGGbcHFqlZBPjn+rfJHq5A/Y/Y6L+OXl+IQ",
+	"ep+Xi5YFb+JtNmLUi4cgYJUKQg9ZSvuMpHgA1vfSrjxkpFXzNfXokCflef8sDlBjQFCPaYcxyuKgwIjd",
+	"S1ndAu9E9vcTfsASPpAyrul6jmhKh0zbmSsX9LUuNEO8HpD3A3JILh/OlCL7/Tvde59ZOHZSC2Obe7qg",
+	"sL68oEu+UEoXGC5EKeo0pKreEzXfSGqd6/lQ2jhhdVPNJ2KruBvaMRUs8UVtEOD+0dgciZQatqEeTVm6",
+	"O0bmbfz0unuOr7271wjmnCoIY5FRamYHuPzCIT0wolEgjegB+4DjQWFGdSB7ZCrHKeEWoUdGqTzkMUsv",
+	"gRjNiJZxAPncDbQeNZ6YsXPRKynXuu0ClFQppsmQCtoHPgjkxqDEhjkuqSITYYBxdT1gUxLz2P9IU0Ym",
+	"MgXBEnvfT3iSkFg2O6IjXnnlAe8LLvqEi+YrrxAgCCFm9cGKJF2WyAkJrx5uhpAgUiQ0UyxT/gHFdj9f",
+	"hgclnXGrdS2CyYI/Wdj0pxMmWQET1BSnVO10BPiy5BV3RfZKQEZUaYZk3mbUwARIXtlLp0bqy7F+xTzS",
+	"gSIQxnVBUYnwm5gNpYXNNwnwqecPYswThWyoKpIjqAvGB6KKhI823MLcgF9VaGfHWMLqlVcIFWrCUhI+",
+	"7qBy6zTa5JvNZvNhQDo+pYb5vtNoNpudhvnFEU6Yr43Z8iRskvtUKRJ654SkS6MDWy0LXwSgDzoC0nQQ",
+	"S4eO5Nh8WKY6sNxoobt+SLhCFsomuQ3XUCSWwO4CrSsYtuOlh4wISWI20gOS8CHX9jHfTbnRhGYF3N/d",
+	"u/1VoFwjX3vw1ptkaAQXGRmzm1x++/Xb5NVrt25caYOyQlgVsgbb9DLXCrVWQEJjsoUkShhNMegOq6sj",
+	"FBf9xCgXRCSSiKYpZwrqOVMp+iS8s0f74Q5RTMTmRZmpudvbuGcGERItXbEz1nqYhT2VY3w8xZggl7c3",
+	"t/K2ctBmqiPsRd6UgnlX6jNNrrW2LXlnsfFb3CThIRp0bN/c60vmHYZ2MTi+D6A9wdJvzAViQrUj7MWa",
+	"ZFeQ8G7MhkBxGk03vs6mITF7wzxyynQ6JYr2MGPy6hZ2TW57HI1qDI0ezUuB1CpGvVI2SuiUxXat5HfQ",
+	"G2/bn3DRubWM8XezmFNGzJu8tX39VWJR7qqN5bTdhJEwkjELA0JJiIH90GH8Eir6Y6gp7ZFwN4rYSG+8",
+	"Yb8LyWUGJbgfDK4EuNNCs6uY0vs8DnE/hwwG8c2HNmEETBmEasLMdp3A2wdIUpOERnKGsEoSwDFIyIz0",
+	"Ld8JezRKKBeu/VjM7FNCjv2VV3AFO5QTai60sswKdZ27c+IR8sore3zI/Om5du3aLfPg7+zd3iFUTHFp",
+	"oKXmCnWAXaAjjHAeGyUyW7uj+ZBhAQ95x+ZC3x8bkZbbETAvLlEK3EyWhhsGYoHSeNvtVgtzPgmPmMD4",
+	"vA0u745oNGAbW02oL0wTq3JU++rVyWTSpPBzU6b9q/ZcdfWNu7fvvPngDpyTt8NtgNZDWuJn//x/fvrJ",
+	"33/2q59/9qPv+oHmxmazhSfJERN0xBvtxrVmq3kNKf2QFvrqgNFEDz6A7visxObctduIKqD6IIDG5Mqs",
+	"SFjuiqXmvds1pJrkTZDXQqICaQKhsJXvd+NG29zlq3BPSE2pkTSPae671WpZe11bMgPwfJDs4+p7aq6O",
+	"NiuAlAcZezxdZuzYe4OSn8Xq8EPWLFgujfY3HwYNNR4OKdSb3s1gsPDsNMHwo6Z9cA1th9fGQ3ONq6BG",
+	"qyf29oBFB8qW3mvapYoFsOyHvI/ThYvOklBaCgnUyrDojBnW43bV1Zr3txmNucButMeb+ggGj7TkOHZ8",
+	"DcCjoNzf+ZPkL+lk35l5omnTXOl669oJPMJYQDsQiq5K5bNYQVB4IDg1np7EU70pNbFtV0McZkgUnVpd",
+	"xs0SUQpi/4sW620qCqs1lrC8jGVWuWYPN6+iZtxQTKurj/OWQfs8fnI1CxmUrug9j37fLlcoJAEoSUC6",
+	"4+SAaNrvGwEtU2JJp43dZzV5AFTdcZO8JRyPh5dQp0liKTiG86s74UojlOIB03dtCyDfRa2I+uWHXH3D",
+	"mFqAGV1yINpuEB5cYxfVWxyFZ0Ewa4nEQk0re17jjljBdtjGsZTdIhvz1fvmKDh4s9bBm3jwtVoHX8OD",
+	"t2sdvO1t4SUHm6Ng2WcL/Q1ArwzkMCfYMd6ZJdnx1josKXBWH21Yi2oD9y+E9rZb2/DTjJeRn9k2m7Lx",
+	"8MncyppVmbh4LxlfIdtAIcK3rfxZGkakljMBYiJUe6T+hT3Z8L11jLnmC2xJhACwybDlLbzNqIaNCeP9",
+	"gV68y/EYFjt2I9mz8B/QWGY9gh/MmYItjXSMoX8b8IWcQVaxnb3D37WDOs0dN387yLCU7Lt8CuDRu1IP",
+	"gInnudp66+4mo1ItDDBDTLoWKQOqvO0E9G2YqirdNGhfu02zYK1dfWxm7wlSfC/YWO8igyeeVNxOWVP9",
+	"kg1jU2vV+2ThsrCSFfMuRuaPKkKzUKOBaf7K7YEsUtnuaJJdv2GNPzeu9aQaGFvPUk+5RYdxX7x6RyCo",
+	"zTn0qQRIKrCzWmceSrIYUqMKOSFG4yLbo22xJdjEXXsHOz0EEIvJXCV0pgMyZFSNU6by5g8dAU3AmmTP",
+	"hUHcIKnjAbPcakAXAY5Rca+PxhVbfTX1fbd3z5YALz3U5n/YWyKZWjUO3suXZTxdzYjEVwDDc5glczKN",
+	"9D44zao5GmAfbJyVRvtaywwwOxgDqe7HzcKPuKabXZ7qAbY69Y57WNvOLJnc+2Mr14p74snZitdlohUL",
+	"/6a2VzukkgaMxjbGfmePVlbV2sOuwjFwl+fGHrpZ6+CbePCtWgffgoM3t+ocvLmFB9ca8yaOefN6rYOv",
+	"w8FbtYaxtXUcFfWATtfQUEybBYOyv8L+uxVsb24F21tbS1Qa9ib2dBps+Q3c8lcTKQ+QA3kk1YKQip73",
+	"l0CUs0c00sDKx7MwLRfwxEbsEjVi0Eiq7fjBIwqfAyToTqVmTXIXO3KQ+2892As6Qsm87QPmK61nxaHY",
+	"9p233wDTDQhd+0YtgdxyyOYeh0O1IuyRZlAwjX3KoMeZHGsSGiUbepfnqiN0yllstrHxqSHyh0GKcMQ5",
+	"mAUh6TLFY5YzUKKNHbYJJVOmsJ0vRIDHTEFqEwK5miUJoWRI1QGL7Q0tLfJmK2i1WsTcWpVpG3w5t/GN",
+	"3TcvrHEM+W8bZDU2r90kLXNfQKCuIJrzYbyBq+bMxXI+AtCf9X1Nmw+HjWhLEMDa93zR58sVXUX0vtgC",
+	"8nUOuUTkgqe4lwPChpRjCWIUWT4iJyitBMNI/wIPOZOMNN6QxnrK5GmJsCzuaWPQ2W3vSU4/a14ef87W",
+	"XYm4RMsga44QGEOWKW0zMrauO1Qy1TaAlqWbQBqFmLELibZpnpzZWh7adgY+f2/4lTt7xAwbz9vA30Io",
+	"n1FIJW9lQ0eEasREvK+lpgnmXdmXyKYREbtvvkbMvLc7jUM+6jTgi8vGEiRfIp3Gpx9//+k//7bTIG+9",
+	"TbIvn/7NL49++7edxpVwh4xoygR0yME4sC0JRDpXcy0jyN96uyOG/FHTPT0+oRHpMOiAhBuhM8850uWa",
+	"eUdMcZuEOYw2DEiY42jNJ+MZmH+B1tP8YYZp/pUTwdIw6AhMnDrDdV8K8ysbjhI5ZUyZD1SIMU32U3bI",
+	"xBgukrI+V9ARGo+nZMh0yqOcpdib0dC2lca2RvYIM+lZN0OXygIJvU/1fsrVQRjYWAQ3l8Njiwc0ye2C",
+	"eDO6zbpW2PQCOuDZNkUTOsV1hCR2IaGx0W44bnhMvIf5C5jK4Q/ax59YH5pawAQWfIYQR07jOAWlBylQ",
+	"SL3lohXdMuNvdYRR/00SZqsRuznTibWSOmIqxySW4hIm03cIjwNi00QBBC5Q9xvnzSwomkzo1LL+4fO9",
+	"H1oTIN9/XWuCWcc2ZTbB7CK0ZM+12xhCFh8y+yCNAAQPmsJ8GTgbQ6YwLphk2L8BpNZFXp6lApyFApWJ",
+	"7Nkl3iTvuqNt41cjN7jCamuziF2hXBZMNysB6sAIlGTZ5mbNjnBWDTJNyxHzTJbAWB/MN49wG+IlulPP",
+	"fGM8xfXSk+OUxLwPHRVEMsW1mdWcmXffEVk3Bki1mndq5n4vK07zkpGX5/eepn34aPet8fVD0mw2rxBB",
+	"01ROLEeL0sTxqZjXnQs8LkgmDsHI2ukIL+KOlqmWQPRvFhuNmFmpNo5QlM2yB8F68wJgoeDKbJK3emSI",
+	"jQ2pMdTQUvOAMgQRfhgaHAsj0TsC9gLebp+mbJ8pzYdUMwwhGvUD8/QukiLRaAAdO7RE2aAC4FA2/9A+",
+	"2JNu38EKdDs3sIsoyCYhyJ4xn1xzJQQd2YuEAcJTMsnjlghu9/yTEfdo8Hpnq8U2cKn1ypW+7cHXVguR",
+	"uDP/U50gycrpkKD2/V+HKV7ljAcy1avdAeIyK5wBTFBxnTP2jAJaaTCwjuqccVdYeHeNIx9oR3Gy/FDk",
+	"FKt17FtGh9c79DU2oqm2TUZqHH8/lYdc1B3IbSxJqnHkXVclWOtoCAnVOpDXXKMocl9P5XCFw/dknYPf",
+	"QcOr7rXt4fWu/QZV2nEn1L2Bf469S0m30IImAF2DAg8/8ozNHmL1gLTJg/X20IbvQns1BzeuLSlWmB8S",
+	"pAcReQhegjc8LpRmNK4aiz2hMJbZZqmziPLTzQrbka/gpD9XLvhZ+L7wun2Id+bj+mjlJe7tMl/2IZay",
+	"lMF6YHujq4UBfKPyLS4YO4zZ8B9CJhEraI1XAC3LiXBMj+C+C8JjV0E6DDK4JUfHIyP3VOgTjRUj4f13",
+	"0E/NRn21O91wx27w+OpjBHU+ufrYu8KTzD0SEGd04MecFBS9gWXeCvgQcZxnj9DUpEkSIIgjdRDONmFC",
+	"jvsDcHAEgGdJd6wAo0QimsYEMCSRufGeSwUUUlJESxm4QOBkgdkOMc2Um0VC7FiBBrFou0KME6GNJdYX",
+	"GtduE66eocrRpV9n07NNVEVYsI7BBSx28N4hjN5WzbuElR/a3Ny6tk1ardYWtvnHAyGc5B34wYCKfvM9",
+	"TkV/LP+jvXczMorlYVaTn+VprYg9+v3/dfS7T45++r8aPvXpfAMLxzwy19jgiWsv0m6MUqlGjplpJXnq",
+	"KK/rxF43T1yal0lyayWsnfMKGm/IxX3V3PHZcS9LnuyFjuziuvB69FUruHr5rjoqbzbdlWsVV+e7RBem",
+	"WKCgbPzGqLbuFGRtiJveKhFPGYWBC1QYZQZhFfzNaMNYAgeCp0yp6AiJPOdG7eI9fPUD0aImAWigVSMx",
+	"GzERQ/UOJV3q0V6PZKotgD+PPmGpjiW3JbsdYfUi3Ep6tzpgU589u0SRwLyt78efpyLJu/b4dOlWvWCY",
+	"ulEp7Z/+zZ8c/eJnc6zkjd2NTYS7ZS1u1ECO4MH8u9ir5lwy2WXNbZ/93b8//de/ePbRvxz98F+e/ux7",
+	"n//Vj46+849HP/y44nZb87d7uLLiwMYMZ52z829uWwaUOQOCzO6IFzcf9xKJ+HcBrDUeGaN4sxAhrZb1",
+	"XRlPN6BWrNG+ee3mzRutm8eU6hs2G7cKhAFC4EExPo+WeU+mQSZOucunzVC+Ncvl5FdYIeS5vuSK69bv",
+	"bzbWlARfYfpchcFXmK6WB3vz7+oiPz+3xY8Fmy3btFjTUL1118qll+3aOh5+rdqNHClkwxCZkXYg5ARr",
+	"cX1LrbTWKFuX07xdytoJi9MM59/tvSkFu5fxSJ/6Tl22N4+Fc7xWp+DiTanvyRiKx162WhHYpl6H8+6U",
+	"UIH5VVzsl9TC3VrDqdpeJYa40naon8fx9lwlZN15Z4X4l+u+UaBihZi9739d3mptXgkISxRznp25CtTF",
+	"Qu4VGjE/4kpDrZdggM7AonXju5kLtK4EJEMlTiRBGaNs7HHCRwy9RXg5l1SWRN4V0wwy0MMuJKkiQzol",
+	"scSR2pjhDuAHjM/Gk4R0ga8g32Rkdy4fYJy27datDDc0FngEFpQ38+r2NnkldBXkWN5ORfa4HeGu1ybb",
+	"m1tZg5QUfMtFIPiTkJg+Cr74ur8MxdV0/qmB18BmQsyUgt9qmQXLsiJuWlZLi5xDsPPoo598+sk/Vnuj",
+	"n/3JHz/7/j+tHi28f55OX5n2uGOWHot3ilsZyTe4OjZ2/iLmeVEb8KIFSF3I8ZR1/dKCgRrutmI0XRRF",
+	"zQqrbDw04UoHtnnuIUst4wUXhIICbkOu0GMyR6QsGSvADWqW9mjESHfMk9gi8oBCRqeMIQdLBq3VUiLp",
+	"A7LEv/P2G03yFX7IcqTYZQrnXQFYE365r9kjAEZJDZWRZdoOH/lEvHoEcFlO65RH8O4QuWWbbwJVbGTL",
+	"QHCMcF04K6+28tClMF7jxuhCIqwFEmCueAsO5cIdCbfN8mw2IvoQYos2QLPVChrvY+4LYpCpbrQbG/79",
+	"V1ZJD3ANnZNOelHhCC9RRQAukGPjIk4mVPHY65b6BAUeGJTzog8QCAWrRo4BRmQh9xZ+ikxL1LgHb1py",
+	"KK5IIpXeyc34kHSNCQxWkbF558MWeNz6+f1jVaAW9uj2/Fy8xmzvmhfUY1/JCFl3meMk1UqPlvvuRp/X",
+	"1+VBeTDtrRlHEyyR2K/05nnmMqO7UuP0kB/KtElemwOqGW283dpeGGm7iK5dRNeer+jacxpGc0vFBccc",
+	"iKG4aO5VxbXy8I6jgEtYT2O9zQFjI1v4YQt3oe0fsisCBA0oGsHCdgEki4XriLz1ny3OQUpQI2uA2AtI",
+	"ZUqDRz6c4DTV1pkBD0BibsBz/YfqAM+zP/4hwg0cAsxyyL/4EZ29UwnkvJBmw0VU5CSiIkiLdVKiOTiZ",
+	"yEfBD7iaIYhrJSkvKZKdECDeIImz2t+cmKAMC0yUThnT2JkVbCsLIAYQGv6dV5eVFmHtZoM9dZq58hoL",
+	"LszAqcpqKvR0xKpC9ubIfQjJ15WMuymje+aE0y1osNO4PICQveuXld2OpYVYJldrVO+foU1VGsl0BWAB",
+	"Frab3RZzpVMeYbzR8iZ3Xe0sUJTQNCbQC9HWEF/GkNrRx98mXRZJ8xV+c2WHhH1+yEQISUvkfTZ/IGSz",
+	"I3ASwfaKea/HjEUGIkWOhU6njnErowWGknQpQpcQBEYsPAUrjF0dgRsHsm1ijYEUrrF8R4T2S1t4jCmy",
+	"DA7lnXFJucEESFlfMVl4w4I1ekkRIPx612I38jSk7YyJrO45LtWRFd+qrnSwu/OFwqfmoq7d0HKccqVd",
+	"+NcZjEcff7sB7cBhMhvtxtHf/9j88tEnjaCR0C4UHnz+k18cffIT7C2mabIfydhccmvzeqt1HRonctyg",
+	"eTMjLG5sN57+z//27I9/+NnPvgWWqdE05tZ//+2j7/3g2c9/Qm6Sox/+tr6Nal/C+ZQouBVQJpvj+GXO",
+	"1T0nJuwLbZXuxjF0KMjEzCKFVt8uPQ2b9Opj++eykPXbtqG/JVXpSxlbocw16duewrkeV5pObSmDkJbo",
+	"YVatOAUBTPauPK0ieL22yL6IXT8vseu6G+KUA9h2EDsYm84dJuAfr1NvaewkI+xdEfgwg4IPgZrOpuKl",
+	"YKVh7fVX8hlFnBfoRvPodv4u4s2nHm8+SQ1yJg7Schlr19biCPWu39lHgSqZ6efTJPfoAcD+sjly2gR1",
+	"ztAYrf1ZNySoqIzuiDreSWWE+gx00/MSoPa9kBTofYTmACxx/sXRr/5lZR/gXMLU9cTcRZD6Ikh9UkHq",
+	"k/cITjhSXeT7rQxX3x9IwZTl3USQimXeVLN8lubHwMLsbHlrYI4xtpe9m9qpE+XuCC/MbRnlvAD35fA/",
+	"3Lyxee3mK6+88srm1rXtMCDhB6+88opP1xBeKY+DV9GReQyy5xYNz4iFuKhk83EdtlfmxbXU/+V3hna6",
+	"2f3dMpW9/EVWjcdRcPDiqJY27TgjNuAaoL7Cnnw5A/MDOSmG5S0HYfwChucfaJlaq89yeAsIYwuzIhN0",
+	"3OYJjJBhNcyD71w5RkPuEhe8EIm30XcmdDJtdgSKSRfTvtPcvLGdyalWC/7XCnewxMaSjzvy8i4bcCOq",
+	"dtgj/aXwyo5H2eqC+pGMWd5GAMVuR8zF+JvkDSpiTAgKxmKbgTB2HFxih2y3WvD0N1utAu8n8OWoHZej",
+	"sL840tpb16/fvAk9tzrCTqcbmS0civ0Ogk1yB5WFA5KQhGnzBi+RiCrmGHvND/8xOxfkTOr547ZjaJ6o",
+	"sJoEqF4XJytIWa5ih1BoEeIfrjNoJsSjspk1v+Eo81wEqZuK2MmiAtkZQzpF7lGukXF+19Z8uactaDxz",
+	"NDY7oUmSMXI0yTcstyrUltHRiFHg0MW2TgHBfpdEpiSRfbWA+qlIG/8C0T8ZKWaObPRTKpDTbobvKXNM",
+	"kDTDJ4C6lRFArcltf078Sv7bushgXGQwTimDsSa//rkkNGZalTwu8MCtldt406UtUPKvnrI4nlC9yFs8",
+	"P5h7f5Gfb/KiYkfunEnm4pgL+qwA80u0IyJjvDd3kck4A+T8ClvoBUpn+Gvt+DmNXXBGrN+JIWedd8OG",
+	"7v62LAzaZ/E4cM5NTkZr28TSqeqIrClM7n64FlsZgbU5yXYBKcL2A+MeI6nFrKjQDoGmBgDN+rrttNER",
+	"o4RqOMQ8Xzu7q5VSvowp7sBK7P8ZqdDnBv9f4s44/+Xp9/746c8+Wc9POZ86gFUF8UWu5SLXcnIFASes",
+	"cU4z4bK4MsB2ItKSaJocEC2DuRgX9hUieVshSKY0F+U1XvQ+8la41A3mv6RhfFpsw5y9+ZndcE7Be7x5",
+	"rRj+bhwrouSQQc1ivhcI9R+yjWWN4yn23cIaR6UKaSvcPVQprjQV2hzXH9M05lTgcbY9sQvgl+c5MT7t",
+	"i5K51CdSgVKHZ7cHU5W3RePQDClr7wXG2GA8pAJbnOZXkjJwV6K6UEAX4mjhUl7TbQxIazKUSlveRvum",
+	"0VCDLg5WgNhf2rWD4cSLhS8LKb9Q0eSYRVxxKfZTmWCfFPt5SA+gtCzOOwO1G5//4R8++80vP/8vv2gY",
+	"h13ELG20Gz02pAnz+gD8+BdP//yHPq4e1UzKhjQ9MGbdr3949ONffPrx9z79+PtHP/ijo99/+Onv/9rs",
+	"UK5hDHiXpx/+7rOf/nhl4+9c49MXVFgXwelTDE5HmYApV2bnGYb2AtBLQs8YZFQFFeFi0JYMSw/mVE3O",
+	"ZJX/ZgulFgejL+LQL34cekXz7eSYX+waxEVp1FNAcoUI5pH5QLggTnGqRXHk5z6EvCRocRE3PrO48bGE",
+	"/Fn6L7VDxutytNill8FZ2oBhdH2wuSa9VA4LKiOL1mYA+QlA+xwXS8qVuZWUy6KwL0MAtmDgf/pvPz36",
+	"5L9+/mf/9unHvzz69/8yZ5Qffe/XTz/83bP/51urB2XPMR67LBR7EYS9CMKecBD2BGz0Ew68eh0l1IKW",
+	"EpX8jSU9JARyyrLUdpNA3LQfqlncW6JI0ngMqvQ17PCvQMr/JTMx9ugBc+hb1wCATuh0VWrFVYzr00xG",
+	"n2wXhdeNHSHkJOsAV9oyZckiJ2+zEaPQLIHPEcM1FzULOMX1f8F0dtY6dQU1ue5mBvpu6tcd+fv6+Kxg",
+	"J6Z5BpylNI0G08VsYK6vMkK5tBxhXatHjN5liZwQrgOSsEOWkO7U/mGO604hX9D2GlMiyxD0phzRlAlM",
+	"P5gPehB2RMJorHLvQUto+aT9sTgEiEfkCj9xhskRYCaCKgkzMj1gQ4hRAYukHOsm2fUSEh3hnZwyxJLs",
+	"kFCnYxFRzWIL1Hc9m1KG9V4VSYc+01/NZvYUt3x+k4o930/leNR8Kd117R7fUfO7lWMWhOgbJ9PbiClL",
+	"4AWcT+7xK2achczjkn3rWPirdu1tyAsGRI2HuBtis3ol1GUkCRmN02hAgdOPYt1h1vaAKm1masi12VI6",
+	"pULRyFx1ISvyPTueU1zr7hYVK93OyMu51icDOpNd914cUDhi07yTNyZPolJuyVoXUi9gq7zPhWAxgYPm",
+	"kCeCTZjSTRIecBGHRNA0BTtRQtJYpiDAoWBLlcNT3oR7zz1dSYUqDgBT0sq7Jns0SoDUzDKY1aqZte1/",
+	"F28IMzYsmg0aQ/roLp6z2cqKWWma0mmtplDPFZjGPNdyJA3M9wWMBufB29f4+bmtfv06sG+PEsoF0eyR",
+	"JrRrK0kz0Mxkrp5xQoVWfj0ruRyqEYs4TfZtoDW8EuRclEMaM8hbGofQo2ikidn2l0Mlk7EZT3bSgI5G",
+	"TEDl/oArLdNp6KU7YzoFZ1JG0ThNWbzvnTmkU1dT62ozI5nJEXI5HKXSDBUGKI0nYA1m6Op3OewzwVKa",
+	"hFewHoKO9UCmGUemPGDikiJq3H2PRboKUtMRgKnBHQGXgZnlKjN2HVQGKjFJj5X3S0eojNl+LxROpgtn",
+	"ND7/8FvPfvP3R9/7wbNf//boO3909MMff/bffvnpv//8f//+o08//sGz//Gtp9/7s8/+6z8/+/Xf5FWZ",
+	"M4vIPDaokyz8XV9inQ+4BV7WBbLlAtlyei3SKQiWcg1zLqgWuP/Vx+afVfAs5vi8oLIi4L2e8LtApTw3",
+	"qJTqtXrKeBRYXlmXIavHgXyaD1k58mTNxXZGsJMq1bJn99IF4OT0ASfHk7zPSVmiWUhrAkxgnfmGMRD5",
+	"kslAkklqNhx3HF3lWJHTFufPC1Bkbav1XKAfyyTLBejjAvRxYqCP4xqvJwz1GNHpkC2iM/SasSQJcYeb",
+	"z35jfSwbYjRNOFOaxGOMUlTIQii0y5pw2QGcE4cghEfrBkbxZaweGrUP+QBPL8RHt+fCo6dpRNmBLA9n",
+	"uhd9EdHMpsLbtdlXa8Q1/UzIWaQrRimLOd6uOmmR59+gIXXWpUawRzrLzpEYeqxD0k5MyUCm/AMpMJND",
+	"9CBljEwZTVVge/mQiCa8ayOPXBhnF6vkKImSQyJTEg3GqeiIoYxZ0s6K5yA/GsKXISbmA5KxNcBRyG9n",
+	"LgJHmfsdsGnFUeYeeFyTbLdukcmAJ0axC0YGVHUEJek4H1/GoZdIeUCo0eHGyks1hDdDqvZlzwVjJ6VM",
+	"dzHw6sGkcN0mWsYUYMXMVqTAUC4pEiUyOoCoKKAzcMY7wh8MRI8hNYRUfnIijFzdmXnQdCwuKfNDk2Rv",
+	"EvAAkGWFodLsLUKKlQsQ5yqSKVPwyKF51fvuICDYwFA4BH75kJGx0DyZXxVIGy58KAKHQbfBGqZJohyB",
+	"YWgUxDQ0d980j7TZ6ogIl507YshiTgUccj0gtKdZSsKEaoZnNUkYDaiImMU/DOSEJPyAoSDPbg11r0kS",
+	"mN+B/M9cYQejzlIxojRPkjwQr9yC7dEhNxqMdPv7oovbYGj/BnAJ1HaOp4rQPuWCKCkFFtOaG0DXX9gj",
+	"2mI9hlwp25Z6iAyOVAANJW4UXF44/aN9atZBiCy87iHNS4ReovnygTFOYaUJaWbBTIwesGHbjRrR7tl4",
+	"jXfSleP+QBMpIub4hl1n3I54AFueK6JlAuCYbGMpoKvErv4xV1Ddy2KkJM4/W4oUEAz+Ajer1QkJm0Ew",
+	"V4ZFV4FSyawCT2gtyXZ+VU5Ij6Zmu3lbVvbyvTonoKq4ee1g9822KSj5mPXoONGN9q0W6G4+HA8b7c3W",
+	"rRtBY8iF/Zhpci406wPwLSiDLx2w6bwUtBKqYmTwY2FII6o1S82h/8c36cYHD83/Whu39h8+bgU3tp78",
+	"/86aQ3juxVV5VLk+enFDiGeB2bMzOYulIBOeJCT2oRMoxRdHFetg9MAYCezlzsY0kT2OEYPKOGYKeBKj",
+	"wnpynBLFHIZkRFPdJmGXKh6F5DLoQRbJNA6QnhkgdyA0JbIzFzQ11PkMC7Qh4IpdCToi7LIBPeRynIbk",
+	"cqbjR7lmdfCVIL8LKHhs3TxAeF/+xozCuBKQcJQySBgbwY7X5Rq0F+gf6LRhROZEprFyOEV3GFwDdYNl",
+	"wLqM7ykgmjNjc5nVcKVJQjdDX7IzkwJ0UaKvQzXw1xmNk9H0QlYXEsdGzMN8c6+7dWB54VGV7ePCsXaZ",
+	"TXHLcQLdGieE6yaxlTTzPPQd4Qj4PNq9ZXoAV0gdxAsCXdzj13bpWKZmVnXqcGwPmBV3Z+rIzU5QpbCF",
+	"n19OFBqSQaMldgBbC7Xu0mbIzzH47P0xTaCrZYXINNaQuQukn3KZiORyOQjZGaZZgmjCeH+AUDWSjhNm",
+	"ocVG8qSMHkDoEwWrsREhMm7EizHcraykSUeYW/S4oCLiNDGmMCVcBfmdjTvTTdEWhaA6zbu9AjMeCNEi",
+	"b/wSCfGf7IScwV5zt6rYa/bVOGwLTvzLufPMOulLGRcDKdlS9HaeW8/P+77L8diLChOyozJvuNAkggpi",
+	"PC3ZA+sDHFMmNEux8cCwrKF5aHSKdXYzUyQjou0I8NqKhUZN8nY2DNjfsatHyNxdv/Ag8+uNY2x+GAt7",
+	"QlXvl+zytdRyPicZGNU8U20FPdfAvJZydmPEbuZ+wHXrhQekumdbHsXN5v4ijJvPxXNcZVGFUoU3Ptua",
+	"z6hPj5N6iaggJZJiZ+YQxVjOltsRbnasd0K4OGSpYm1XImVjVWrcVTzmFECqIfg4KUvtj/ZjbH5SY7Pk",
+	"s5+AiM58z4ajRE7t9x3hPkN3mYEcKzaQCVzAuHzCu3SClVCO6gcY4qBGqyv1wIhaDG3eh9GiAZQN1lVW",
+	"ZXVWAaEkuxvEEXuWXDIAwW0HacnnbJMnspuV8ficciCacZLI5e3WrSs7hBL72VmkTipj08UJhYthgZB/",
+	"qestLFzL2wW7G2KEFnqkKJb02mR7a6sjXPlaxNMoYc5PM9PDjVdp+6NM6JSkciziJtmbyBnNYCfWe5qI",
+	"kZFZcdMRw+ephus64fRCQXYhKdtuHH3nfx796KNPP/63o+//7dO//LtnH/3L0Z996/Pv/QY552Cf7HtW",
+	"QaPdaG3evNWi1+MNGt26sfHqq9vdjW4UsY3utdZW69YterPV2jTKy/aI32ptXd9oXduAL60Ssou6PkuG",
+	"m+HzQfhm7/cC5XuB8j0NpATqOqJ9sVStss8F8ZuN4epj9+cqyN9Mr/Zk6qmqCgjw+gL1AgZ83jDgO8K4",
+	"wGn+BlcyPE8MC5wtODrLSQEWH9doCELzk0gaI69oGF5Sll9XylLg8DGW6BmBhxdpLd9xvwARnz6IePl2",
+	"OFcw8ZxXtlx8utW1GFV82xK8ZMUfloMbYSoAEikqBPLuQGK/RLDHA5ddCvxWIf7KLUEcn4X2eF5Qx7mV",
+	"vXlro/Xqxip9C/OYyjkAkOtKpwsg8gUQ+cSAyCcjhk8ckGzBDFVR9juHLJ0ihChHyfWsJPWS+65WmovR",
+	"WCuXUjKTNNYsxigRdjUm7NEooQI3GARnUjZKZTyOmOqIvC0ye0QjnUwLRc954+EMI4lgI5qBoGKaY7Vg",
+	"1ADlC8hkwKOBa2OVRa+oIq3Kluv2rg9whk5RHsEd3uCqlA3TGJT4JCOWOtTSSx9ddmAMWExcFDqBL8fn",
+	"PIfYHLzT1cfwgvcP2PTJwsxXcUee2AYkJfvvXcCzCpL2hnhbIMtiBQlwSZEB7XKtmmS7tU1oouQM7tHb",
+	"u9m+BN8IV/TipDNskFPfgVXmAAIoX0rvwWKhX+ytt9w+vmfWINjSq2/Tq5YxZIkKtb0QXadD2AJgQBcg",
+	"vOibpGORE2XnexzZjBzJEUDssnfgENX5Q+UId78swKFMCsKha7RskmSUmHaQwAV27Tqi2mnKyAEbaUB1",
+	"yyTGSIVHGiZ7OKQJYwcBZpYQTk4BBDx/4FAKPailfL9qZ/iF7hEGT7I8hWxLBF5KDT9PY4b7ZELVSy5j",
+	"zMxs8B4C0c9kjFWp8dz4cLSKKNgQlNrnh8zTDAHpMsVjlpUaOWG242h3jUVuNjeLmyTMIL+hRbHGzBH+",
+	"GrPeYXw6Amcod0go2hOXofbHFeBAmQ8U/VzZISGgbkIoWVBIZEo1VpFgKCgzT8TUBmJnXAyudzoiRPMq",
+	"RIq5lEEjMmUEeT/JbC8ril0m2MxS0ejCFDRCkIyVxIXSVESsI8LHncaQUbGfAlXxPlSHdRptcr3VehIS",
+	"meIJgBgMiDkaK032UxYBM5Y5tvXEdtcu1IOpuZdQJnvNQrvbm7e71kz0Zm8U1iodQsP+dmPz1q2mEVsP",
+	"a8eLYCTvwuDOOlrk3fptpsaJXmgnAku1Vb0vcsXFRba0nBMpB+DndlyXrVwd4sVwaLwhRTLNIz+ra65l",
+	"CoX1h0zojUT2K63UNwvGZd7qi45VViyJUJiUK2dIxiziMYsXV5w/wLu/IfsvuAGXPcdyKw6MXdl/ic04",
+	"u+YKnUMd+NYsp4T1/E4c7vCTMevsxc4kbuMGviSCioeV45S5sDsOHcIJaI4aW0qdBQrfLfuK8KTxG3HB",
+	"Dy/Cktmq/0KsbE37SzMDQ3mYCzzeY9E0ShiBU2cDFraEXxKZWu5UecjiwmZYsupxQC+2EjHPcE8e1ogE",
+	"mOl5SQMBYFrB2868zCyMjFIUippeyIoyHPHCTaVpv0RRRDRNATedbaTRGGJ5eqYgdjKY7jio+GiUMqUA",
+	"D66RRk0OqeYRlK/aICNLWUdoesAEkb0ewrY1nZoPy8Jze+ZhzkAJ7dH+IgUEDzPT8fxCG8G0eHsE/n0R",
+	"tkfNkDpViveF0YeBjUIFJGVDeUiTgLilDzAOY2/ynuaiX6WUzPaZ5kXgPBq4wJZiSxi19mj/CxGgzp+j",
+	"nn9jX9JL7ONktPGAQPgibLzHmvbrtBvMlFLeZ9CqJ6Q4oH1MBLv64pjH4pJukl1RVEEQ/s2UFDAYIcWn",
+	"7PWQYR+qNoGrIZIi5hDLVHSqAltHifgss7tZbCxLoxPNlu9TXlrKXGxsuEf7y4oq3x1YoGBhzZfXTqaM",
+	"KkD45DtuSB+9wURfDxrtrVYL6Gvc5815ypjgop/iifZThDUGRk0ZDcG6+9KcZ/FVwZk3Vtyj/VU6Jc6a",
+	"j25/ejE+XLXY0e3RiKd5pgXpeM12a3v4DXu8kIIFOccI5jjM2RnJ+sKGizsepBauJ1N3Aa6INUcPWdok",
+	"dwVePErGih+yjnBtveBB8ixMgc+u5NnjEvljpY0gNDGP0Ud2hlzUxBJH3BEDmcSe0IGhMkVstw5nPe8Q",
+	"WjA9bFHkouaSpTLozErxrMhqN559+K2jX/3fT//otyv0j86f4P4YjPMnZ+MLVGVgcovwIvPyRcu83AfZ",
+	"A/JcrCfOl9WlLRHrq9hPV41BctrZ+geZ4eTphNKk/R0R20JzTzRJ4+rPiEPXNMkjt3g3Y0LMpaKRhWqh",
+	"egHAIcJ5AWiLLQWJFJ5d6A6dUETl5oZgedihdyyReSJVE8tMrTfADn05iPbOZNe/weyuv1TQypB3RCO/",
+	"VAAIuZFkpc3rFTYdUxpwlm6sigykwC2Xt9YlXdbnQhj7Cb4DLhvST2lUHlwH04WOkV97QcCCs7QyYlHC",
+	"KJNhFgdsyJzZyBU5YJWOEB57XALNF4wnxszrfaoU7deI7nN9ETgpCZzwYvU5fj6JzBlc6UziKNxWiFW3",
+	"0y4+L+HCbnfcNYGXBs4YL4UNdLw3jvssBkbo5Zv8VEPzsNqN47UoO/yWYGTkDoICFnzGi+D8qS31M1jd",
+	"Vx/jW0Rs6pCKMU0WRgyBIBvg6dla6E7JAOpRJnS6M4eIyOm3kRxRUeg+L0VUqttyy/D1VA7NyjwJj/rC",
+	"2Ds+q7Kx3/LXWGW3LVv6i/iUUbCfVzTuq1TED2AzZLDpcWnDBz3jL1k6TjN6L9BdWPGBy3Nn6GVunSYm",
+	"qNCXFPnAtrGeD4UDALgj8Fp9aXzmsYhZKhjVA3I5ZDQVLA6v5O12p8htb7nMejJJ5KQ8dGX2cDZL4qR2",
+	"23HjV5//4Q8++/a/Ygjrf//+o6cf/u6z3/3wsx999+n3/vXoD79rLQAcvuZiPGwEDZi2RruxtXnr1sbm",
+	"1sa1FQrYzWPfA8lnQ19nCUku6N4yves57Z5UhSr2i7jYFywuZtaBj5CxmnVV+bowMrZExq5uNIyoHmxo",
+	"WWknvy5TrBKbhRz3KE9U26tTBaJk7JJCU+MR49eIT5bM8vhhB42e5YMPnCTtcZbElxQZC67J5ZhOVUf0",
+	"ZApdRdQVF/xSRjbThEzoVJGE0dhBbrxOFziGaMDoKHPLd2xFHFXmh+gAy/SYGSBmRYAacCAT5mc3s7yM",
+	"YCx23T5Uk7zJWOwIrWhM4O1AMZ3xHbCYJs98ZFcDOvqK8lp0WPVgWRQAWopzsFqtz58J4EZfJnFFEECj",
+	"ZiiKxee4p0Y2HRXZBfP6L6y9hUlXBq1zioi9hEYHylaD2yVxgoafde/PuKfprNm3VAAOWcLFgs4baYxN",
+	"JQaMp34dLk5HQFKmx6nAol7XDc220AgQKWqP7ltJBJA47D+M/GIlrbM6AoRnHm90+dhIpkbyOFCVH2ps",
+	"kvCAizgkgqapnADTQCwnAjESVi7gMV8yV0kDHHrY7Aj3lGUPU+TIzhpXzHVvC7HzhncE7ee/wLPanzoi",
+	"zJdIuEOoOjAy0gxTjaMBocQM0khkIFtzF+RaWdkKVFC9sapm5s6DLfb9nlNTRSY0JF8yxm/zZLUZv83B",
+	"qzN+u2f+ujn7bJtxuFsvj7LaiXk5yRtmDYMs6moLZF/oxhy+YKjRTNVvnnpJEf/sonwjY5EwpUioZKot",
+	"u3fW/c8DzfR4AiwLWe0DMhvQJFkSl/XHfRbiYhmcKB/PA/eWVzvt9VQOVzzlHXC8a5xj+6feY3og41UH",
+	"dntAhWDJyrMAVDArnXMf6HP0qnc6GNc5Yxeqpnf1G4wqvcoJ96RaeUgyXfWUO49Gxts8XYHvTfVybLK3",
+	"wy7yDIXp8E1v/+sXoK2u65JyPFBNJULmHQFIP2rbBDTJWz7IKGsiAI05bSOBeUijJdhSE8foW13X5h7n",
+	"dq6DzxvOcvJIvSpHOpvWl5xf83kD23w5hUU818CIdGl0UG0lngx98EwsMaaabizrvvYW9MZOEq+hBtYL",
+	"Ag9HtlXb0CBrSMUUfhl4PduC/KeERge29AfCgt5P0JPN/paOsUNJ3BHZ7wN6yLD9mjW0UVKgeIBWayRU",
+	"miYMWt2GTXKHRgMixsMuIOcE6aIFmdvmaF4G1lNVHRG6EQtjnXbGrda1iFxvhcRcO+J6Sr4EnYurOjy+",
+	"RjXNe7ctDPe9lj0I8HW5p7B1HrQvkbSHJqwS/pM9a3lb32s3rnt9fa/duG4rI6ob+56muPKnppIReCTT",
+	"5wqxc0L94pLEhnsgAFPVKK6Gs2cO03zI5FhvKBZJEatG+0bLbWd2uJAkAbQC4uB6zGxYjEchalT7oSjY",
+	"M3afYDlCn46Q3nKTdKckVOz9sEm+ztgop5yDL8lUjmGndsSAijixRBQjqkALUUVCIKwLc3IqyMkar5mm",
+	"inRZIieEum0LG8RdkijmwDoF48saCB1xYMfDUwJRMShFYMORnqLdOmTUdbEz14S+cJBcMBq7Kvx059By",
+	"DazrRZaFkuCaTgwNeH8AbQver9rqMGXlu7wVNHoyHVKNO/nGdsPb5K063bttn1kPj3ypspm43yjIH042",
+	"hPEYfjnLjAK8oCqPBd8e4YJQFTERmwUHE/3iC5nXAT0wF4Cyu8GTMlYsVAkZ/HmG5Yg9wutspFQv4KfY",
+	"TaAjKosJHIeAiwJ6okuVsUXT1BjRATTitx+w9RdGhWI6tZHv8j1oR/M2DOac4r92i+DgqzcI/l6Jyt3d",
+	"+M8PH18787SbP4M1Wiyaef4i7BHw1N1axsfy3XNYpI1VvO/S7WG8aHztT64+jimySi+0/u4+eItsb22+",
+	"SiIZs2Ku950Hr7m1NcK08fzSqpftXbDU5lb4665fB5HC2uCQBKeaYSFKcZBbra0bG61N7PlWMtaYLh5m",
+	"pi+M8CjfCtWFl7ARcahB1uiVAVzXE0YBhKMBc5CRVljBwxWZyFQPSGgODOGgLMhcEFjNjtj1gzvm1EiK",
+	"Q5aCG5FDhm1f58DxUkJrS43zh2WXXdYDNnENY99BOY2uIBwFNJkd4Woh3W3Aaqqqsx6NC6LxjLtprQsm",
+	"o9CX8NVm6+a1rfpYsIIEO3s0WGGeqxwY8x6/eOGWiw4lx4/6PGC2eNtTRRWaqEak59ayDiUF1TUT9IG4",
+	"y0bMelzwJZm9JMEoTQZt4MpadoTGMYsdxIunJOZqlBiZDHAEQtNowA9ZjPzlXETJuJLD8nVzi9e88dSp",
+	"l8qAZSC489CUTOfTExVOFTTuVftaFow1JoznlPve5i3lVzOv6Czttpm5WcTPhLPxhbHa4HFIXFgWbrvg",
+	"o1YbbrBEvYRJaTbCJ3HI189lmiQBrCKzyrBXsvmYtVS+Ai3OvPUFsUWIT1ALiwQQOAmp1invjo0pjaHE",
+	"AzaFP1jY7IhvAOIQ2zVb3KJ0NUoTOiVctMn9tx7sBeT+7t7trwbk/jt7AekafQ2eEx9CtIy8XrIJbLRz",
+	"rFgMRNSYRu8ICL8sHFVHAPkue8SVVpa4wWm0NgndZIfY7HlIRcygXlKwiYtxYYQmtBEKOLLPD5lAFCcb",
+	"Nol9dNnriHDEUiUFTVzfbRalTIduaxfwSlBLbfM+kkQ0STwgEglHnDuIEsUiTvRsq9s6z2yuF6q7sye9",
+	"2g3bPbsRNKKB5JFlAj9gZjMN4cES2mVJo904+vEvPv34Qxgq/qwH4+LPRz/9KYwMf45Zws2SdHFmd+Dn",
+	"H37r2W/+/ulP/s5M2jgdSQW9pn/1vad/8qeff+cH5uff/vqzT/49t+2H40TzfRxffatv5hWdT3vo2XVy",
+	"0SX6LI3EF9ru241jSDSxJK7QX/XMvQWmHiq7ZUbe1cfw1X7+Vd3uznb4maB1UPm3hK1Txy+MnDdDddED",
+	"liQqS+4FDvGFrpGzDtvY4kFIpEBiTHXAFbdXpGJKhjJlLub/nuwi96Bt7LBTqMmKkZaIkQM2NRrQONFO",
+	"CaIHTXbto2Cg1MH3VYDlYB0hUzJhvD/QtjcwPhJhHCC7EzqtJjs7ti65aGx9Ymn8s+iCjTO6ZG8vKgTa",
+	"rLujF/TAzjcmxJWMpg2INQECs4vMOnHknFAajKoakuW2WaPGmFaSsEiXeWh9po+/ts+oI3YNRb3n/MaL",
+	"rtin3xV71odbXwVu1/b1VlqZMwtmca/reyx1ra5BX2XJrvwBd0hotx92V7K0ebHxoShWoTUJgF9dyRmy",
+	"QJv9aZ028yTAM210Dqgk20x1SpTm4OfrNnqnEwuYs8FnTNBbj5Zn5XBNEho/kjSbzavwVWiVM0akB7YB",
+	"N4JsoOtKR+SMoz1uGUVdQMdqUGAbEBIcP2cR3HYhbcgAgjCSKYlTORphoBvnJpjVv07ZdsR261ZpnNu8",
+	"kDPUsM9L82/nbX36+78++vFfHv3g55/9/i+OfvjbRtDIZbvlP91PMgLUJ+t6V+fSJ3wVmX3RK/wiEn9i",
+	"vcJPUDkFdULyx/HTUHCvDsuu0G/lTQczAhnQbjYdCsFHH3Odd/HLM5gCASgemFMVdBz28iooFbxMRyg5",
+	"zMjOCwHE7FIOOgfQUepXnuNlQWfidHuAL3gGIHJSea4gkx+lMUEzxfNK5hikGcXsd1Fk54n6b9y9v/HN",
+	"1sath4+3nzReaNn9NgA4y6kyXGWs38hyyOjL0r3vxZaZhZJzj0nR+p/Zy1zRDV6pO1/B0F8ChMWEx4Yd",
+	"w2JmSC8iFOJ5ITkQcqJynla8deCqllPmF3273KYrW0SzFySLTIFBn+ugI6xbkLeHxxpukGY7mX8eKjlO",
+	"jfcQkB6NEJSCfjotFJXboBqSdYyFS0TJsdDYWmY8bHcEE0BspCXpjnkCDplMh/BcufFdhXt9HeYCs0uN",
+	"U5Uh3n0WpjbxyXCCvjBpzsmMK2S9QNqVY13YTpDCq40UL+4EddV2CwbNU85ejIQpEO/NiU16kAj1i4l8",
+	"QyBhtEe6U/g3sKSToGWBTtGsWqf/keCFiSbBuknM7HGB5MUzGFHs1Iuo3Xf2bjfJrjcieQj8htgdH3ag",
+	"5SqYzcoKx+TCU5/LRUtZtuLt/OBiPI7W9xHS7UZr8+atFr0eb9Do1o2NV1/d7m50o4htdK+1tlq3btGb",
+	"LUDQ4VuCq4sY7DqMKrYb0Jt4X0tNExhzo93oA3IEZrbRbmy2YHnnZ0RYfAKHAgEcvgOzSD79+PtP/9l4",
+	"j0//5pdHv/3bxsMnD1exN8wY79h1dOaGRnZzQavcxHcL3VIvzIoXxayY+sqtx3VRBGEArEoUnohpsUx4",
+	"jmiqWLXoRMfJHzM1NsMjbcYOgT+dMlaoW+1KPQBlrFy+zJhPxDG5F0VexrIlLmkA43bEBHqq59wp1rHJ",
+	"HCIqpsjuyRLF2jmhAkQjAy9wKG1B7aTgT9EoYiPNLAVXeUQuVez40hJneN9MVlHYYfEd+xIx8o3svvka",
+	"GjeXi5wSncatVtxpmD8i5CEgXyKXJqx7qdO4kl+isaKQ+wo/ZOck4u6beY0ra3qzNcGFt4aeL2H38siv",
+	"2wMGIQlv44vYA26vIrRORGAhJqza47mLv2O8xXNsCtxTpd6APfPFbr6HD1GDNh4f9gvjY/Ds5bnl6L6p",
+	"cifs78sglA/oVLm4QI8ntlRkh4xHiaRA3gBFGaB+wvvv7BFvkV59jH9geBNfb5jzSOKPRGlqFmx3apxv",
+	"lvQAohgOKWSUQkgcWRYImYyH6LAAHyTmeMmDEXStoqkciywcCbrWlp/CBW9n+4mE7JFmqaDJPo9DctnN",
+	"zZWAhOZmYUBCmnCqwEdHlrYA6s778Bu6p/tWG3nfxExTnoRBR2TH0OGI8r4wB8mJYKn5I2YjmmogazMf",
+	"QemlU/PnKJWHXERwF2Pjw9Fc6ZRHZt5CLuKxsse6v/eRDRTumn0XyZiFOxjAQfQlsSjMZp+JGMdhv+jy",
+	"VA9iOg3J5XDz1q3WRuv6xlbLHJD9cfTdnx39yXcJ/rq9sXUD7paMBU3JVmurtZEwOtreaF0Lr+TX5SKS",
+	"Q7bfpTh99lsWj3Ffe9/JKBqPZr/k0ONeaRUiR4D7fpQySz46D261T2yhkiS0fzRT1jezCLfI5qviZ6xK",
+	"hgd0vyesT5N9tzTct92x4oIptQ9byv+FDUeJnDKm/C+pEGOa7KfskIkxC8llLkjoHGLbVdg4yR2R1TBZ",
+	"PJWWSXwFobPFEbOUxftShBhbmspxSuREZJGUJUBgclezocIZA9YtmrKOUGZxQoFVd0rCHaRF+H8//FaI",
+	"cfdHXAHhqs+GDAnOuG2D8hHknaFM25mgmCgwBq9gE4g1cGMxj1KpRizSABJ2tl2IQiEMYN/HJOEHWFDl",
+	"9izhscOK2ZVtp0nJIcMa2cIi4Mrr62y5nEGOGWu7AwgyRadNEhZWASQK2mRCUxHCwxgzPP/d1q4bwSiV",
+	"BXeTaEBTGgGZGU0ZGt4BGdL0AKFstpOgecFepCUBFDb8DjIUOHK5npLQ3NxIwB0zNuMChIG/JALrGGQB",
+	"EKQZ74jbUmgaaTKSXGgj7kYDKWCBwh/7W/mf18yfPfrI/MOGILzsH3gU/glHTVg0oCCF3n8fP/OuNDtO",
+	"MELjOGVKtTsitH82PanmvvKlW3aYlXLusy/t3HfKuFaFb4ymoglKucC7KU0Z3dfTUeEWkGD3v0hZxEfc",
+	"qKIm2YP3V0rqCZiMKUMSFFsKI+zitVQeAN1AtGKMvRfsPQhNlETOu0kZg3j2Ikulf0ZFEpJYmm0DL8vj",
+	"ThKsI4C/GXZG6rhHzU1Ymso067ZIUmgcSbiGleFz5rWN9LFxrGp9aERzasQM1d4vbSMyZEQTKNEMsVJ0",
+	"a2Nz2yh3MpTQmMJB1jpC9nqKaf+4vc1Wu2X++w+tm+2W0THAaovX1HzI/IOJOzgM3BFynr7fjJZC4DHs",
+	"iMsxi/iQJlDIYb/eH3Ih05BcjpDztcfEDmGPaKSTKaxim6HUE2mulYlmctn2rEXJdEmZX/0ZC0gI1aWo",
+	"+MHeN7rU8czEYUGQm0t7loMRjfDykaBvfwgMfWGTvCMOhJHmecUHlJFYDDoSandE0ZRBU4kWqll1XuuB",
+	"SiaVk0sZ/NaCl2AdmbsBhe2sHEccLrUcuh0xpFME9fYl4HcndBpAPMSK1kuKqKnSbGhWa5clnB2yOF+i",
+	"tpsXbg8n72F97prBgXIQjt3jribmdmiTdu1AzSbUbNgmoToYh+Qy6JJ4HOlLClbSARtpF6DBJWB/z5T4",
+	"+2MqNOywy5sBbGP3Dmdflvl6f5Rysy+x6IUr2LQhcatMORZ0nFq3cq5A7wiCq49kk9bFcpeOwHlG+VC4",
+	"DUwM1ztYUxO4VUmGY6Ol+yljTYIUwMBVbEnVgWzWqD0Gqvv+Ww/2OsIY43485SoUFxmLAabaS7HbnJ/O",
+	"R4xsnwFWRgmd0phH2oocSzwsU49EmauOQH4fFpPLIbzA/QFV+zAyM+vA/LKPJzPYOMB6Yr8JvV233+OP",
+	"WBxeQbHlmh+C3gac9yxjXHtm1XNFcPugV0GMN8Hi2X3LEsVcNfeDr+5ubF2/gS3FYJHDGRlMPcall8bc",
+	"GCF0KEWfsPfHNAHF64SHGWGT7KVj88a4gJXh6PI1/GrNESgUFwy4c2a2sZH4XRq7vZBNKQjUhJtXYj0h",
+	"Myrs24G7S2k5ykn0zNPtECXR2jJXA8PIcnl5ZsjlXBPYH40dDwVWTu2gHoGNWRQ5rqdd9npglMh/7TCD",
+	"u/iLuVBH5Kh9yNgYvzJJyGXzHRdo6YlIxgA1ybmJ7NvA53Zp2Im0XyjHTGu2d36aeTFXsNEB1MVZdKZf",
+	"po9UtXamURTlad68pbOx1UGzhtWVZhh5eKEKzDK6iXbj9pv//4ZHMxSpw0bQsD44XMnToY22+xhZ3qQy",
+	"S2KOSsizJRwrxJOggZ5yo91QAznKS8kKtJq1Y7v4Ds6ngsy+/+rCsSxmYhtLmFtmDeguKsouKspy/kjW",
+	"59CrnTuZUhrUWw5brIYquujfDFaxJHBXGWn+qpyQHk3zcaLlZhNNHOkbYylYacHJuuLyrOpMqrfzXuYL",
+	"XNSXnHp9yfH3QHVdyXwEfLWlCKf7nMsLwt6r43q9y1cwJT1grh259bq6U2hjgrH423jjjTvWnGqT/gd8",
+	"FGYtw5HD1dzb9goHb+U92XUB+ay3uFVb0OiEidhoMipyZUY18roaK6xHEkYPPSbnLhtwEReLX0bWh8Wk",
+	"OtIzbpKv8C+TsRhRrGfBWCHeoyN0sfGlM/d0FmDkSULSMbR43oHulvC7EUAw4ACNboyeWOu0Z916MF3t",
+	"fi7nX7JWhX2RS5hLzCTnUwdvZHaiHVkJyoScrWT2jZVylpjrmwvEDBzYSrKSOiahjDTTG0qnjA6LkjEz",
+	"BLtcUGBUmb1JDdtq68SE8ddkt0oSvye7O7bLIvBoaeJsnRnp/IKbShct/o5vV72T299GYlbplK6MpxsJ",
+	"ZLXbm61Xr726vXlza9u2w7cQfzaTwV+vH+CMFVYKeb52o9VaYJ5dBb90MSMwRCgw1sOgYhEARUBkh/EE",
+	"bK9n1MZcZKFJdjUZSqXJZqsVtFotkGYHbKR3SGh8a5ZHAawZGFn4Z1ULF5Snd3DcXwC0ATxJjR5K8MAv",
+	"cbf6CXVwNL/7T+U2PGdj7j3Zrd5Vb8BTyPRgDZzN18yFz43glilWt58ZTvzqHc2+JrvYAqmkndkC3t0D",
+	"LuIqIre51mpD+ugNWw1r5NKZErZ9TXaX73azfL4w6KL3cMm6bQofqzai+XEGs2a+uvr4PdmtF08AJ4Sr",
+	"JrkvE2B+QQqYLLdmLP5xFEFX14CgDoIsBRURSxLjn4Rq3H2PRa7xmItImB2rCJqGcxEJY2Q+t+GIxRbw",
+	"RSDi9Iku3oPlMb8FjhOB8PfKqkvva7I7q66yPXYVt8LqQQd30So04K46UISS98dsjHvOOt2wZbWEDFST",
+	"vOsFAHtccDVAkkJMvyjNRpZ30Pj5cKbr9kITMxtT9Noho4hwerakrhced60N/By3f1q852eIEi6aN50U",
+	"4hvW0oINv8YWn4myD9niBi5Ae+kQFVoeMJEBIBAqloMpLFUvxPPAHgUONDFFZih78pBOCVUHpVrvHluv",
+	"8nNRGnFRdxurmIFUbSgBDI8EvEiPjF+bz3zI9j+QgoHU4fTqgwEV/QHl9bOB9ypZvHGGvwjm2bsDSeiQ",
+	"3K3d8iBbhBYSU6fpqzvU4VwA2mGdfp4SdTBW5a7OfXePs3d3MjoCdTAmNtQLHERd1ucCOWWB25qKKYmo",
+	"quzB9f5Cv2PIRfa5Rg+GPWgwQjXry3RqN7FUzPZE4rpNjv70L47+/OdGbcbKfrj69KNvP/vwnyr7kdjL",
+	"VY1za41xFp3Fms7hor1oV4LzC/8/9t5+yZHjuhd8lQxEbLCbW41Bz5dFdCg2RqQo8V6RnJgZi7Fx4e1K",
+	"oBJAqguZUGVWY6AZRkj2ai3Rlr2+jl3Lknx1bcu+u2FbshyySVHy+mWmh+RbbOQ5J6uy0FVooD+nOfiH",
+	"nAYKVZlZmef7/H4XqjfpWSf7aH5ff278tGl53rw0KD5ak4C03vxLEqrcdvf0dZgDbnmqRx6yRfq6co01",
+	"alCwz6xus7esgeMoDcuV/GZekxnGWhrPA3ydimn6GTR2t559/GdH//JPrag8l91W5RyXZ8hd+oO/wE/p",
+	"3N/qsKM//q6beCYHoqy8aXVbu3dfa3c6UG1T0bduGxzk7o9339x548Fb93duuatyJd2vPvnxf11dY9K6",
+	"X00BTUH+vIFe3hTKrGirw74oJVKj3DszAvMSsg3/pBv9+Y45yG88MQf5+0sN/EJ+ercX4p/mIK+10Olc",
+	"fGn+8CB/cQNUS05vMOVNoOriA1V+d1Hps4Fdc+pjcaHE5cDc31Tegoebyj5oTjPEEqfaDn9s2NbNzu42",
+	"1XNP6iBckZcUge6gOWbrZqezjZ4y8ZBCFxoRTkDLgcb7cwsFJXtUQjKTacr6WF/iNzVVq/hBIiwNB3ej",
+	"oaTkjGf6Cii9TmXN7DZbM3dvt1+7U2PMrGurXAFP2BJRB/jBZ8Od3phUG8qza2Z/6Qyl7rkrnzORoBV2",
+	"2RPf/bUyG0bFQFOaAl7QXheVWPyZSGFjm71KNSI2LhOvRNF5JtV+bkTcZg+FxaWBiTofOs6EJcYlZazg",
+	"NQj9OORTu8Ub4onrSTxxkltzSvKJukOzhILCnwbPserDPcu8lY2jsnFUVnRUXljvhHbKcsaItxainb5j",
+	"2qk+BLGg4neK+RdYA/5UjXkS1ORDgSaRPbTrSRIuQQu8KOQINW7D3foY6Npuw1Vgaa8mejYMCBvD/NwY",
+	"EM5DxkYXYYjfKKznpdzExVUEZoU3iBAZccbnpstinduRBqwwYCKGvvJeC4I3/kghpkQ+HWU8IaQPiOuI",
+	"XguwtAZ6Ut4AUtxIzTPjcwa4Yk0Q2nSkHxSTuXjx4Z/VRBQMFf9+PC9xuTkP3z4siEgYMEGvY0xfloGx",
+	"2lm58cT/c/9AquR9+lskJ/m2gX7BfrSSqcMvjdEn+J1+461teZzCqXzED4RifMbnL90OdlNnvDjCsAgX",
+	"sWlLz+/Uuzaqq+FeFLzl0SslK7YgkJ3XIrm8r4e+2GTK7biMLFf2fCs6RrtyKvH5n929akt0aIwlqBCT",
+	"SXXAyzHfeec1xHxvmgoc16XzKPov8xyurGlvqG8J5vOQyL9B/UHPPh8MhDHOJSG/HiYdYa0Ut6hhnaQw",
+	"ciJTnrXZA+jclWrkzFMC4AEEPQDZZL+Ltwd+g1cs8lBwNpDZIBVs63bnte3lyZALEy8XpoFP0r6bqtxz",
+	"M2hhyUW19ogr2LKnio6dzpIFUoqdiU5EutxsxUtYf84OxLy+NvKhu9fbeKsL3LLlY5rsxXK8n5s6OHhP",
+	"NKlgeyCnSGMlHH59Ug0ccGEJ5L2ugvPB75O9gIszy5WJEfaNSIXsWEywEO5AzANsYxyxVIxQxIkIJ7OA",
+	"qok/bg/SQwTKewrNcuypE+xPWSkK2VYihjxPrdlmT91lOzs7rPJf92E2nLCnLBMD5GIZQqgG/jnRSlie",
+	"zQF7nqvERIBboI20wiOyGjECfMenLJ5JlejZfsLnJmZbPE09tt92xGL4fcy27mwjWuhobN2fT3qtrNfq",
+	"st2I9VrD4l8T+Nf7NOxBesieMvF4CoTFbJpngzEHqFPpFqz4AhDGIuYh+YRbknjIJzKdx2xr0h/tq36y",
+	"51Qa/jNyayWsxn/z3ALU41hn8lta7U+0smM3xt2b21EJ9LefcSvwS7htp93Z9eMc55lybyDTfd6XqbSg",
+	"TZUuhgzZIiqbpudUxhgMcbLKGGmtX+vQCCBKZyVP2VN4BlHnaQICFEYmIvjCaDbkWcRGmZ7ZMQORFDE7",
+	"zoTYcb6umaYSXu0gPdyH8xOzLaWV6DpVzlPZJwBchMljBLHn53N8MZvXkSP71iA9hPnJ0XgfxrhvxjwT",
+	"sM7wGooZBl/cptkDp7tbf4C6XWC9ovIqncKugEtjtmXkY+LUkhZqv7Fc3j1plOl86q4hONGJVPt4ZzeN",
+	"CX/s/8Il8XvAHxD2lOxGOurOdGdmwFOBrL0dwDnpdCIioMfdOuUZ3BG7oQGNbjiJ4ARA3Bh2GLyJAsOk",
+	"WzDY70bsJly2G9GVEogJELx1Io2BqMaWOZBTGi6uMbf7mTQH7Kl7rekhiR88XZxuBZ91w13llm3C5wBh",
+	"qc3CPgFg0zxTxbYpZ4TD91EXEF2oGWFMPYUsbfA5Ir3EmfCbTfgt/zvbXcQpUG7uTLjfYIEPMbZBixjZ",
+	"skrMWAKwpIqAE6vbt0CO0T0FDJTuIQxQlfuIBpsKnimAZxQzkLmvvpoNJ6++6g5CH7ARhwxwJnfZ/4yP",
+	"9GVE8NfuDRWxm+4/7XabIdyo26tbzpJnv7PNEOc4nVPpf7HKe14wE4xCT/X54GDGgTTTaHymuxowGeBa",
+	"i9A9sAiv4JkE6Rv7S8stqomAptyVu25X3sE7VAR8TyGqisHrsqLlCOJhAtkA3XSH8M1kL4R+tGOu2B3U",
+	"IfjWpAdbnOa2cRhRT7nlvM22+myH7W6zG2xLwb8iNubpIcAFdVEDZu5NFWOImNNpu+wpu8meslvsKbvN",
+	"nrI7DVqwXi/eYU9h4wRSdT/Vc5Ctxz8ZjPlkCnKm8m93o9uoEibSHb/aHy/+f+EGbvxAD7dv9b5JhZjC",
+	"0AA7EW4FWuTYBwt3dXdyqzGWfZEp9Nxq7hvIguP/cvfYhVvCeV+4VXE9onrup9qIxb/w7BRL4E5QKVJo",
+	"g1a0FmAJO6Hktm1uBWLhussAytv9JlAXMUj9fj4v4dhDVce2lLA9BbRDEQtNFHCK+/pQULQwTVk/p5Yh",
+	"p2jqdJIe+ieN+aEIlVNMeFLu+aE/TWPqqapiPvHZx7QePhAQiBGENpvHBYZVJoxts/cA9yvQ3CiBbYSw",
+	"89788OfY62VnBQgwYIPhc5LaXvQ57YnCz/3T494XpDhACgJ4xQgQjIrSD2nM0+F+Kodelo9L/DHS3K+y",
+	"m//b1g4fCXaDjbc9Vr/7G3dIT4GABlFB8h1QNrgv0uEFR2ZRplAMjvBotuJ6fqlbd+8kFS6peNvHqpxI",
+	"dVs94fM24hDTeCEZAfYCzAIoEfvCzoRADFtnOxBe9ATg9d0rtnoEjP/FlaGFUVzsP2gzVIvex+gpaJBG",
+	"Mb9HGUI3Vw2KzlAvTqoHB+6bVB4K/6oz4UO+TpdYYayh91poBny3zhjx4ODuJiSrveWybIp7BewucBn4",
+	"K92Y7sBVr91h/1OgCD3OMhlLBWJaqatmTgx4K8C5Vd62iRmiT5cqBLlf2oHJU8I+jPl0KpQH4ueLGP80",
+	"Akov8cwCqricxngSDXNTcvNFmyti8bdEpmO/qToRi5Xeh3vEdACULmfRZvcK663A2k6EE0dMq55CypuQ",
+	"5q3AxnH2OGx4CdGOgBzn1VedW/Dqqwhw57RraNsMxhpJDQRDs7xLz/Y3NhOepu74IFkA0G1yOMI6R2HB",
+	"Um4s2kQIzwdCJlevGLCqAE0ZzCbubRE3w1TrA8P4WPAExJnSbAJmpTMGOLNjmSX+dJIUBnOLgiVDaYMw",
+	"MTwckZrROMHBenEAit98M+fO7gvQ+wdjrhAgMHTCwDFwxmlUGIiFtVY6lyCwZ9LQA5096iaMHjUCFvQU",
+	"wcNT7AkR7q0VYI04OYe8JM4qI+Oz4H+gBQazc6wz682km18g6zNjQzHzn7rjVoYXxjzpqb7OneWLAOgF",
+	"iDUONtgAbsySj5Q2Vg6MOwkl/BKwomSAz457Y3/gJLlCHhD4gOZL2OuvvlpxGF59lXmrEMS8c166JIu8",
+	"Ee5MKHecBe6rLFcerxHXfgIq0GBh/lBnAxGY6YhElrmT01O3O6/Bq8ObzMYA/w4PpcPrXa2hD1o7QQ3r",
+	"gTuy2PIHYs7iykwK45hY4ync4q7sqcVLrdZdFn/ly8huVbyW/8X94os71YsLyHoUxSSI5GAMZBlFrAea",
+	"qWH2IJv10CtLJ7hjWlKQ7V2aPy/FvRPMRBoTrqJXjwpES7mUaPOFsq+IRnEbEv+KmW/xBlTMgZ5MnPlA",
+	"EPmhkPGDx1dX55e1ewonhFD+EdMqnVenQm8MOjKagdXLCOb1Ald3rx9asQFnq+Xea+v9qHUg5m5q4CpD",
+	"oyYkteiToJvio+8f/eA7Rz/7f5//63eOfvZLP3WID4fBoFb3Vmf16qdyLa+mxzN4l5uehE2b57ptnkFc",
+	"vyGsf9ZGT8oBLMn73HgC/98/EPOVuglsVRtB40DuPA+SwWSjy8zbRHskJKVi00yPgE8KSCza0FFQ6DQg",
+	"bdNDFrfb7RtoUgKnICrKngoioc7KA3OFTC0okZK1eMc4nbPI3E2zwfVsNjj5cJ2u3WDhSC1pNFg4JuVO",
+	"iciYKkKQeWmB1HYhnGn/XlIjwnJdWBixm06Ei+9EOBe9cnvlvPJa+xF2CFivzU0ID0SZSYZZRMwI4urC",
+	"k7MFXGKIwAeUaJ5Aq3rQ2BbvG6EsFsIeCDGNmMrTlJUI/OQfOvcQq4yT8PcTLF5znkSMevJQZAapXdEL",
+	"wjuJ4VAMgpgEkAhnudqr9ZB8U4XMTD1TvR2ML0dlvSidEeQlHP38b55/78NPfvO9Tz/+h2e/+fDo279t",
+	"ncIXuJJmiBXF36YbYtMNcW7dEOcj50/qhVjPh7jBB1YecnQhzqIaaquVynOEcte5HhhBxMjNRB8KQ9D/",
+	"Pqz1CkaNzEJop83eDbqcYdQCo6IlNusx0ewnd9VBnGtsw20KSM9DBtyjjQiV9dBufzlW36pSoHTgGwtL",
+	"H2JhBoUMJIRxx2IizGI6lhz8wpLyRx18f0yXuolTK5S0bfbeGBk6faqQq3kURC6worsvPHnoSRWtb5ST",
+	"ucDDVzxlWWUr0ZdivOPlbYZyK2CAnDsR6SuUrFnLzb9w7+akE4LH9oK1pLFQsgSMYl2PYe4TmRi3c2dJ",
+	"CQnxtOM6U+kM1aVniUewD1gk7wI5pQlvhPdTwbjpKV8P0Wax15gx+FKgWJ2SRqVd5/3gumwU7EbBXnGH",
+	"htuGlxVMWVWtZuJQmqVdxlDVUwYwCnwGlAfu+I95UuX12VuMbfhccgEDFMT2weIGKDj2bpr4b5wI6Cnx",
+	"eJpyqUAMYJK1IcJRVa8Pikldysnzj1umZot1fjl1bKlYs+DdXCflmi85Ig9yVVRWU3jxZJor2D/ul9eb",
+	"4s1P42Q0cbeEL/3uz1+0jd9k8j1Eklte8s8UtYZhzpYq1Yd8YH0tnBPqUg3SPJFqxGJu9vWQ2h0g1o5F",
+	"cowKxaxOk233m6LUUVTKOtvsTbg3H1JBGJbEYL2mZUYI1Wb3KlUz1ef0BZZTef3jg+Y9BTWV0jKhErMH",
+	"vS5FzRovKkGLgA74SLlKROZTbMQyAlYoxuGhhKc/D4zUdk/dC1SlGwAM1W0KKyeiizlrLN0qa+aC3HbQ",
+	"vFDML8zvMWq2wFqtQ9FTJHtQ0XoisICWUg+ZToGhQkEbDlIZ4E2x3LJIMQYlTScUID3I1XUqP1ovC/Ag",
+	"V2U90FUS+YKvhAwx3qbKctVmb24IfjcEvydrI9jMKGC1EqeoYji3oL5ThDeeZLlaSnn4LonLOnnU9QXR",
+	"gXMiFcCGCieo3eVbMyEOTMQm/Bs6o89IVPa5EcyjpG1HPZXq0U4qD0Qqx1pjZ2+urImKmnwGlMfotAQF",
+	"xHVy0VdYnEooXmp9hRthE0pDrja1FRdfW5HBHnlRaypOVskPchUCNK124s8lqbf62JbFNbFtg+wrNBa9",
+	"rbhQAG6i4+gDzIz1DAsPvUFLplRgeTmDOOjlASwEK9MU7LE6+VHJCl6ZZXVN5c4mXHkepsJ9aIhAR8N3",
+	"UJypJqDz2kWYDjdoIE0WBPYIUvu+D126WVHzbBJRu9Vo7Hwm7OzDqA15Zh55tgoKBye3Nq7zIFcPcUzX",
+	"Oq7jp3FyXIfAV16KiuMzhoFCXbO29X1dVf0hahbyPGtP6f1MJHIQ4JgO0kOP2KGzAMSFSt5GXCqfuS2b",
+	"ABMJLMpFqyY20sf0F/VW+zhS0K+JPYg9VXY6QqxE6RkBYQAkDNVWq8VYiTTsG3kyEkmbvesbJH3Ezzsb",
+	"0C2G/YMI9BB2ckLsrKcweLYwWupirLaXwlDwmb71rNL9nQnsh2VbcSbwWZiByXKxjWJtiNTUBlh9MOp0",
+	"AIya7tZlpz4RcB1SrM1bNHvs9s2bvnNTazYUM4DprjZgzmm5NELJBP3yKJSxYZUSygUST9FhnwnBFJeH",
+	"0OgLPBBT3CU+S8yDuJrVrC+4JeiLibBjnQDIBPzCsKcs4+oACkGQoSgVblb9+RIYKLz7U9xlZcQTwZXc",
+	"LSXlsI/30yL4DgfMG1hD73KzkSbkG8se33jEnrr/UkuxLjMGeINviUz7GygNWC79fE7laewpI2TBLuu0",
+	"CcjDQ6PAbYP3iPUvRqbCDRZJmwAfxc7kQFB7DT8UmRPpIz5ldv/xjceRf0KBo0CQDQil5G/3iO246/0s",
+	"1KgyjZ6KJ1wUGUDoS+Z9o9PcUs9yxOJsYkRM4Cm6IFKo9DDTpdiMnabBsXfvNNh95YmAzb3QmNlmMc8H",
+	"JfILvj6CSCg6Pd0t6XZ+CWbcwB5y9jwgU7i36a5LZLKHNeDUQZ+m7jN8soG8ZtzPpMiqa1CZ19Lu7DZ7",
+	"C4J93mLBPlStfKCcpykS9UIT65inw57ibCKVW2FsD57INIXWd79oJwQtvl6K7GP65DigaQkQhLj9pSwv",
+	"sB9IYjeR5YZCr0KZS8X0re5rnag14Y/lJJ+0urud1+4CZS/9WeB/SmXFSGQXzJ8LqxQsUYMfU+q9Dc7l",
+	"ubklX9Vp4pukQysAUSxEchExTU/N/njHyonQud0xYqBVYlrd3S90LtXiogrHpdia/iKPrskQ18V80en/",
+	"mPHUaI/OgYI/iG+ELShushh5hQNO4AQNyWw/sBPEBfBmFwOEW0rD+txgbXSdbIAvV+bRpoF8CX7UgF7M",
+	"s8FYHiIuhgk5peoe7y+uF0tDnhpRiJ++1qngqu65rwOSEMj4QnHpIVSPN/KWwzta+7nXqngA39YKPiZt",
+	"mc8PAmt5YAp55T9qFEd0wUkIrA/5IcIUFghPmLbmThwAeliMccyYbXFmM4Edb/ThvhWPbYyImyAHOHZS",
+	"gySInQCVgy74EtCyBuBdVZzXaW4ZOgBjrhLCafJQhOKQpzmkaPpzrC6IIIYK6fuYvnU68xu6vy+TeK+C",
+	"2sEmYtIXmRnLKZOmpzLA1KAiBOyRg6g6OHlOaiFUCrsXLMaEiks9GqWXRltxscC91qGc9lrxduSBeuxM",
+	"Y6sHwrP31FuexxTxxThUrk1hs4JdhlYjEb5jeTH4Poj5Mc2EETY+dmnBygr+iQFse0a4VkIZ2U+LBsOo",
+	"AG7BYguRdKu4b1uf/cMPseeNAM76aJgP7bhIgiFYW3/OAAAO4EQzbcDBidnW83//ydFP/h/3KSDmxWzr",
+	"6D/++6e/+FEBSFpA4+LTPvubP8OLZ5Vvnv37n8A3PRUnOptwZd29/+X7n/zVX7vLlZi5v//vf8ZmPfeR",
+	"VmLfqR/344++/fwf//r5t//HNtjBA65YXzCRSLeFUnkgysKNJRUK+GKvF18+qLBuC95mK2r1hXLOPI6b",
+	"MFE8RF0Ai/Lrv3r+wQ/hycFxbnVb00wfSudcvPUO2+q1nn30wfN//bDXiliv9fxf//L5L39K//7lTz/9",
+	"oz/ttbbZvXfewF2xb7XlaQH/dqsDBFMI0yK4sft9OdqHK92qFiM5+sGfPPvoJ5/9ww+f/9v3Pv3Vr50e",
+	"s84lHs0BveXPn3388Se/+dXzD362RkcmvsYrgmahPbTBZdngsqyNy1LIn3plf2ZUFq+4FnMo9PkNfSiy",
+	"lE8h21prM7yODsHYu/OlRget59SfHlKB381OqTQhOCghnTLRqs1+VyFspPPEMyN8HABKJoZDkQk1cGrN",
+	"9JTJB8ifUbZldVmognmvBULonXcfseDjfq8V10l6mmLgiZxa9B6IOS7rmKvRmMtW1AIF2IpapMDA+lpL",
+	"bryLw7tnDkRy6a3klSE0Nopwm8nHL1asYh3Bcs1lBSIPnuwY1EmHQjLwZEc7y6OQJSu4EYuyYpqJQylm",
+	"J8qKqjPrMePRmjfM6EkBaIgZCzPFJjuA5YM4rruDlYErTA2bbKvE4nTD7im4Cga83WbvUEhWGmb4oajl",
+	"nqNJlIbfqYVB1YwaSDtnX2SlAdVoJ+2inWToRrfWFRj3cQZXKTBoCHUC470xAq9OBH/RqvpfHpnxUEAK",
+	"YlLx9eGN+MSh4YfIR3VZ4iRqFSKhSb48oX+thRDnWVWKStBUj/Z8VgwL5omvYgKIuNiwHXR8A9OwLMv5",
+	"nUW1gBXnvnI+agAVB7JsCQzcaf3KDQbcNcWAO8GQPyUC3KL5vgQD7thBKE++VEhKN9TZxER1tjz2a6M6",
+	"dl8PeUbgQUVYrlt07Hgo6VQPeAr51KHOitx7+VhkczuEogNE30W0e3d1iXbL7mF0C+lkXjFsIhNExMUW",
+	"IwRakZbVd5qMhD39YbusgurmCMGjUoRtaqovAa/u7P727TWi8GttR9olqyHWRQw/7rt/UirKRMBngYAJ",
+	"OiNQfd88VpxLgKX2pxWb+IQqzrmpHE1V5MR6ygsYAnYIQvtA009AJ0iF058HKnavbO8+pndB3zZD0128",
+	"Gn1RcOmCGOjzX/zp0T/97dHHf3/04//26c//AwPdawdDrwabbiVJt4Gm20DTnR803TmI9FWI+k8MpVbc",
+	"l1Vgqb5c5viKnt1FfqCA6JKshArkFPATzyPgFcYEmAfYIcApgNXxMnxpicblQE89yFMRPKkBFKMoKXlp",
+	"Yadw+3guxFM5F5dipyw/BATT0lyVpMzMWRCp4ENnM8D/Z5590hAPjLNUINlp2ExAJFSoNosnTsEJE5D1",
+	"FYdGz/ZYjBUBMeUXjKcE6ilobPekKM4AQovGsrmwyDJGBdgl1MA7K2b0q+Pwyf1jx47WpdG8qQmpWc3o",
+	"V+swqr/GvxAwqi/WEdH0zoFT/aINii+7qavGqsr38MgMZCJePiSRRwJKjOdhnTIGvgrJ4bwBpS9GgNQE",
+	"9i5QoqR61ChN3gmgdYIQ3oDnpmB0IyInaTyXKe6apBsUaesh4wrC92MgNi35WAs/BhMWM4gLjnlCiHUJ",
+	"1hMVD4BcBogzrAjyrhiKD0yHoDDCmE0jgBWuwNf06JpDAhXzOLmwD3sGRi+rCaCZUFZk1CSciqG9YDvg",
+	"co8xVestxZYLAgymhkOMYvBBHtF3d5TRyDBBABbFUgv4bRrUuvN+nYb0JiQEVzts+IuHOrPrXP/lx1Ou",
+	"knV+8aYUaWJaF1H/e/KVj7Tl6aWIFHx1J0uVss/l2uZALsO5/hpmvRZq0k+f5VjBqz5nIeRmsBzH7H5u",
+	"TZgBgYbSgq1jwqBPtD9ncWAmmxgCqxwMLmxfLCqmFwul2+x3p0j/GnU6Hcad9TAQPeUkFVgZziRTgm3d",
+	"7HS29xAn11c+uw9vboM14S06n570fj3WAaPgI2sPuv88dpk0rJ9R4xsfHNSWwILRckbhd5WVsMhF3Oq2",
+	"eBLuHfei3N5awTW624Lnc7h365OP/+PZR3/0/F/+8rP/7y+ff/B3R//nD9aOutIyYnTqiqKvlTEkjf7S",
+	"jBuWaCVAFF4CVtmXxChXe0SDCtLlG7q/gSLb1MbWBnZDoj7OsLvkRP3T18l8B9C4Wt0v3PrCF+52vnCG",
+	"Jr9qwDfUTauFgLFAv8nE/erxLHzFXOXQdYcxJWzDsE7YB44tuZFlLyIoA8BIoJb0kmy2uFNP8UxQrzpC",
+	"DRjk1PZ1dx6RlLhSl+fcv049CEvjV4+oHaXA4KTh7S141kUQPEAAbeqB8zD8pUSa8MdfE2pkx63u3VvQ",
+	"BOz/3L2SkBUuTVMiLJ9sTNBVolo88HudTTPTmR1fA/uz4gRbPtoZZTqfLu/PxUuISFpmLJFmmvI501ki",
+	"snrP9REffQVvfIEb2j9kGYw5jv1z04Vp+YimFOw1+H/TRnJfntR/+Ta1TcKdETuDj0ybvaUYV0w8HqS5",
+	"kYeCvg/CuQOeZVKU6BwQh+SjPTbNrZVqVEQWMzFN+QDqpdoNLW/+bV4vTnCd6sw9qTP8nbt3BWRAaLV8",
+	"vgL7zqAdwwaKAhsTjz7++xa8FYmvYvWia79cV9NbVrysTXPZprls3eayQojVyrCztpaBwFswhEtFd+MJ",
+	"/N+D+J5Uye3E32Rq5zheLBhDO5ePjK8Sa6i1Pr1A2xRbX89i6+Ub+3Sl1pXtvKTMGnVzUGSd6jyLmFct",
+	"VLIgEK8fK6i9pqol3D7D7r2k6uVlOsj5MrAim+Lliy9ePrM8v72i8brWPvTbw+Mpn1C2nAk8MvBP8GxM",
+	"m92jY0U1bECwWJrDQb1OUHdcGMXUguxOI2iLrdud1wi7cCaN2G6sLr4MxfGilBcXBvTNO3dviX5rbfv3",
+	"SsqJVxI9m2riTTXxuVUTn13GrlJL3GA7Lw8PgXDrk4m8YHE44Rphp3QRHlb5pC+yStbb8zVl2RzYa+9V",
+	"AM94hiF3kcBNeir2hcMFQpxWoqlI6ZEb/yoobzAPj/BWGA91QV7vQrTWqUa8QmS361SL9YivUoTFR5+r",
+	"mN6FRPMsH7XZW9Yg5BZWBRZ8EHgwOUZ13U0JQSyA/DoRcg3bIzngGvDc6gkirc3GurCBpKW8agn2HDZ8",
+	"YUgZsFikBfRbhIgFEUT4sGW4MSrrECqtmgXmPQwGqwcM26rBZtvGugRe7ezsqaK10923wrq90CnaZpCi",
+	"ngo9TQVLtMeMQ5hkSBl1GVflcsCQrE9rT3PAfgOO/Z7iqR3rfDReqM5OtMCyb6zyBLY0X9/pbmL5gVBM",
+	"DwHJ2+TTaSaMoYI8ZO933+XKypTsj1QOnceP8dyeWiGgO1sYMU0zYiI1IkiPVefZn7PYi/94sWWkp7DS",
+	"7Ri0HTTcYZjY7cQGBDswn1mc5anYH8wHqYhLjTLj8+02e2i1E7WwWAXSXU+tDHXXHJe+ViHpqjA4+uij",
+	"Z7/+509+9ttPfvxfP/nR/46IdQUa2kgO7X6qD0VWaplPvvfLz779nU9+9tu1bPErC0NvItCbCPRpItCX",
+	"GXsGiCIjsOVulRQcETBVxavBsj+pktzYbE4MpQVkmR6yr3zpxiN2+3fu3IZqQD1kbz1863WmcwtUBXrI",
+	"Xh9LxbdBj8aZGIGY3iIpOfJ3gYvgDoiOjjCMxusX61mmIONXBVKVCqwEd/t+PpdqtN8XY34ode7siL4c",
+	"MSsHB8JGwF/TUwXoZsQyMRXcIp2DUy0AXU14nxFL+dSQlRwxDyLJkkweChUxgmVQCZsJcSDcOMd6OqVf",
+	"ZiMgzzsQ1kSMnmjdjG2eKbPH+AThodwEULcWpkqB/aBnARb9NlkB2N8FzRlOh8xhXSUaXBGpYh8DiJjR",
+	"jLun4jSTxLdY0J0m0hipRkieCq7IMuRQN+zSEHJKcppbeJTVYaP8o7GQWU9VTBqeFEj9OKwJP0B9KCYB",
+	"RCyqTJtxZbCeEQ3PpYryPm3z66Qv8Wi2ui08AmtpPZzvlSBeFU9/myfihDgUSRO0rpBgw0PwklkpMt+5",
+	"izhM1xcg62VUZ/ia9XBBX9SqOKV30sK4ORdNF7WOCYkF7ffE8tHKGdfSYyKwLPJJ9nwtXm48PocvyIuh",
+	"PO+LBcR3SQkAXuWwAh1S3L8iFgPUD0ad6jM+3yv7eyoTuRFCblmRpgafiv72WBqrszn6hEta6Io08ZkC",
+	"/Qunnh+IY7MuWf3rwkqeKe9cY0qbxPQLlpi+gpS0O2irR32x6tY5YGzgPFID2GBt9u6wGlBxUgAoQapY",
+	"YoQQ1lM1EGENtcKnO3mXl91u0uqWjzZp7UtJa79oCe0Vc9kBBFdNWhuIMvRhqWt1UaaJWY+AtsBdlyCh",
+	"ak0lqHNgeup4Bnym85S4B/F0L6bCSb0Hx9c9z6lsUFwQ6gsS5eyep/zDSDbynMpUHFfhQPqWgqcIoex7",
+	"iyhjxBFS6kbnYh2j+ADWtSKiDWowZkmmpwuQHtVoN4Wge+pAiKnBTFaJVAaLTQFatQBTBoDkfiYYAS2Q",
+	"yzAEGy3IOx8lHks1om47CwwjY5kk3odNpbFmjxX5smIqHo+twTLxZQgvQwXCQrz0179C+odnH3372Ud/",
+	"ePTdP3j2m7979tEH67mFV1STsERhbIoRNsUI51mMcCVlCKX/1c/Tg/WZ+AMNWhuEvecOnwBy1lI89+dM",
+	"JhgO1at1WENe1ZmpmIpkRtj6pmtGPdc9VWm6juqarvdYTPyMYt/pXSp9QOezNLARxTakv2OvV+1tClai",
+	"ZkbST8rdYYZPZyzRTvV4wzxs3QbaWpYJsAsiZOVzs80VIc3AlJz6o14h7GGGT8Xjqczme0wmxj2WLABv",
+	"MwBnVFnowYOI6D3FZAKooYr4X4kN0K1hNZ/YwHBFeeUmiqv7uS3nfyx7iyp7NubW3WRBDRs+N3tlSjai",
+	"dSrTsnXq1e3e65ZWLHrap7k9XU/7bita5bKbldb35z/8u08/+P2jH/+3z/7+e2vp4C85CXH5Ktg99oEw",
+	"eWo3/e2b/vbrpN3vQ62NE3jgJIUN4JGHIKHIYq3yP9ce90p4ubG/vSkmuxS+yXfWRuiKAkCTBPCzsZhA",
+	"6UulbCXwK6GgKkQ5dfrKLZQMvDXCQYkYuB0J4F0LW3jYB2Le2DG7QTp9YZFO1wugXlD054HgSUiuXN3+",
+	"lHVYjurLuDFypNwBiLx56k4AWHQ8jZg6jlU4G+sIcRxVUkK0B7Zt037+Ko3oWmMDlvNYDRuQXsNLfHA8",
+	"s7lzFsLo2PmfonOARfAuYe2RAhF+/m7me2MNnsRC2LDyN2oLyng6lwP65+lEGp0DeAofWJ1Fx30s5z0B",
+	"Ogvk9bcQrSKIlbIx1IBAZSe5UsdKPTGAqPSMabVd4hhSuS9pOacOdcO46T495R1ODIo676sJWUDaEuhM",
+	"ZkFNqDM6FlzoIH5KzvSi79xThfPMkhxKQ0v0RV+27BHI2eulwkffNND6oOiVdi6js0CsUF1c3wnZRA1c",
+	"EbB/rpujJ5XVK+A3DzudO2s5ZG/DYdp4ZBuPbOORraZS4cSQT0YpuEK8nrG257wcMKiPXOpu4SUlCr3V",
+	"B4LoI6KyXb3Pnc+VZ5kTeeSTTQT7FhzKutQ9PvjFzd7j+JryMfDty5rDP1NavqzKDU8AflCTg6jb2XBx",
+	"aC/WJtNfpzYipHy1aYnUjnWiEYLeccNSrUZkcVFMQOlK3Switddscbg1bfMuUuHxTPTUlGe2aFbxlTNF",
+	"/49br9yKhBmpBqI5fXvaI3LtMrjwelrd1ic/+/jTP/6Do+/+49GffrSGaQLrdDUp2xWkxOcwcbvJxZ4r",
+	"Guka4rCpzveEdCxKzFrdfwKLlN/Evq1aKmN5mvKC788ZAm32ps4YijCdNWDhP6LHXe9gEsmaEwNJONnP",
+	"TYszT1M/p4Z92rjtTJcnE6lO7HfOtJ5Q7ttXfE2mXM1fCcDUsTzbl3oj9KwzRw3lurmPPMT47JgNUi4n",
+	"nkhSacv6oqcKUpXKtt1j8YH4lvQ7HntiYqzTgn4aaHNVBKabHYpsSSvNKXX3VSIhkmXjZNM7/2sAWjCY",
+	"gLMiJ2Lf2TlunxvJbzx0izjmEr5D/X1vMBHsazZZV3dfUe9po/I+a/vpppX0OrWSrq59z6v1ZkEuen0s",
+	"RbZDScyleC0+0dmfY6Niic4C9bmy4KTDdMZoLIz1zHOpngnTlPGRIntIz79IHVo8ZhnuL03y8wMSEqSo",
+	"w83m3lazBpXVzEit+nxDDKUSBtGcBSbDyWX1Lx/bh9iX3Ubp5xjHSblByuWQWR26UZUVEGyXdi+EloDP",
+	"TYkd0VMwp0ViUQCJKPMN8BgoQIP6OKdN207RimmMJKOL5d1uCMbyOVaOsSEf2AAoQqpEz3oq/mbOUzmk",
+	"DRj7JIi7jiBJcKlfMfSTLotNPtkKvfo29g1HrNeq3K3X2ma9vNO5Jb7IdjudToyQKmPtnpImuA6M4+Jm",
+	"+GLBSDDapzIwraI0hBZExoZ5OpSp8fPeUtSbXb/w28AVaViiZ6qnuGGx+9co44mIoV6ty6AcLoI0jbFi",
+	"ikV/MhMDm879UYeBETm2G3dfeOqvPVzQ8rb73HbZVGRSJ/tCJTE1BvAhzhS/gc0iVCISbFwf8FSohGds",
+	"LngWVVh9XjH0oc7QpGOZTlNI4MDbAEGVAoo+BkHKAc+46Ska53bEvpEnI0FZ6zA1CUk1SENRs9+AG8Hi",
+	"UcYHYj/hcxOzlFu3Rh7zf3xskxKxTX8OnQ7wlt9CACdnwsdwjmK0NjmLsc047kIZZy5i6kP47B9++Ow3",
+	"Hx59+7fsBnv+7z85+uDH7h9/+fPPvv2jUgj3ORQiDH1fdkZsCPh6YvgEn2R6aisepIdxyFWw7XsiJ7mx",
+	"TDyWxhY0pGYsp7F/4A322Z//m/vvH/4Z/Pv33T/6c2JioNPB4d2wrd2o0+lE7BYWtKrEJ+b0EItKK/Gu",
+	"PWhjh5KS7T0WDzL3Z8zuuc32hnvElM+hKgcsZDkREaw/gt8ciizJBbZawM5legaVplTQaSysD7fsS+2e",
+	"qoWX8fsDVtGTHYIwjYqCIJQ5AQJNUC4aFIOU0sFtQ5EOsc8EKnUJ5LxoLtkr3qHCiXmghAwQC+huSjzG",
+	"alRGJ0YRAlKbIRJTkvGh7TKs+KWuWGl6Ch6XENRP7OTSofM5lvgVhe68XpA2XtC0ui2txL6TWa2oFcqf",
+	"VrdVCqBW1CpPcqt7q+PxbmAjSzUq3RNs9vjkn77/ycf/oxVVJbl7NAoct4Akrvbd7nfqHFWvW7m+UGIo",
+	"Lf5xIBX09hJGRfmkZ7/+q+cf/LAVtYh+Zbfj1qTYqwAhlytfZWvyiXuHbn1rlA683la3NYL0DN2wdafT",
+	"6bSicsjVybxfgP7oNCmH9dkf/hm8zPMcyO5qAzEyrSAPffbn/wZDwW/73MhB8KJARGGlxrqG4hU5iOVh",
+	"22AUbRzLtR3L0uKvN/jPDFYk6zK6gRd54wn+A1ijVsFuKFVjRLkr0FDIkQMtJB6KxFfJsXtel2JvStjK",
+	"4cwZ6vYMyKWcp7kETOEMCm6Dun9NwQ1OOiinRDmoHI8lMAe0gRciKBAzLmrK6osYzrJZL6uQYakSe1Qc",
+	"+A0gwSUAEpyDRri9aqxoPXIxGFTBa7u8osIjnkFD317oFAlyaCCqNBtrKroI2gkrbZkHYg5YBUgzixR9",
+	"FEEhnFfnlPUUBAEqLf+IMv1ATPQhsFSFwY4FQDsCwqtTThFppy55aDE8tPTDegobJRGyRCWoDbGBMOj+",
+	"F7M2e6SZEcLzylFtPcIoJDpisZGTPIV80rKG/UtRfi9K1Yfn0QJEU4yhHH3v/zj65e+3TuEhXE35x4qy",
+	"ddO7v6kXOb/e/fNQIis18a/lXtzwUnP9dos3nOwVyYIOqs11uDMFopr1BQbJnUuRiKFUhEheqA3WpDVe",
+	"r1LPl5pD2gC6mx9iKSBqtJ5yYh5Dxdy62+9V1EnRcWCYyQdjf9uJx7Br6C/wa3aNBP9GlH4unbhL61C2",
+	"xQn2Jt8LJcUSaWwm+7mPy63KsI22Jqbi3d0jj2eHF4I4wfIjoUimlJkv6vMaUEQREIR9W1eS9FQ+9dAl",
+	"C9B7vq3Jd3M1wORJkb0RzuuCz3HlWQ2nGaf30jVZvg54K+VbnFICeZ24x4U7gCcfEp+3aa5TKZUsdJDq",
+	"iYB0ts9BAmi1mrOEz02QoZ1TppycRTeCV0KwFkrVRpR145kw1t2DiDt6ymMje6JrJNNgkEzyNQnuisWi",
+	"BfTUhlymTA7px5T1xow3koc0MRS5TV+uyQlcRU56DDmgEaVaHzShuuJKYQasFtv1VidqTfhjOcknre6t",
+	"u3c7wE2Pf3YKzFeprBiJ7BryCIWLenLFbVkj+nJEaC9DX1NLuDsqxZF3ptdATzAHu2as9iQtfW5U+TaT",
+	"A+sNylWFmjNKliVJHvnOZrJf+IzPEd22kgKZcUNFDt66J2RHLKKGHiNpfEXHCQzEhVUMPtKLlhLJ9HS6",
+	"SYmcZ0ok09Nyh11kMuRM4eG8RuH/ZwAH4IEvzvoCaEsAVQBxEMDej6AkLIiIVoOuJTdHKuiUweExnmws",
+	"vFe7p97x5TSIdVsbXM3t1Z6kcyibweq+40Uz3O5rBU5UWDGze3utGOojkU3MCxs9LRJzcCo28dOl8dOX",
+	"KCT6BqphqiAuBc9ZAgrnGkzwsNTrh0RXiYU+tDyzhoKdGJYMIp5l3TZXYgZJMK7MzFdwF4SEReUygry0",
+	"2SPsH0Boiwqbo0o8vaNzudAXmxiRHgqzR92BiF5a+FhsBtABgDlq8kxg/9agpGuKC1uP1AC1ZtWWQPrl",
+	"vOoiyIo8vHCskUeILlKgjUjLuGW+JuwlBh150byl/+ROX93hO39HaWUJtBqmHKWrIR0SlPBDCgNAqeCq",
+	"vhhJpSDdriAsEkRWQtS55uaizweenBTZfW4MH60QlZB2gyMHzRqnrvK6pIjBOpEC77lcjFr/TzVpS0QJ",
+	"yCZFD4n7ImKwiRGnr5oGDXwtZHOEwk6rM5FQ8KJgXC56EcRkaucRE485NBFx4+MX0LYD8VFAAAJHC/En",
+	"gbDRiaKCyKJbpjzwJyONHRQE3Aa5Vo1/RWhRODMBQr/c2QdvhBFbtBS6LB5ymUo1iqExDEwMpWf4eHhK",
+	"GV+Gph9qu+DOvHACAfuZwD/EVE1PoS0kkja7xyYyTWWF0QOgco27qREDrerZhf02OIM5cjrBdkpvsux3",
+	"qLYKSJEmvrVi32rL0yXdCUXt/1iOxkHlv++CqmlFWPX+u5X7g5VmJVzsOwigvSroMNBZIhUPg+anazK4",
+	"OvcXt1BDnuw9Z0DD/oYitNlYvGi8jhuQuLObjQ8FuUrlm0YKT2fpowo1Z7AgebLjhN9yRK1lutT9xsqJ",
+	"0LndIWnY6u7e7JxsfDppK7U6CWEmUFuWIn8a+kADLVaPagyIp7KsJDiprf3rfkCXEtWipy1rcn+pQbqr",
+	"JktYjXUhVuL5GIVBB10zRkMJA1QBkQs3ccF8anRmsau7JEzbgyZXJQJCNmgjDTg74jZ7ExhrPM10Tw30",
+	"pC+VM2nesmJi0CjiAG6HPxePp1wlX5Tu27gxlx3O8MLtmeh4P0Y6RyOzdESbMuTBclQy5EOdTSA2nufw",
+	"DWXCjc2kGq2UCA8W4aHfZ+v97M1MT9b8ye8qK9NVfnMfW63fFnask3UH9vqYKyXS1rqroDOx5m/uZzrJ",
+	"B3bdJx3kq/ziHnSv3rNfE9zYdX7wtjZrD0ln6/7ky3DULjgQESz1yYBkYevv5wZTpSqrCm0RftyoGWoo",
+	"r5tc8gdioLMEKcEAZaUaKqOCvTJwNhE2k4NlQAFt9o5HNShkfH/eUxURT7578VnMthA4npDircgUT5lM",
+	"tvegFwduh765c99jPQD0hmSf25i6YDzY4CuGpXrAU5bwOUKMFBdrRYAnoDNQWWDKwM38FcNi7ByPSwg2",
+	"8N6ThEGdYsRQsfkG+jhi0zR3mm4sp1PnxXdZKvgh2Ld8xucwNDf+nvLBB7ADt27fvOkftp/I4RCyBBVW",
+	"UZZKJXyjqTVsiiIHVo3+7RcyNgd5vMc4Mwd5QV9K1/TUmEPy4kBMS7xOf/+FKce5knZ/msmBiAHpwrD4",
+	"mzlXVtp5jHN3Qynnj2grOreVn/YUpr3pxm6BaTTu3bjdDdcBZxs/EKqNvzYwBgjn5BMfDaLHS1HU0smw",
+	"QYvDNHpqhkGRfgYIzn7MEVWsG7bbvnmHHYyigFIAWVibwCjKI3S9kO5IBTqTwKm10ufBC/FcOaui23pj",
+	"p4PEZ3jy3G/GeuokVwEQ4R6IWArd1p02ACcsYOm9H7XgHMHC+HVvdW9GLXOQu2vefXPnjQdv3d/Z7cBK",
+	"kH3zyc9+e/Tn3zn64+9++rffRWgL+uFu1Cp3UuX5r7Vfq3u+W67ggLe6rZudm3d3Ojd3dm/DqwODYn8C",
+	"FkWr25qJwZjb/Sl31hZa2u6ta7eCVoC1BSvXbR394C+effyPzz76yacf/uLo479Yo3UrMEmuBt0h2L01",
+	"qhNl/gbfYROvOdbL6zaGc1Ur4q/Z+DgzzENoqSxm/oLvbvR92+5yKwZ6FJw8cgL+/rsPH0ENAHVOUYkA",
+	"V0znFjzIKVBmiokvv0IYVGcLeEcTex8K9rau0zE8wTot01OZmOrMErNoQTGDPyM2FoCRgNgSPqoAi4CH",
+	"1Rs9TsFlYpgbkewxoyFsREUNPTXjBpjT3QmmcFotjyd03Z7F471SopdCp5xGf1Wve7Szi9fVKardWkXV",
+	"rFPu1OmUATfjcBxWpuiFeuUVqLFbjXr0hJneXHGm7rolg18Y5O+dRqt96Uo6khee38ybc+/4CX+xwpAb",
+	"9bNM/eREpdXprO4FNxB8nkXlFONqCoUmiXFjnebZYMyNMGxrymUSMav3nT8YMfAKkWazsC+30b82U6eG",
+	"htjFQ9qnAkrYdY5ewufuxxOt7DgCJ9p7ge6W3IqRzuY+Dz72aWMowy9b7/o6H40BUcLmmaISNfLaZcb0",
+	"TLnnIGA43d5g+pqeAPx4qvCRPbSodxLgod4BZlIN0jwRCeBPJPJQOi3FJxowVw2cRZjwNNNOdUqt9vDO",
+	"Bp04DWkPMSGlndGgS9ozpf33AK3oFw9J2vwdOOJvxEqQY2t4Kgy5sDHeFCvxvoSr7O4Ey1zerGh8hOFF",
+	"pXdegZ+FG2M8GoLfe4xbNtHG4gYO7uTT8hG5xzbLYYUTCpH7sgXiaZk4vc5iSCrDHDT0XQSZlbq8PexZ",
+	"+S2xXPHX0IxZ7cMc/XlTUBoms9+ft1ZVGQ/d4nzF/aqITh8vAMScQcLne+zW3Tt4IihLWIDsBoChTYMb",
+	"ZnpSHyp3Fkl9qPz4YOBpMBboilvlwYBwebYnX0Zm4CLDtfCeH5K8bCp4zycvVv/apSTA8wlKiKXKq85v",
+	"WtFnouhunf56Evy1L5P3GxXZu861KK8texJIzkJ7gkjloXDKxqPkoRpwfhaE4lggiyuKrB5d7CzhtUuD",
+	"F1seRQEapPKSDcjYJYCMnV9Y4vaayZP1SHbLe3iy3QbYMZ1lAu0tn33JoE4GA+044r1F/HGfg/FV80Hw",
+	"YqAnE2kBswsK/Yr79vngIGJGWATAxjs7rR8PuBqINBWUS8jEMFeJSOIu4NObY0AMReKEINGw+TMFnP6t",
+	"253X6Pv9wspis7FMRU95W05h4GMiAupekiY4IwNJmqdYXfmUjbRAcGvNnrqPd3Z2GP3X/Umwyewpqze/",
+	"o9L4jlgxWfotlwl7uuJPIubXBn9Mv2JP1/uZ9wqernR1cY27vv6insJiI+wVgiqrQbGv2EQa2gkJU0Ik",
+	"7rMYX/8+kjPHlI6CnQ8FK/twYfF1mJfynLQ9dXzSbv8UA8M+YQ9l5F8SwtIfe95QZ32ZJELF2232NgLf",
+	"ub1Jz4jdBhQGty5lAaVisddKbbpun9u4miY6UHqmmkHpzqSGrh0qXZnt8BupSIHQu251W88++qOjH/xf",
+	"z3/y/U9/8YtTpTzuX3FwaAVdvQGt24DWnR9o3TkaJSuhPq0awFp0AG54HoulDEwl2cUwKArpz1mSC+cZ",
+	"R0WA406nU1+Vet8/5wIPPD2jqQLVHXg/k5e3BDV8l00btdgUv/fC2Mq1Kb53nAVQ4PNi3y2Yb8irSPvU",
+	"WTlAqCPUHhF6En9KVl2OIvjZZrG7zb4zdCh82FO+NMd9Q+E5BCXD8JtEKBR4PHYa83mbYRleETYM64oK",
+	"ZxjKqfynZIQb6+7vTCqqzVm75GqvWBfio/GGdEnTc7w2qrn4hc7WtUoY+lqqvFo0cqfTlG1LchFmx27t",
+	"QIqwSOn1uTrYh/09BAizTAyFu4NodVtvvfP1HfrV7uomEq3q1VSE+Fe6qQbZtPpcbOkICdmi38VJI+p5",
+	"mfBENGqe1c2jizSNbjzxyX2KmC5HzCqn2+eDgxIkq6zPmHsHvAkH69TCdkMJsuycXirLx7R4h+tYVUsx",
+	"rep28hKeD78NqX1MYIsdkc9hKotMksIQ+JZWojY4f/odeUmB+SXKLLD7NwH5iw/In7TxX7BA/Mr9R8uj",
+	"9vGTXot8hl6ry3qlCXmz13p/RX/BE5VWPA23opktXZIuU3maxhDLN1T/5zRNY0TzErTJixLNbDTVae1C",
+	"0/7m2mb6lUQxVxNsm+jlJnp5btFL2lNQRKa0FQVdxDkZ7BcVy6Rk4tJQpk84HotkrhTFpHq5iwxi4iOW",
+	"xTBpCi9vCDN4h00RTL8VXvAA5gOR5ANR9hWW3ZFmiicQDXQo+hwGk8fuBVtYDq8YJh4TrlnGrSgooaEE",
+	"VA8t1hHOe8qXfh5ra/QNdOC27pVotBEplpl3ZIsIqxsOJf67HkSeZ7Zg1PYxzaIq1Df3MT0cRgs1oshD",
+	"U46gzcLjavVIQCobKg8gjTzRmXDP4UFYNWJK4ze4OaBfEi5xA/dTh9I6XhTpEqIA88UJVLGgtN3n+/6i",
+	"uKfKlPceFmaSJVcEmqEoAYsqykoNf3cjoKCyrKWAULTgSXPMFUXBNe3RcEsPrRRBXwXempLK2Oj3yX//",
+	"1fMf/HR1UwzX5GoCpvQ+NvHSTbz0IuOlIGgHfCIwgBhImCYFd7VxUhrKjSf4j1WjpKTITg6SskfaFy85",
+	"my2iqjNPz4w/wb/ErCmkekpZ+hKGSc8c+cz8Up+3MbZCzJM2FYU8w3NUG9Y8rYa9rKhms8YpHYFNTPPi",
+	"Y5rLt/S1i2jitgLPZCUJX05lKbKdLyD2zgxaxWOeIIGVTpM6UDugsWDSfTSmnoHZmKoisA9IKJvN2Zg7",
+	"F4HFw0xP4vZJYF4FjtXlFBji45Z57QRN3X4pTxD2IdKGAJFsdeAjrd0Jc7neO52RQ7QFpFY7WZ6KE+JM",
+	"7oo6hu6xSBPEBCaXPAQGiAIuN2mmKfR6gl8rFcATA5OBKToq64/B14uBPsjTiz0C1Uctw36EBfncQHGV",
+	"ewEnFuzgb+Y8de5u4w6FZOtJGFxvZnoCqM9aVVgpKkhcTJpiP0FsKE9Fl8X9VA8OYkKLgLwACNvbN29G",
+	"TPEJFNLT1SRunfUNeKx90VN8MBBTK5I9Fs94pmKWCmj8YlNuDEZt+BxINKTCS6QamdgHqLCnNeQdhlMg",
+	"Hrt1A0BrbsqND52SxZ89RQdhj8UA1VF37m4MxsLNz4o09W2h4wr9aD8T/ACZ53sq9u8gZomYQPKbMwBh",
+	"hvEDXnPs+ckmfM76bg5zBl+UUTfnZEQs5ha5PoVp9/JO59bgQMzhHwIxx2AtKcdOhFDSdnsqdseND+z+",
+	"VEtlTXs61sr9JOZJkgljhHF/0EUmhnSftcItvx91oVeteGwXxk7t3cC1hk7SxFmnbpTwaMSnXrgXZ0PA",
+	"1GRjnSYmIs6p+CtfxnUvuUqaQ1TV83+9qgMBTd7sW01YT1zNW1GB361nChzuA6ncn0WUKWpNBLAhwO3c",
+	"UZ2mghuEZQMlRz/81rjVbX36iw+f//EfHv38R5/+6qef/upvn338sRM91Lb77LffefbRjz776988/8n3",
+	"y++jlnEHHiJmLXe6Vg+OVd/G1QTJFnZEjTZ4nXh/N0hTm/BXqFjvJQlK5lCzNinWM6NMoRZeCHTVq5pm",
+	"jKmSIxN4JUhZgOYK4aXGxwm0UUUReT5oYqVnUQlWkUBrnKxhl4EhvSNmx0TvOUlCjzgUVXkNdAYCvaA3",
+	"sE4EErGBCnkN0E4FWe4vHrjXRtdKs6+03Ve5RxoiAVs+rGQ3+NVvPv3wD45+/jfPv/chSsmjn/7J0Ue/",
+	"XxWRYO1choy8KKv5USZ52kSIAPvEvHDEOmtR9F1rqfRIpCladZwpMcOzSuQFgqsm+bQUv2ElkoLQTagl",
+	"JbjbaRRbT8pP9t0nJ8Xk30NWG2zrZqlWI2cVkmdRJ4TwRme1/jblyi9MufKKavcUVctVRbssdg8nq4jc",
+	"S+u9lcgp1tlYT6LSXfVN5OAPo2sMPk0gL2vi/WfesJcU9z/ZiH5EDvwm+n/x0f/zM0lvrxwUOk2WkrbL",
+	"8kLlt0U2Cm1WqYLgUZuIqUXMhjw1gpkceKzqDxQ84fJ0wItSZEwGLr3pc3LWr6S2eHUxs6kv3tQXn1t9",
+	"8TnK05XAEVZz9ets5sD/PweBvE4I4d6j1796UgyBQvYQSYDiUSSThkUtQwnwKQUT2D3FgPgSHtZT3BwY",
+	"xvvuMrt40muDvm45zi3wcH1F5XV02S+Ogv9z49+HxNBn8POdWLoAX98NWwxyNDb+y5NWX/BMZPdyO251",
+	"/8vvOQljRHZYj+cKQKL4dStq5Vna6rZugFSiWS3+4L7QU0oPYm5ECoAfXUAcNTWcZl+tgA5Xs9+Z4IMx",
+	"xv79nTDlxTAvVnO798Z6AglOnh4AJK0NuYiO3ahpREHoVQBJnC8pD26RCWQnrR8Gt2yKq4L+JhDwovCs",
+	"HRDgk9Xc6XUf6TRUF6MES7ka5XxETixh/8rBeGH53E60wSMwf1f3kLe1EvPF+gMotQl+Xim2aJhyM7CK",
+	"98aFot6g4M5FW1DDXStlecXqY01V80AMQe76hxAydc0vvsb7IgWEwGL2UFuB2MvhErjtf/z3D/mhcDu/",
+	"fFM4V+BdwBqNSXAXI0ZN033XLZVIWCoO3YgwF14lzR9z4toaRgBOj3yQ4SBl/Ut+73h5yUxndoyDlWnK",
+	"Eh2OcqCz2h35pkyhqCS4Vk6mOqtfWmBY1Fn46r6h+3WXQlkYEGXTTkQDJSoQtINbiMOGBcQ6MJH6rPVc",
+	"5wBLbXU4dZUscL4FZ8T9tkkqEE4hVhIDkE6Z7ocVLfEog5KeAyGmsAeYCRfYa4b6SVCO2e0iE8pFOxZG",
+	"lI+iTTbgaSrVKNwFoCXqJiJ4asdoOkpgBRsIY/aYngpAyCy41Ss7NjuUA9F6//fe//8DAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -93,7 +93,7 @@ func New(p Parts) (*App, error) {
 		Products:      product.NewService(db, p.Now),
 		Imports:       importer.NewService(db, work, customers, p.Keys, p.Now),
 		Scores:        score.NewService(db, work, p.Now),
-		Tiers:         tier.NewService(db, work, p.Now),
+		Tiers:         tier.NewService(db, work, engine, p.Now),
 		Tags:          tag.NewService(db, work, engine, p.Now),
 		Segments:      segment.NewService(db, work, engine, p.Now),
 		Fields:        fields,

@@ -20,6 +20,9 @@ type Explanation struct {
 // Leaf is what one comparison of the condition found.
 type Leaf struct {
 	Pointer, Text string
+	Comparison    filter.Leaf
+	Type          filter.Type // of what is compared
+	Unit          string      // of its numbers: the base currency for money
 	Holds         bool
 	Seen          []string // amounts in major units of the base currency, instants in UTC; empty where there are none
 }
@@ -40,7 +43,7 @@ func (l Language) Explain(ctx context.Context, q postgres.Querier, tenantID int3
 	found := make([]any, 0, len(columns))
 	e := Explanation{Leaves: make([]Leaf, len(reasons))}
 	for i, r := range reasons {
-		e.Leaves[i] = Leaf{Pointer: r.Pointer, Text: r.Leaf.Text()}
+		e.Leaves[i] = Leaf{Pointer: r.Pointer, Text: r.Leaf.Text(), Comparison: r.Leaf, Type: r.Type, Unit: r.Unit}
 		found = append(found, &e.Leaves[i].Holds, &e.Leaves[i].Seen)
 	}
 	err = q.QueryRow(ctx, `SELECT `+strings.Join(columns, ", ")+` FROM customers c

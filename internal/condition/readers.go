@@ -26,6 +26,9 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 		UNION ALL
 		SELECT 'tier_scheme', s.key, s.name, r.condition FROM tier_schemes s
 			JOIN tiers r ON r.tenant_id = s.tenant_id AND r.scheme_id = s.id AND r.condition IS NOT NULL WHERE s.tenant_id = $1
+		UNION ALL
+		SELECT 'tier_scheme', s.key, s.name, r.keep FROM tier_schemes s
+			JOIN tiers r ON r.tenant_id = s.tenant_id AND r.scheme_id = s.id AND r.keep IS NOT NULL WHERE s.tenant_id = $1
 		ORDER BY type, key`, tenantID)
 	if err != nil {
 		return nil, fmt.Errorf("look for conditions: %w", err)

@@ -28,6 +28,7 @@ var (
 	placeIDs  = family{0xb302099c9001, 1 << 24} // addresses
 
 	fieldIDs    = family{0xb30209a90001, 1}
+	schemeIDs   = family{0xb30209901001, 1}
 	ruleIDs     = family{0xb30209aa0001, 1}
 	contactIDs  = family{0xb30209a18001, 1}
 	relationIDs = family{0xb30209a19001, 1}

@@ -18,7 +18,6 @@ import (
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
-	"github.com/kezi-io/kezi/internal/tier"
 	"github.com/kezi-io/kezi/internal/transaction"
 )
 
@@ -305,19 +304,6 @@ func (d *Demo) score(ctx context.Context, t tenant.Tenant, ids pins) error {
 		}
 	}
 	return nil
-}
-
-func (d *Demo) place(ctx context.Context, t tenant.Tenant, ids pins) error {
-	c := call(t, operator, tierChangeSet)
-	if _, err := d.s.Tiers.Create(ctx, c, tier.Draft{Key: "value", Preset: tier.Value}); err != nil {
-		return fmt.Errorf("make a tier scheme: %w", err)
-	}
-	job, err := d.s.Tiers.Evaluate(ctx, c, "value")
-	if err != nil {
-		return fmt.Errorf("evaluate the tier scheme: %w", err)
-	}
-	ids[job.ID] = jobIDs.at(3)
-	return d.wait(ctx, t, job)
 }
 
 // patience is how long a job of this size may take on a machine that has other things to do.

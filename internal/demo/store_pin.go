@@ -25,6 +25,7 @@ var (
 		{"contacts", "id"}, {"relations", "id"}, {"notes", "id"},
 		{"transactions", "id"}, {"transaction_keys", "transaction_id"},
 		{"events", "change_set"}, {"change_set_items", "change_set_id"}, {"tier_placements", "change_set"},
+		{"tier_placements", "scheme_id"}, {"tier_history", "scheme_id"}, {"tier_history", "change_set"}, {"tier_scheme_versions", "scheme_id"},
 		{"segments", "id"}, {"segment_conditions", "segment_id"}, {"segment_picks", "segment_id"}, {"segment_members", "segment_id"},
 		{"segment_log", "segment_id"},
 	}
@@ -55,6 +56,11 @@ func pin(ctx context.Context, db *postgres.DB, tenantID int32, ids pins) error {
 		if err != nil {
 			return fmt.Errorf("fix the ids of tag groups: %w", err)
 		}
+		_, err = tx.Exec(ctx, `WITH s AS (UPDATE tier_schemes s SET id = p.fixed FROM demo_pins p WHERE s.tenant_id = $1 AND s.id = p.made)
+			UPDATE tiers t SET scheme_id = p.fixed FROM demo_pins p WHERE t.tenant_id = $1 AND t.scheme_id = p.made`, tenantID)
+		if err != nil {
+			return fmt.Errorf("fix the ids of tier schemes: %w", err)
+		}
 		for _, c := range pinned {
 			_, err := tx.Exec(ctx, fmt.Sprintf(`UPDATE %s t SET %s = p.fixed FROM demo_pins p WHERE t.tenant_id = $1 AND t.%s = p.made`,
 				c.table, c.column, c.column), tenantID)
@@ -69,7 +75,7 @@ func pin(ctx context.Context, db *postgres.DB, tenantID int32, ids pins) error {
 				return fmt.Errorf("fix %s of %s: %w", c.column, c.table, err)
 			}
 		}
-		// Whoever has compiled the rules of segments knows their old ids.
+		// Whoever has compiled the rules of segments and tiers knows their old ids.
 		if _, err := tx.Exec(ctx, `UPDATE rule_states SET version = gen_random_uuid() WHERE tenant_id = $1`, tenantID); err != nil {
 			return fmt.Errorf("let rules be read anew: %w", err)
 		}

@@ -49,6 +49,14 @@ func Means(ctx context.Context, q postgres.Querier, call tenant.Call, fields ...
 	note(ctx, q, Noted{Call: call, Means: fields})
 }
 
+// Imported is what a transaction notes that writes rows of an import, see Within.
+const Imported = "import.rows"
+
+// Within notes what the sets of customers that a transaction touches are a part of. It is no event of its own.
+func Within(ctx context.Context, q postgres.Querier, call tenant.Call, what string) {
+	note(ctx, q, Noted{Call: call, Type: what})
+}
+
 // note is for a transaction; outside of one nothing can follow from an event.
 func note(ctx context.Context, q postgres.Querier, n Noted) {
 	if tx, ok := postgres.In(ctx, q); ok {

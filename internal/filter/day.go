@@ -50,6 +50,12 @@ func (e Env) parseDay(s string) (day, bool) {
 	return d, err == nil && d.year >= 1
 }
 
+// Day is the day that a value such as 2026-01-31 or today-90d means, as a date.
+func (e Env) Day(value string) (string, bool) {
+	d, ok := e.parseDay(value)
+	return d.String(), ok
+}
+
 func (e Env) relativeDay(m []string) (day, bool) {
 	d := dayOf(e.Now.In(e.Zone))
 	n, _ := strconv.Atoi(m[2])

@@ -6,6 +6,8 @@ import "fmt"
 type Reason struct {
 	Leaf    Leaf
 	Pointer string // of the leaf in the condition's JSON form
+	Type    Type   // of what the leaf compares
+	Unit    string // of its numbers: the currency for money
 	Holds   Expr   // boolean, never NULL
 	Seen    Expr   // text[]: the values that the leaf compares, as a condition would write them; empty where there are none
 }
@@ -43,7 +45,11 @@ func (c *compiler) explain(n Node, path string, all *[]Reason) {
 		if !ok {
 			return
 		}
-		*all = append(*all, Reason{Leaf: n, Pointer: path, Holds: concat(SQL("("), c.leaf(n, at, false), SQL(") IS TRUE")), Seen: f.seen(c.env)})
+		unit := f.Unit
+		if unit == "" && f.Type == TypeMoney {
+			unit = c.env.Currency
+		}
+		*all = append(*all, Reason{Leaf: n, Pointer: path, Type: f.Type, Unit: unit, Holds: concat(SQL("("), c.leaf(n, at, false), SQL(") IS TRUE")), Seen: f.seen(c.env)})
 	}
 }
 

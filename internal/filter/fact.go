@@ -35,7 +35,7 @@ func (f Function) measures() bool { return f == Sum || f == Avg || f == Min || f
 type Fact struct {
 	Function Function
 	Of       string // a source, or one of its measures: transactions, transactions.amount
-	Window   string // which days count, see windowForm; empty for all
+	Window   string // which days count, see windowForm, or Qualification; empty for all
 	Where    Node   // which facts count; nil for all
 }
 
@@ -54,6 +54,17 @@ func (f *Fact) fields() []string {
 // windowForm: the last so many days, weeks, months or years up to and with today, such as 90d; or from one day to
 // another, both included, such as 2026-01-01..2026-12-31 or today-2y..today-1y.
 var windowForm = regexp.MustCompile(`^(?:([0-9]{1,5}[dwmy])|([^.]+)\.\.([^.]+))$`)
+
+// Qualification is the window of a tier scheme, in which facts count for its tiers. Conditions elsewhere have none.
+const Qualification = "qualification"
+
+// Span is the first and the last day of a window, as SQL over the customer.
+type Span struct{ From, To Expr }
+
+// Qualifies tells whether a fact of n counts within the window of a tier scheme.
+func Qualifies(n Node) bool {
+	return slices.ContainsFunc(Leaves(n), func(l Leaf) bool { return l.Fact != nil && l.Fact.Window == Qualification })
+}
 
 // allTime is how the text form writes an empty window before a condition.
 const allTime = "all"
@@ -75,6 +86,9 @@ func (e Env) window(s string) (from, to day, ok bool) {
 
 // windowShaped tells whether s can be a window on some day.
 func windowShaped(s string) bool {
+	if s == Qualification {
+		return true
+	}
 	m := windowForm.FindStringSubmatch(s)
 	return len(m) == 4 && (m[1] != "" || dayShaped(m[2]) && dayShaped(m[3]))
 }
@@ -147,7 +161,16 @@ func (c *compiler) fact(f *Fact, at place) (Field, bool) {
 	if known {
 		rows = append(rows, SQL(" FROM "), source.From, SQL(" WHERE "), source.Own)
 	}
-	if f.Window != "" {
+	switch {
+	case f.Window == Qualification:
+		if c.env.Qualification == nil {
+			at.part = partWindow
+			c.wrong(ErrValue, at, fault.T("only the conditions of tiers have a qualification window", "只有层级条件才有资格统计期"))
+		} else if known {
+			rows = append(rows, SQL(" AND "), source.Day.operand(), SQL(" BETWEEN "), c.env.Qualification.From.operand(), SQL(" AND "),
+				c.env.Qualification.To.operand())
+		}
+	case f.Window != "":
 		from, to, ok := c.env.window(f.Window)
 		if !ok {
 			at.part = partWindow

@@ -29,7 +29,7 @@
 //
 // A fact is counted or summed over the rows of a [Source]: sum(transactions.amount, "365d", "channel = 'web'") >= 500. The
 // window is the last so many days, weeks, months or years with today (90d), from one day to another
-// ("2026-01-01..2026-12-31", "today-2y..today-1y"), or "all". The quoted filter asks about one row, without functions.
+// ("2026-01-01..2026-12-31", "today-2y..today-1y"), "all" or, for tiers, "qualification": the window of the tier scheme. The quoted filter asks about one row, without functions.
 //
 // # JSON
 //

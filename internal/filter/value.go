@@ -18,6 +18,8 @@ type Env struct {
 	Zone     *time.Location // the tenant's
 	Currency string         // the tenant's base currency, ISO 4217
 	Digits   int            // decimals of its major unit: 2 for CNY, 0 for JPY
+
+	Qualification *Span // what Qualification means; nil where it means nothing
 }
 
 // operand is a value as it is bound: a string, int64, bool or time.Time. A day compared with instants is the time from

@@ -149,7 +149,7 @@ func mayKeep(ctx context.Context, db *postgres.DB, now time.Time, conditions []j
 		if len(raw) == 0 {
 			continue
 		}
-		if node, _, err := language.Catalogue.CompileJSON(raw, language.Env); err == nil {
+		if node, err := filter.ParseJSON(raw); err == nil {
 			names = append(names, node.Fields()...)
 		}
 	}

@@ -3,10 +3,10 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tier"
 )
@@ -25,27 +25,24 @@ func (h tiers) ListTierSchemes(ctx context.Context, _ apigen.ListTierSchemesRequ
 	}
 	all := apigen.ListTierSchemes200JSONResponse{Items: make([]apigen.TierScheme, len(found))}
 	for i, s := range found {
-		if all.Items[i], err = tierSchemeToAPI(s); err != nil {
-			return nil, err
-		}
+		all.Items[i] = tierSchemeToAPI(s)
 	}
 	return all, nil
 }
 
 func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierSchemeRequestObject) (apigen.CreateTierSchemeResponseObject, error) {
 	b := req.Body
-	drafts := each(or(b.Tiers, nil), tierFromAPI)
-	if err := h.mayKeep(ctx, drafts); err != nil {
-		return nil, err
-	}
-	s, err := h.svc.Create(ctx, callOf(ctx), tier.Draft{Key: b.Key, Name: or(b.Name, ""), Preset: string(or(b.Preset, "")),
-		Score: or(b.Score, ""), Tiers: drafts})
+	terms, err := h.terms(ctx, apigen.TierTerms{Tiers: b.Tiers, Qualification: b.Qualification, Downgrade: b.Downgrade, DowngradeAt: b.DowngradeAt, GraceDays: b.GraceDays})
 	if err != nil {
 		return nil, err
 	}
-	body, err := tierSchemeToAPI(s)
-	return apigen.CreateTierScheme201JSONResponse{Body: body, Headers: apigen.CreateTierScheme201ResponseHeaders{
-		ETag: etag(s.Version), Location: ptr("/v1/tier-schemes/" + s.Key)}}, err
+	s, err := h.svc.Create(ctx, callOf(ctx), tier.Draft{Key: b.Key, Name: or(b.Name, ""), Preset: string(or(b.Preset, "")),
+		Score: or(b.Score, ""), Terms: terms, Inactive: or(b.Draft, false)})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateTierScheme201JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.CreateTierScheme201ResponseHeaders{
+		ETag: etag(s.Version), Location: ptr("/v1/tier-schemes/" + s.Key)}}, nil
 }
 
 func (h tiers) GetTierScheme(ctx context.Context, req apigen.GetTierSchemeRequestObject) (apigen.GetTierSchemeResponseObject, error) {
@@ -53,8 +50,7 @@ func (h tiers) GetTierScheme(ctx context.Context, req apigen.GetTierSchemeReques
 	if err != nil {
 		return nil, err
 	}
-	body, err := tierSchemeToAPI(s)
-	return apigen.GetTierScheme200JSONResponse{Body: body, Headers: apigen.GetTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err
+	return apigen.GetTierScheme200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.GetTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, nil
 }
 
 func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRequestObject) (apigen.PatchTierSchemeResponseObject, error) {
@@ -62,19 +58,59 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 	if err != nil {
 		return nil, err
 	}
-	change := tier.Change{Name: req.Body.Name}
-	if req.Body.Tiers != nil {
-		change.Tiers = each(*req.Body.Tiers, tierFromAPI)
-		if err := h.mayKeep(ctx, change.Tiers); err != nil {
-			return nil, err
-		}
-	}
-	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, versions, change)
+	b := req.Body
+	terms, err := h.terms(ctx, apigen.TierTerms{Tiers: b.Tiers, Qualification: b.Qualification, Downgrade: b.Downgrade, DowngradeAt: b.DowngradeAt, GraceDays: b.GraceDays})
 	if err != nil {
 		return nil, err
 	}
-	body, err := tierSchemeToAPI(s)
-	return apigen.PatchTierScheme200JSONResponse{Body: body, Headers: apigen.PatchTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err
+	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, versions, tier.Change{Name: b.Name, Terms: terms})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchTierScheme200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.PatchTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, nil
+}
+
+func (h tiers) PutTierSchemeDraft(ctx context.Context, req apigen.PutTierSchemeDraftRequestObject) (apigen.PutTierSchemeDraftResponseObject, error) {
+	versions, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	terms, err := h.terms(ctx, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.svc.PutDraft(ctx, callOf(ctx), req.SchemeKey, versions, terms)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PutTierSchemeDraft200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.PutTierSchemeDraft200ResponseHeaders{ETag: etag(s.Version)}}, nil
+}
+
+func (h tiers) DeleteTierSchemeDraft(ctx context.Context, req apigen.DeleteTierSchemeDraftRequestObject) (apigen.DeleteTierSchemeDraftResponseObject, error) {
+	versions, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.DeleteTierSchemeDraft204Response{}, h.svc.DropDraft(ctx, callOf(ctx), req.SchemeKey, versions)
+}
+
+func (h tiers) ActivateTierScheme(ctx context.Context, req apigen.ActivateTierSchemeRequestObject) (apigen.ActivateTierSchemeResponseObject, error) {
+	versions, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.svc.Activate(ctx, callOf(ctx), req.SchemeKey, versions)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.ActivateTierScheme200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.ActivateTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, nil
+}
+
+func (h tiers) ListTierSchemeVersions(ctx context.Context, req apigen.ListTierSchemeVersionsRequestObject) (apigen.ListTierSchemeVersionsResponseObject, error) {
+	found, err := h.svc.Revisions(ctx, callOf(ctx).Tenant, req.SchemeKey)
+	return apigen.ListTierSchemeVersions200JSONResponse{Items: each(found, func(r tier.Revision) apigen.TierSchemeVersion {
+		return apigen.TierSchemeVersion{Revision: r.Number, Definition: tierTermsToAPI(r.Definition), Actor: r.Actor, ActivatedAt: r.ActivatedAt}
+	})}, err
 }
 
 func (h tiers) DeleteTierScheme(ctx context.Context, req apigen.DeleteTierSchemeRequestObject) (apigen.DeleteTierSchemeResponseObject, error) {
@@ -110,39 +146,83 @@ func (h tiers) GetTierDistribution(ctx context.Context, req apigen.GetTierDistri
 	return out, nil
 }
 
-func (h tiers) ListCustomerTiers(ctx context.Context, req apigen.ListCustomerTiersRequestObject) (apigen.ListCustomerTiersResponseObject, error) {
-	found, err := h.svc.Placed(ctx, callOf(ctx).Tenant, req.CustomerID)
-	if err != nil {
-		return nil, err
+// terms are what a body says, if the caller may keep its conditions.
+func (h tiers) terms(ctx context.Context, b apigen.TierTerms) (tier.Terms, error) {
+	t := tier.Terms{GraceDays: b.GraceDays}
+	if b.Tiers != nil {
+		t.Tiers = each(*b.Tiers, tierFromAPI)
 	}
-	return apigen.ListCustomerTiers200JSONResponse{Items: each(found, tierPlacementToAPI)}, nil
+	if q := b.Qualification; q != nil {
+		t.Window = &tier.WindowDraft{Window: tier.Window(q.Window), Months: or(q.Months, 0), Days: or(q.Days, 0)}
+	}
+	if b.Downgrade != nil {
+		t.Downgrade = ptr(tier.Downgrade(*b.Downgrade))
+	}
+	if b.DowngradeAt != nil {
+		t.DowngradeAt = ptr(tier.Moment(*b.DowngradeAt))
+	}
+	return t, mayKeep(ctx, h.db, h.now(), conditionsOf(t.Tiers))
 }
 
-func (h tiers) mayKeep(ctx context.Context, drafts []tier.TierDraft) error {
-	return mayKeep(ctx, h.db, h.now(), each(drafts, func(d tier.TierDraft) json.RawMessage { return d.Condition }))
+func conditionsOf(drafts []tier.TierDraft) []json.RawMessage {
+	var all []json.RawMessage
+	for _, d := range drafts {
+		all = append(all, d.Condition, d.Keep)
+	}
+	return all
 }
 
 func tierFromAPI(t apigen.Tier) tier.TierDraft {
-	return tier.TierDraft{Key: t.Key, Name: t.Name, Condition: or(t.Condition, nil)}
+	return tier.TierDraft{Key: t.Key, Name: t.Name, Condition: or(t.Condition, nil), Keep: or(t.Keep, nil), Strategy: or(t.Strategy, ""),
+		Benefits: each(or(t.Benefits, nil), func(b apigen.TierBenefit) tier.Benefit {
+			return tier.Benefit{Kind: tier.BenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: or(b.Details, "")}
+		})}
 }
 
-func tierSchemeToAPI(s tier.Scheme) (apigen.TierScheme, error) {
-	out := apigen.TierScheme{Key: s.Key, Version: s.Version, Name: s.Name, EvaluatedAt: s.EvaluatedAt,
-		Tiers: make([]apigen.Tier, len(s.Tiers)), CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
-	for i, t := range s.Tiers {
-		out.Tiers[i] = apigen.Tier{Key: t.Key, Name: t.Name}
-		if t.Condition == nil {
-			continue
-		}
-		raw, err := json.Marshal(t.Condition)
-		if err != nil {
-			return apigen.TierScheme{}, fmt.Errorf("write the condition of tier %s: %w", t.Key, err)
-		}
-		out.Tiers[i].Condition = ptr(apigen.Condition(raw))
+func tierToAPI(t tier.Tier) apigen.Tier {
+	out := apigen.Tier{Key: t.Key, Name: t.Name, Condition: conditionToAPI(t.Condition), Keep: conditionToAPI(t.Keep), Strategy: set(t.Strategy)}
+	if len(t.Benefits) > 0 {
+		out.Benefits = ptr(each(t.Benefits, func(b tier.Benefit) apigen.TierBenefit {
+			return apigen.TierBenefit{Kind: apigen.TierBenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: set(b.Details)}
+		}))
 	}
-	return out, nil
+	return out
 }
 
-func tierPlacementToAPI(p tier.Placement) apigen.TierPlacement {
-	return apigen.TierPlacement{Scheme: p.Scheme, Key: p.Key, Name: p.Name, PlacedAt: p.PlacedAt}
+func conditionToAPI(n filter.Node) *apigen.Condition {
+	if n == nil {
+		return nil
+	}
+	raw, _ := json.Marshal(n) // what was parsed can be written
+	return ptr(apigen.Condition(raw))
+}
+
+func qualificationToAPI(d tier.Definition) apigen.TierQualification {
+	q := apigen.TierQualification{Window: apigen.TierQualificationWindow(d.Window)}
+	switch {
+	case d.Window != tier.Rolling:
+	case d.Days > 0:
+		q.Days = &d.Days
+	default:
+		q.Months = &d.Months
+	}
+	return q
+}
+
+func tierTermsToAPI(d tier.Definition) apigen.TierTerms {
+	return apigen.TierTerms{Tiers: ptr(each(d.Tiers, tierToAPI)), Qualification: ptr(qualificationToAPI(d)), Downgrade: ptr(apigen.TierDowngradeMode(d.Downgrade)),
+		DowngradeAt: ptr(apigen.TierDowngradeMoment(d.DowngradeAt)), GraceDays: &d.GraceDays}
+}
+
+func tierSchemeToAPI(s tier.Scheme) apigen.TierScheme {
+	out := apigen.TierScheme{Key: s.Key, Version: s.Version, Name: s.Name, Active: s.Active(), Revision: s.Revision, EvaluatedAt: s.EvaluatedAt,
+		Tiers: each(s.Tiers, tierToAPI), Qualification: qualificationToAPI(s.Definition), Downgrade: apigen.TierDowngradeMode(s.Downgrade),
+		DowngradeAt: apigen.TierDowngradeMoment(s.DowngradeAt), GraceDays: s.GraceDays, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
+	if s.Preset != "" {
+		out.Preset = ptr(apigen.TierPreset(s.Preset))
+	}
+	if s.Draft != nil {
+		out.Draft = ptr(tierTermsToAPI(*s.Draft))
+	}
+	return out
 }

@@ -233,5 +233,6 @@ func touch(ctx context.Context, tx postgres.Tx, call tenant.Call, customers []uu
 	if len(customers) == 0 {
 		return nil
 	}
+	event.Within(ctx, tx, call, event.Imported)
 	return event.Touched(ctx, tx, call, customers)
 }

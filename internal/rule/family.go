@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/event"
 )
 
 // set is names of fields or of families of fields.
@@ -38,9 +39,12 @@ const everything = "*"
 // a tag by hand or must not carry it. A rule that reads it has it in front of its name: listed.<anything>.
 const Listed = "listed"
 
+// Placed is the family of placements by hand: placed.<tier scheme>.
+const Placed = "placed"
+
 func familyOf(name string) string {
-	if strings.HasPrefix(name, Listed+".") {
-		return Listed
+	if family, _, _ := strings.Cut(name, "."); family == Listed || family == Placed {
+		return family
 	}
 	return condition.Family(name)
 }
@@ -54,7 +58,8 @@ var changes = map[string][]string{
 	"customer.tag_lifted":    {Listed},
 	"tags":                   {condition.Tags, Listed},
 	"tag":                    {condition.Tags, Listed},
-	"tier_scheme":            {condition.Tiers},
+	"customer.tier_placed":   {Placed},
+	"customer.tier_lifted":   {Placed},
 	"transaction":            {condition.Metrics, condition.Transactions},
 	"return":                 {condition.Metrics, condition.Transactions},
 	"payment":                {condition.Metrics, condition.Transactions},
@@ -90,6 +95,7 @@ var setChanges = map[string][]string{
 	"tag.merged":         {condition.Tags, Listed},
 	"segment.listed":     {Listed},
 	"segment.unlisted":   {Listed},
+	event.Imported:       {everything},
 }
 
 // meaningOf is what means something else after an event that is about no customer: fields, or families of them.

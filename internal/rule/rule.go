@@ -35,6 +35,7 @@ type Rule struct {
 	Reads    []string    // what Decide depends on, see condition.Reads; a rule that reads nothing is only put to all by its job
 	Relative bool        // whether the answer changes as days pass
 	Also     []Part      // what else it decides: of an exclusive group one rule tells which of the tags it is
+	Terms    any         // what the subject has to know to write what was decided; the engine does not look at it
 
 	// Why is SQL over c and m for what decided, an integer, where Decide's condition has the outcome holds. It prefers
 	// leaves that prefer likes. Nil when the subject has no use for it.

@@ -13,7 +13,9 @@ import (
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
 )
 
@@ -186,7 +188,7 @@ func TestDeleteWaitsForATierThatIsBeingMade(t *testing.T) {
 	t.Parallel()
 	b := on(t, postgrestest.Fresh(t)) // alone, so that nobody else waits
 	b.model(t, "clv", score.CLV, "1997-09-30", score.ParamsChange{})
-	tiers := tier.NewService(b.db, b.jobs, now)
+	tiers := tier.NewService(b.db, b.jobs, rule.NewEngine(b.db, b.jobs, tenant.NewService(b.db, now), now), now)
 	deleted := make(chan error, 1)
 	require.NoError(t, b.db.RequestTx(b.ctx, func(ctx context.Context, _ postgres.Tx) (bool, error) {
 		if _, err := tiers.Create(ctx, b.call, tier.Draft{Key: "value", Preset: tier.Value}); err != nil {

@@ -246,9 +246,9 @@ func TestDeleteTag(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		vip, other := b.tag(t, "vip", nil), b.tag(t, "other", nil)
-		_, err := tier.NewService(b.db, b.jobs, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Tiers: []tier.TierDraft{
+		_, err := tier.NewService(b.db, b.jobs, b.engine, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Terms: tier.Terms{Tiers: []tier.TierDraft{
 			{Key: "in", Name: "in", Condition: json.RawMessage(`{"not": {"or": [{"field": "city", "op": "eq", "value": "other"}, {"field": "tags", "op": "in", "values": ["x", "vip"]}]}}`)},
-			{Key: "out", Name: "out"}}})
+			{Key: "out", Name: "out"}}}})
 		require.NoError(t, err)
 		err = b.svc.Delete(b.ctx, b.call, vip.ID, nil, true)
 		require.ErrorIs(t, err, tag.ErrRead)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -18,21 +19,26 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// Service keeps tier schemes and places customers.
+// Service keeps tier schemes; the rule engine places customers by them.
+//
+// Locks are taken in this order, so that no two calls wait for each other: customers, what conditions name, the scheme, the
+// rules.
 type Service struct {
 	db        *postgres.DB
 	jobs      *jobs.Service
+	engine    *rule.Engine
 	customers *customer.Service
 	now       func() time.Time
 }
 
-// NewService works on db, and does its jobs.
-func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Service {
-	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), now: now}
-	work.Handle(evaluation, s.evaluate)
+// NewService works on db, does its jobs, and adds its rules to the engine.
+func NewService(db *postgres.DB, work *jobs.Service, engine *rule.Engine, now func() time.Time) *Service {
+	s := &Service{db: db, jobs: work, engine: engine, customers: customer.NewService(db, now), now: now}
+	engine.Add(NewRules(now))
 	work.Handle(removal, s.remove)
 	return s
 }
@@ -47,8 +53,8 @@ func (s *Service) Get(ctx context.Context, t tenant.Tenant, key string) (Scheme,
 	return get(ctx, s.db, t.ID, key)
 }
 
-// Create makes a scheme; nobody is placed yet. Fails with ErrKeyTaken, ErrScoreUnknown when the preset's model does not
-// exist, or fault.ErrInvalid naming what is wrong.
+// Create makes a scheme and, unless it is only a draft, starts the job that places everybody. Fails with ErrKeyTaken,
+// ErrScoreUnknown when the preset's model does not exist, rule.ErrCycle, or fault.ErrInvalid naming what is wrong.
 func (s *Service) Create(ctx context.Context, call tenant.Call, d Draft) (Scheme, error) {
 	var made Scheme
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -57,36 +63,43 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, d Draft) (Scheme
 		if d.check(&v); v.Err() != nil {
 			return v.Err()
 		}
-		name, drafts := strings.TrimSpace(d.Name), d.Tiers
+		if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
+			return err
+		}
+		if err := s.engine.Alone(ctx, tx, call.Tenant); err != nil {
+			return err
+		}
 		if d.Preset == Value {
-			model := orElse(d.Score, defaultScore)
-			if err := s.checkModel(ctx, tx, call, model); err != nil {
+			if err := s.checkModel(ctx, tx, call, orElse(d.Score, defaultScore)); err != nil {
 				return err
 			}
-			drafts, name = preset(model), orElse(name, defaultName)
 		}
-		tiers, err := s.read(ctx, tx, call, &v, d.Key, drafts)
+		d := d.complete()
+		definition, err := s.apply(ctx, tx, call.Tenant, &v, d.Key, initial, d.Terms)
 		if err != nil {
 			return err
 		}
 		if err := v.Err(); err != nil {
 			return err
 		}
-		made = Scheme{ID: uuid.Must(uuid.NewV7()), Version: 1, Key: d.Key, Name: orElse(name, d.Key), Tiers: tiers,
+		made = Scheme{ID: uuid.Must(uuid.NewV7()), Version: 1, Key: d.Key, Name: orElse(strings.TrimSpace(d.Name), d.Key), Preset: d.Preset,
 			CreatedAt: now, UpdatedAt: now}
+		if d.Inactive {
+			made.Definition, made.Draft = initial, &definition
+		} else {
+			made.Definition, made.Revision = definition, 1
+		}
 		if err := insert(ctx, tx, call.Tenant.ID, made); err != nil {
 			return err
+		}
+		if made.Active() {
+			if err := s.inForce(ctx, tx, call, made); err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, tx, call, "tier_scheme.created", made.Key, nil)
 	})
 	return made, err
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func (s *Service) checkModel(ctx context.Context, tx postgres.Tx, call tenant.Call, key string) error {
@@ -100,84 +113,214 @@ func (s *Service) checkModel(ctx context.Context, tx postgres.Tx, call tenant.Ca
 	).At("/score", ErrScoreUnknown.Code, ErrScoreUnknown.Message)
 }
 
-// read turns drafts into tiers under the tenant's language of conditions. What conditions name is held until the end of
-// the transaction: it is not deleted before the condition can be seen.
-func (s *Service) read(ctx context.Context, tx postgres.Tx, call tenant.Call, v *fault.Validator, scheme string, drafts []TierDraft) ([]Tier, error) {
-	if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
-		return nil, err
-	}
-	l, err := condition.For(ctx, tx, call.Tenant, s.now())
+// apply is what terms make of a definition under the tenant's language of conditions.
+func (s *Service) apply(ctx context.Context, q postgres.Querier, t tenant.Tenant, v *fault.Validator, key string, to Definition, terms Terms) (Definition, error) {
+	l, err := condition.For(ctx, q, t, s.now())
 	if err != nil {
-		return nil, err
+		return Definition{}, err
 	}
-	return read(v, scheme, drafts, func(raw []byte) (filter.Node, error) {
-		n, _, err := l.Catalogue.CompileJSON(raw, l.Env)
+	env := l.Env
+	env.Qualification = &filter.Span{From: filter.SQL(`NULL`), To: filter.SQL(`NULL`)}
+	return terms.apply(v, key, to, func(raw []byte) (filter.Node, error) {
+		n, _, err := l.Catalogue.CompileJSON(raw, env)
 		return n, err
 	})
 }
 
-// Update merges change into the scheme. Tiers keep their customers by key until the next evaluation. A change without
-// effect keeps the version and writes no event. Fails with ErrNotFound, patch.ErrVersion, fault.ErrInvalid, or
-// ErrTierInUse when a tier would go that customers are in or that another scheme's condition names.
+// inForce keeps the definition that has come into force, and lets everybody be judged by it. Fails with rule.ErrCycle.
+func (s *Service) inForce(ctx context.Context, tx postgres.Tx, call tenant.Call, x Scheme) error {
+	if err := insertRevision(ctx, tx, call, x, s.now()); err != nil {
+		return err
+	}
+	_, err := s.engine.Changed(ctx, tx, call, ruleSubject, x.ID, false)
+	return err
+}
+
+// Update merges change into the scheme and its definition in force, by which a job then judges everybody. A change without
+// effect keeps the version and writes no event. Fails with ErrNotFound, patch.ErrVersion, fault.ErrInvalid, ErrInactive,
+// rule.ErrCycle, or ErrTierInUse when a tier would go that customers are in or that a condition names.
 func (s *Service) Update(ctx context.Context, call tenant.Call, key string, expected patch.Expected, change Change) (Scheme, error) {
-	var scheme Scheme
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		var err error
-		if scheme, err = lock(ctx, tx, call.Tenant.ID, key); err != nil {
-			return err
-		}
-		if err := expected.Check(scheme.Version); err != nil {
-			return err
+	return s.change(ctx, call, key, expected, "tier_scheme.updated", func(tx postgres.Tx, x *Scheme) error {
+		if !x.Active() && !change.empty() {
+			return ErrInactive
 		}
 		var v fault.Validator
-		var tiers []Tier
-		if change.Tiers != nil {
-			if tiers, err = s.read(ctx, tx, call, &v, key, change.Tiers); err != nil {
-				return err
-			}
-		}
-		before := scheme
-		previous := change.apply(&scheme, tiers)
-		v.Check(scheme.Name != "", "/name", "required", fault.T("a name is needed", "必须有名称"))
-		if err := v.Err(); err != nil || len(previous) == 0 {
+		patch.Keep(&x.Name, change.Name)
+		x.Name = strings.TrimSpace(x.Name)
+		v.Check(x.Name != "", "/name", "required", fault.T("a name is needed", "必须有名称"))
+		before := *x
+		var err error
+		if x.Definition, err = s.apply(ctx, tx, call.Tenant, &v, key, x.Definition, change.Terms); err != nil {
 			return err
 		}
-		if err := checkGone(ctx, tx, call.Tenant.ID, before, scheme); err != nil {
+		if err := v.Err(); err != nil {
 			return err
 		}
-		scheme.Version++
-		scheme.UpdatedAt = s.now()
-		if err := update(ctx, tx, call.Tenant.ID, scheme); err != nil {
+		return s.checkGone(ctx, tx, call.Tenant.ID, before, *x, true)
+	})
+}
+
+// PutDraft gives the scheme a draft: its definition with other terms. Nobody is moved by it. Fails with ErrNotFound,
+// patch.ErrVersion or fault.ErrInvalid.
+func (s *Service) PutDraft(ctx context.Context, call tenant.Call, key string, expected patch.Expected, terms Terms) (Scheme, error) {
+	return s.change(ctx, call, key, expected, "tier_scheme.drafted", func(tx postgres.Tx, x *Scheme) error {
+		var v fault.Validator
+		base := x.Definition
+		if !x.Active() && x.Draft != nil {
+			base = *x.Draft
+		}
+		draft, err := s.apply(ctx, tx, call.Tenant, &v, key, base, terms)
+		if err == nil {
+			err = v.Err()
+		}
+		x.Draft = &draft
+		return err
+	})
+}
+
+// DropDraft takes the draft away. Fails with ErrNotFound, patch.ErrVersion, or ErrInactive when there would be nothing left.
+func (s *Service) DropDraft(ctx context.Context, call tenant.Call, key string, expected patch.Expected) error {
+	_, err := s.change(ctx, call, key, expected, "tier_scheme.drafted", func(_ postgres.Tx, x *Scheme) error {
+		if !x.Active() {
+			return ErrInactive
+		}
+		x.Draft = nil
+		return nil
+	})
+	return err
+}
+
+// Activate puts the draft in force and starts the job that judges everybody by it. Who is in a tier that the draft does not
+// have is placed anew. Fails with ErrNotFound, patch.ErrVersion, ErrNoDraft, rule.ErrCycle, ErrTierInUse when a condition
+// names a tier that would go, or a fault of a condition that no longer means anything.
+func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, expected patch.Expected) (Scheme, error) {
+	return s.change(ctx, call, key, expected, "tier_scheme.activated", func(tx postgres.Tx, x *Scheme) error {
+		if x.Draft == nil {
+			return ErrNoDraft
+		}
+		before := *x
+		x.Definition, x.Draft = *x.Draft, nil
+		if _, err := s.judge(ctx, tx, call.Tenant, *x); err != nil {
 			return err
 		}
-		if _, replaced := previous["tiers"]; replaced {
-			if err := replace(ctx, tx, call.Tenant.ID, scheme); err != nil {
+		if before.Active() {
+			return s.checkGone(ctx, tx, call.Tenant.ID, before, *x, false)
+		}
+		return nil
+	})
+}
+
+// judge is a scheme that compiles, to be asked now.
+func (s *Service) judge(ctx context.Context, q postgres.Querier, t tenant.Tenant, x Scheme) (judge, error) {
+	l, err := condition.For(ctx, q, t, s.now())
+	if err != nil {
+		return judge{}, err
+	}
+	j := judge{definition: x.Definition, scheme: x.ID, tenant: t, today: t.Today(s.now()), language: l}
+	_, err = j.decide()
+	return j, err
+}
+
+// change edits a scheme under its lock and that of the rules.
+func (s *Service) change(ctx context.Context, call tenant.Call, key string, expected patch.Expected, what string, edit func(tx postgres.Tx, x *Scheme) error) (Scheme, error) {
+	var x Scheme
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		// What conditions name is not deleted before the condition can be seen.
+		err := condition.Hold(ctx, tx, call.Tenant.ID)
+		if err != nil {
+			return err
+		}
+		if x, err = lock(ctx, tx, call.Tenant.ID, key); err != nil {
+			return err
+		}
+		if err := expected.Check(x.Version); err != nil {
+			return err
+		}
+		if err := s.engine.Alone(ctx, tx, call.Tenant); err != nil {
+			return err
+		}
+		before := x
+		if err := edit(tx, &x); err != nil {
+			return err
+		}
+		previous := before.differences(x)
+		if len(previous) == 0 {
+			return nil
+		}
+		decides := !reflect.DeepEqual(before.Definition, x.Definition) || !before.Active() && what == "tier_scheme.activated"
+		if decides {
+			x.Revision++
+		}
+		x.Version++
+		x.UpdatedAt = s.now()
+		if err := update(ctx, tx, call.Tenant.ID, x); err != nil {
+			return err
+		}
+		if decides {
+			if err := replace(ctx, tx, call.Tenant.ID, x); err != nil {
 				return err
 			}
 			event.Means(ctx, tx, call, "tiers."+key)
+			if err := s.inForce(ctx, tx, call, x); err != nil {
+				return err
+			}
 		}
-		return s.record(ctx, tx, call, "tier_scheme.updated", key, previous)
+		return s.record(ctx, tx, call, what, key, previous)
 	})
-	return scheme, err
+	return x, err
 }
 
-// checkGone fails with ErrTierInUse when one of the tiers that are in before but not in after is in use. Deleted
-// customers do not count: an evaluation would not move them, and without its tier a placement is none.
-func checkGone(ctx context.Context, tx postgres.Tx, tenantID int32, before, after Scheme) error {
+// differences are the fields in which x differs, with their values before.
+func (s Scheme) differences(x Scheme) map[string]any {
+	previous := map[string]any{}
+	if s.Name != x.Name {
+		previous["name"] = s.Name
+	}
+	d, e := s.document(), x.document()
+	if !reflect.DeepEqual(s.Tiers, x.Tiers) {
+		previous["tiers"] = d.Tiers
+	}
+	if d.Window != e.Window || d.Months != e.Months || d.Days != e.Days {
+		previous["qualification"] = map[string]any{"window": d.Window, "months": d.Months, "days": d.Days}
+	}
+	if d.Downgrade != e.Downgrade {
+		previous["downgrade"] = d.Downgrade
+	}
+	if d.DowngradeAt != e.DowngradeAt {
+		previous["downgrade_at"] = d.DowngradeAt
+	}
+	if d.GraceDays != e.GraceDays {
+		previous["grace_days"] = d.GraceDays
+	}
+	if !reflect.DeepEqual(s.Draft, x.Draft) {
+		previous["draft"] = nil
+		if s.Draft != nil {
+			previous["draft"] = s.Draft.document()
+		}
+	}
+	return previous
+}
+
+// checkGone fails with ErrTierInUse when one of the tiers that are in before but not in after is named by a condition or, if
+// that matters, has customers. Deleted customers do not count: nobody moves them, and without its tier a placement is none.
+func (s *Service) checkGone(ctx context.Context, tx postgres.Tx, tenantID int32, before, after Scheme, customers bool) error {
 	var gone []string
 	for i, t := range before.Tiers {
 		if after.index(t.Key) >= 0 {
 			continue
 		}
 		gone = append(gone, t.Key)
+		if !customers {
+			continue
+		}
 		n, err := inTier(ctx, tx, tenantID, before.ID, t.ID)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
 			return ErrTierInUse.Because(
-				fmt.Sprintf("%d customers are in the tier %s; give it a condition that holds for nobody and evaluate first", n, t.Key),
-				fmt.Sprintf("层级 %s 中有 %d 位客户；请先将其条件改为不匹配任何客户并重新评估", t.Key, n),
+				fmt.Sprintf("%d customers are in the tier %s; remove it by a draft: activating one places them anew", n, t.Key),
+				fmt.Sprintf("层级 %s 中有 %d 位客户；请通过草稿删除该层级，启用草稿会重新安排这些客户", t.Key, n),
 			).At("/tiers", ErrTierInUse.Code, fault.T("the tier "+before.Tiers[i].Key+" is missing", "缺少层级 "+before.Tiers[i].Key))
 		}
 	}
@@ -198,7 +341,7 @@ func checkGone(ctx context.Context, tx postgres.Tx, tenantID int32, before, afte
 
 // Delete deletes the scheme, and in the same commit every placement in it disappears: without its scheme it shows
 // nowhere. The rows are removed by a job, because no transaction changes more than chunk customers. Fails with
-// ErrNotFound, patch.ErrVersion, or ErrInUse while another scheme's condition names the scheme's tiers.
+// ErrNotFound, patch.ErrVersion, or ErrInUse while a condition names the scheme's tiers.
 func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expected patch.Expected) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
 		scheme, err := lock(ctx, tx, call.Tenant.ID, key)
@@ -206,6 +349,9 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 			return err
 		}
 		if err := expected.Check(scheme.Version); err != nil {
+			return err
+		}
+		if err := s.engine.Alone(ctx, tx, call.Tenant); err != nil {
 			return err
 		}
 		readers, err := condition.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool { return l.Field == "tiers."+key })
@@ -219,6 +365,9 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 		if err := drop(ctx, tx, call.Tenant.ID, scheme.ID); err != nil {
 			return err
 		}
+		if _, err := s.engine.Changed(ctx, tx, call, ruleSubject, scheme.ID, true); err != nil {
+			return err
+		}
 		some, err := anyPlaced(ctx, tx, call.Tenant.ID, scheme.ID)
 		if err != nil {
 			return err
@@ -230,8 +379,37 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 				return err
 			}
 		}
-		return s.record(ctx, tx, call, "tier_scheme.deleted", key, map[string]any{"name": scheme.Name, "tiers": documents(scheme.Tiers)})
+		return s.record(ctx, tx, call, "tier_scheme.deleted", key, map[string]any{"name": scheme.Name, "tiers": scheme.document().Tiers})
 	})
+}
+
+// Evaluate starts the job that judges every customer by the scheme, or answers the one that does so already. Fails with
+// ErrNotFound, ErrInactive, or the fault of a condition that no longer means anything, such as one about a deleted score.
+func (s *Service) Evaluate(ctx context.Context, call tenant.Call, key string) (jobs.Job, error) {
+	var job jobs.Job
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		// The lock lets one caller at a time look for a job and start one.
+		x, err := lock(ctx, tx, call.Tenant.ID, key)
+		if err != nil {
+			return err
+		}
+		if !x.Active() {
+			return ErrInactive
+		}
+		if _, err := s.judge(ctx, tx, call.Tenant, x); err != nil {
+			return err
+		}
+		job, err = jobs.Of(ctx, tx, call.Tenant, ruleSubject, x.ID.String())
+		if err == nil && !job.Status.Ended() {
+			return nil
+		}
+		started, err := s.engine.Changed(ctx, tx, call, ruleSubject, x.ID, false)
+		if err == nil {
+			job = *started
+		}
+		return err
+	})
+	return job, err
 }
 
 // Distribution counts the scheme's customers, or fails with ErrNotFound.
@@ -252,14 +430,13 @@ func (s *Service) Distribution(ctx context.Context, t tenant.Tenant, key string)
 	return d, nil
 }
 
-// Placed are the tiers of one customer, or of the survivor that it was merged into. Fails with customer.ErrNotFound.
-func (s *Service) Placed(ctx context.Context, t tenant.Tenant, customerID uuid.UUID) ([]Placement, error) {
-	c, err := s.customers.Get(ctx, t, customerID)
+// Revisions are the definitions that were in force, newest first. Fails with ErrNotFound.
+func (s *Service) Revisions(ctx context.Context, t tenant.Tenant, key string) ([]Revision, error) {
+	x, err := get(ctx, s.db, t.ID, key)
 	if err != nil {
 		return nil, err
 	}
-	found, err := Of(ctx, s.db, t.ID, []uuid.UUID{c.ID})
-	return found[c.ID], err
+	return revisions(ctx, s.db, t.ID, x.ID)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what, key string, previous map[string]any) error {

@@ -7,35 +7,34 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // row is a line of table tier_schemes with its tiers; nothing outside the store sees it.
 type row struct {
-	TenantID    int32     `gorm:"primaryKey"`
-	ID          uuid.UUID `gorm:"primaryKey"`
-	Version     int64
-	Key         string
-	Name        string
-	EvaluatedAt *time.Time
-	CreatedAt   time.Time
-	UpdatedAt   time.Time       `gorm:"autoUpdateTime:false"` // the service tells the time
-	Tiers       json.RawMessage `gorm:"column:tiers;->"`      // read only: a list of tierDocument
+	TenantID      int32     `gorm:"primaryKey"`
+	ID            uuid.UUID `gorm:"primaryKey"`
+	Version       int64
+	Key           string
+	Name          string
+	Preset        string
+	Revision      int
+	Qualification string
+	WindowMonths  int
+	WindowDays    int
+	Downgrade     string
+	DowngradeAt   string
+	GraceDays     int
+	Draft         json.RawMessage // a document
+	EvaluatedAt   *time.Time
+	CreatedAt     time.Time
+	UpdatedAt     time.Time       `gorm:"autoUpdateTime:false"` // the service tells the time
+	Tiers         json.RawMessage `gorm:"column:tiers;->"`      // read only: a list of tierDocument
 }
 
 func (row) TableName() string { return "tier_schemes" }
-
-// tierDocument is a line of table tiers as columns reads it.
-type tierDocument struct {
-	ID        uuid.UUID       `json:"id"`
-	Key       string          `json:"key"`
-	Name      string          `json:"name"`
-	Condition json.RawMessage `json:"condition"` // null in the last tier
-}
 
 // tierRow is a line of table tiers.
 type tierRow struct {
@@ -46,41 +45,68 @@ type tierRow struct {
 	Key       string
 	Name      string
 	Condition json.RawMessage
+	Keep      json.RawMessage
+	Strategy  string
+	Benefits  json.RawMessage
 }
 
 func (tierRow) TableName() string { return "tiers" }
 
 // columns reads a whole row of s; its tiers come in the same statement and so are of the same version.
-const columns = `s.tenant_id, s.id, s.version, s.key, s.name, s.evaluated_at, s.created_at, s.updated_at,
-	(SELECT json_agg(json_build_object('id', r.id, 'key', r.key, 'name', r.name, 'condition', r.condition) ORDER BY r.rank)
+const columns = `s.*,
+	(SELECT json_agg(json_build_object('id', r.id, 'key', r.key, 'name', r.name, 'condition', r.condition, 'keep', r.keep,
+			'strategy', r.strategy, 'benefits', r.benefits) ORDER BY r.rank)
 		FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id) AS tiers`
 
-func toRow(tenantID int32, s Scheme) row {
-	return row{TenantID: tenantID, ID: s.ID, Version: s.Version, Key: s.Key, Name: s.Name, EvaluatedAt: s.EvaluatedAt,
-		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
+func toRow(tenantID int32, s Scheme) (row, error) {
+	r := row{TenantID: tenantID, ID: s.ID, Version: s.Version, Key: s.Key, Name: s.Name, Preset: s.Preset, Revision: s.Revision,
+		Qualification: string(s.Window), WindowMonths: s.Months, WindowDays: s.Days, Downgrade: string(s.Downgrade),
+		DowngradeAt: string(s.DowngradeAt), GraceDays: s.GraceDays, EvaluatedAt: s.EvaluatedAt, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
+	if s.Draft == nil {
+		return r, nil
+	}
+	var err error
+	if r.Draft, err = json.Marshal(s.Draft.document()); err != nil {
+		return row{}, fmt.Errorf("write the draft of scheme %s: %w", s.Key, err)
+	}
+	return r, nil
 }
 
 func (r row) scheme() (Scheme, error) {
-	s := Scheme{ID: r.ID, Version: r.Version, Key: r.Key, Name: r.Name, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+	s := Scheme{ID: r.ID, Version: r.Version, Key: r.Key, Name: r.Name, Preset: r.Preset, Revision: r.Revision, CreatedAt: r.CreatedAt.UTC(),
+		UpdatedAt: r.UpdatedAt.UTC()}
 	if r.EvaluatedAt != nil {
 		at := r.EvaluatedAt.UTC()
 		s.EvaluatedAt = &at
 	}
-	var tiers []tierDocument
-	if err := json.Unmarshal(r.Tiers, &tiers); err != nil {
+	d := document{Window: Window(r.Qualification), Months: r.WindowMonths, Days: r.WindowDays, Downgrade: Downgrade(r.Downgrade),
+		DowngradeAt: Moment(r.DowngradeAt), GraceDays: r.GraceDays}
+	if r.Tiers != nil {
+		if err := json.Unmarshal(r.Tiers, &d.Tiers); err != nil {
+			return Scheme{}, fmt.Errorf("read the tiers of scheme %s: %w", r.Key, err)
+		}
+	}
+	var err error
+	if s.Definition, err = d.definition(); err != nil {
 		return Scheme{}, fmt.Errorf("read the tiers of scheme %s: %w", r.Key, err)
 	}
-	for _, d := range tiers {
-		t := Tier{ID: d.ID, Key: d.Key, Name: d.Name}
-		if string(d.Condition) != "null" {
-			var err error
-			if t.Condition, err = filter.ParseJSON(d.Condition); err != nil {
-				return Scheme{}, fmt.Errorf("read the condition of tier %s of scheme %s: %w", d.Key, r.Key, err)
-			}
-		}
-		s.Tiers = append(s.Tiers, t)
+	if r.Draft == nil {
+		return s, nil
 	}
+	draft, err := readDocument(r.Draft)
+	if err != nil {
+		return Scheme{}, fmt.Errorf("read the draft of scheme %s: %w", r.Key, err)
+	}
+	s.Draft = &draft
 	return s, nil
+}
+
+func readDocument(raw json.RawMessage) (Definition, error) {
+	var d document
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return Definition{}, err
+	}
+	return d.definition()
 }
 
 func list(ctx context.Context, q postgres.Querier, tenantID int32) ([]Scheme, error) {
@@ -121,8 +147,11 @@ func lock(ctx context.Context, tx postgres.Tx, tenantID int32, key string) (Sche
 }
 
 func insert(ctx context.Context, q postgres.Querier, tenantID int32, s Scheme) error {
-	r := toRow(tenantID, s)
-	err := q.Session(ctx).Create(&r).Error
+	r, err := toRow(tenantID, s)
+	if err != nil {
+		return err
+	}
+	err = q.Session(ctx).Create(&r).Error
 	switch {
 	case postgres.Violates(err, "tier_schemes_key_key"):
 		return ErrKeyTaken
@@ -133,15 +162,16 @@ func insert(ctx context.Context, q postgres.Querier, tenantID int32, s Scheme) e
 }
 
 func insertTiers(ctx context.Context, q postgres.Querier, tenantID int32, s Scheme) error {
+	if len(s.Tiers) == 0 {
+		return nil
+	}
 	rows := make([]tierRow, len(s.Tiers))
 	for i, t := range s.Tiers {
-		rows[i] = tierRow{TenantID: tenantID, SchemeID: s.ID, ID: t.ID, Rank: i + 1, Key: t.Key, Name: t.Name}
-		if t.Condition != nil {
-			raw, err := json.Marshal(t.Condition)
-			if err != nil {
-				return fmt.Errorf("write the condition of tier %s: %w", t.Key, err)
-			}
-			rows[i].Condition = raw
+		rows[i] = tierRow{TenantID: tenantID, SchemeID: s.ID, ID: t.ID, Rank: i + 1, Key: t.Key, Name: t.Name, Condition: raw(t.Condition),
+			Keep: raw(t.Keep), Strategy: t.Strategy}
+		var err error
+		if rows[i].Benefits, err = json.Marshal(t.Benefits); err != nil {
+			return fmt.Errorf("write the benefits of tier %s: %w", t.Key, err)
 		}
 	}
 	if err := q.Session(ctx).Create(&rows).Error; err != nil {
@@ -151,8 +181,13 @@ func insertTiers(ctx context.Context, q postgres.Querier, tenantID int32, s Sche
 }
 
 func update(ctx context.Context, q postgres.Querier, tenantID int32, s Scheme) error {
+	r, err := toRow(tenantID, s)
+	if err != nil {
+		return err
+	}
 	res := q.Session(ctx).Model(&row{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, s.ID, s.Version-1).
-		Select("version", "name", "evaluated_at", "updated_at").Updates(toRow(tenantID, s))
+		Select("version", "name", "revision", "qualification", "window_months", "window_days", "downgrade", "downgrade_at", "grace_days", "draft",
+			"updated_at").Updates(r)
 	switch {
 	case res.Error != nil:
 		return fmt.Errorf("update tier scheme %s: %w", s.Key, res.Error)
@@ -173,6 +208,9 @@ func replace(ctx context.Context, q postgres.Querier, tenantID int32, s Scheme) 
 func drop(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) error {
 	if _, err := q.Exec(ctx, `DELETE FROM tiers WHERE tenant_id = $1 AND scheme_id = $2`, tenantID, id); err != nil {
 		return fmt.Errorf("delete the tiers of scheme %s: %w", id, err)
+	}
+	if _, err := q.Exec(ctx, `DELETE FROM tier_scheme_versions WHERE tenant_id = $1 AND scheme_id = $2`, tenantID, id); err != nil {
+		return fmt.Errorf("delete the versions of scheme %s: %w", id, err)
 	}
 	if _, err := q.Exec(ctx, `DELETE FROM tier_schemes WHERE tenant_id = $1 AND id = $2`, tenantID, id); err != nil {
 		return fmt.Errorf("delete tier scheme %s: %w", id, err)
@@ -239,130 +277,42 @@ func distribution(ctx context.Context, q postgres.Querier, tenantID int32, schem
 	return byTier, total, nil
 }
 
-// Of are the tiers of customers by scheme; each customer has an entry.
-func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) (map[uuid.UUID][]Placement, error) {
-	found := make(map[uuid.UUID][]Placement, len(ids))
-	for _, id := range ids {
-		found[id] = []Placement{}
-	}
-	rows, err := q.Query(ctx, `SELECT p.customer_id, s.key, r.key, r.name, p.placed_at FROM tier_placements p
-			JOIN tier_schemes s ON s.tenant_id = p.tenant_id AND s.id = p.scheme_id
-			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
-		WHERE p.tenant_id = $1 AND p.customer_id = ANY($2) ORDER BY p.customer_id, s.key`, tenantID, ids)
+// insertRevision keeps a definition that comes into force.
+func insertRevision(ctx context.Context, tx postgres.Tx, call tenant.Call, s Scheme, now time.Time) error {
+	raw, err := json.Marshal(s.document())
 	if err != nil {
-		return nil, fmt.Errorf("read the tiers of %d customers: %w", len(ids), err)
+		return fmt.Errorf("write the definition of scheme %s: %w", s.Key, err)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO tier_scheme_versions (tenant_id, scheme_id, revision, definition, actor, activated_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`, call.Tenant.ID, s.ID, s.Revision, raw, call.Actor, now)
+	if err != nil {
+		return fmt.Errorf("keep revision %d of scheme %s: %w", s.Revision, s.Key, err)
+	}
+	return nil
+}
+
+func revisions(ctx context.Context, q postgres.Querier, tenantID int32, scheme uuid.UUID) ([]Revision, error) {
+	rows, err := q.Query(ctx, `SELECT revision, definition, actor, activated_at FROM tier_scheme_versions
+		WHERE tenant_id = $1 AND scheme_id = $2 ORDER BY revision DESC`, tenantID, scheme)
+	if err != nil {
+		return nil, fmt.Errorf("read the revisions of scheme %s: %w", scheme, err)
 	}
 	defer rows.Close()
+	found := []Revision{}
 	for rows.Next() {
-		var id uuid.UUID
-		var p Placement
-		if err := rows.Scan(&id, &p.Scheme, &p.Key, &p.Name, &p.PlacedAt); err != nil {
-			return nil, fmt.Errorf("read the tiers of %d customers: %w", len(ids), err)
+		var r Revision
+		var raw json.RawMessage
+		if err := rows.Scan(&r.Number, &raw, &r.Actor, &r.ActivatedAt); err != nil {
+			return nil, fmt.Errorf("read the revisions of scheme %s: %w", scheme, err)
 		}
-		p.PlacedAt = p.PlacedAt.UTC()
-		found[id] = append(found[id], p)
+		if r.Definition, err = readDocument(raw); err != nil {
+			return nil, fmt.Errorf("read revision %d of scheme %s: %w", r.Number, scheme, err)
+		}
+		r.ActivatedAt = r.ActivatedAt.UTC()
+		found = append(found, r)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the tiers of %d customers: %w", len(ids), err)
+		return nil, fmt.Errorf("read the revisions of scheme %s: %w", scheme, err)
 	}
 	return found, nil
-}
-
-// live is how many customers there are that are not deleted.
-func live(ctx context.Context, q postgres.Querier, tenantID int32) (n int64, err error) {
-	err = q.QueryRow(ctx, `SELECT count(*) FROM customers
-		WHERE tenant_id = $1 AND deleted_at IS NULL AND merged_into IS NULL`, tenantID).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count customers: %w", err)
-	}
-	return n, nil
-}
-
-// placeArgs is how many placeholders place has before those of the plan.
-const placeArgs = 5
-
-// outcome is what became of a chunk.
-type outcome struct {
-	placed, moved, unchanged int64
-	touched                  []uuid.UUID // the placed and the moved
-}
-
-// place puts locked customers into their tiers, all by one statement. Who is in the right one already keeps since when;
-// of those, the ones that this change set has put there in an earlier attempt are counted already.
-func place(ctx context.Context, tx postgres.Tx, call tenant.Call, p plan, ids []uuid.UUID, now time.Time) (outcome, error) {
-	before, err := changeSets(ctx, tx, call.Tenant.ID, p.scheme.ID, ids)
-	if err != nil {
-		return outcome{}, err
-	}
-	args := append([]any{call.Tenant.ID, p.scheme.ID, call.ChangeSet, now, ids}, p.args...)
-	rows, err := tx.Query(ctx, `INSERT INTO tier_placements AS p (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at)
-		SELECT c.tenant_id, c.id, $2::uuid, `+p.sql+`, $3::uuid, $4::timestamptz
-		FROM customers c LEFT JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
-		WHERE c.tenant_id = $1 AND c.id = ANY($5) ORDER BY c.id
-		ON CONFLICT ON CONSTRAINT tier_placements_pkey DO UPDATE SET tier_id = excluded.tier_id,
-			change_set = excluded.change_set, placed_at = excluded.placed_at
-			WHERE p.tier_id IS DISTINCT FROM excluded.tier_id
-		RETURNING p.customer_id`, args...)
-	if err != nil {
-		return outcome{}, fmt.Errorf("place %d customers in scheme %s: %w", len(ids), p.scheme.Key, err)
-	}
-	var o outcome
-	if o.touched, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil {
-		return outcome{}, fmt.Errorf("place %d customers in scheme %s: %w", len(ids), p.scheme.Key, err)
-	}
-	for _, id := range o.touched {
-		if _, had := before[id]; had {
-			o.moved++
-		} else {
-			o.placed++
-		}
-		delete(before, id)
-	}
-	for _, set := range before {
-		if set != call.ChangeSet {
-			o.unchanged++
-		}
-	}
-	return o, nil
-}
-
-// changeSets are what put customers where they are in a scheme.
-func changeSets(ctx context.Context, tx postgres.Tx, tenantID int32, scheme uuid.UUID, ids []uuid.UUID) (map[uuid.UUID]uuid.UUID, error) {
-	rows, err := tx.Query(ctx, `SELECT customer_id, change_set FROM tier_placements
-		WHERE tenant_id = $1 AND scheme_id = $2 AND customer_id = ANY($3)`, tenantID, scheme, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read placements in scheme %s: %w", scheme, err)
-	}
-	defer rows.Close()
-	found := map[uuid.UUID]uuid.UUID{}
-	for rows.Next() {
-		var id, set uuid.UUID
-		if err := rows.Scan(&id, &set); err != nil {
-			return nil, fmt.Errorf("read placements in scheme %s: %w", scheme, err)
-		}
-		found[id] = set
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read placements in scheme %s: %w", scheme, err)
-	}
-	return found, nil
-}
-
-// unplace removes up to limit placements of a scheme that is gone, in ascending order of the customers.
-func unplace(ctx context.Context, tx postgres.Tx, tenantID int32, scheme uuid.UUID, limit int) ([]uuid.UUID, error) {
-	rows, err := tx.Query(ctx, `SELECT customer_id FROM tier_placements
-		WHERE tenant_id = $1 AND scheme_id = $2 ORDER BY customer_id LIMIT $3 FOR UPDATE`, tenantID, scheme, limit)
-	if err != nil {
-		return nil, fmt.Errorf("remove the placements of scheme %s: %w", scheme, err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("remove the placements of scheme %s: %w", scheme, err)
-	}
-	_, err = tx.Exec(ctx, `DELETE FROM tier_placements WHERE tenant_id = $1 AND scheme_id = $2 AND customer_id = ANY($3)`,
-		tenantID, scheme, ids)
-	if err != nil {
-		return nil, fmt.Errorf("remove the placements of scheme %s: %w", scheme, err)
-	}
-	return ids, nil
 }

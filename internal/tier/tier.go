@@ -1,40 +1,34 @@
 // Package tier is ordered levels that every customer has one of, per scheme.
+//
+// A scheme's conditions say who enters a tier and who keeps it; [Policy.Next] says what follows from that for one customer
+// as days pass. Rules writes the same for all customers at once.
 package tier
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
-	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 var (
 	ErrNotFound = fault.New(fault.NotFound, "tier_scheme_not_found", "no such tier scheme", "没有这个分层方案")
+	ErrNoTier   = fault.New(fault.NotFound, "tier_not_found", "the scheme has no such tier", "该分层方案没有这个层级")
+	ErrNoDraft  = fault.New(fault.Conflict, "tier_draft_missing", "the scheme has no draft", "该分层方案没有草稿")
+	ErrInactive = fault.New(fault.Conflict, "tier_scheme_inactive",
+		"the scheme is a draft that nobody is placed by; activate it first", "该分层方案仍是草稿，尚未启用，请先启用")
 	ErrKeyTaken = fault.New(fault.Conflict, "tier_scheme_key_taken", "another tier scheme already has this key", "该键已被另一个分层方案使用")
 	ErrInUse    = fault.New(fault.Conflict, "tier_scheme_in_use",
 		"a condition names the scheme's tiers", "有条件引用了该方案")
-	ErrTierInUse  = fault.New(fault.Conflict, "tier_in_use", "the tier that should go is in use", "要删除的层级仍在使用")
-	ErrEvaluating = fault.New(fault.Conflict, "evaluation_in_progress",
-		"the scheme is already being evaluated", "该分层方案正在评估中")
+	ErrTierInUse    = fault.New(fault.Conflict, "tier_in_use", "the tier that should go is in use", "要删除的层级仍在使用")
 	ErrScoreUnknown = fault.New(fault.Invalid, "score_model_unknown",
 		"there is no score model with this key; create it first with POST /v1/score-models, or name another one as score",
 		"没有此键的评分模型；请先用 POST /v1/score-models 创建，或在 score 中指定其他模型")
-)
-
-// Value is the preset of three tiers by the value of customers.
-const Value = "value"
-
-const (
-	defaultScore = "clv" // the model that the preset reads
-	defaultName  = "客户价值"
 )
 
 // Tier is one level.
@@ -42,7 +36,69 @@ type Tier struct {
 	ID        uuid.UUID // kept by key when a scheme's tiers are replaced
 	Key       string
 	Name      string
-	Condition filter.Node // nil in the last tier, which takes whom no other takes
+	Condition filter.Node // for entering it; nil in the last tier, which takes whom no other takes
+	Keep      filter.Node // for staying in it; nil is the same as for entering
+	Strategy  string      // how to treat its customers
+	Benefits  []Benefit   // never nil
+}
+
+// Benefit is something that a tier's customers get.
+type Benefit struct {
+	Kind    BenefitKind `json:"kind"`
+	Name    string      `json:"name"`
+	Value   *float64    `json:"value,omitempty"` // per cent off, or by what points are multiplied
+	Details string      `json:"details,omitempty"`
+}
+
+// BenefitKind is what sort of benefit it is.
+type BenefitKind string
+
+// The kinds of benefits.
+const (
+	Discount         BenefitKind = "discount"          // Value per cent off
+	EarlyAccess      BenefitKind = "early_access"      // to what is new
+	ServicePerson    BenefitKind = "service_person"    // somebody of their own
+	PointsMultiplier BenefitKind = "points_multiplier" // times Value
+	Other            BenefitKind = "other"
+)
+
+// Window is over which days facts qualify for a tier.
+type Window string
+
+// The windows.
+const (
+	Rolling      Window = "rolling"       // so many months or days up to today
+	CalendarYear Window = "calendar_year" // since 1 January
+	Anniversary  Window = "anniversary"   // since the last anniversary of the first purchase, or of the record's first day without one
+)
+
+// Downgrade is what becomes of who no longer fulfils a tier's condition.
+type Downgrade string
+
+// The ways down.
+const (
+	Never   Downgrade = "none"     // only up
+	OneStep Downgrade = "one_step" // to the next lower tier, once in a day or period
+	Direct  Downgrade = "direct"   // to the tier whose condition for entering holds
+)
+
+// Moment is when a tier's condition is judged.
+type Moment string
+
+// The moments.
+const (
+	AtOnce    Moment = "at_once"
+	PeriodEnd Moment = "period_end" // for the period that has ended
+)
+
+// Definition is what a scheme decides by.
+type Definition struct {
+	Tiers        []Tier // from the highest to the lowest; at least two
+	Window       Window
+	Months, Days int // length of a rolling window: one of them is 0. Other windows are of 12 months.
+	Downgrade    Downgrade
+	DowngradeAt  Moment
+	GraceDays    int // for which a customer stays in a tier whose condition no longer holds
 }
 
 // Scheme is a set of tiers of which every customer has one.
@@ -51,147 +107,180 @@ type Scheme struct {
 	Version     int64     // raised by each change of the fields below
 	Key         string
 	Name        string
-	Tiers       []Tier     // from the highest to the lowest; at least two
+	Preset      string // which one it was made from; empty for none
+	Revision    int    // of the definition in force; 0 when none is yet
+	Definition         // in force; of no tiers when none is yet
+	Draft       *Definition
 	EvaluatedAt *time.Time // when the last evaluation of everyone ended
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
 
-// TierDraft is what a caller says of a tier. Condition is the JSON form of a filter, empty in the last one.
-type TierDraft struct {
-	Key, Name string
-	Condition json.RawMessage
+// Active reports whether customers are placed by the scheme.
+func (s Scheme) Active() bool { return s.Revision > 0 }
+
+// Revision is a definition that was or is in force.
+type Revision struct {
+	Number int
+	Definition
+	Actor       string
+	ActivatedAt time.Time
 }
 
-// Draft is what a caller says of a new scheme: its tiers, or a preset with the score model that it reads.
+// TierDraft is what a caller says of a tier. Conditions are the JSON form of a filter; the last tier has none.
+type TierDraft struct {
+	Key, Name       string
+	Condition, Keep json.RawMessage
+	Strategy        string
+	Benefits        []Benefit
+}
+
+// Terms are what a caller says of a definition. Nil keeps; tiers are replaced as a whole, and so is the window.
+type Terms struct {
+	Tiers       []TierDraft
+	Window      *WindowDraft
+	Downgrade   *Downgrade
+	DowngradeAt *Moment
+	GraceDays   *int
+}
+
+func (t Terms) empty() bool {
+	return t.Tiers == nil && t.Window == nil && t.Downgrade == nil && t.DowngradeAt == nil && t.GraceDays == nil
+}
+
+// WindowDraft is a window; a rolling one of neither months nor days is of 12 months.
+type WindowDraft struct {
+	Window       Window
+	Months, Days int
+}
+
+// Draft is what a caller says of a new scheme: its terms, or a preset with the score model that it reads.
 type Draft struct {
 	Key, Name, Preset, Score string
-	Tiers                    []TierDraft
+	Terms
+	Inactive bool // only a draft: nobody is placed until it is activated
 }
 
-// Change is a merge patch of a scheme. Nil keeps; tiers are replaced as a whole.
+// Change is a merge patch of a scheme and of the definition in force.
 type Change struct {
-	Name  *string
-	Tiers []TierDraft
+	Name *string
+	Terms
 }
 
-// check collects what is wrong with the draft itself.
-func (d Draft) check(v *fault.Validator) {
-	switch {
-	case d.Preset == "" && len(d.Tiers) == 0:
-		v.Check(false, "/tiers", "required", fault.T("give either tiers or a preset", "请提供 tiers 或 preset 之一"))
-	case d.Preset != "" && len(d.Tiers) > 0:
-		v.Check(false, "/preset", "conflict", fault.T("give either tiers or a preset, not both", "tiers 与 preset 只能提供其一"))
-	case d.Preset == "":
-		v.Check(d.Score == "", "/score", "not_allowed", fault.T("only a preset reads a score", "仅在使用 preset 时可指定 score"))
-	default:
-		v.Check(d.Preset == Value, "/preset", "unknown_value", fault.T("there is no such preset", "没有这个预设"), Value)
-	}
+func (d Definition) index(key string) int {
+	return slices.IndexFunc(d.Tiers, func(t Tier) bool { return t.Key == key })
 }
 
-// preset are the three tiers of a score's bands: 5 is the best fifth, 3 and 4 the next two.
-func preset(score string) []TierDraft {
-	band := func(op filter.Op, than string) json.RawMessage {
-		// Marshalling a leaf of one number does not fail.
-		raw, _ := json.Marshal(filter.Leaf{Field: "scores." + score + ".band", Op: op, Values: []filter.Value{filter.Number(than)}})
-		return raw
-	}
-	return []TierDraft{
-		{Key: "high", Name: "高价值", Condition: band(filter.Eq, "5")},
-		{Key: "potential", Name: "潜力", Condition: band(filter.Gte, "3")},
-		{Key: "ordinary", Name: "普通"},
-	}
-}
-
-// read turns drafts into tiers of the scheme with that key. What is wrong is recorded below /tiers; a condition is
-// compiled only to see that it can be.
-func read(v *fault.Validator, scheme string, drafts []TierDraft, compile func(raw []byte) (filter.Node, error)) ([]Tier, error) {
-	tiers := make([]Tier, len(drafts))
-	seen := map[string]bool{}
-	v.Check(len(drafts) >= 2, "/tiers", "too_few", fault.T("a scheme has two tiers or more", "分层方案至少有两个层级"))
-	for i, d := range drafts {
-		at := pointer(i)
-		t := Tier{ID: uuid.Must(uuid.NewV7()), Key: d.Key, Name: strings.TrimSpace(d.Name)}
-		v.Check(t.Name != "", at+"/name", "required", fault.T("a tier needs a name", "层级必须有名称"))
-		v.Check(!seen[t.Key], at+"/key", "repeated", fault.T("a tier above has the same key", "与上方层级的键重复"))
-		seen[t.Key] = true
-		if last := i == len(drafts)-1; last || len(d.Condition) == 0 {
-			v.Check(!last || len(d.Condition) == 0, at+"/condition", "not_allowed",
-				fault.T("the last tier takes whom no other takes and has no condition", "最后一个层级接收其余所有客户，不能有条件"))
-			v.Check(last, at+"/condition", "required", fault.T("every tier but the last needs a condition", "除最后一个外，每个层级都需要条件"))
-		} else {
-			var err error
-			if t.Condition, err = readCondition(scheme, d.Condition, compile); err != nil {
-				if err := v.Merge(at+"/condition", err); err != nil {
-					return nil, err
-				}
-			}
-		}
-		tiers[i] = t
-	}
-	return tiers, nil
-}
-
-func readCondition(scheme string, raw []byte, compile func(raw []byte) (filter.Node, error)) (filter.Node, error) {
-	n, err := filter.ParseJSON(raw)
-	if err != nil {
-		return nil, err
-	}
-	if slices.Contains(n.Fields(), "tiers."+scheme) {
-		return nil, fault.ErrInvalid.At("", "own_tier",
-			fault.T("a condition cannot depend on the tiers of its own scheme", "条件不能依赖本方案自身的层级"))
-	}
-	return compile(raw)
-}
-
-func pointer(i int) string { return "/tiers/" + strconv.Itoa(i) }
-
-// apply makes the change, whose tiers have been read, and answers the fields that it changed with their values before.
-func (c Change) apply(to *Scheme, tiers []Tier) (previous map[string]any) {
-	previous = map[string]any{}
-	name := to.Name
-	patch.Keep(&to.Name, c.Name)
-	to.Name = strings.TrimSpace(to.Name)
-	if to.Name != name {
-		previous["name"] = name
-	}
-	if tiers == nil {
-		return previous
-	}
-	for i, t := range tiers {
-		if at := to.index(t.Key); at >= 0 {
-			tiers[i].ID = to.Tiers[at].ID
-		}
-	}
-	if !reflect.DeepEqual(to.Tiers, tiers) {
-		previous["tiers"] = documents(to.Tiers)
-		to.Tiers = tiers
-	}
-	return previous
-}
-
-func (s Scheme) index(key string) int {
-	return slices.IndexFunc(s.Tiers, func(t Tier) bool { return t.Key == key })
-}
-
-// documents are tiers as the contract shows them.
-func documents(tiers []Tier) []map[string]any {
-	d := make([]map[string]any, len(tiers))
-	for i, t := range tiers {
-		d[i] = map[string]any{"key": t.Key, "name": t.Name}
+// conditions are all conditions of the definition.
+func (d Definition) conditions() []filter.Node {
+	var all []filter.Node
+	for _, t := range d.Tiers {
 		if t.Condition != nil {
-			d[i]["condition"] = t.Condition
+			all = append(all, t.Condition)
+		}
+		if t.Keep != nil {
+			all = append(all, t.Keep)
 		}
 	}
-	return d
+	return all
+}
+
+// qualifies reports whether the definition's window matters.
+func (d Definition) qualifies() bool { return slices.ContainsFunc(d.conditions(), filter.Qualifies) }
+
+// document is the definition as it is stored and as events show it.
+func (d Definition) document() document {
+	out := document{Window: d.Window, Months: d.Months, Days: d.Days, Downgrade: d.Downgrade, DowngradeAt: d.DowngradeAt, GraceDays: d.GraceDays,
+		Tiers: make([]tierDocument, len(d.Tiers))}
+	for i, t := range d.Tiers {
+		out.Tiers[i] = tierDocument{ID: t.ID, Key: t.Key, Name: t.Name, Condition: raw(t.Condition), Keep: raw(t.Keep), Strategy: t.Strategy, Benefits: t.Benefits}
+	}
+	return out
+}
+
+// raw is a condition in JSON; nil for none.
+func raw(n filter.Node) json.RawMessage {
+	if n == nil {
+		return nil
+	}
+	out, _ := json.Marshal(n) // a condition that was parsed can be written
+	return out
+}
+
+type document struct {
+	Tiers       []tierDocument `json:"tiers"`
+	Window      Window         `json:"window"`
+	Months      int            `json:"months"`
+	Days        int            `json:"days"`
+	Downgrade   Downgrade      `json:"downgrade"`
+	DowngradeAt Moment         `json:"downgrade_at"`
+	GraceDays   int            `json:"grace_days"`
+}
+
+// tierDocument is a tier in JSON, as columns reads it too.
+type tierDocument struct {
+	ID        uuid.UUID       `json:"id"`
+	Key       string          `json:"key"`
+	Name      string          `json:"name"`
+	Condition json.RawMessage `json:"condition,omitempty"` // none in the last tier
+	Keep      json.RawMessage `json:"keep,omitempty"`
+	Strategy  string          `json:"strategy,omitempty"`
+	Benefits  []Benefit       `json:"benefits,omitempty"`
+}
+
+func (d document) definition() (Definition, error) {
+	out := Definition{Window: d.Window, Months: d.Months, Days: d.Days, Downgrade: d.Downgrade, DowngradeAt: d.DowngradeAt, GraceDays: d.GraceDays}
+	for _, t := range d.Tiers {
+		made, err := t.tier()
+		if err != nil {
+			return Definition{}, err
+		}
+		out.Tiers = append(out.Tiers, made)
+	}
+	return out, nil
+}
+
+func (d tierDocument) tier() (Tier, error) {
+	t := Tier{ID: d.ID, Key: d.Key, Name: d.Name, Strategy: d.Strategy, Benefits: d.Benefits}
+	if t.Benefits == nil {
+		t.Benefits = []Benefit{}
+	}
+	for _, c := range []struct {
+		raw json.RawMessage
+		to  *filter.Node
+	}{{d.Condition, &t.Condition}, {d.Keep, &t.Keep}} {
+		if len(c.raw) == 0 || string(c.raw) == "null" {
+			continue
+		}
+		var err error
+		if *c.to, err = filter.ParseJSON(c.raw); err != nil {
+			return Tier{}, err
+		}
+	}
+	return t, nil
 }
 
 // Placement is the tier of a customer in one scheme.
 type Placement struct {
-	Scheme   string // keys
-	Key      string
-	Name     string
-	PlacedAt time.Time // since when the customer is in this tier
+	Scheme     string // keys
+	SchemeName string
+	Key        string
+	Name       string
+	PlacedAt   time.Time // since when the customer is in this tier
+
+	Earned       string      // the key of the tier by the rules; empty before the first evaluation
+	DowngradeOn  *tenant.Day // the day on which the customer leaves the earned tier unless its condition holds again
+	PeriodEndsOn *tenant.Day // the last day of the period after which the earned tier is judged
+	Manual       *Manual     // nil unless somebody has placed the customer by hand
+}
+
+// Manual is a placement by hand, which beats the rules.
+type Manual struct {
+	Tier   string      // key
+	Until  *tenant.Day // the last day; nil until it is lifted
+	Reason string
+	Actor  string
+	At     time.Time
 }
 
 // Distribution is how customers that are not deleted spread over a scheme's tiers.
@@ -200,4 +289,19 @@ type Distribution struct {
 	Customers []int64 // by tier, in the scheme's order
 	Unplaced  int64   // not placed since they were created
 	Total     int64   // all of them: the sum of the above
+}
+
+// Passage is a line of a customer's history.
+type Passage struct {
+	CustomerID  uuid.UUID
+	Scheme      string // key
+	Change      string // placed, up, down, grace or recovered
+	From, To    string // keys of tiers, which may be gone; empty for none
+	Cause       string // write, import, rule_change, new_day, manual, expiry, grace_end or period_end
+	Event       string // the type of the event that led here; empty for several or none
+	Reason      string
+	DowngradeOn *tenant.Day // of grace
+	Actor       string
+	ChangeSet   uuid.UUID
+	At          time.Time
 }

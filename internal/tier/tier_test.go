@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,46 +18,55 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
+	"github.com/kezi-io/kezi/internal/transaction"
 )
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
-// bench is one tenant with a clock of its own.
+// bench is one tenant with a clock of its own, the rule engine at work.
 type bench struct {
-	ctx       context.Context
-	db        *postgres.DB
-	svc       *tier.Service
-	work      *jobs.Service
-	customers *customer.Service
-	call      tenant.Call
-	offset    *atomic.Int64
-	start     time.Time
+	ctx          context.Context
+	db           *postgres.DB
+	svc          *tier.Service
+	engine       *rule.Engine
+	work         *jobs.Service
+	customers    *customer.Service
+	transactions *transaction.Service
+	call         tenant.Call
+	offset       *atomic.Int64
+	start        time.Time
 }
 
 func setup(t *testing.T) bench { return setupIn(t, postgrestest.DB(t)) }
 
-func setupIn(t *testing.T, db *postgres.DB) bench {
+func setupIn(t *testing.T, db *postgres.DB, edit ...func(*tenant.Creation)) bench {
 	t.Helper()
-	of := postgrestest.Tenant(t, db)
-	b := bench{ctx: postgrestest.Context(t, of), db: db, offset: new(atomic.Int64), start: time.Now().UTC().Truncate(time.Microsecond),
+	of := postgrestest.Tenant(t, db, edit...)
+	b := bench{ctx: postgrestest.Context(t, of), db: db.Settling(), offset: new(atomic.Int64), start: time.Date(2026, 3, 10, 4, 0, 0, 0, time.UTC),
 		call: tenant.Call{Tenant: of, Actor: "tester", RequestID: "r1", ChangeSet: uuid.Must(uuid.NewV7())}}
 	var err error
-	b.work, err = jobs.NewService(db, tenant.NewService(db, b.now), slog.New(slog.NewTextHandler(io.Discard, nil)), b.now)
+	tenants := tenant.NewService(b.db, b.now)
+	b.work, err = jobs.NewService(b.db, tenants, slog.New(slog.DiscardHandler), b.now)
 	require.NoError(t, err)
-	b.svc = tier.NewService(db, b.work, b.now)
-	b.customers = customer.NewService(db, b.now)
+	b.engine = rule.NewEngine(b.db, b.work, tenants, b.now)
+	b.svc = tier.NewService(b.db, b.work, b.engine, b.now)
+	b.customers, b.transactions = customer.NewService(b.db, b.now), transaction.NewService(b.db, nil, b.now)
+	b.db.BeforeCommit(b.engine.Settle)
 	return b
 }
 
 // working is setup in a database of its own with a worker.
-func working(t *testing.T) bench {
+func working(t *testing.T, edit ...func(*tenant.Creation)) bench {
 	t.Helper()
-	b := setupIn(t, postgrestest.Fresh(t))
+	b := setupIn(t, postgrestest.Fresh(t), edit...)
 	b.startWork(t)
 	return b
 }
@@ -73,6 +82,77 @@ func (b bench) startWork(t *testing.T) {
 func (b bench) now() time.Time { return b.start.Add(time.Duration(b.offset.Load())) }
 
 func (b bench) pass(d time.Duration) { b.offset.Add(int64(d)) }
+
+// until lets time pass until a local hour of a day, with what is due at midnight.
+func (b bench) until(t *testing.T, day string, hour int) {
+	t.Helper()
+	d, err := tenant.ParseDay(day)
+	require.NoError(t, err)
+	b.pass(d.Start(b.call.Tenant.Zone).Add(time.Duration(hour) * time.Hour).Sub(b.now()))
+	require.NoError(t, b.engine.NextDay(postgres.ForAllTenants(b.ctx)))
+	b.idle(t)
+}
+
+// idle waits until no job is left.
+func (b bench) idle(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM jobs WHERE tenant_id = $1 AND status IN ('queued', 'running')`) == 0
+	}, time.Minute, 5*time.Millisecond)
+	require.Zero(t, b.count(t, `SELECT count(*) FROM jobs WHERE tenant_id = $1 AND status <> 'succeeded'`))
+}
+
+// buy is a purchase of so many yuan now.
+func (b bench) buy(t *testing.T, id uuid.UUID, yuan int64) {
+	t.Helper()
+	require.NoError(t, b.tryBuy(id, yuan))
+}
+
+func (b bench) tryBuy(id uuid.UUID, yuan int64) error {
+	at := b.now()
+	_, err := b.transactions.Create(b.ctx, b.call, transaction.Creation{CustomerID: &id, Moment: transaction.Moment{At: &at},
+		Amount: &money.Money{Minor: yuan * 100, Currency: b.call.Tenant.Currency}})
+	return err
+}
+
+// scheme makes one and waits until everybody is placed.
+func (b bench) scheme(t *testing.T, d tier.Draft) tier.Scheme {
+	t.Helper()
+	made, err := b.svc.Create(b.ctx, b.call, d)
+	require.NoError(t, err)
+	b.idle(t)
+	return made
+}
+
+// lines are a customer's history, oldest first.
+func (b bench) lines(t *testing.T, id uuid.UUID) []string {
+	t.Helper()
+	found, err := b.svc.HistoryOf(b.ctx, b.call.Tenant, id, "", page.Request{Limit: 100})
+	require.NoError(t, err)
+	lines := []string{}
+	for _, p := range slices.Backward(found.Items) {
+		line := fmt.Sprintf("%s %s %s>%s %s", p.At.In(b.call.Tenant.Zone).Format(time.DateOnly), p.Change, p.From, p.To, p.Cause)
+		if p.DowngradeOn != nil {
+			line += " " + p.DowngradeOn.String()
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func qualified(key string, steps ...string) tier.Draft {
+	d := tier.Draft{Key: key}
+	for i := 0; i < len(steps); i += 2 {
+		d.Tiers = append(d.Tiers, tier.TierDraft{Key: steps[i], Name: steps[i], Condition: spent(steps[i+1])})
+	}
+	d.Tiers = append(d.Tiers, tier.TierDraft{Key: "basic", Name: "basic"})
+	return d
+}
+
+// spent is the condition of so many yuan in the qualification window.
+func spent(yuan string) json.RawMessage {
+	return json.RawMessage(`{"function": "sum", "of": "transactions.amount", "window": "qualification", "op": "gte", "value": "` + yuan + `"}`)
+}
 
 // customer has spent so many yuan.
 func (b bench) customer(t *testing.T, spent int64) uuid.UUID {
@@ -137,10 +217,10 @@ func leaf(field, op string, value any) json.RawMessage {
 }
 
 func spending() tier.Draft {
-	return tier.Draft{Key: "spending", Name: "消费等级", Tiers: []tier.TierDraft{
+	return tier.Draft{Key: "spending", Name: "消费等级", Terms: tier.Terms{Tiers: []tier.TierDraft{
 		{Key: "gold", Name: "金", Condition: leaf("spend_total", "gte", "5000")},
 		{Key: "silver", Name: "银", Condition: leaf("spend_total", "gte", "1000")},
-		{Key: "basic", Name: "普通"}}}
+		{Key: "basic", Name: "普通"}}}}
 }
 
 func TestSchemes(t *testing.T) {
@@ -148,12 +228,21 @@ func TestSchemes(t *testing.T) {
 	t.Run("EveryFieldIsKept", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		made, err := b.svc.Create(b.ctx, b.call, spending())
+		draft := spending()
+		draft.Window, draft.Downgrade, draft.DowngradeAt, draft.GraceDays = &tier.WindowDraft{Window: tier.CalendarYear}, new(tier.OneStep), new(tier.PeriodEnd), new(7)
+		draft.Tiers[0].Keep, draft.Tiers[0].Strategy = leaf("spend_total", "gte", "4000"), "回访"
+		draft.Tiers[0].Benefits = []tier.Benefit{{Kind: tier.Discount, Name: "九折", Value: new(10.0), Details: "不含特价"}}
+		made, err := b.svc.Create(b.ctx, b.call, draft)
 		require.NoError(t, err)
-		require.Equal(t, tier.Scheme{ID: made.ID, Version: 1, Key: "spending", Name: "消费等级", CreatedAt: b.now(), UpdatedAt: b.now(), Tiers: []tier.Tier{
-			{ID: made.Tiers[0].ID, Key: "gold", Name: "金", Condition: filter.Leaf{Field: "spend_total", Op: filter.Gte, Values: []filter.Value{filter.String("5000")}}},
-			{ID: made.Tiers[1].ID, Key: "silver", Name: "银", Condition: filter.Leaf{Field: "spend_total", Op: filter.Gte, Values: []filter.Value{filter.String("1000")}}},
-			{ID: made.Tiers[2].ID, Key: "basic", Name: "普通"}}}, made)
+		leaf := func(n string) filter.Node {
+			return filter.Leaf{Field: "spend_total", Op: filter.Gte, Values: []filter.Value{filter.String(n)}}
+		}
+		require.Equal(t, tier.Scheme{ID: made.ID, Version: 1, Key: "spending", Name: "消费等级", Revision: 1, CreatedAt: b.now(), UpdatedAt: b.now(),
+			Definition: tier.Definition{Window: tier.CalendarYear, Months: 12, Downgrade: tier.OneStep, DowngradeAt: tier.PeriodEnd, GraceDays: 7, Tiers: []tier.Tier{
+				{ID: made.Tiers[0].ID, Key: "gold", Name: "金", Condition: leaf("5000"), Keep: leaf("4000"), Strategy: "回访",
+					Benefits: []tier.Benefit{{Kind: tier.Discount, Name: "九折", Value: new(10.0), Details: "不含特价"}}},
+				{ID: made.Tiers[1].ID, Key: "silver", Name: "银", Condition: leaf("1000"), Benefits: []tier.Benefit{}},
+				{ID: made.Tiers[2].ID, Key: "basic", Name: "普通", Benefits: []tier.Benefit{}}}}}, made)
 		read, err := b.svc.Get(b.ctx, b.call.Tenant, "spending")
 		require.NoError(t, err)
 		require.Equal(t, made, read)
@@ -162,9 +251,9 @@ func TestSchemes(t *testing.T) {
 		require.Equal(t, []tier.Scheme{made}, all)
 
 		b.pass(time.Minute)
-		tiers := spending().Tiers
+		tiers := draft.Tiers
 		tiers[1] = tier.TierDraft{Key: "bronze", Name: "铜", Condition: json.RawMessage(`{"and": [{"field": "spend_total", "op": "lt", "value": 1.50}, {"not": {"field": "city", "op": "in", "values": ["上海"]}}]}`)}
-		changed, err := b.svc.Update(b.ctx, b.call, "spending", patch.Expected{1}, tier.Change{Name: new("新"), Tiers: tiers})
+		changed, err := b.svc.Update(b.ctx, b.call, "spending", patch.Expected{1}, tier.Change{Name: new("新"), Terms: tier.Terms{Tiers: tiers}})
 		require.NoError(t, err)
 		require.Equal(t, int64(2), changed.Version)
 		require.Equal(t, made.Tiers[0], changed.Tiers[0], "a tier keeps its id by key")
@@ -172,7 +261,7 @@ func TestSchemes(t *testing.T) {
 		read, err = b.svc.Get(b.ctx, b.call.Tenant, "spending")
 		require.NoError(t, err)
 		require.Equal(t, changed, read)
-		same, err := b.svc.Update(b.ctx, b.call, "spending", nil, tier.Change{Name: new("新"), Tiers: tiers})
+		same, err := b.svc.Update(b.ctx, b.call, "spending", nil, tier.Change{Name: new("新"), Terms: tier.Terms{Tiers: tiers}})
 		require.NoError(t, err)
 		require.Equal(t, changed, same, "a change without effect keeps the version")
 		var previous string
@@ -182,7 +271,9 @@ func TestSchemes(t *testing.T) {
 	t.Run("RefusalsPointAtThePlace", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		_, err := b.svc.Create(b.ctx, b.call, tier.Draft{Key: "other", Tiers: spending().Tiers})
+		other := spending()
+		other.Key = "other"
+		_, err := b.svc.Create(b.ctx, b.call, other)
 		require.NoError(t, err)
 		before := b.count(t, `SELECT count(*) FROM events WHERE tenant_id = $1`)
 		edit := func(f func(d *tier.Draft)) tier.Draft { d := spending(); f(&d); return d }
@@ -203,7 +294,13 @@ func TestSchemes(t *testing.T) {
 			"two at once": {edit(func(d *tier.Draft) {
 				d.Tiers[0].Condition, d.Tiers[1].Condition = leaf("nope", "eq", "1"), leaf("spend_total", "gte", "much")
 			}), []string{"/tiers/0/condition/field", "/tiers/1/condition/value"}},
-			"own tier": {edit(func(d *tier.Draft) { d.Tiers[0].Condition = leaf("tiers.spending", "eq", "gold") }), []string{"/tiers/0/condition"}},
+			"keep of the last": {edit(func(d *tier.Draft) { d.Tiers[2].Keep = d.Tiers[1].Condition }), []string{"/tiers/2/keep"}},
+			"upside down":      {edit(func(d *tier.Draft) { d.Tiers[0], d.Tiers[1] = d.Tiers[1], d.Tiers[0] }), []string{"/tiers/1/condition"}},
+			"discount of 200 %": {edit(func(d *tier.Draft) {
+				d.Tiers[0].Benefits = []tier.Benefit{{Kind: tier.Discount, Name: "x", Value: new(200.0)}}
+			}), []string{"/tiers/0/benefits/0/value"}},
+			"a year of 3 days": {edit(func(d *tier.Draft) { d.Window = &tier.WindowDraft{Window: tier.CalendarYear, Days: 3} }), []string{"/qualification"}},
+			"own tier":         {edit(func(d *tier.Draft) { d.Tiers[0].Condition = leaf("tiers.spending", "eq", "gold") }), []string{"/tiers/0/condition"}},
 		} {
 			_, err := b.svc.Create(b.ctx, b.call, c.draft)
 			require.ErrorIs(t, err, fault.ErrInvalid, name)
@@ -213,7 +310,7 @@ func TestSchemes(t *testing.T) {
 			}
 			require.Subset(t, c.pointers, pointers, name)
 		}
-		_, err = b.svc.Create(b.ctx, b.call, tier.Draft{Key: "other", Tiers: spending().Tiers})
+		_, err = b.svc.Create(b.ctx, b.call, other)
 		require.ErrorIs(t, err, tier.ErrKeyTaken)
 		_, err = b.svc.Create(b.ctx, b.call, tier.Draft{Key: "v", Preset: tier.Value})
 		require.ErrorIs(t, err, tier.ErrScoreUnknown)
@@ -221,7 +318,7 @@ func TestSchemes(t *testing.T) {
 		require.ErrorIs(t, err, patch.ErrVersion)
 		_, err = b.svc.Update(b.ctx, b.call, "other", nil, tier.Change{Name: new(" ")})
 		require.ErrorIs(t, err, fault.ErrInvalid)
-		_, err = b.svc.Update(b.ctx, b.call, "other", nil, tier.Change{Tiers: []tier.TierDraft{}})
+		_, err = b.svc.Update(b.ctx, b.call, "other", nil, tier.Change{Terms: tier.Terms{Tiers: []tier.TierDraft{}}})
 		require.ErrorIs(t, err, fault.ErrInvalid)
 		require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, "other", patch.Expected{7}), patch.ErrVersion)
 		all, err := b.svc.List(b.ctx, b.call.Tenant)
@@ -251,15 +348,15 @@ func TestSchemes(t *testing.T) {
 		b := setup(t)
 		_, err := b.svc.Create(b.ctx, b.call, spending())
 		require.NoError(t, err)
-		_, err = b.svc.Create(b.ctx, b.call, tier.Draft{Key: "care", Tiers: []tier.TierDraft{
-			{Key: "in", Name: "in", Condition: leaf("tiers.spending", "eq", "silver")}, {Key: "out", Name: "out"}}})
+		_, err = b.svc.Create(b.ctx, b.call, tier.Draft{Key: "care", Terms: tier.Terms{Tiers: []tier.TierDraft{
+			{Key: "in", Name: "in", Condition: leaf("tiers.spending", "eq", "silver")}, {Key: "out", Name: "out"}}}})
 		require.NoError(t, err)
 		require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, "spending", nil), tier.ErrInUse)
 		tiers := spending().Tiers
-		_, err = b.svc.Update(b.ctx, b.call, "spending", nil, tier.Change{Tiers: append(tiers[:1:1], tiers[2])})
+		_, err = b.svc.Update(b.ctx, b.call, "spending", nil, tier.Change{Terms: tier.Terms{Tiers: append(tiers[:1:1], tiers[2])}})
 		require.ErrorIs(t, err, tier.ErrTierInUse)
 		require.NoError(t, b.svc.Delete(b.ctx, b.call, "care", nil))
-		_, err = b.svc.Update(b.ctx, b.call, "spending", nil, tier.Change{Tiers: append(tiers[:1:1], tiers[2])})
+		_, err = b.svc.Update(b.ctx, b.call, "spending", nil, tier.Change{Terms: tier.Terms{Tiers: append(tiers[:1:1], tiers[2])}})
 		require.NoError(t, err)
 		require.NoError(t, b.svc.Delete(b.ctx, b.call, "spending", nil))
 	})

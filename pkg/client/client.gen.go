@@ -1843,15 +1843,201 @@ func (e TagPresetAskedPreset) Valid() bool {
 	}
 }
 
-// Defines values for TierSchemeCreatePreset.
+// Defines values for TierBenefitKind.
 const (
-	TierSchemeCreatePresetValue TierSchemeCreatePreset = "value"
+	TierBenefitKindDiscount         TierBenefitKind = "discount"
+	TierBenefitKindEarlyAccess      TierBenefitKind = "early_access"
+	TierBenefitKindOther            TierBenefitKind = "other"
+	TierBenefitKindPointsMultiplier TierBenefitKind = "points_multiplier"
+	TierBenefitKindServicePerson    TierBenefitKind = "service_person"
 )
 
-// Valid indicates whether the value is a known member of the TierSchemeCreatePreset enum.
-func (e TierSchemeCreatePreset) Valid() bool {
+// Valid indicates whether the value is a known member of the TierBenefitKind enum.
+func (e TierBenefitKind) Valid() bool {
 	switch e {
-	case TierSchemeCreatePresetValue:
+	case TierBenefitKindDiscount:
+		return true
+	case TierBenefitKindEarlyAccess:
+		return true
+	case TierBenefitKindOther:
+		return true
+	case TierBenefitKindPointsMultiplier:
+		return true
+	case TierBenefitKindServicePerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierDowngradeMode.
+const (
+	TierDowngradeModeDirect  TierDowngradeMode = "direct"
+	TierDowngradeModeNone    TierDowngradeMode = "none"
+	TierDowngradeModeOneStep TierDowngradeMode = "one_step"
+)
+
+// Valid indicates whether the value is a known member of the TierDowngradeMode enum.
+func (e TierDowngradeMode) Valid() bool {
+	switch e {
+	case TierDowngradeModeDirect:
+		return true
+	case TierDowngradeModeNone:
+		return true
+	case TierDowngradeModeOneStep:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierDowngradeMoment.
+const (
+	TierDowngradeMomentAtOnce    TierDowngradeMoment = "at_once"
+	TierDowngradeMomentPeriodEnd TierDowngradeMoment = "period_end"
+)
+
+// Valid indicates whether the value is a known member of the TierDowngradeMoment enum.
+func (e TierDowngradeMoment) Valid() bool {
+	switch e {
+	case TierDowngradeMomentAtOnce:
+		return true
+	case TierDowngradeMomentPeriodEnd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPassageCause.
+const (
+	TierPassageCauseExpiry     TierPassageCause = "expiry"
+	TierPassageCauseGraceEnd   TierPassageCause = "grace_end"
+	TierPassageCauseImport     TierPassageCause = "import"
+	TierPassageCauseManual     TierPassageCause = "manual"
+	TierPassageCauseNewDay     TierPassageCause = "new_day"
+	TierPassageCausePeriodEnd  TierPassageCause = "period_end"
+	TierPassageCauseRuleChange TierPassageCause = "rule_change"
+	TierPassageCauseWrite      TierPassageCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the TierPassageCause enum.
+func (e TierPassageCause) Valid() bool {
+	switch e {
+	case TierPassageCauseExpiry:
+		return true
+	case TierPassageCauseGraceEnd:
+		return true
+	case TierPassageCauseImport:
+		return true
+	case TierPassageCauseManual:
+		return true
+	case TierPassageCauseNewDay:
+		return true
+	case TierPassageCausePeriodEnd:
+		return true
+	case TierPassageCauseRuleChange:
+		return true
+	case TierPassageCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPassageChange.
+const (
+	TierPassageChangeDown      TierPassageChange = "down"
+	TierPassageChangeGrace     TierPassageChange = "grace"
+	TierPassageChangePlaced    TierPassageChange = "placed"
+	TierPassageChangeRecovered TierPassageChange = "recovered"
+	TierPassageChangeUp        TierPassageChange = "up"
+)
+
+// Valid indicates whether the value is a known member of the TierPassageChange enum.
+func (e TierPassageChange) Valid() bool {
+	switch e {
+	case TierPassageChangeDown:
+		return true
+	case TierPassageChangeGrace:
+		return true
+	case TierPassageChangePlaced:
+		return true
+	case TierPassageChangeRecovered:
+		return true
+	case TierPassageChangeUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierPreset.
+const (
+	TierPresetCredit     TierPreset = "credit"
+	TierPresetMembership TierPreset = "membership"
+	TierPresetValue      TierPreset = "value"
+)
+
+// Valid indicates whether the value is a known member of the TierPreset enum.
+func (e TierPreset) Valid() bool {
+	switch e {
+	case TierPresetCredit:
+		return true
+	case TierPresetMembership:
+		return true
+	case TierPresetValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierQualificationWindow.
+const (
+	TierQualificationWindowAnniversary  TierQualificationWindow = "anniversary"
+	TierQualificationWindowCalendarYear TierQualificationWindow = "calendar_year"
+	TierQualificationWindowRolling      TierQualificationWindow = "rolling"
+)
+
+// Valid indicates whether the value is a known member of the TierQualificationWindow enum.
+func (e TierQualificationWindow) Valid() bool {
+	switch e {
+	case TierQualificationWindowAnniversary:
+		return true
+	case TierQualificationWindowCalendarYear:
+		return true
+	case TierQualificationWindowRolling:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TierStepWant.
+const (
+	TierStepWantAbsent  TierStepWant = "absent"
+	TierStepWantAtLeast TierStepWant = "at_least"
+	TierStepWantAtMost  TierStepWant = "at_most"
+	TierStepWantEqual   TierStepWant = "equal"
+	TierStepWantOther   TierStepWant = "other"
+	TierStepWantPresent TierStepWant = "present"
+)
+
+// Valid indicates whether the value is a known member of the TierStepWant enum.
+func (e TierStepWant) Valid() bool {
+	switch e {
+	case TierStepWantAbsent:
+		return true
+	case TierStepWantAtLeast:
+		return true
+	case TierStepWantAtMost:
+		return true
+	case TierStepWantEqual:
+		return true
+	case TierStepWantOther:
+		return true
+	case TierStepWantPresent:
 		return true
 	default:
 		return false
@@ -2403,7 +2589,8 @@ type CompletenessWeightsPut struct {
 // `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 // `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 // local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+// the conditions of tiers, `qualification`: the window of the tier scheme;
 // `where` is a condition over one fact.
 //
 // At most 10 deep, with 200 leaves.
@@ -2999,7 +3186,8 @@ type CustomerSearch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3452,7 +3640,8 @@ type FilterExplain struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3472,7 +3661,8 @@ type FilterExplanation struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3518,7 +3708,8 @@ type FilterGiven struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -3541,7 +3732,8 @@ type FilterParsed struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -4959,7 +5151,8 @@ type ScoreRule struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5157,7 +5350,8 @@ type Segment struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5215,7 +5409,8 @@ type SegmentCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5255,7 +5450,8 @@ type SegmentExplanation struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5334,7 +5530,8 @@ type SegmentMembersChange struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5443,7 +5640,8 @@ type SegmentPatch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5479,7 +5677,8 @@ type SegmentPreviewAsked struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5598,7 +5797,8 @@ type Tag struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5633,7 +5833,8 @@ type TagBulk struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5668,7 +5869,8 @@ type TagCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5810,7 +6012,8 @@ type TagPatch struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5899,6 +6102,8 @@ type TenantPatch struct {
 
 // Tier defines model for Tier.
 type Tier struct {
+	Benefits *[]TierBenefit `json:"benefits,omitempty"`
+
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 	//
@@ -5906,7 +6111,8 @@ type Tier struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -5914,15 +6120,62 @@ type Tier struct {
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 	Condition *Condition `json:"condition,omitempty"`
-	Key       string     `json:"key"`
-	Name      string     `json:"name"`
+
+	// Keep A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Keep *Condition `json:"keep,omitempty"`
+	Key  string     `json:"key"`
+	Name string     `json:"name"`
+
+	// Strategy How to treat its customers.
+	Strategy *string `json:"strategy,omitempty"`
 }
+
+// TierBenefit defines model for TierBenefit.
+type TierBenefit struct {
+	Details *string         `json:"details,omitempty"`
+	Kind    TierBenefitKind `json:"kind"`
+	Name    string          `json:"name"`
+
+	// Value Of a discount the per cent off, of a points multiplier the factor; of others none.
+	Value *float64 `json:"value,omitempty"`
+}
+
+// TierBenefitKind defines model for TierBenefit.Kind.
+type TierBenefitKind string
 
 // TierCount defines model for TierCount.
 type TierCount struct {
 	Customers int64  `json:"customers"`
 	Key       string `json:"key"`
 	Name      string `json:"name"`
+}
+
+// TierDescent defines model for TierDescent.
+type TierDescent struct {
+	CustomerID  openapi_types.UUID `json:"customer_id"`
+	DowngradeOn openapi_types.Date `json:"downgrade_on"`
+	From        string             `json:"from"`
+
+	// Grace Whether the condition has failed already; otherwise it would fail at the end of the period.
+	Grace bool   `json:"grace"`
+	Name  string `json:"name"`
+
+	// To Where the customer would go if nothing changes.
+	To string `json:"to"`
 }
 
 // TierDistribution Example: {"items":[{"customers":400,"key":"high","name":"高价值"},{"customers":800,"key":"potential","name":"潜力"},{"customers":800,"key":"ordinary","name":"普通"}],"scheme":"value","total":2000,"unplaced":0}
@@ -5936,17 +6189,132 @@ type TierDistribution struct {
 	Unplaced int64 `json:"unplaced"`
 }
 
-// TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value"}
+// TierDowngradeMode What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+type TierDowngradeMode string
+
+// TierDowngradeMoment defines model for TierDowngradeMoment.
+type TierDowngradeMoment string
+
+// TierDowngradePage defines model for TierDowngradePage.
+type TierDowngradePage struct {
+	HasMore    bool          `json:"has_more"`
+	Items      []TierDescent `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// TierManual defines model for TierManual.
+type TierManual struct {
+	Actor    string    `json:"actor"`
+	PlacedAt time.Time `json:"placed_at"`
+	Reason   string    `json:"reason"`
+	Tier     string    `json:"tier"`
+
+	// Until The last day; absent until it is lifted.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// TierManualPut defines model for TierManualPut.
+type TierManualPut struct {
+	Reason string `json:"reason"`
+	Tier   string `json:"tier"`
+
+	// Until The last day, in the tenant's zone; without it the placement stands until it is lifted.
+	Until *openapi_types.Date `json:"until,omitempty"`
+}
+
+// TierMovement defines model for TierMovement.
+type TierMovement struct {
+	Customers int64 `json:"customers"`
+
+	// From The key of the tier now; absent for who has none.
+	From *string `json:"from,omitempty"`
+	To   string  `json:"to"`
+}
+
+// TierMover defines model for TierMover.
+type TierMover struct {
+	CustomerID  openapi_types.UUID  `json:"customer_id"`
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+	From        *string             `json:"from,omitempty"`
+	Name        string              `json:"name"`
+	To          string              `json:"to"`
+}
+
+// TierPassage defines model for TierPassage.
+type TierPassage struct {
+	Actor string           `json:"actor"`
+	Cause TierPassageCause `json:"cause"`
+
+	// Change placed is the first tier of the customer; grace begins and, when the condition holds again, the customer recovered.
+	Change     TierPassageChange  `json:"change"`
+	ChangeSet  openapi_types.UUID `json:"change_set"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DowngradeOn Of grace.
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+
+	// EventType The event that led here; absent where there were several or none.
+	EventType  *string   `json:"event_type,omitempty"`
+	From       *string   `json:"from,omitempty"`
+	OccurredAt time.Time `json:"occurred_at"`
+
+	// Reason Of a placement by hand.
+	Reason *string `json:"reason,omitempty"`
+	Scheme string  `json:"scheme"`
+	To     *string `json:"to,omitempty"`
+}
+
+// TierPassageCause defines model for TierPassage.Cause.
+type TierPassageCause string
+
+// TierPassageChange placed is the first tier of the customer; grace begins and, when the condition holds again, the customer recovered.
+type TierPassageChange string
+
+// TierPassagePage defines model for TierPassagePage.
+type TierPassagePage struct {
+	HasMore    bool          `json:"has_more"`
+	Items      []TierPassage `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// TierPath defines model for TierPath.
+type TierPath struct {
+	// Alternatives Each alone would do.
+	Alternatives [][]TierStep `json:"alternatives"`
+
+	// Current The key of the tier where the customer is.
+	Current    *string            `json:"current,omitempty"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	Name       string             `json:"name"`
+
+	// Reached The tier, or a higher one, can be entered now.
+	Reached bool   `json:"reached"`
+	Scheme  string `json:"scheme"`
+	Tier    string `json:"tier"`
+}
+
+// TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value","scheme_name":"客户价值"}
 type TierPlacement struct {
+	// DowngradeOn The day on which the customer leaves the tier by the rules, unless its condition holds again by then.
+	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
+
+	// Earned The key of the tier by the rules, where a placement by hand hides it.
+	Earned *string `json:"earned,omitempty"`
+
 	// Key The tier's key.
-	Key  string `json:"key"`
-	Name string `json:"name"`
+	Key    string      `json:"key"`
+	Manual *TierManual `json:"manual,omitempty"`
+	Name   string      `json:"name"`
+
+	// PeriodEndsOn The last day of the period after which the tier is judged.
+	PeriodEndsOn *openapi_types.Date `json:"period_ends_on,omitempty"`
 
 	// PlacedAt Since when the customer is in this tier.
 	PlacedAt time.Time `json:"placed_at"`
 
 	// Scheme The scheme's key.
-	Scheme string `json:"scheme"`
+	Scheme     string `json:"scheme"`
+	SchemeName string `json:"scheme_name"`
 }
 
 // TierPlacementList defines model for TierPlacementList.
@@ -5954,14 +6322,48 @@ type TierPlacementList struct {
 	Items []TierPlacement `json:"items"`
 }
 
-// TierScheme Example: {"created_at":"2026-01-01T00:00:00Z","key":"value","name":"客户价值","tiers":[{"condition":{"field":"scores.clv.band","op":"eq","value":5},"key":"high","name":"高价值"},{"condition":{"field":"scores.clv.band","op":"gte","value":3},"key":"potential","name":"潜力"},{"key":"ordinary","name":"普通"}],"updated_at":"2026-01-01T00:00:00Z","version":1}
+// TierPreset defines model for TierPreset.
+type TierPreset string
+
+// TierQualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+// periods too.
+type TierQualification struct {
+	Days   *int                    `json:"days,omitempty"`
+	Months *int                    `json:"months,omitempty"`
+	Window TierQualificationWindow `json:"window"`
+}
+
+// TierQualificationWindow defines model for TierQualification.Window.
+type TierQualificationWindow string
+
+// TierScheme Example: {"active":true,"created_at":"2026-01-01T00:00:00Z","downgrade":"direct","downgrade_at":"at_once","grace_days":0,"key":"value","name":"客户价值","preset":"value","qualification":{"months":12,"window":"rolling"},"revision":1,"tiers":[{"condition":{"field":"scores.clv.band","op":"eq","value":5},"key":"high","name":"高价值"},{"condition":{"field":"scores.clv.band","op":"gte","value":3},"key":"potential","name":"潜力"},{"key":"ordinary","name":"普通"}],"updated_at":"2026-01-01T00:00:00Z","version":1}
 type TierScheme struct {
+	// Active Whether customers are placed by it; false while it is only a draft.
+	Active    bool      `json:"active"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// EvaluatedAt When the last evaluation of everyone ended.
-	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
-	Key         string     `json:"key"`
-	Name        string     `json:"name"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   TierDowngradeMode   `json:"downgrade"`
+	DowngradeAt TierDowngradeMoment `json:"downgrade_at"`
+	Draft       *TierTerms          `json:"draft,omitempty"`
+
+	// EvaluatedAt When a job last judged everybody by a definition of the scheme.
+	EvaluatedAt *time.Time  `json:"evaluated_at,omitempty"`
+	GraceDays   int         `json:"grace_days"`
+	Key         string      `json:"key"`
+	Name        string      `json:"name"`
+	Preset      *TierPreset `json:"preset,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification TierQualification `json:"qualification"`
+
+	// Revision Which of its definitions is in force; 0 before the first one.
+	Revision int `json:"revision"`
 
 	// Tiers From the highest to the lowest.
 	Tiers     []Tier    `json:"tiers"`
@@ -5971,21 +6373,31 @@ type TierScheme struct {
 
 // TierSchemeCreate defines model for TierSchemeCreate.
 type TierSchemeCreate struct {
-	Key string `json:"key"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
 
-	// Name Unless told: 客户价值 for the preset, else the key.
-	Name   *string                 `json:"name,omitempty"`
-	Preset *TierSchemeCreatePreset `json:"preset,omitempty"`
+	// Draft Only a draft; nobody is placed until it is activated.
+	Draft     *bool  `json:"draft,omitempty"`
+	GraceDays *int   `json:"grace_days,omitempty"`
+	Key       string `json:"key"`
 
-	// Score The score model that the preset reads; clv unless told.
+	// Name Unless told: that of the preset, else the key.
+	Name   *string     `json:"name,omitempty"`
+	Preset *TierPreset `json:"preset,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+
+	// Score The score model that the preset value reads; clv unless told.
 	Score *string `json:"score,omitempty"`
 
 	// Tiers From the highest to the lowest; either these or a preset.
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
-
-// TierSchemeCreatePreset defines model for TierSchemeCreate.Preset.
-type TierSchemeCreatePreset string
 
 // TierSchemeList defines model for TierSchemeList.
 type TierSchemeList struct {
@@ -5994,7 +6406,91 @@ type TierSchemeList struct {
 
 // TierSchemePatch defines model for TierSchemePatch.
 type TierSchemePatch struct {
-	Name  *string `json:"name,omitempty"`
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
+	GraceDays   *int                 `json:"grace_days,omitempty"`
+	Name        *string              `json:"name,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+	Tiers         *[]Tier            `json:"tiers,omitempty"`
+}
+
+// TierSchemeVersion defines model for TierSchemeVersion.
+type TierSchemeVersion struct {
+	ActivatedAt time.Time `json:"activated_at"`
+	Actor       string    `json:"actor"`
+	Definition  TierTerms `json:"definition"`
+	Revision    int       `json:"revision"`
+}
+
+// TierSchemeVersionList defines model for TierSchemeVersionList.
+type TierSchemeVersionList struct {
+	Items []TierSchemeVersion `json:"items"`
+}
+
+// TierSimulation defines model for TierSimulation.
+type TierSimulation struct {
+	// Customers Everybody who is not deleted.
+	Customers *int64 `json:"customers,omitempty"`
+	Down      *int64 `json:"down,omitempty"`
+
+	// Failing Of the unchanged: who would come down later, after the days of grace.
+	Failing *int64 `json:"failing,omitempty"`
+	HasMore bool   `json:"has_more"`
+
+	// Movements How many would go from which tier to which, those who stay included.
+	Movements  *[]TierMovement `json:"movements,omitempty"`
+	Movers     []TierMover     `json:"movers"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+
+	// Placed Who has no tier now, or one that would be gone.
+	Placed    *int64 `json:"placed,omitempty"`
+	Unchanged *int64 `json:"unchanged,omitempty"`
+	Up        *int64 `json:"up,omitempty"`
+}
+
+// TierStep defines model for TierStep.
+type TierStep struct {
+	// Difference needed less what was seen, for numbers and amounts; for dates in days.
+	Difference *string `json:"difference,omitempty"`
+
+	// Needed The nearest value that does.
+	Needed *string `json:"needed,omitempty"`
+
+	// Pointer Of the comparison within the tier's condition.
+	Pointer string `json:"pointer"`
+
+	// Seen The values now; amounts in major units of the base currency.
+	Seen []string     `json:"seen"`
+	Text string       `json:"text"`
+	Unit *string      `json:"unit,omitempty"`
+	Want TierStepWant `json:"want"`
+}
+
+// TierStepWant defines model for TierStep.Want.
+type TierStepWant string
+
+// TierTerms defines model for TierTerms.
+type TierTerms struct {
+	// Downgrade What becomes of who no longer fulfils the condition: nothing, one tier down (at most once a day), or down to the tier that could be entered.
+	Downgrade   *TierDowngradeMode   `json:"downgrade,omitempty"`
+	DowngradeAt *TierDowngradeMoment `json:"downgrade_at,omitempty"`
+
+	// GraceDays For how many days a customer stays in a tier whose condition no longer holds.
+	GraceDays *int `json:"grace_days,omitempty"`
+
+	// Qualification Over which days facts with the window `qualification` count, up to today: the last `months` or `days` (12 months unless
+	// told), since 1 January, or since the last anniversary of the customer's first purchase (of the day on which the record was
+	// made while there is none; 29 February falls on 28 February in other years). With `downgrade_at: period_end` these are the
+	// periods too.
+	Qualification *TierQualification `json:"qualification,omitempty"`
+
+	// Tiers From the highest to the lowest.
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
@@ -6364,7 +6860,8 @@ type ValidationRule struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -6409,7 +6906,8 @@ type ValidationRuleCreate struct {
 	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
 	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
-	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
+	// the conditions of tiers, `qualification`: the window of the tier scheme;
 	// `where` is a condition over one fact.
 	//
 	// At most 10 deep, with 200 leaves.
@@ -6542,6 +7040,9 @@ type CustomerQ = string
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
 
+// DraftedSchemeKey defines model for DraftedSchemeKey.
+type DraftedSchemeKey = string
+
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
@@ -6550,6 +7051,9 @@ type FieldDefinitionID = openapi_types.UUID
 
 // GroupCustomerID defines model for GroupCustomerId.
 type GroupCustomerID = openapi_types.UUID
+
+// HandSchemeKey defines model for HandSchemeKey.
+type HandSchemeKey = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -6643,6 +7147,9 @@ type Sku = string
 
 // Source defines model for Source.
 type Source = string
+
+// StricterSchemeKey defines model for StricterSchemeKey.
+type StricterSchemeKey = string
 
 // SuppressedTagID defines model for SuppressedTagId.
 type SuppressedTagID = openapi_types.UUID
@@ -7254,6 +7761,36 @@ type LiftCustomerTagParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerTierHistoryParams defines parameters for ListCustomerTierHistory.
+type ListCustomerTierHistoryParams struct {
+	// Scheme Only of the scheme with this key.
+	Scheme *string `form:"scheme,omitempty" json:"scheme,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// LiftCustomerFromTierParams defines parameters for LiftCustomerFromTier.
+type LiftCustomerFromTierParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PlaceCustomerInTierParams defines parameters for PlaceCustomerInTier.
+type PlaceCustomerInTierParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetTierPathParams defines parameters for GetTierPath.
+type GetTierPathParams struct {
+	// Tier The tier's key.
+	Tier string `form:"tier" json:"tier"`
 }
 
 // ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
@@ -7973,6 +8510,48 @@ type PatchTierSchemeParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ActivateTierSchemeParams defines parameters for ActivateTierScheme.
+type ActivateTierSchemeParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTierDowngradesParams defines parameters for ListTierDowngrades.
+type ListTierDowngradesParams struct {
+	// WithinDays How far to look.
+	WithinDays *int `form:"within_days,omitempty" json:"within_days,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteTierSchemeDraftParams defines parameters for DeleteTierSchemeDraft.
+type DeleteTierSchemeDraftParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PutTierSchemeDraftParams defines parameters for PutTierSchemeDraft.
+type PutTierSchemeDraftParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // EvaluateTierSchemeParams defines parameters for EvaluateTierScheme.
 type EvaluateTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -7980,6 +8559,24 @@ type EvaluateTierSchemeParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListTierHistoryParams defines parameters for ListTierHistory.
+type ListTierHistoryParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// SimulateTierSchemeParams defines parameters for SimulateTierScheme.
+type SimulateTierSchemeParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListTransactionsParams defines parameters for ListTransactions.
@@ -8237,6 +8834,9 @@ type WhatIfCustomerScoreJSONRequestBody = ScoreWhatIf
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
+// PlaceCustomerInTierJSONRequestBody defines body for PlaceCustomerInTier for application/json ContentType.
+type PlaceCustomerInTierJSONRequestBody = TierManualPut
+
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
@@ -8323,6 +8923,12 @@ type CreateTierSchemeJSONRequestBody = TierSchemeCreate
 
 // PatchTierSchemeApplicationMergePatchPlusJSONRequestBody defines body for PatchTierScheme for application/merge-patch+json ContentType.
 type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
+
+// PutTierSchemeDraftJSONRequestBody defines body for PutTierSchemeDraft for application/json ContentType.
+type PutTierSchemeDraftJSONRequestBody = TierTerms
+
+// SimulateTierSchemeJSONRequestBody defines body for SimulateTierScheme for application/json ContentType.
+type SimulateTierSchemeJSONRequestBody = TierTerms
 
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
@@ -9223,12 +9829,55 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/customers/{customer_id}/tags/{tag_id}/lift (the `LiftCustomerTag` operationId).
 	LiftCustomerTag(ctx context.Context, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerTierHistory List what happened to a customer's tiers
+	//
+	// Every change of a tier and every beginning and end of grace, newest first, with its cause.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/tier-history (the `ListCustomerTierHistory` operationId).
+	ListCustomerTierHistory(ctx context.Context, customerID CustomerID, params *ListCustomerTierHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerTiers List a customer's tiers
 	//
-	// The customer's tier in every scheme, and since when.
+	// The customer's tier in every scheme, since when, and when it is judged next.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LiftCustomerFromTier Let the rules decide again
+	//
+	// Takes the placement by hand away; the customer is where the rules say at once.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `LiftCustomerFromTier` operationId).
+	LiftCustomerFromTier(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *LiftCustomerFromTierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlaceCustomerInTierWithBody Place a customer by hand
+	//
+	// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+	// rules go on underneath (`earned`): what they say is what follows.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+	PlaceCustomerInTierWithBody(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlaceCustomerInTier Place a customer by hand
+	//
+	// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+	// rules go on underneath (`earned`): what they say is what follows.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+	PlaceCustomerInTier(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, body PlaceCustomerInTierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTierPath Tell what a customer lacks for a tier
+	//
+	// For each comparison that fails: the value now, the nearest value that does, and the difference, in the field's unit (days
+	// for dates). Where several ways lead there, up to three, the cheapest first; each was checked by evaluating the whole
+	// condition with the needed values. Needs the read scope of everything that the condition reads.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to (the `GetTierPath` operationId).
+	GetTierPath(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *GetTierPathParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerTimeline Read everything that happened with a customer
 	//
@@ -10472,10 +11121,22 @@ type ClientInterface interface {
 
 	// CreateTierSchemeWithBody Create a tier scheme
 	//
-	// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-	// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-	// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-	// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	//
+	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+	// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+	// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+	//
+	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	//
+	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+	// placed until `activate`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10484,10 +11145,22 @@ type ClientInterface interface {
 
 	// CreateTierScheme Create a tier scheme
 	//
-	// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-	// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-	// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-	// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	//
+	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+	// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+	// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+	//
+	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	//
+	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+	// placed until `activate`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -10496,7 +11169,7 @@ type ClientInterface interface {
 
 	// DeleteTierScheme Delete a tier scheme
 	//
-	// Deletes the scheme and every placement in it. A scheme whose tiers a condition of another scheme names is 409.
+	// Deletes the scheme, every placement in it and its history. A scheme that a condition names is 409, with the list.
 	//
 	// Corresponds with DELETE /v1/tier-schemes/{scheme_key} (the `DeleteTierScheme` operationId).
 	DeleteTierScheme(ctx context.Context, schemeKey SchemeKey, params *DeleteTierSchemeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10510,9 +11183,9 @@ type ClientInterface interface {
 
 	// PatchTierSchemeWithBody Change a tier scheme
 	//
-	// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-	// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-	// starts over with the new tiers.
+	// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+	// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+	// remove one and place its customers anew. To see what a change would do, `simulate` it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10521,14 +11194,22 @@ type ClientInterface interface {
 
 	// PatchTierSchemeWithApplicationMergePatchPlusJSONBody Change a tier scheme
 	//
-	// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-	// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-	// starts over with the new tiers.
+	// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+	// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+	// remove one and place its customers anew. To see what a change would do, `simulate` it.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
 	// Corresponds with PATCH /v1/tier-schemes/{scheme_key} (the `PatchTierScheme` operationId).
 	PatchTierSchemeWithApplicationMergePatchPlusJSONBody(ctx context.Context, schemeKey SchemeKey, params *PatchTierSchemeParams, body PatchTierSchemeApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateTierScheme Put the draft in force
+	//
+	// The draft becomes the definition, and a job judges everybody by it. Customers of a tier that it does not have are placed
+	// anew by that job; a condition that names such a tier makes it 409.
+	//
+	// Corresponds with POST /v1/tier-schemes/{scheme_key}/activate (the `ActivateTierScheme` operationId).
+	ActivateTierScheme(ctx context.Context, schemeKey DraftedSchemeKey, params *ActivateTierSchemeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTierDistribution Count customers per tier
 	//
@@ -10538,13 +11219,86 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/tier-schemes/{scheme_key}/distribution (the `GetTierDistribution` operationId).
 	GetTierDistribution(ctx context.Context, schemeKey SchemeKey, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EvaluateTierScheme Place every customer
+	// ListTierDowngrades List whose downgrade is coming
 	//
-	// Starts a job that puts every customer that is not deleted into the tier whose condition holds now. Its counts are
-	// `placed` (for the first time), `moved` and `unchanged`. While one is queued or running, another is 409.
+	// Customers who come down within so many days unless they fulfil their tier's condition by then, the nearest day first:
+	// those in their days of grace, and those whose condition would fail if their period ended today.
+	//
+	// Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
+	ListTierDowngrades(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteTierSchemeDraft Drop the draft
+	//
+	// Takes the draft away. Of a scheme that was never activated it is all there is, which is 409.
+	//
+	// Corresponds with DELETE /v1/tier-schemes/{scheme_key}/draft (the `DeleteTierSchemeDraft` operationId).
+	DeleteTierSchemeDraft(ctx context.Context, schemeKey SchemeKey, params *DeleteTierSchemeDraftParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutTierSchemeDraftWithBody Draft another definition
+	//
+	// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+	// Nobody is moved.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+	PutTierSchemeDraftWithBody(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutTierSchemeDraft Draft another definition
+	//
+	// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+	// Nobody is moved.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+	PutTierSchemeDraft(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, body PutTierSchemeDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EvaluateTierScheme Judge every customer anew
+	//
+	// Starts a job that judges every customer anew, or answers the one that does so already. Tiers follow every write and
+	// every day by themselves; this is for those who want to be sure. Its counts are `customers` and `changed`.
 	//
 	// Corresponds with POST /v1/tier-schemes/{scheme_key}/evaluate (the `EvaluateTierScheme` operationId).
 	EvaluateTierScheme(ctx context.Context, schemeKey SchemeKey, params *EvaluateTierSchemeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTierHistory List what happened in a tier scheme
+	//
+	// Every change of a customer's tier and every beginning and end of grace, newest first.
+	//
+	// Corresponds with GET /v1/tier-schemes/{scheme_key}/history (the `ListTierHistory` operationId).
+	ListTierHistory(ctx context.Context, schemeKey SchemeKey, params *ListTierHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SimulateTierSchemeWithBody See who would move before it happens
+	//
+	// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+	// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+	// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+	// answered. A million customers take some seconds.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+	SimulateTierSchemeWithBody(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SimulateTierScheme See who would move before it happens
+	//
+	// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+	// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+	// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+	// answered. A million customers take some seconds.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+	SimulateTierScheme(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, body SimulateTierSchemeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTierSchemeVersions List the definitions of a tier scheme
+	//
+	// Every definition that is or was in force, newest first, with who put it in force.
+	//
+	// Corresponds with GET /v1/tier-schemes/{scheme_key}/versions (the `ListTierSchemeVersions` operationId).
+	ListTierSchemeVersions(ctx context.Context, schemeKey SchemeKey, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTransactions List transactions
 	//
@@ -12505,13 +13259,106 @@ func (c *Client) LiftCustomerTag(ctx context.Context, customerID CustomerID, tag
 	return c.Client.Do(req)
 }
 
+// ListCustomerTierHistory List what happened to a customer's tiers
+//
+// Every change of a tier and every beginning and end of grace, newest first, with its cause.
+//
+// Corresponds with GET /v1/customers/{customer_id}/tier-history (the `ListCustomerTierHistory` operationId).
+func (c *Client) ListCustomerTierHistory(ctx context.Context, customerID CustomerID, params *ListCustomerTierHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerTierHistoryRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerTiers List a customer's tiers
 //
-// The customer's tier in every scheme, and since when.
+// The customer's tier in every scheme, since when, and when it is judged next.
 //
 // Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 func (c *Client) ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerTiersRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LiftCustomerFromTier Let the rules decide again
+//
+// Takes the placement by hand away; the customer is where the rules say at once.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `LiftCustomerFromTier` operationId).
+func (c *Client) LiftCustomerFromTier(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *LiftCustomerFromTierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLiftCustomerFromTierRequest(c.Server, customerID, schemeKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlaceCustomerInTierWithBody Place a customer by hand
+//
+// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+// rules go on underneath (`earned`): what they say is what follows.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+func (c *Client) PlaceCustomerInTierWithBody(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceCustomerInTierRequestWithBody(c.Server, customerID, schemeKey, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlaceCustomerInTier Place a customer by hand
+//
+// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+// rules go on underneath (`earned`): what they say is what follows.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+func (c *Client) PlaceCustomerInTier(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, body PlaceCustomerInTierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceCustomerInTierRequest(c.Server, customerID, schemeKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTierPath Tell what a customer lacks for a tier
+//
+// For each comparison that fails: the value now, the nearest value that does, and the difference, in the field's unit (days
+// for dates). Where several ways lead there, up to three, the cheapest first; each was checked by evaluating the whole
+// condition with the needed values. Needs the read scope of everything that the condition reads.
+//
+// Corresponds with GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to (the `GetTierPath` operationId).
+func (c *Client) GetTierPath(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *GetTierPathParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTierPathRequest(c.Server, customerID, schemeKey, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14864,10 +15711,22 @@ func (c *Client) ListTierSchemes(ctx context.Context, reqEditors ...RequestEdito
 
 // CreateTierSchemeWithBody Create a tier scheme
 //
-// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+//
+// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+//
+// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+//
+// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+// placed until `activate`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -14886,10 +15745,22 @@ func (c *Client) CreateTierSchemeWithBody(ctx context.Context, params *CreateTie
 
 // CreateTierScheme Create a tier scheme
 //
-// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+//
+// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+//
+// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+//
+// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+// placed until `activate`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -14908,7 +15779,7 @@ func (c *Client) CreateTierScheme(ctx context.Context, params *CreateTierSchemeP
 
 // DeleteTierScheme Delete a tier scheme
 //
-// Deletes the scheme and every placement in it. A scheme whose tiers a condition of another scheme names is 409.
+// Deletes the scheme, every placement in it and its history. A scheme that a condition names is 409, with the list.
 //
 // Corresponds with DELETE /v1/tier-schemes/{scheme_key} (the `DeleteTierScheme` operationId).
 func (c *Client) DeleteTierScheme(ctx context.Context, schemeKey SchemeKey, params *DeleteTierSchemeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -14942,9 +15813,9 @@ func (c *Client) GetTierScheme(ctx context.Context, schemeKey SchemeKey, params 
 
 // PatchTierSchemeWithBody Change a tier scheme
 //
-// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-// starts over with the new tiers.
+// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+// remove one and place its customers anew. To see what a change would do, `simulate` it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -14963,15 +15834,33 @@ func (c *Client) PatchTierSchemeWithBody(ctx context.Context, schemeKey SchemeKe
 
 // PatchTierSchemeWithApplicationMergePatchPlusJSONBody Change a tier scheme
 //
-// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-// starts over with the new tiers.
+// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+// remove one and place its customers anew. To see what a change would do, `simulate` it.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
 // Corresponds with PATCH /v1/tier-schemes/{scheme_key} (the `PatchTierScheme` operationId).
 func (c *Client) PatchTierSchemeWithApplicationMergePatchPlusJSONBody(ctx context.Context, schemeKey SchemeKey, params *PatchTierSchemeParams, body PatchTierSchemeApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchTierSchemeRequestWithApplicationMergePatchPlusJSONBody(c.Server, schemeKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateTierScheme Put the draft in force
+//
+// The draft becomes the definition, and a job judges everybody by it. Customers of a tier that it does not have are placed
+// anew by that job; a condition that names such a tier makes it 409.
+//
+// Corresponds with POST /v1/tier-schemes/{scheme_key}/activate (the `ActivateTierScheme` operationId).
+func (c *Client) ActivateTierScheme(ctx context.Context, schemeKey DraftedSchemeKey, params *ActivateTierSchemeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateTierSchemeRequest(c.Server, schemeKey, params)
 	if err != nil {
 		return nil, err
 	}
@@ -15000,14 +15889,167 @@ func (c *Client) GetTierDistribution(ctx context.Context, schemeKey SchemeKey, r
 	return c.Client.Do(req)
 }
 
-// EvaluateTierScheme Place every customer
+// ListTierDowngrades List whose downgrade is coming
 //
-// Starts a job that puts every customer that is not deleted into the tier whose condition holds now. Its counts are
-// `placed` (for the first time), `moved` and `unchanged`. While one is queued or running, another is 409.
+// Customers who come down within so many days unless they fulfil their tier's condition by then, the nearest day first:
+// those in their days of grace, and those whose condition would fail if their period ended today.
+//
+// Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
+func (c *Client) ListTierDowngrades(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTierDowngradesRequest(c.Server, schemeKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteTierSchemeDraft Drop the draft
+//
+// Takes the draft away. Of a scheme that was never activated it is all there is, which is 409.
+//
+// Corresponds with DELETE /v1/tier-schemes/{scheme_key}/draft (the `DeleteTierSchemeDraft` operationId).
+func (c *Client) DeleteTierSchemeDraft(ctx context.Context, schemeKey SchemeKey, params *DeleteTierSchemeDraftParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTierSchemeDraftRequest(c.Server, schemeKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutTierSchemeDraftWithBody Draft another definition
+//
+// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+// Nobody is moved.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+func (c *Client) PutTierSchemeDraftWithBody(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutTierSchemeDraftRequestWithBody(c.Server, schemeKey, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutTierSchemeDraft Draft another definition
+//
+// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+// Nobody is moved.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+func (c *Client) PutTierSchemeDraft(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, body PutTierSchemeDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutTierSchemeDraftRequest(c.Server, schemeKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EvaluateTierScheme Judge every customer anew
+//
+// Starts a job that judges every customer anew, or answers the one that does so already. Tiers follow every write and
+// every day by themselves; this is for those who want to be sure. Its counts are `customers` and `changed`.
 //
 // Corresponds with POST /v1/tier-schemes/{scheme_key}/evaluate (the `EvaluateTierScheme` operationId).
 func (c *Client) EvaluateTierScheme(ctx context.Context, schemeKey SchemeKey, params *EvaluateTierSchemeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewEvaluateTierSchemeRequest(c.Server, schemeKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTierHistory List what happened in a tier scheme
+//
+// Every change of a customer's tier and every beginning and end of grace, newest first.
+//
+// Corresponds with GET /v1/tier-schemes/{scheme_key}/history (the `ListTierHistory` operationId).
+func (c *Client) ListTierHistory(ctx context.Context, schemeKey SchemeKey, params *ListTierHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTierHistoryRequest(c.Server, schemeKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SimulateTierSchemeWithBody See who would move before it happens
+//
+// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+// answered. A million customers take some seconds.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+func (c *Client) SimulateTierSchemeWithBody(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSimulateTierSchemeRequestWithBody(c.Server, schemeKey, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SimulateTierScheme See who would move before it happens
+//
+// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+// answered. A million customers take some seconds.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+func (c *Client) SimulateTierScheme(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, body SimulateTierSchemeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSimulateTierSchemeRequest(c.Server, schemeKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTierSchemeVersions List the definitions of a tier scheme
+//
+// Every definition that is or was in force, newest first, with who put it in force.
+//
+// Corresponds with GET /v1/tier-schemes/{scheme_key}/versions (the `ListTierSchemeVersions` operationId).
+func (c *Client) ListTierSchemeVersions(ctx context.Context, schemeKey SchemeKey, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTierSchemeVersionsRequest(c.Server, schemeKey)
 	if err != nil {
 		return nil, err
 	}
@@ -20372,6 +21414,91 @@ func NewLiftCustomerTagRequest(server string, customerID CustomerID, tagID Suppr
 	return req, nil
 }
 
+// NewListCustomerTierHistoryRequest constructs an http.Request for the ListCustomerTierHistory method
+func NewListCustomerTierHistoryRequest(server string, customerID CustomerID, params *ListCustomerTierHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tier-history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Scheme != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "scheme", *params.Scheme, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListCustomerTiersRequest constructs an http.Request for the ListCustomerTiers method
 func NewListCustomerTiersRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -20396,6 +21523,219 @@ func NewListCustomerTiersRequest(server string, customerID CustomerID) (*http.Re
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLiftCustomerFromTierRequest constructs an http.Request for the LiftCustomerFromTier method
+func NewLiftCustomerFromTierRequest(server string, customerID CustomerID, schemeKey HandSchemeKey, params *LiftCustomerFromTierParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tiers/%s/manual", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPlaceCustomerInTierRequest calls the generic PlaceCustomerInTier builder with application/json body
+func NewPlaceCustomerInTierRequest(server string, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, body PlaceCustomerInTierJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlaceCustomerInTierRequestWithBody(server, customerID, schemeKey, params, "application/json", bodyReader)
+}
+
+// NewPlaceCustomerInTierRequestWithBody constructs an http.Request for the PlaceCustomerInTier method, with any body, and a specified content type
+func NewPlaceCustomerInTierRequestWithBody(server string, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tiers/%s/manual", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetTierPathRequest constructs an http.Request for the GetTierPath method
+func NewGetTierPathRequest(server string, customerID CustomerID, schemeKey HandSchemeKey, params *GetTierPathParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tiers/%s/path-to", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tier", params.Tier, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -26565,6 +27905,93 @@ func NewPatchTierSchemeRequestWithBody(server string, schemeKey SchemeKey, param
 	return req, nil
 }
 
+// NewActivateTierSchemeRequest constructs an http.Request for the ActivateTierScheme method
+func NewActivateTierSchemeRequest(server string, schemeKey DraftedSchemeKey, params *ActivateTierSchemeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/activate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetTierDistributionRequest constructs an http.Request for the GetTierDistribution method
 func NewGetTierDistributionRequest(server string, schemeKey SchemeKey) (*http.Request, error) {
 	var err error
@@ -26594,6 +28021,256 @@ func NewGetTierDistributionRequest(server string, schemeKey SchemeKey) (*http.Re
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTierDowngradesRequest constructs an http.Request for the ListTierDowngrades method
+func NewListTierDowngradesRequest(server string, schemeKey StricterSchemeKey, params *ListTierDowngradesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/downgrades", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.WithinDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "within_days", *params.WithinDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteTierSchemeDraftRequest constructs an http.Request for the DeleteTierSchemeDraft method
+func NewDeleteTierSchemeDraftRequest(server string, schemeKey SchemeKey, params *DeleteTierSchemeDraftParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/draft", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutTierSchemeDraftRequest calls the generic PutTierSchemeDraft builder with application/json body
+func NewPutTierSchemeDraftRequest(server string, schemeKey SchemeKey, params *PutTierSchemeDraftParams, body PutTierSchemeDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutTierSchemeDraftRequestWithBody(server, schemeKey, params, "application/json", bodyReader)
+}
+
+// NewPutTierSchemeDraftRequestWithBody constructs an http.Request for the PutTierSchemeDraft method, with any body, and a specified content type
+func NewPutTierSchemeDraftRequestWithBody(server string, schemeKey SchemeKey, params *PutTierSchemeDraftParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/draft", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -26670,6 +28347,199 @@ func NewEvaluateTierSchemeRequest(server string, schemeKey SchemeKey, params *Ev
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListTierHistoryRequest constructs an http.Request for the ListTierHistory method
+func NewListTierHistoryRequest(server string, schemeKey SchemeKey, params *ListTierHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSimulateTierSchemeRequest calls the generic SimulateTierScheme builder with application/json body
+func NewSimulateTierSchemeRequest(server string, schemeKey SchemeKey, params *SimulateTierSchemeParams, body SimulateTierSchemeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSimulateTierSchemeRequestWithBody(server, schemeKey, params, "application/json", bodyReader)
+}
+
+// NewSimulateTierSchemeRequestWithBody constructs an http.Request for the SimulateTierScheme method, with any body, and a specified content type
+func NewSimulateTierSchemeRequestWithBody(server string, schemeKey SchemeKey, params *SimulateTierSchemeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/simulate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListTierSchemeVersionsRequest constructs an http.Request for the ListTierSchemeVersions method
+func NewListTierSchemeVersionsRequest(server string, schemeKey SchemeKey) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scheme_key", schemeKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tier-schemes/%s/versions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -29292,14 +31162,63 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customers/{customer_id}/tags/{tag_id}/lift (the `LiftCustomerTag` operationId).
 	LiftCustomerTagWithResponse(ctx context.Context, customerID CustomerID, tagID SuppressedTagID, params *LiftCustomerTagParams, reqEditors ...RequestEditorFn) (*LiftCustomerTagResponse, error)
 
+	// ListCustomerTierHistoryWithResponse List what happened to a customer's tiers
+	//
+	// Every change of a tier and every beginning and end of grace, newest first, with its cause.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/tier-history (the `ListCustomerTierHistory` operationId).
+	ListCustomerTierHistoryWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTierHistoryParams, reqEditors ...RequestEditorFn) (*ListCustomerTierHistoryResponse, error)
+
 	// ListCustomerTiersWithResponse List a customer's tiers
 	//
-	// The customer's tier in every scheme, and since when.
+	// The customer's tier in every scheme, since when, and when it is judged next.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiersWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerTiersResponse, error)
+
+	// LiftCustomerFromTierWithResponse Let the rules decide again
+	//
+	// Takes the placement by hand away; the customer is where the rules say at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `LiftCustomerFromTier` operationId).
+	LiftCustomerFromTierWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *LiftCustomerFromTierParams, reqEditors ...RequestEditorFn) (*LiftCustomerFromTierResponse, error)
+
+	// PlaceCustomerInTierWithBodyWithResponse Place a customer by hand
+	//
+	// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+	// rules go on underneath (`earned`): what they say is what follows.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+	PlaceCustomerInTierWithBodyWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlaceCustomerInTierResponse, error)
+
+	// PlaceCustomerInTierWithResponse Place a customer by hand
+	//
+	// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+	// rules go on underneath (`earned`): what they say is what follows.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+	PlaceCustomerInTierWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, body PlaceCustomerInTierJSONRequestBody, reqEditors ...RequestEditorFn) (*PlaceCustomerInTierResponse, error)
+
+	// GetTierPathWithResponse Tell what a customer lacks for a tier
+	//
+	// For each comparison that fails: the value now, the nearest value that does, and the difference, in the field's unit (days
+	// for dates). Where several ways lead there, up to three, the cheapest first; each was checked by evaluating the whole
+	// condition with the needed values. Needs the read scope of everything that the condition reads.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to (the `GetTierPath` operationId).
+	GetTierPathWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *GetTierPathParams, reqEditors ...RequestEditorFn) (*GetTierPathResponse, error)
 
 	// ListCustomerTimelineWithResponse Read everything that happened with a customer
 	//
@@ -30653,10 +32572,22 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTierSchemeWithBodyWithResponse Create a tier scheme
 	//
-	// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-	// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-	// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-	// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	//
+	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+	// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+	// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+	//
+	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	//
+	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+	// placed until `activate`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30665,10 +32596,22 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTierSchemeWithResponse Create a tier scheme
 	//
-	// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-	// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-	// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-	// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	//
+	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+	// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+	// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+	//
+	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	//
+	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+	// placed until `activate`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30677,7 +32620,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteTierSchemeWithResponse Delete a tier scheme
 	//
-	// Deletes the scheme and every placement in it. A scheme whose tiers a condition of another scheme names is 409.
+	// Deletes the scheme, every placement in it and its history. A scheme that a condition names is 409, with the list.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -30695,9 +32638,9 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTierSchemeWithBodyWithResponse Change a tier scheme
 	//
-	// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-	// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-	// starts over with the new tiers.
+	// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+	// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+	// remove one and place its customers anew. To see what a change would do, `simulate` it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30706,14 +32649,24 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTierSchemeWithApplicationMergePatchPlusJSONBodyWithResponse Change a tier scheme
 	//
-	// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-	// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-	// starts over with the new tiers.
+	// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+	// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+	// remove one and place its customers anew. To see what a change would do, `simulate` it.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/tier-schemes/{scheme_key} (the `PatchTierScheme` operationId).
 	PatchTierSchemeWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, schemeKey SchemeKey, params *PatchTierSchemeParams, body PatchTierSchemeApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchTierSchemeResponse, error)
+
+	// ActivateTierSchemeWithResponse Put the draft in force
+	//
+	// The draft becomes the definition, and a job judges everybody by it. Customers of a tier that it does not have are placed
+	// anew by that job; a condition that names such a tier makes it 409.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tier-schemes/{scheme_key}/activate (the `ActivateTierScheme` operationId).
+	ActivateTierSchemeWithResponse(ctx context.Context, schemeKey DraftedSchemeKey, params *ActivateTierSchemeParams, reqEditors ...RequestEditorFn) (*ActivateTierSchemeResponse, error)
 
 	// GetTierDistributionWithResponse Count customers per tier
 	//
@@ -30725,15 +32678,96 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/tier-schemes/{scheme_key}/distribution (the `GetTierDistribution` operationId).
 	GetTierDistributionWithResponse(ctx context.Context, schemeKey SchemeKey, reqEditors ...RequestEditorFn) (*GetTierDistributionResponse, error)
 
-	// EvaluateTierSchemeWithResponse Place every customer
+	// ListTierDowngradesWithResponse List whose downgrade is coming
 	//
-	// Starts a job that puts every customer that is not deleted into the tier whose condition holds now. Its counts are
-	// `placed` (for the first time), `moved` and `unchanged`. While one is queued or running, another is 409.
+	// Customers who come down within so many days unless they fulfil their tier's condition by then, the nearest day first:
+	// those in their days of grace, and those whose condition would fail if their period ended today.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
+	ListTierDowngradesWithResponse(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*ListTierDowngradesResponse, error)
+
+	// DeleteTierSchemeDraftWithResponse Drop the draft
+	//
+	// Takes the draft away. Of a scheme that was never activated it is all there is, which is 409.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/tier-schemes/{scheme_key}/draft (the `DeleteTierSchemeDraft` operationId).
+	DeleteTierSchemeDraftWithResponse(ctx context.Context, schemeKey SchemeKey, params *DeleteTierSchemeDraftParams, reqEditors ...RequestEditorFn) (*DeleteTierSchemeDraftResponse, error)
+
+	// PutTierSchemeDraftWithBodyWithResponse Draft another definition
+	//
+	// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+	// Nobody is moved.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+	PutTierSchemeDraftWithBodyWithResponse(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutTierSchemeDraftResponse, error)
+
+	// PutTierSchemeDraftWithResponse Draft another definition
+	//
+	// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+	// Nobody is moved.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+	PutTierSchemeDraftWithResponse(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, body PutTierSchemeDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*PutTierSchemeDraftResponse, error)
+
+	// EvaluateTierSchemeWithResponse Judge every customer anew
+	//
+	// Starts a job that judges every customer anew, or answers the one that does so already. Tiers follow every write and
+	// every day by themselves; this is for those who want to be sure. Its counts are `customers` and `changed`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/tier-schemes/{scheme_key}/evaluate (the `EvaluateTierScheme` operationId).
 	EvaluateTierSchemeWithResponse(ctx context.Context, schemeKey SchemeKey, params *EvaluateTierSchemeParams, reqEditors ...RequestEditorFn) (*EvaluateTierSchemeResponse, error)
+
+	// ListTierHistoryWithResponse List what happened in a tier scheme
+	//
+	// Every change of a customer's tier and every beginning and end of grace, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tier-schemes/{scheme_key}/history (the `ListTierHistory` operationId).
+	ListTierHistoryWithResponse(ctx context.Context, schemeKey SchemeKey, params *ListTierHistoryParams, reqEditors ...RequestEditorFn) (*ListTierHistoryResponse, error)
+
+	// SimulateTierSchemeWithBodyWithResponse See who would move before it happens
+	//
+	// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+	// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+	// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+	// answered. A million customers take some seconds.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+	SimulateTierSchemeWithBodyWithResponse(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SimulateTierSchemeResponse, error)
+
+	// SimulateTierSchemeWithResponse See who would move before it happens
+	//
+	// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+	// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+	// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+	// answered. A million customers take some seconds.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+	SimulateTierSchemeWithResponse(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, body SimulateTierSchemeJSONRequestBody, reqEditors ...RequestEditorFn) (*SimulateTierSchemeResponse, error)
+
+	// ListTierSchemeVersionsWithResponse List the definitions of a tier scheme
+	//
+	// Every definition that is or was in force, newest first, with who put it in force.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tier-schemes/{scheme_key}/versions (the `ListTierSchemeVersions` operationId).
+	ListTierSchemeVersionsWithResponse(ctx context.Context, schemeKey SchemeKey, reqEditors ...RequestEditorFn) (*ListTierSchemeVersionsResponse, error)
 
 	// ListTransactionsWithResponse List transactions
 	//
@@ -36955,6 +38989,89 @@ func (r LiftCustomerTagResponse) ContentType() string {
 	return ""
 }
 
+// ListCustomerTierHistoryResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerTierHistory
+type ListCustomerTierHistoryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerTierHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierPassagePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerTierHistoryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerTierHistoryResponse) GetJSON200() *TierPassagePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerTierHistoryResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerTierHistoryResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerTierHistoryResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerTierHistoryResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerTierHistoryResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerTierHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerTierHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerTierHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerTierHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerTiersResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerTiers
 type ListCustomerTiersResponse401Headers struct {
 	WWWAuthenticate *string
@@ -37032,6 +39149,297 @@ func (r ListCustomerTiersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerTiersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LiftCustomerFromTierResponse401Headers the declared response headers of an HTTP 401 response for LiftCustomerFromTier
+type LiftCustomerFromTierResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type LiftCustomerFromTierResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *LiftCustomerFromTierResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r LiftCustomerFromTierResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r LiftCustomerFromTierResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r LiftCustomerFromTierResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r LiftCustomerFromTierResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r LiftCustomerFromTierResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r LiftCustomerFromTierResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LiftCustomerFromTierResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LiftCustomerFromTierResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LiftCustomerFromTierResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LiftCustomerFromTierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PlaceCustomerInTierResponse401Headers the declared response headers of an HTTP 401 response for PlaceCustomerInTier
+type PlaceCustomerInTierResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PlaceCustomerInTierResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierPlacement
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PlaceCustomerInTierResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlaceCustomerInTierResponse) GetJSON200() *TierPlacement {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PlaceCustomerInTierResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PlaceCustomerInTierResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlaceCustomerInTierResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlaceCustomerInTierResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlaceCustomerInTierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTierPathResponse401Headers the declared response headers of an HTTP 401 response for GetTierPath
+type GetTierPathResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetTierPathResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierPath
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetTierPathResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTierPathResponse) GetJSON200() *TierPath {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetTierPathResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetTierPathResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetTierPathResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetTierPathResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetTierPathResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetTierPathResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTierPathResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTierPathResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTierPathResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTierPathResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -45605,6 +48013,117 @@ func (r PatchTierSchemeResponse) ContentType() string {
 	return ""
 }
 
+// ActivateTierSchemeResponse200Headers the declared response headers of an HTTP 200 response for ActivateTierScheme
+type ActivateTierSchemeResponse200Headers struct {
+	ETag *string
+}
+
+// ActivateTierSchemeResponse401Headers the declared response headers of an HTTP 401 response for ActivateTierScheme
+type ActivateTierSchemeResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ActivateTierSchemeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierScheme
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ActivateTierSchemeResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ActivateTierSchemeResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ActivateTierSchemeResponse) GetJSON200() *TierScheme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ActivateTierSchemeResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ActivateTierSchemeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ActivateTierSchemeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ActivateTierSchemeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ActivateTierSchemeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTierDistributionResponse401Headers the declared response headers of an HTTP 401 response for GetTierDistribution
 type GetTierDistributionResponse401Headers struct {
 	WWWAuthenticate *string
@@ -45682,6 +48201,318 @@ func (r GetTierDistributionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetTierDistributionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTierDowngradesResponse401Headers the declared response headers of an HTTP 401 response for ListTierDowngrades
+type ListTierDowngradesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListTierDowngradesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierDowngradePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListTierDowngradesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTierDowngradesResponse) GetJSON200() *TierDowngradePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTierDowngradesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTierDowngradesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTierDowngradesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTierDowngradesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTierDowngradesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteTierSchemeDraftResponse401Headers the declared response headers of an HTTP 401 response for DeleteTierSchemeDraft
+type DeleteTierSchemeDraftResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteTierSchemeDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteTierSchemeDraftResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteTierSchemeDraftResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTierSchemeDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTierSchemeDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTierSchemeDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTierSchemeDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutTierSchemeDraftResponse200Headers the declared response headers of an HTTP 200 response for PutTierSchemeDraft
+type PutTierSchemeDraftResponse200Headers struct {
+	ETag *string
+}
+
+// PutTierSchemeDraftResponse401Headers the declared response headers of an HTTP 401 response for PutTierSchemeDraft
+type PutTierSchemeDraftResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PutTierSchemeDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierScheme
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutTierSchemeDraftResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutTierSchemeDraftResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutTierSchemeDraftResponse) GetJSON200() *TierScheme {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PutTierSchemeDraftResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutTierSchemeDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutTierSchemeDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutTierSchemeDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutTierSchemeDraftResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -45786,6 +48617,290 @@ func (r EvaluateTierSchemeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r EvaluateTierSchemeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTierHistoryResponse401Headers the declared response headers of an HTTP 401 response for ListTierHistory
+type ListTierHistoryResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListTierHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierPassagePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListTierHistoryResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTierHistoryResponse) GetJSON200() *TierPassagePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTierHistoryResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTierHistoryResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTierHistoryResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTierHistoryResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTierHistoryResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTierHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTierHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTierHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTierHistoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SimulateTierSchemeResponse401Headers the declared response headers of an HTTP 401 response for SimulateTierScheme
+type SimulateTierSchemeResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type SimulateTierSchemeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierSimulation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SimulateTierSchemeResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SimulateTierSchemeResponse) GetJSON200() *TierSimulation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SimulateTierSchemeResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SimulateTierSchemeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SimulateTierSchemeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SimulateTierSchemeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SimulateTierSchemeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTierSchemeVersionsResponse401Headers the declared response headers of an HTTP 401 response for ListTierSchemeVersions
+type ListTierSchemeVersionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListTierSchemeVersionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TierSchemeVersionList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListTierSchemeVersionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTierSchemeVersionsResponse) GetJSON200() *TierSchemeVersionList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTierSchemeVersionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTierSchemeVersionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTierSchemeVersionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTierSchemeVersionsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTierSchemeVersionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTierSchemeVersionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTierSchemeVersionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTierSchemeVersionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTierSchemeVersionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -49453,9 +52568,24 @@ func (c *ClientWithResponses) LiftCustomerTagWithResponse(ctx context.Context, c
 	return ParseLiftCustomerTagResponse(rsp)
 }
 
+// ListCustomerTierHistoryWithResponse List what happened to a customer's tiers
+//
+// Every change of a tier and every beginning and end of grace, newest first, with its cause.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/tier-history (the `ListCustomerTierHistory` operationId).
+func (c *ClientWithResponses) ListCustomerTierHistoryWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTierHistoryParams, reqEditors ...RequestEditorFn) (*ListCustomerTierHistoryResponse, error) {
+	rsp, err := c.ListCustomerTierHistory(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerTierHistoryResponse(rsp)
+}
+
 // ListCustomerTiersWithResponse List a customer's tiers
 //
-// The customer's tier in every scheme, and since when.
+// The customer's tier in every scheme, since when, and when it is judged next.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -49466,6 +52596,70 @@ func (c *ClientWithResponses) ListCustomerTiersWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseListCustomerTiersResponse(rsp)
+}
+
+// LiftCustomerFromTierWithResponse Let the rules decide again
+//
+// Takes the placement by hand away; the customer is where the rules say at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `LiftCustomerFromTier` operationId).
+func (c *ClientWithResponses) LiftCustomerFromTierWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *LiftCustomerFromTierParams, reqEditors ...RequestEditorFn) (*LiftCustomerFromTierResponse, error) {
+	rsp, err := c.LiftCustomerFromTier(ctx, customerID, schemeKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLiftCustomerFromTierResponse(rsp)
+}
+
+// PlaceCustomerInTierWithBodyWithResponse Place a customer by hand
+//
+// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+// rules go on underneath (`earned`): what they say is what follows.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+func (c *ClientWithResponses) PlaceCustomerInTierWithBodyWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlaceCustomerInTierResponse, error) {
+	rsp, err := c.PlaceCustomerInTierWithBody(ctx, customerID, schemeKey, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlaceCustomerInTierResponse(rsp)
+}
+
+// PlaceCustomerInTierWithResponse Place a customer by hand
+//
+// Puts the customer into a tier, whatever the rules say, through `until` in the tenant's zone or until it is lifted. The
+// rules go on underneath (`earned`): what they say is what follows.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/customers/{customer_id}/tiers/{scheme_key}/manual (the `PlaceCustomerInTier` operationId).
+func (c *ClientWithResponses) PlaceCustomerInTierWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *PlaceCustomerInTierParams, body PlaceCustomerInTierJSONRequestBody, reqEditors ...RequestEditorFn) (*PlaceCustomerInTierResponse, error) {
+	rsp, err := c.PlaceCustomerInTier(ctx, customerID, schemeKey, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlaceCustomerInTierResponse(rsp)
+}
+
+// GetTierPathWithResponse Tell what a customer lacks for a tier
+//
+// For each comparison that fails: the value now, the nearest value that does, and the difference, in the field's unit (days
+// for dates). Where several ways lead there, up to three, the cheapest first; each was checked by evaluating the whole
+// condition with the needed values. Needs the read scope of everything that the condition reads.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/tiers/{scheme_key}/path-to (the `GetTierPath` operationId).
+func (c *ClientWithResponses) GetTierPathWithResponse(ctx context.Context, customerID CustomerID, schemeKey HandSchemeKey, params *GetTierPathParams, reqEditors ...RequestEditorFn) (*GetTierPathResponse, error) {
+	rsp, err := c.GetTierPath(ctx, customerID, schemeKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTierPathResponse(rsp)
 }
 
 // ListCustomerTimelineWithResponse Read everything that happened with a customer
@@ -51480,10 +54674,22 @@ func (c *ClientWithResponses) ListTierSchemesWithResponse(ctx context.Context, r
 
 // CreateTierSchemeWithBodyWithResponse Create a tier scheme
 //
-// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+//
+// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+//
+// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+//
+// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+// placed until `activate`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51498,10 +54704,22 @@ func (c *ClientWithResponses) CreateTierSchemeWithBodyWithResponse(ctx context.C
 
 // CreateTierSchemeWithResponse Create a tier scheme
 //
-// Defines ordered tiers, the highest first. Each but the last has a condition; a customer belongs to the first tier
-// whose condition holds, and to the last when none does. Instead of `tiers` name a `preset`: `value` makes
-// 高价值 / 潜力 / 普通 from the bands of the score model that `score` names (`clv` unless told), which must exist.
-// A condition may name the tiers of other schemes, not those of its own. Nobody is placed until `evaluate` runs.
+// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
+// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+//
+// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
+// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
+// after a period has ended (the calendar year, the customer's year, or for a rolling window its length since the tier was
+// entered), judged by what happened in it. In either case `grace_days` later, unless the condition holds again by then.
+//
+// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
+// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
+// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+//
+// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
+// placed until `activate`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51516,7 +54734,7 @@ func (c *ClientWithResponses) CreateTierSchemeWithResponse(ctx context.Context, 
 
 // DeleteTierSchemeWithResponse Delete a tier scheme
 //
-// Deletes the scheme and every placement in it. A scheme whose tiers a condition of another scheme names is 409.
+// Deletes the scheme, every placement in it and its history. A scheme that a condition names is 409, with the list.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -51546,9 +54764,9 @@ func (c *ClientWithResponses) GetTierSchemeWithResponse(ctx context.Context, sch
 
 // PatchTierSchemeWithBodyWithResponse Change a tier scheme
 //
-// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-// starts over with the new tiers.
+// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+// remove one and place its customers anew. To see what a change would do, `simulate` it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51563,9 +54781,9 @@ func (c *ClientWithResponses) PatchTierSchemeWithBodyWithResponse(ctx context.Co
 
 // PatchTierSchemeWithApplicationMergePatchPlusJSONBodyWithResponse Change a tier scheme
 //
-// Renames the scheme or replaces its tiers as a whole. Tiers keep their customers by key until the next `evaluate`;
-// removing a tier that customers are in, or that a condition of another scheme names, is 409. A running `evaluate`
-// starts over with the new tiers.
+// Changes what is given; tiers are replaced as a whole and keep their customers by key. It is in force at once, and a job
+// judges everybody by it. Removing a tier that customers are in, or that a condition names, is 409: `draft` and `activate`
+// remove one and place its customers anew. To see what a change would do, `simulate` it.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51576,6 +54794,22 @@ func (c *ClientWithResponses) PatchTierSchemeWithApplicationMergePatchPlusJSONBo
 		return nil, err
 	}
 	return ParsePatchTierSchemeResponse(rsp)
+}
+
+// ActivateTierSchemeWithResponse Put the draft in force
+//
+// The draft becomes the definition, and a job judges everybody by it. Customers of a tier that it does not have are placed
+// anew by that job; a condition that names such a tier makes it 409.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tier-schemes/{scheme_key}/activate (the `ActivateTierScheme` operationId).
+func (c *ClientWithResponses) ActivateTierSchemeWithResponse(ctx context.Context, schemeKey DraftedSchemeKey, params *ActivateTierSchemeParams, reqEditors ...RequestEditorFn) (*ActivateTierSchemeResponse, error) {
+	rsp, err := c.ActivateTierScheme(ctx, schemeKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateTierSchemeResponse(rsp)
 }
 
 // GetTierDistributionWithResponse Count customers per tier
@@ -51594,10 +54828,73 @@ func (c *ClientWithResponses) GetTierDistributionWithResponse(ctx context.Contex
 	return ParseGetTierDistributionResponse(rsp)
 }
 
-// EvaluateTierSchemeWithResponse Place every customer
+// ListTierDowngradesWithResponse List whose downgrade is coming
 //
-// Starts a job that puts every customer that is not deleted into the tier whose condition holds now. Its counts are
-// `placed` (for the first time), `moved` and `unchanged`. While one is queued or running, another is 409.
+// Customers who come down within so many days unless they fulfil their tier's condition by then, the nearest day first:
+// those in their days of grace, and those whose condition would fail if their period ended today.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tier-schemes/{scheme_key}/downgrades (the `ListTierDowngrades` operationId).
+func (c *ClientWithResponses) ListTierDowngradesWithResponse(ctx context.Context, schemeKey StricterSchemeKey, params *ListTierDowngradesParams, reqEditors ...RequestEditorFn) (*ListTierDowngradesResponse, error) {
+	rsp, err := c.ListTierDowngrades(ctx, schemeKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTierDowngradesResponse(rsp)
+}
+
+// DeleteTierSchemeDraftWithResponse Drop the draft
+//
+// Takes the draft away. Of a scheme that was never activated it is all there is, which is 409.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/tier-schemes/{scheme_key}/draft (the `DeleteTierSchemeDraft` operationId).
+func (c *ClientWithResponses) DeleteTierSchemeDraftWithResponse(ctx context.Context, schemeKey SchemeKey, params *DeleteTierSchemeDraftParams, reqEditors ...RequestEditorFn) (*DeleteTierSchemeDraftResponse, error) {
+	rsp, err := c.DeleteTierSchemeDraft(ctx, schemeKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTierSchemeDraftResponse(rsp)
+}
+
+// PutTierSchemeDraftWithBodyWithResponse Draft another definition
+//
+// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+// Nobody is moved.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+func (c *ClientWithResponses) PutTierSchemeDraftWithBodyWithResponse(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutTierSchemeDraftResponse, error) {
+	rsp, err := c.PutTierSchemeDraftWithBody(ctx, schemeKey, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutTierSchemeDraftResponse(rsp)
+}
+
+// PutTierSchemeDraftWithResponse Draft another definition
+//
+// Keeps a definition beside the one in force, for `simulate` and `activate`. What is left away is as in the one in force.
+// Nobody is moved.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/tier-schemes/{scheme_key}/draft (the `PutTierSchemeDraft` operationId).
+func (c *ClientWithResponses) PutTierSchemeDraftWithResponse(ctx context.Context, schemeKey SchemeKey, params *PutTierSchemeDraftParams, body PutTierSchemeDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*PutTierSchemeDraftResponse, error) {
+	rsp, err := c.PutTierSchemeDraft(ctx, schemeKey, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutTierSchemeDraftResponse(rsp)
+}
+
+// EvaluateTierSchemeWithResponse Judge every customer anew
+//
+// Starts a job that judges every customer anew, or answers the one that does so already. Tiers follow every write and
+// every day by themselves; this is for those who want to be sure. Its counts are `customers` and `changed`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -51608,6 +54905,72 @@ func (c *ClientWithResponses) EvaluateTierSchemeWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseEvaluateTierSchemeResponse(rsp)
+}
+
+// ListTierHistoryWithResponse List what happened in a tier scheme
+//
+// Every change of a customer's tier and every beginning and end of grace, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tier-schemes/{scheme_key}/history (the `ListTierHistory` operationId).
+func (c *ClientWithResponses) ListTierHistoryWithResponse(ctx context.Context, schemeKey SchemeKey, params *ListTierHistoryParams, reqEditors ...RequestEditorFn) (*ListTierHistoryResponse, error) {
+	rsp, err := c.ListTierHistory(ctx, schemeKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTierHistoryResponse(rsp)
+}
+
+// SimulateTierSchemeWithBodyWithResponse See who would move before it happens
+//
+// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+// answered. A million customers take some seconds.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+func (c *ClientWithResponses) SimulateTierSchemeWithBodyWithResponse(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SimulateTierSchemeResponse, error) {
+	rsp, err := c.SimulateTierSchemeWithBody(ctx, schemeKey, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSimulateTierSchemeResponse(rsp)
+}
+
+// SimulateTierSchemeWithResponse See who would move before it happens
+//
+// Judges everybody by the terms of the body, applied to the definition in force, or by the stored draft when the body is
+// empty, exactly as activating would at this moment, and writes nothing: how many would go from which tier to which, and
+// who they are. Days of grace count: `failing` stay for now and would come down later. With a `cursor` only movers are
+// answered. A million customers take some seconds.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tier-schemes/{scheme_key}/simulate (the `SimulateTierScheme` operationId).
+func (c *ClientWithResponses) SimulateTierSchemeWithResponse(ctx context.Context, schemeKey SchemeKey, params *SimulateTierSchemeParams, body SimulateTierSchemeJSONRequestBody, reqEditors ...RequestEditorFn) (*SimulateTierSchemeResponse, error) {
+	rsp, err := c.SimulateTierScheme(ctx, schemeKey, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSimulateTierSchemeResponse(rsp)
+}
+
+// ListTierSchemeVersionsWithResponse List the definitions of a tier scheme
+//
+// Every definition that is or was in force, newest first, with who put it in force.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tier-schemes/{scheme_key}/versions (the `ListTierSchemeVersions` operationId).
+func (c *ClientWithResponses) ListTierSchemeVersionsWithResponse(ctx context.Context, schemeKey SchemeKey, reqEditors ...RequestEditorFn) (*ListTierSchemeVersionsResponse, error) {
+	rsp, err := c.ListTierSchemeVersions(ctx, schemeKey, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTierSchemeVersionsResponse(rsp)
 }
 
 // ListTransactionsWithResponse List transactions
@@ -57625,6 +60988,80 @@ func ParseLiftCustomerTagResponse(rsp *http.Response) (*LiftCustomerTagResponse,
 	return response, nil
 }
 
+// ParseListCustomerTierHistoryResponse parses an HTTP response from a ListCustomerTierHistoryWithResponse call
+func ParseListCustomerTierHistoryResponse(rsp *http.Response) (*ListCustomerTierHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerTierHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierPassagePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerTierHistoryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerTiersResponse parses an HTTP response from a ListCustomerTiersWithResponse call
 func ParseListCustomerTiersResponse(rsp *http.Response) (*ListCustomerTiersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -57686,6 +61123,273 @@ func ParseListCustomerTiersResponse(rsp *http.Response) (*ListCustomerTiersRespo
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerTiersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLiftCustomerFromTierResponse parses an HTTP response from a LiftCustomerFromTierWithResponse call
+func ParseLiftCustomerFromTierResponse(rsp *http.Response) (*LiftCustomerFromTierResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LiftCustomerFromTierResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers LiftCustomerFromTierResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePlaceCustomerInTierResponse parses an HTTP response from a PlaceCustomerInTierWithResponse call
+func ParsePlaceCustomerInTierResponse(rsp *http.Response) (*PlaceCustomerInTierResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlaceCustomerInTierResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierPlacement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers PlaceCustomerInTierResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTierPathResponse parses an HTTP response from a GetTierPathWithResponse call
+func ParseGetTierPathResponse(rsp *http.Response) (*GetTierPathResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTierPathResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierPath
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetTierPathResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -65720,6 +69424,111 @@ func ParsePatchTierSchemeResponse(rsp *http.Response) (*PatchTierSchemeResponse,
 	return response, nil
 }
 
+// ParseActivateTierSchemeResponse parses an HTTP response from a ActivateTierSchemeWithResponse call
+func ParseActivateTierSchemeResponse(rsp *http.Response) (*ActivateTierSchemeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ActivateTierSchemeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierScheme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ActivateTierSchemeResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ActivateTierSchemeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetTierDistributionResponse parses an HTTP response from a GetTierDistributionWithResponse call
 func ParseGetTierDistributionResponse(rsp *http.Response) (*GetTierDistributionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -65781,6 +69590,297 @@ func ParseGetTierDistributionResponse(rsp *http.Response) (*GetTierDistributionR
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetTierDistributionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTierDowngradesResponse parses an HTTP response from a ListTierDowngradesWithResponse call
+func ParseListTierDowngradesResponse(rsp *http.Response) (*ListTierDowngradesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTierDowngradesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierDowngradePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListTierDowngradesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTierSchemeDraftResponse parses an HTTP response from a DeleteTierSchemeDraftWithResponse call
+func ParseDeleteTierSchemeDraftResponse(rsp *http.Response) (*DeleteTierSchemeDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTierSchemeDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteTierSchemeDraftResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutTierSchemeDraftResponse parses an HTTP response from a PutTierSchemeDraftWithResponse call
+func ParsePutTierSchemeDraftResponse(rsp *http.Response) (*PutTierSchemeDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutTierSchemeDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierScheme
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutTierSchemeDraftResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutTierSchemeDraftResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -65879,6 +69979,263 @@ func ParseEvaluateTierSchemeResponse(rsp *http.Response) (*EvaluateTierSchemeRes
 		response.Headers202 = &headers
 	case rsp.StatusCode == 401:
 		var headers EvaluateTierSchemeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTierHistoryResponse parses an HTTP response from a ListTierHistoryWithResponse call
+func ParseListTierHistoryResponse(rsp *http.Response) (*ListTierHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTierHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierPassagePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListTierHistoryResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSimulateTierSchemeResponse parses an HTTP response from a SimulateTierSchemeWithResponse call
+func ParseSimulateTierSchemeResponse(rsp *http.Response) (*SimulateTierSchemeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SimulateTierSchemeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierSimulation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SimulateTierSchemeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTierSchemeVersionsResponse parses an HTTP response from a ListTierSchemeVersionsWithResponse call
+func ParseListTierSchemeVersionsResponse(rsp *http.Response) (*ListTierSchemeVersionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTierSchemeVersionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TierSchemeVersionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListTierSchemeVersionsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

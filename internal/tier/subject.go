@@ -1,0 +1,349 @@
+package tier
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/rule"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// ruleSubject is the name of tiers in the rule engine and in its jobs.
+const ruleSubject = "tier"
+
+// Rules are the rules of tier schemes.
+type Rules struct{ now func() time.Time }
+
+// NewRules works with the time that now tells.
+func NewRules(now func() time.Time) Rules { return Rules{now} }
+
+var (
+	_ rule.Subject = Rules{}
+	_ rule.Ended   = Rules{}
+)
+
+// Name implements rule.Subject.
+func (Rules) Name() string { return ruleSubject }
+
+// Rules implements rule.Subject. What a rule decides is a Judgement, see decide; 0 when a condition no longer means
+// anything: then customers stay where the rules have put them, and only hands move them.
+func (Rules) Rules(ctx context.Context, q postgres.Querier, t tenant.Tenant, language condition.Language) ([]rule.Rule, error) {
+	schemes, err := list(ctx, q, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	ending, err := endingByHand(ctx, q, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	var rules []rule.Rule
+	for _, s := range schemes {
+		if !s.Active() {
+			continue
+		}
+		j := judge{definition: s.Definition, scheme: s.ID, tenant: t, today: t.Today(language.Env.Now), language: language}
+		decide, err := j.decide()
+		switch {
+		case fault.Of(err) != nil:
+			decide = filter.SQL(`0`)
+		case err != nil:
+			return nil, fmt.Errorf("compile tier scheme %s: %w", s.Key, err)
+		}
+		rules = append(rules, rule.Rule{ID: s.ID, Field: "tiers." + s.Key, Decide: decide, Reads: s.reads(s.Key), Terms: j,
+			Relative: s.relative() || slices.Contains(ending, s.ID)})
+	}
+	return rules, nil
+}
+
+// reads is what the definition's judgements depend on.
+func (d Definition) reads(key string) []string {
+	names := []string{rule.Placed + "." + key}
+	for _, n := range d.conditions() {
+		names = append(names, condition.Reads(n)...)
+	}
+	if d.Window == Anniversary {
+		names = append(names, "first_purchase_on")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// relative reports whether customers move as days pass.
+func (d Definition) relative() bool {
+	waits := d.Downgrade == OneStep || d.Downgrade == Direct && (d.GraceDays > 0 || d.DowngradeAt == PeriodEnd)
+	return waits || slices.ContainsFunc(d.conditions(), condition.Relative)
+}
+
+// judge is a definition that is put to customers on some day.
+type judge struct {
+	definition Definition
+	scheme     uuid.UUID
+	tenant     tenant.Tenant
+	today      tenant.Day
+	language   condition.Language
+}
+
+// A Judgement is packed in one integer: now * byNow + then * byThen + keeps, with 0 for a then that is the same as now.
+const (
+	byNow  = 20_000
+	byThen = 2
+)
+
+// decide is SQL for a Judgement over c and m. Where it says keeps, the customer may still fail to be in the scheme.
+func (j judge) decide() (filter.Expr, error) {
+	now, err := j.entry(j.current())
+	if err != nil {
+		return filter.Expr{}, err
+	}
+	p := j.definition.policy()
+	packed := filter.Concat(now, filter.SQL(` * ?::integer`, byNow))
+	switch {
+	case p.Downgrade == Never:
+		return filter.Concat(packed, filter.SQL(` + 1`)), nil
+	case !p.Periodic:
+		keeps, err := j.keeps(j.current())
+		return filter.Concat(packed, filter.SQL(` + `), keeps), err
+	}
+	keeps, err := j.keeps(j.ended())
+	if err != nil {
+		return filter.Expr{}, err
+	}
+	then := filter.SQL(`0`)
+	if j.definition.qualifies() {
+		if then, err = j.entry(j.ended()); err != nil {
+			return filter.Expr{}, err
+		}
+	}
+	return filter.Concat(packed, filter.SQL(` + CASE WHEN `), j.placement(filter.SQL(`p.period_ends_on < ?::date`, j.today)), filter.SQL(` THEN `),
+		then, filter.SQL(` * ?::integer + `, byThen), keeps, filter.SQL(` ELSE 1 END`)), nil
+}
+
+// placement is SQL for a value of the customer's placement in the scheme.
+func (j judge) placement(value filter.Expr) filter.Expr {
+	return filter.Concat(filter.SQL(`(SELECT `), value, filter.SQL(` FROM tier_placements p
+		WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ?::uuid)`, j.scheme))
+}
+
+// earned is the tier that the rules have given to a placement p.
+var earned = filter.SQL(`CASE WHEN p.manual_tier_id IS NULL THEN coalesce(p.earned_tier_id, p.tier_id) ELSE p.earned_tier_id END`)
+
+// entry is SQL for the rank of the highest tier that can be entered.
+func (j judge) entry(span filter.Span) (filter.Expr, error) {
+	if n, ok := j.rungs(span); ok {
+		return filter.Concat(filter.SQL(`(?::integer - `, len(j.definition.Tiers)), n, filter.SQL(`)`)), nil
+	}
+	parts := []filter.Expr{filter.SQL(`CASE`)}
+	for i, t := range j.definition.Tiers[:len(j.definition.Tiers)-1] {
+		holds, err := j.compile(t.Condition, span)
+		if f := fault.Of(err); f != nil {
+			return filter.Expr{}, f.Below(pointer(i) + "/condition")
+		}
+		if err != nil {
+			return filter.Expr{}, err
+		}
+		parts = append(parts, filter.SQL(` WHEN `), holds, filter.SQL(` THEN ?::integer`, i+1))
+	}
+	return filter.Concat(append(parts, filter.SQL(` ELSE ?::integer END`, len(j.definition.Tiers)))...), nil
+}
+
+// rungs is SQL for how many tiers could be entered, of a scheme whose conditions are steps of one value.
+func (j judge) rungs(span filter.Span) (filter.Expr, bool) {
+	var leaves []filter.Leaf
+	for _, t := range j.definition.Tiers[:len(j.definition.Tiers)-1] {
+		l, ok := t.Condition.(filter.Leaf)
+		if !ok {
+			return filter.Expr{}, false
+		}
+		leaves = append(leaves, l)
+	}
+	env := j.language.Env
+	env.Qualification = &span
+	return j.language.Catalogue.Rungs(leaves, env)
+}
+
+// keeps is SQL for 1 where a condition for staying in the earned tier holds that is not the one for entering it.
+func (j judge) keeps(span filter.Span) (filter.Expr, error) {
+	parts := []filter.Expr{filter.SQL(`CASE `), j.placement(earned)}
+	for i, t := range j.definition.Tiers {
+		if t.Keep == nil {
+			continue
+		}
+		holds, err := j.compile(t.Keep, span)
+		if f := fault.Of(err); f != nil {
+			return filter.Expr{}, f.Below(pointer(i) + "/keep")
+		}
+		if err != nil {
+			return filter.Expr{}, err
+		}
+		parts = append(parts, filter.SQL(` WHEN ?::uuid THEN CASE WHEN `, t.ID), holds, filter.SQL(` THEN 1 ELSE 0 END`))
+	}
+	if len(parts) == 2 {
+		return filter.SQL(`0`), nil
+	}
+	return filter.Concat(append(parts, filter.SQL(` ELSE 0 END`))...), nil
+}
+
+func (j judge) compile(n filter.Node, span filter.Span) (filter.Expr, error) {
+	env := j.language.Env
+	env.Qualification = &span
+	return j.language.Catalogue.Compile(n, env)
+}
+
+// current is the window up to today.
+func (j judge) current() filter.Span {
+	d := j.definition
+	from := PeriodStart(century, 12, 0, j.today, 0)
+	switch d.Window {
+	case Rolling:
+		from = plus(plusMonths(plus(j.today, -d.Days), -d.Months), 1)
+	case Anniversary:
+		return filter.Span{From: filter.Concat(filter.SQL(`kezi_period_start(`), j.anniversary(), filter.SQL(`, 12, 0, ?::date, 0)`, j.today)),
+			To: filter.SQL(`?::date`, j.today)}
+	}
+	return filter.Span{From: filter.SQL(`?::date`, from), To: filter.SQL(`?::date`, j.today)}
+}
+
+// anniversary is SQL for the day from which a customer's years are counted, over c and m.
+func (j judge) anniversary() filter.Expr {
+	return filter.SQL(`coalesce(m.first_purchase_on, (c.created_at AT TIME ZONE ?::text)::date)`, j.tenant.Zone.String())
+}
+
+// ended is the period that has ended, with the days of grace after it.
+func (j judge) ended() filter.Span {
+	d := j.definition
+	anchor := filter.SQL(`coalesce(p.earned_on, (p.placed_at AT TIME ZONE ?::text)::date)`, j.tenant.Zone.String())
+	switch d.Window {
+	case CalendarYear:
+		anchor = filter.SQL(`?::date`, century)
+	case Anniversary:
+		anchor = j.anniversary()
+	}
+	return filter.Span{
+		From: j.placement(filter.Concat(filter.SQL(`kezi_period_start(`), anchor, filter.SQL(`, ?::integer, ?::integer, p.period_ends_on, 0)`, d.Months, d.Days))),
+		To:   j.placement(filter.SQL(`least(p.period_ends_on + ?::integer, ?::date)`, d.GraceDays, j.today)),
+	}
+}
+
+// next is SQL for the common table expression tier_next: what Policy.Next makes of the judgements in judged, one row for each
+// customer and scheme.
+//
+// For a part of the customers placements are looked up one by one, whatever the planner thought of the table when it planned
+// for many executions; for everybody it may choose.
+func next(rules []rule.Rule, everybody bool) filter.Expr {
+	lookup := filter.SQL(` OFFSET 0`)
+	if everybody {
+		lookup = filter.SQL(``)
+	}
+	values, anniversaries := []filter.Expr{}, filter.SQL(`NULL::date`)
+	facts := filter.SQL(``)
+	var tenantID int32
+	var today tenant.Day
+	var zone string
+	for i, r := range rules {
+		j, p := r.Terms.(judge), r.Terms.(judge).definition.policy() //nolint:errcheck // Rules made it
+		tenantID, today, zone = j.tenant.ID, j.today, j.tenant.Zone.String()
+		ids, keys := make([]uuid.UUID, len(j.definition.Tiers)), make([]string, len(j.definition.Tiers))
+		for n, t := range j.definition.Tiers {
+			ids[n], keys[n] = t.ID, t.Key
+		}
+		if i > 0 {
+			values = append(values, filter.SQL(`, `))
+		}
+		values = append(values, filter.SQL(`(?::integer, ?::uuid, ?::text, ?::uuid[], ?::text[], ?::text, ?::boolean, ?::integer, ?::text, ?::integer, ?::integer)`,
+			i+1, r.ID, r.Field, ids, keys, string(p.Downgrade), p.Periodic, p.Grace, string(p.Window), p.Months, p.Days))
+		if p.Periodic && p.Window == Anniversary {
+			anniversaries = j.anniversary()
+			facts = filter.SQL(` JOIN customers c ON c.tenant_id = ?::integer AND c.id = j.customer_id
+				JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id`, tenantID)
+		}
+	}
+	return filter.Concat(filter.SQL(`
+		tier_next AS MATERIALIZED (SELECT y.*, CASE WHEN y.by_hand THEN y.manual_rank ELSE y.rank END AS shown,
+			CASE WHEN y.move = 'fails' THEN y.due WHEN y.move = 'unknown' THEN y.downgrade_on END AS next_downgrade_on,
+			CASE WHEN y.move = 'down' AND y.downgrade = 'one_step' THEN y.today ELSE y.stepped_on END AS next_stepped_on,
+			CASE WHEN y.move IN ('unknown', 'fails') THEN y.period_ends_on WHEN NOT y.periodic OR y.rank = cardinality(y.ids) THEN NULL
+				WHEN y.moved OR y.period_ends_on IS NULL OR y.period_ends_on < y.today THEN kezi_period_start(CASE y.kind
+					WHEN 'calendar_year' THEN ?::date WHEN 'anniversary' THEN y.anniversary ELSE y.next_since END, y.months, y.days, y.today, 1) - 1
+				ELSE y.period_ends_on END AS next_period_ends_on
+		FROM (SELECT x.*, x.move IN ('placed', 'up', 'down') AS moved,
+				CASE WHEN x.move IN ('placed', 'up', 'down') THEN x.today ELSE x.since END AS next_since,
+				CASE WHEN x.move IN ('placed', 'up') THEN x.best WHEN x.move <> 'down' THEN x.stands
+					WHEN x.downgrade = 'one_step' THEN x.stands + 1 ELSE x.then_rank END AS rank
+			FROM (SELECT w.*, CASE WHEN w.decided = 0 THEN 'unknown' WHEN w.stands IS NULL THEN 'placed' WHEN w.best < w.stands THEN 'up'
+					WHEN w.keeps OR w.then_rank <= w.stands OR w.downgrade = 'none' THEN 'keeps'
+					WHEN w.today < w.due OR w.downgrade = 'one_step' AND w.stepped_on IS NOT DISTINCT FROM w.today THEN 'fails'
+					ELSE 'down' END AS move
+				FROM (SELECT v.*, least(v.now_rank, v.then_rank) AS best,
+						CASE WHEN v.periodic THEN v.period_ends_on + 1 + v.grace ELSE coalesce(v.downgrade_on, v.today + v.grace) END AS due
+					FROM (SELECT j.customer_id, r.*, u.decided, u.decided / 20000 AS now_rank,
+							coalesce(nullif(u.decided % 20000 / 2, 0), u.decided / 20000) AS then_rank, u.decided % 2 = 1 AS keeps,
+							?::date AS today, p.customer_id IS NOT NULL AS had, p.tier_id, array_position(r.ids, p.tier_id) AS showed,
+							array_position(r.ids, `, century, today), earned, filter.SQL(`) AS stands, p.earned_tier_id, p.earned_on, p.placed_at,
+							coalesce(p.earned_on, (p.placed_at AT TIME ZONE ?::text)::date) AS since, p.downgrade_on, p.period_ends_on, p.stepped_on,
+							p.change_set, p.manual_tier_id, p.manual_reason, array_position(r.ids, p.manual_tier_id) AS manual_rank,
+							p.manual_tier_id = ANY(r.ids) AND (p.manual_until IS NULL OR p.manual_until >= ?::date) AS by_hand, `, zone, today),
+		anniversaries, filter.SQL(` AS anniversary
+						FROM judged j CROSS JOIN (VALUES `), filter.Concat(values...), filter.SQL(`)
+								r (n, scheme_id, field, ids, keys, downgrade, periodic, grace, kind, months, days)
+							CROSS JOIN LATERAL (SELECT j.tier[r.n] AS decided OFFSET 0) u
+							LEFT JOIN LATERAL (SELECT * FROM tier_placements p WHERE p.tenant_id = ?::integer AND p.customer_id = j.customer_id
+								AND p.scheme_id = r.scheme_id`, tenantID), lookup, filter.SQL(`) p ON true`), facts,
+		filter.SQL(`
+						WHERE NOT j.gone OFFSET 0) v) w) x OFFSET 0) y)`))
+}
+
+// Write implements rule.Subject. Who is gone keeps the tier, which counts for nothing until the customer returns.
+func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
+	return filter.Concat(next(rules, false), filter.SQL(`,
+		tier_diff AS MATERIALIZED (SELECT x.*, x.ids[x.shown] AS next_tier_id, x.ids[x.rank] AS next_earned_id,
+				x.ids[x.shown] IS DISTINCT FROM x.tier_id AS seen, x.manual_tier_id IS NOT NULL AND NOT x.by_hand AS expired,
+				CASE WHEN x.ids[x.shown] IS DISTINCT FROM x.tier_id THEN CASE WHEN x.showed IS NULL THEN 'placed' WHEN x.shown < x.showed THEN 'up' ELSE 'down' END
+					WHEN x.move = 'fails' AND x.downgrade_on IS NULL THEN 'grace'
+					WHEN x.move = 'keeps' AND x.downgrade_on IS NOT NULL THEN 'recovered' END AS change
+			FROM tier_next x
+			WHERE x.ids[x.shown] IS DISTINCT FROM x.tier_id OR x.rank IS DISTINCT FROM x.stands OR x.next_downgrade_on IS DISTINCT FROM x.downgrade_on
+				OR x.next_period_ends_on IS DISTINCT FROM x.period_ends_on OR x.next_stepped_on IS DISTINCT FROM x.stepped_on
+				OR x.manual_tier_id IS NOT NULL AND NOT x.by_hand),
+		tier_placed AS (INSERT INTO tier_placements AS p (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at, earned_tier_id, earned_on,
+				downgrade_on, period_ends_on, stepped_on, manual_tier_id)
+			SELECT ?::integer, customer_id, scheme_id, next_tier_id, CASE WHEN seen OR NOT had THEN ?::uuid ELSE change_set END,
+				CASE WHEN seen OR NOT had THEN ?::timestamptz ELSE placed_at END, next_earned_id, next_since, next_downgrade_on,
+				next_period_ends_on, next_stepped_on, CASE WHEN NOT expired THEN manual_tier_id END
+			FROM tier_diff
+			ON CONFLICT ON CONSTRAINT tier_placements_pkey DO UPDATE SET tier_id = excluded.tier_id, change_set = excluded.change_set,
+				placed_at = excluded.placed_at, earned_tier_id = excluded.earned_tier_id, earned_on = excluded.earned_on,
+				downgrade_on = excluded.downgrade_on, period_ends_on = excluded.period_ends_on, stepped_on = excluded.stepped_on,
+				manual_tier_id = excluded.manual_tier_id,
+				manual_until = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_until END,
+				manual_reason = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_reason END,
+				manual_actor = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_actor END,
+				manual_at = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_at END),
+		tier_told AS (INSERT INTO tier_history (tenant_id, customer_id, scheme_id, change, from_tier, to_tier, cause, event, reason, downgrade_on, actor, change_set, occurred_at)
+			SELECT ?::integer, customer_id, scheme_id, change, keys[showed], keys[shown], CASE WHEN expired AND seen THEN 'expiry'
+					WHEN ?::text IN ('customer.tier_placed', 'customer.tier_lifted') THEN 'manual'
+					WHEN move = 'down' AND seen AND grace > 0 THEN 'grace_end' WHEN move = 'down' AND seen AND periodic THEN 'period_end'
+					WHEN ?::text = 'import.rows' THEN 'import' ELSE ?::text END,
+				?::text, CASE WHEN seen AND by_hand THEN coalesce(manual_reason, '') ELSE '' END, CASE WHEN change = 'grace' THEN next_downgrade_on END,
+				?::text, ?::uuid, ?::timestamptz
+			FROM tier_diff WHERE change IS NOT NULL),
+		tier_changed AS (SELECT customer_id, field, to_jsonb(keys[showed]) AS previous FROM tier_diff WHERE seen
+			UNION ALL SELECT customer_id, field || '.downgrade_on', to_jsonb(downgrade_on) FROM tier_diff WHERE change IN ('grace', 'recovered'))`,
+		rule.Tenant, rule.ChangeSet, filter.Now{}, rule.Tenant, rule.Event, rule.Event, rule.Because, rule.Event, rule.Actor, rule.ChangeSet, filter.Now{}))
+}
+
+// Ended implements rule.Ended.
+func (r Rules) Ended(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID) error {
+	_, err := tx.Exec(ctx, `UPDATE tier_schemes SET evaluated_at = $3 WHERE tenant_id = $1 AND id = $2`, call.Tenant.ID, id, r.now())
+	if err != nil {
+		return fmt.Errorf("remember that tier scheme %s was evaluated: %w", id, err)
+	}
+	return nil
+}

@@ -15,7 +15,9 @@ import (
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tag"
+	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
 )
 
@@ -256,9 +258,10 @@ func TestDeleteTag(t *testing.T) {
 		vip, other := b.tag(t, "vip", nil), b.tag(t, "other", nil)
 		work, err := jobs.NewService(b.db, nil, slog.New(slog.DiscardHandler), b.now)
 		require.NoError(t, err)
-		_, err = tier.NewService(b.db, work, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Tiers: []tier.TierDraft{
+		engine := rule.NewEngine(b.db, work, tenant.NewService(b.db, b.now), b.now)
+		_, err = tier.NewService(b.db, work, engine, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Terms: tier.Terms{Tiers: []tier.TierDraft{
 			{Key: "in", Name: "in", Condition: json.RawMessage(`{"not": {"or": [{"field": "city", "op": "eq", "value": "other"}, {"field": "tags", "op": "in", "values": ["x", "vip"]}]}}`)},
-			{Key: "out", Name: "out"}}})
+			{Key: "out", Name: "out"}}}})
 		require.NoError(t, err)
 		err = b.svc.Delete(b.ctx, b.call, vip.ID, nil, true)
 		require.ErrorIs(t, err, tag.ErrRead)

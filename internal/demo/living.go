@@ -204,7 +204,7 @@ func (d *Demo) classify(ctx context.Context, t tenant.Tenant, w world, ids pins)
 		if err != nil {
 			return fmt.Errorf("make tag %s: %w", a.Key, err)
 		}
-		ids[made.ID], ids[job.ID] = tagIDs.at(10+i), jobIDs.at(10+i)
+		ids[made.ID], ids[job.ID] = tagIDs.at(10+i), jobIDs.at(40+i)
 		if err := d.wait(ctx, t, *job); err != nil {
 			return err
 		}

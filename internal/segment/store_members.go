@@ -73,7 +73,7 @@ func sweep(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (i
 			FROM segment_members WHERE tenant_id = $1 AND segment_id = $2 ORDER BY customer_id LIMIT $3))`,
 		`DELETE FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
 			FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 ORDER BY customer_id LIMIT $3))`,
-		`DELETE FROM segment_log WHERE tenant_id = $1 AND segment_id = $2 AND ord = ANY(ARRAY(SELECT ord
+		`DELETE FROM segment_log WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM segment_log WHERE tenant_id = $1 AND segment_id = $2 ORDER BY ord LIMIT $3))`,
 		`DELETE FROM segment_bulks WHERE tenant_id = $1 AND segment_id = $2 AND $3 > 0`,
 	} {

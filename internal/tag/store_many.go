@@ -157,7 +157,7 @@ func sweep(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID
 	for _, sql := range []string{
 		`DELETE FROM tag_suppressions WHERE tenant_id = $1 AND tag_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
 			FROM tag_suppressions WHERE tenant_id = $1 AND tag_id = $2 ORDER BY customer_id LIMIT $3))`,
-		`DELETE FROM customer_tag_log WHERE tenant_id = $1 AND tag_id = $2 AND ord = ANY(ARRAY(SELECT ord
+		`DELETE FROM customer_tag_log WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM customer_tag_log WHERE tenant_id = $1 AND tag_id = $2 ORDER BY ord LIMIT $3))`,
 		`DELETE FROM tag_bulks WHERE tenant_id = $1 AND tag_id = $2 AND $3 > 0`,
 	} {

@@ -77,7 +77,7 @@ func unplace(ctx context.Context, tx postgres.Tx, tenantID int32, scheme uuid.UU
 
 // forget removes up to limit lines of the history of a scheme that is gone, and answers how many it were.
 func forget(ctx context.Context, tx postgres.Tx, tenantID int32, scheme uuid.UUID, limit int) (int64, error) {
-	tag, err := tx.Exec(ctx, `DELETE FROM tier_history WHERE tenant_id = $1 AND scheme_id = $2 AND ord = ANY(ARRAY(SELECT ord
+	tag, err := tx.Exec(ctx, `DELETE FROM tier_history WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 		FROM tier_history WHERE tenant_id = $1 AND scheme_id = $2 ORDER BY ord LIMIT $3))`, tenantID, scheme, limit)
 	if err != nil {
 		return 0, fmt.Errorf("remove the history of scheme %s: %w", scheme, err)

@@ -138,8 +138,9 @@ func mayUse(ctx context.Context, language condition.Language, names ...string) e
 	return nil
 }
 
-// mayKeep demands pii:read of who stores conditions about personal fields, given as JSON or by the names of fields: where
-// customers stand by them tells the values. A condition that cannot be read is refused later.
+// mayKeep demands of who stores conditions, given as JSON or by the names of fields, the scopes to read what they are about,
+// pii:read for personal fields: where customers stand by them tells the values. A condition that cannot be read is refused
+// later.
 func mayKeep(ctx context.Context, db *postgres.DB, now time.Time, conditions []json.RawMessage, names ...string) error {
 	language, err := condition.For(ctx, db, callOf(ctx).Tenant, now)
 	if err != nil {
@@ -152,6 +153,9 @@ func mayKeep(ctx context.Context, db *postgres.DB, now time.Time, conditions []j
 		if node, err := filter.ParseJSON(raw); err == nil {
 			names = append(names, node.Fields()...)
 		}
+	}
+	if err := mayRead(ctx, names...); err != nil {
+		return err
 	}
 	if language.Guarded(names...) {
 		return demand(auth.From(ctx), guarding)

@@ -32,6 +32,11 @@ func (h tiers) ListTierSchemes(ctx context.Context, _ apigen.ListTierSchemesRequ
 
 func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierSchemeRequestObject) (apigen.CreateTierSchemeResponseObject, error) {
 	b := req.Body
+	if preset := or(b.Preset, ""); preset == tier.Value {
+		if err := mayRead(ctx, "scores."+or(b.Score, "clv")); err != nil {
+			return nil, err
+		}
+	}
 	terms, err := h.terms(ctx, apigen.TierTerms{Tiers: b.Tiers, Qualification: b.Qualification, Downgrade: b.Downgrade, DowngradeAt: b.DowngradeAt, GraceDays: b.GraceDays})
 	if err != nil {
 		return nil, err

@@ -11133,7 +11133,8 @@ type ClientInterface interface {
 	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+	// needs the read scope of everything that it reads.
 	//
 	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 	// placed until `activate`.
@@ -11157,7 +11158,8 @@ type ClientInterface interface {
 	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+	// needs the read scope of everything that it reads.
 	//
 	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 	// placed until `activate`.
@@ -15723,7 +15725,8 @@ func (c *Client) ListTierSchemes(ctx context.Context, reqEditors ...RequestEdito
 // Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 // (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 // the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+// needs the read scope of everything that it reads.
 //
 // A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 // placed until `activate`.
@@ -15757,7 +15760,8 @@ func (c *Client) CreateTierSchemeWithBody(ctx context.Context, params *CreateTie
 // Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 // (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 // the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+// needs the read scope of everything that it reads.
 //
 // A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 // placed until `activate`.
@@ -32584,7 +32588,8 @@ type ClientWithResponsesInterface interface {
 	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+	// needs the read scope of everything that it reads.
 	//
 	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 	// placed until `activate`.
@@ -32608,7 +32613,8 @@ type ClientWithResponsesInterface interface {
 	// Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 	// (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 	// the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+	// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+	// needs the read scope of everything that it reads.
 	//
 	// A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 	// placed until `activate`.
@@ -54686,7 +54692,8 @@ func (c *ClientWithResponses) ListTierSchemesWithResponse(ctx context.Context, r
 // Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 // (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 // the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+// needs the read scope of everything that it reads.
 //
 // A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 // placed until `activate`.
@@ -54716,7 +54723,8 @@ func (c *ClientWithResponses) CreateTierSchemeWithBodyWithResponse(ctx context.C
 // Instead of `tiers` name a `preset`: `value` makes 高价值 / 潜力 / 普通 from the bands of the score model that `score` names
 // (`clv` unless told), which must exist; `membership` 普通 / 银 / 金 / 铂金 by spend within a year (1,000, 3,000 and 10,000 of
 // the base currency; edit them); `credit` A to D by payments on time, late and overdue: who never owed anything stands at B.
-// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself.
+// A condition may name the tiers of other schemes, segments and tags, but nothing that depends on the scheme itself. It
+// needs the read scope of everything that it reads.
 //
 // A job places everybody; from then on tiers are right on the next read after any write. With `draft: true` nobody is
 // placed until `activate`.

@@ -59,7 +59,7 @@ func (d document) resolved(list []parameter) []parameter {
 // Whoever presses "Try it out" and "Execute" on the demo tenant gets an answer that shows something.
 //
 // S0-61
-func TestExamplesWorkAsTheyStand(t *testing.T) {
+func TestLargeExamplesWorkAsTheyStand(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, postgrestest.Fresh(t))
 	_, err := demoOf(s.App, func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }).Fill(t.Context())

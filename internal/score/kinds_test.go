@@ -283,7 +283,7 @@ func (l *living) exact(t testing.TB, s score.Score) {
 // says in advance are the same; every score, also past ones, is explained to the last digit.
 //
 // S1-61 S3-18
-func TestEveryKindIsExactInSetsForOneAndInAdvance(t *testing.T) {
+func TestLargeEveryKindIsExactInSetsForOneAndInAdvance(t *testing.T) {
 	t.Parallel()
 	l := live(t, 90)
 	keys := l.models(t)

@@ -14,7 +14,7 @@ import (
 )
 
 // The real customers of CDNOW, 39 weeks ahead.
-func TestRunsAreHeldAgainstWhatHappened(t *testing.T) {
+func TestLargeRunsAreHeldAgainstWhatHappened(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)
@@ -94,7 +94,7 @@ func held(t *testing.T, rows []purchase, v score.Validation) {
 	}
 }
 
-func TestWhatOneCustomerWillDo(t *testing.T) {
+func TestLargeWhatOneCustomerWillDo(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)
@@ -151,7 +151,7 @@ func purchases(rows []purchase) []btyd.Purchase {
 	return all
 }
 
-func TestAutoChoosesTheFamilyThatErredLeast(t *testing.T) {
+func TestLargeAutoChoosesTheFamilyThatErredLeast(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)

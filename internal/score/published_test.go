@@ -141,7 +141,7 @@ func reproduced(t *testing.T, b *bench, key string, r score.Run) {
 }
 
 // S0-23, S0-47, S1-44
-func TestCLVIsThatOfTheFormula(t *testing.T) {
+func TestLargeCLVIsThatOfTheFormula(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)
@@ -164,7 +164,7 @@ func TestCLVIsThatOfTheFormula(t *testing.T) {
 }
 
 // S0-32
-func TestChurn(t *testing.T) {
+func TestLargeChurn(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)
@@ -188,7 +188,7 @@ func TestChurn(t *testing.T) {
 
 // A tenant that knows the future and one that does not have the same scores, and so has one with more customers who
 // are deleted, merged or have not bought.
-func TestFactsOutsideAreNotSeen(t *testing.T) {
+func TestLargeFactsOutsideAreNotSeen(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	before := slices.Clone(rows)

@@ -21,7 +21,7 @@ import (
 	"github.com/kezi-io/kezi/internal/score"
 )
 
-func TestRFM(t *testing.T) {
+func TestLargeRFM(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
 	b := setup(t)

@@ -28,7 +28,7 @@ const content = `SELECT md5(string_agg(x, E'\n' ORDER BY x)) FROM (
 	SELECT to_jsonb(p)::text FROM tier_placements p WHERE tenant_id = $1 UNION ALL
 	SELECT to_jsonb(g)::text FROM customer_tags g WHERE tenant_id = $1) y`
 
-func TestLoad(t *testing.T) {
+func TestLargeLoad(t *testing.T) {
 	t.Parallel()
 	load := func(seed uint64) (*postgres.DB, context.Context, int32) {
 		db := postgrestest.Fresh(t)

@@ -285,7 +285,7 @@ func (b bench) crowd(t *testing.T, n int) {
 }
 
 // S4-22
-func TestMoreThanOneTransactionMayChange(t *testing.T) {
+func TestLargeMoreThanOneTransactionMayChange(t *testing.T) {
 	t.Parallel()
 	b := working(t)
 	const many = bulk.Chunk + 50

@@ -86,7 +86,7 @@ func (b bench) many(t *testing.T, n int) {
 	require.NoError(t, err)
 }
 
-func TestDelete(t *testing.T) {
+func TestLargeDelete(t *testing.T) {
 	t.Parallel()
 	b := working(t)
 	b.many(t, chunks)
@@ -161,7 +161,7 @@ func randomRule(r *rand.Rand, today tenant.Day, depth int) described {
 
 // Every customer is where a plain Go evaluation puts it, and the distribution adds up, through changes of facts,
 // deletions and arrivals.
-func TestLikeGo(t *testing.T) {
+func TestLargeLikeGo(t *testing.T) {
 	t.Parallel()
 	b := working(t)
 	for seed := range uint64(3) {

@@ -248,7 +248,7 @@ func (n *naive) buy(day tenant.Day, yuan int64) {
 // ends, leap days, and days on which nobody looked.
 //
 // S2-10
-func TestStandingsAreThoseOfANaiveSimulation(t *testing.T) {
+func TestLargeStandingsAreThoseOfANaiveSimulation(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 11))
 	reached := map[string]int{}
@@ -280,7 +280,7 @@ func TestStandingsAreThoseOfANaiveSimulation(t *testing.T) {
 }
 
 // The statement that moves everybody does with any placement and judgement what the pure function does.
-func TestStatementAndPureFunctionAgree(t *testing.T) {
+func TestLargeStatementAndPureFunctionAgree(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	rng := rand.New(rand.NewPCG(5, 1))

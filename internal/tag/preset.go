@@ -137,7 +137,7 @@ func (s *Service) plan(ctx context.Context, q postgres.Querier, t tenant.Tenant,
 	if err != nil {
 		return plan{}, err
 	}
-	tags := append([]planned{{"big_ticket", fault.T("Big ticket", "大额客单"), fmt.Sprintf(`max(transactions.amount, "365d") >= "%s"`, ticket)}}, behaviours...)
+	tags := append([]planned{{"big_ticket", fault.T("Big ticket", "大额客单"), fmt.Sprintf(`max(transactions.amount, "365d") >= %q`, ticket)}}, behaviours...)
 	return plan{group("buying_behaviour", fault.T("Buying behaviour", "购买行为"), "#7c3aed", false), tags}, nil
 }
 

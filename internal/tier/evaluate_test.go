@@ -175,9 +175,11 @@ func TestLargeLikeGo(t *testing.T) {
 			draft.Tiers = append(draft.Tiers, tier.TierDraft{Key: fmt.Sprint("t", i), Name: "x", Condition: rules[i].condition})
 		}
 		draft.Tiers = append(draft.Tiers, tier.TierDraft{Key: "rest", Name: "x"})
-		if _, err := b.svc.Create(b.ctx, b.call, draft); fault.Of(err) != nil {
+		_, err := b.svc.Create(b.ctx, b.call, draft)
+		if fault.Of(err) != nil {
 			continue // a tier that nobody could enter
 		}
+		require.NoError(t, err)
 		b.idle(t)
 		everybody := map[uuid.UUID]facts{}
 		for range 3 {

@@ -173,11 +173,9 @@ func (n *naive) live(today tenant.Day) {
 		return
 	}
 	// A period has ended: it began where the one before that was judged ended.
-	from, to := later(n.judgedTill, 1), last
-	if until := later(last, n.d.GraceDays); today.Before(until.Time) {
+	from, to := later(n.judgedTill, 1), later(last, n.d.GraceDays)
+	if today.Before(to.Time) {
 		to = today
-	} else {
-		to = until
 	}
 	switch then := n.enters(from, to); {
 	case then < n.rank:

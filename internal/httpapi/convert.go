@@ -120,6 +120,20 @@ func (l lister) next(ctx context.Context, key page.Key, scope ...string) (*strin
 	return &s, err
 }
 
+// paged reads a page of the list that scope names, and answers the cursor after it.
+func paged[T any](ctx context.Context, l lister, limit *int, cursor *string, read func(page.Request) (page.Of[T], error), scope ...string) (page.Of[T], *string, error) {
+	request, err := l.request(ctx, limit, cursor, scope...)
+	if err != nil {
+		return page.Of[T]{}, nil, err
+	}
+	found, err := read(request)
+	if err != nil {
+		return found, nil, err
+	}
+	next, err := l.next(ctx, found.Next, scope...)
+	return found, next, err
+}
+
 func (lister) scoped(ctx context.Context, scope []string) []string {
 	return append([]string{strconv.Itoa(int(callOf(ctx).Tenant.ID))}, scope...)
 }

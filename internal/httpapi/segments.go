@@ -220,15 +220,7 @@ func (h segments) ListCustomerSegmentLog(ctx context.Context, req apigen.ListCus
 }
 
 func (h segments) log(ctx context.Context, limit *int, cursor *string, scope string, read func(page.Request) (page.Of[segment.Passage], error)) (apigen.SegmentLogPage, error) {
-	request, err := h.request(ctx, limit, cursor, scope)
-	if err != nil {
-		return apigen.SegmentLogPage{}, err
-	}
-	found, err := read(request)
-	if err != nil {
-		return apigen.SegmentLogPage{}, err
-	}
-	next, err := h.next(ctx, found.Next, scope)
+	found, next, err := paged(ctx, h.lister, limit, cursor, read, scope)
 	return apigen.SegmentLogPage{NextCursor: next, HasMore: next != nil, Items: each(found.Items, func(p segment.Passage) apigen.SegmentPassage {
 		return passageToAPI(ctx, p)
 	})}, err

@@ -213,15 +213,7 @@ func (h tags) ListCustomerTagHistory(ctx context.Context, req apigen.ListCustome
 }
 
 func (h tags) history(ctx context.Context, limit *int, cursor *string, scope string, read func(page.Request) (page.Of[tag.Entry], error)) (apigen.TagHistoryPage, error) {
-	request, err := h.request(ctx, limit, cursor, scope)
-	if err != nil {
-		return apigen.TagHistoryPage{}, err
-	}
-	found, err := read(request)
-	if err != nil {
-		return apigen.TagHistoryPage{}, err
-	}
-	next, err := h.next(ctx, found.Next, scope)
+	found, next, err := paged(ctx, h.lister, limit, cursor, read, scope)
 	return apigen.TagHistoryPage{Items: each(found.Items, tagEntryToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -141,15 +141,7 @@ func (h tiers) ListCustomerTierHistory(ctx context.Context, req apigen.ListCusto
 }
 
 func (h tiers) history(ctx context.Context, limit *int, cursor *string, scope string, read func(page.Request) (page.Of[tier.Passage], error)) (apigen.TierPassagePage, error) {
-	request, err := h.request(ctx, limit, cursor, scope)
-	if err != nil {
-		return apigen.TierPassagePage{}, err
-	}
-	found, err := read(request)
-	if err != nil {
-		return apigen.TierPassagePage{}, err
-	}
-	next, err := h.next(ctx, found.Next, scope)
+	found, next, err := paged(ctx, h.lister, limit, cursor, read, scope)
 	return apigen.TierPassagePage{NextCursor: next, HasMore: next != nil, Items: each(found.Items, tierPassageToAPI)}, err
 }
 

@@ -1,0 +1,127 @@
+package score_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/score"
+)
+
+// A night's runs: everybody as of the new day by the calibration in force, models after what they read, a new calibration
+// when it is a week old, and nothing twice.
+func TestNightlyRuns(t *testing.T) {
+	t.Parallel()
+	l := live(t, 40)
+	l.create(t, score.Creation{Key: "clv", Kind: score.CLV})
+	l.create(t, score.Creation{Key: "idle", Kind: score.RFM}) // never run
+	l.model(t, "fixed", score.RFM, l.daysAgo(0), score.ParamsChange{})
+	l.run(t, "clv", score.Request{})
+	l.create(t, score.Creation{Key: "worth", Kind: score.Composite, Params: score.ParamsChange{
+		Parts: patch.Set([]score.PartDraft{{Part: score.Part{Score: "clv"}}, {Part: score.Part{Score: "fixed"}}})}})
+	l.run(t, "fixed", score.Request{})
+	l.run(t, "worth", score.Request{})
+	all := postgres.ForAllTenants(l.ctx)
+	count := func(key string) int {
+		p, err := l.svc.Runs(l.ctx, l.call.Tenant, key, page.Request{Limit: 100})
+		require.NoError(t, err)
+		for _, r := range p.Items {
+			l.waitFor(t, key, r)
+		}
+		return len(p.Items)
+	}
+	night := func() {
+		require.NoError(t, l.svc.NextDay(all))
+		count("clv")
+		require.NoError(t, l.svc.NextDay(all))
+		count("worth")
+		require.NoError(t, l.svc.NextDay(all))
+	}
+	night()
+	require.Equal(t, 1, count("clv"), "the day has not passed")
+	l.set(l.now().Add(12*time.Hour - time.Microsecond))
+	night()
+	require.Equal(t, 1, count("clv"))
+	l.set(l.now().Add(time.Microsecond))
+	require.NoError(t, l.svc.NextDay(all))
+	if p, err := l.svc.Runs(l.ctx, l.call.Tenant, "worth", page.Request{Limit: 100}); err == nil && len(p.Items) > 1 {
+		require.Equal(t, l.today(), l.score(t, "c001", "clv").AsOf, "what it reads came first")
+	}
+	night()
+	require.Equal(t, 2, count("clv"))
+	require.Equal(t, 2, count("worth"))
+	require.Equal(t, 1, count("fixed"))
+	require.Zero(t, count("idle"))
+	s := l.score(t, "c001", "clv")
+	require.Equal(t, l.today(), s.AsOf)
+	require.NotEqual(t, s.RunID, s.CalibratedBy)
+	l.set(l.now().AddDate(0, 0, 6))
+	night()
+	s = l.score(t, "c001", "clv")
+	require.Equal(t, l.today(), s.AsOf)
+	require.Equal(t, s.RunID, s.CalibratedBy, "a week later it is learned anew")
+	require.Equal(t, 3, count("clv"))
+}
+
+func (l *living) waitFor(t testing.TB, key string, r score.Run) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		got, err := l.svc.Run(l.ctx, l.call.Tenant, key, r.ID)
+		return err == nil && got.Status.Ended()
+	}, time.Minute, 5*time.Millisecond)
+}
+
+// Writers and runs at once: whoever bought while a run was under way has the score of what was bought when it ends.
+func TestWritesDuringRunsAreNotLost(t *testing.T) {
+	t.Parallel()
+	l := live(t, 40)
+	for _, c := range []score.Creation{{Key: "rfm", Kind: score.RFM}, {Key: "rules", Kind: score.Rules}, {Key: "worth", Kind: score.Composite,
+		Params: score.ParamsChange{Parts: patch.Set([]score.PartDraft{{Part: score.Part{Score: "rfm"}}, {Part: score.Part{Score: "rules"}}})}}} {
+		l.create(t, c)
+		l.run(t, c.Key, score.Request{})
+	}
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					l.pay(t, l.names[(w*10+i%10)%len(l.names)], int64(100+i), l.daysAgo(0))
+				}
+			}
+		})
+	}
+	for range 4 {
+		for _, key := range []string{"rfm", "rules", "worth"} {
+			require.Equal(t, jobs.Succeeded, l.run(t, key, score.Request{Keep: true}).Status)
+		}
+	}
+	close(stop)
+	writers.Wait()
+	was := map[string]score.Score{}
+	for _, name := range l.names {
+		for _, key := range []string{"rfm", "rules", "worth"} {
+			was[name+key] = l.score(t, name, key)
+		}
+	}
+	for _, key := range []string{"rfm", "rules", "worth"} {
+		l.run(t, key, score.Request{Keep: true})
+		for _, name := range l.names {
+			got := l.score(t, name, key)
+			require.Equal(t, was[name+key].Inputs, got.Inputs, "%s %s", name, key)
+			require.Equal(t, was[name+key].Value, got.Value)
+		}
+	}
+	var left int
+	require.NoError(t, l.db.QueryRow(l.ctx, `SELECT count(*) FROM score_touched WHERE tenant_id = $1`, l.call.Tenant.ID).Scan(&left))
+	require.Zero(t, left)
+}

@@ -56,8 +56,8 @@ type Field struct {
 	Operators []Op     // what the field offers of its type's operators; nil is all of them
 	Unit      string   // what a number counts: days, points; empty for money means the base currency
 	Choices   []string // the only values of a choice; the tiers of a tier, lowest first; empty checks nothing
-	// ChoiceLabels are what people call the Choices, in the same order; nil when their names say enough.
-	ChoiceLabels []string
+	// ChoiceLabels are what people call the Choices, by choice; nil when their names say enough.
+	ChoiceLabels map[string]fault.Text
 
 	Nullable bool   // offers is_null and is_not_null; comparisons with absent values are right either way
 	Example  *Value // nil shows one of the type
@@ -205,7 +205,7 @@ type Entry struct {
 	Unit      string   // the currency for money
 	Choices   []string // nil when any value of the type fits
 
-	ChoiceLabels []string // nil, or one per choice
+	ChoiceLabels map[string]fault.Text // nil, or one per choice
 	Example      Value
 }
 

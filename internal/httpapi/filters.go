@@ -132,8 +132,8 @@ func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 	}
 	if e.ChoiceLabels != nil {
 		labels := make(map[string]string, len(e.Choices))
-		for i, c := range e.Choices {
-			labels[c] = e.ChoiceLabels[i]
+		for c, label := range e.ChoiceLabels {
+			labels[c] = preferred(ctx, label)
 		}
 		f.ChoiceLabels = &labels
 	}

@@ -3,7 +3,6 @@ package quality
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -102,7 +101,7 @@ func (s *Service) UpdateRule(ctx context.Context, call tenant.Call, id uuid.UUID
 		if err := s.check(ctx, tx, call.Tenant, &r, change.apply(&r)); err != nil {
 			return err
 		}
-		previous := difference(before, r)
+		previous := patch.Differences(before.document(), r.document())
 		if len(previous) == 0 {
 			return nil
 		}
@@ -192,7 +191,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 		if r.Condition == nil {
 			found = reads(filter.Leaf{Field: r.Field})
 		} else {
-			leaves(r.Condition, func(l filter.Leaf) { found = found || reads(l) })
+			found = slices.ContainsFunc(filter.Leaves(r.Condition), reads)
 		}
 		if found {
 			names = append(names, "validation rule "+r.Name)
@@ -210,24 +209,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 	return names, nil
 }
 
-func leaves(n filter.Node, do func(filter.Leaf)) {
-	switch n := n.(type) {
-	case filter.And:
-		for _, c := range n {
-			leaves(c, do)
-		}
-	case filter.Or:
-		for _, c := range n {
-			leaves(c, do)
-		}
-	case filter.Not:
-		leaves(n.Node, do)
-	case filter.Leaf:
-		do(n)
-	}
-}
-
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what string, id uuid.UUID, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "validation_rule", SubjectID: id.String(),
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

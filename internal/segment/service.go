@@ -3,7 +3,6 @@ package segment
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -276,5 +275,5 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what, key string, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: subject, SubjectID: key,
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

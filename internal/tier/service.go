@@ -3,7 +3,6 @@ package tier
 import (
 	"context"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -441,5 +440,5 @@ func (s *Service) Revisions(ctx context.Context, t tenant.Tenant, key string) ([
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what, key string, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: subject, SubjectID: key,
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

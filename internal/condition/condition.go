@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/customer"
@@ -57,6 +58,40 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 // in the place of each [filter.Now].
 func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
 	return read(ctx, q, t, now, filter.Now{})
+}
+
+// Strict is For conditions that somebody writes down: they can't name a tag that does not exist, or a segment that is not
+// in force.
+func Strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
+	return strict(ctx, q, t, now, "")
+}
+
+// StrictHeld is Strict that keeps the tags and segments from being deleted until the transaction ends. Who changes rules
+// needs no such thing: rules and what they name change one after the other.
+func StrictHeld(ctx context.Context, tx postgres.Tx, t tenant.Tenant, now time.Time) (Language, error) {
+	return strict(ctx, tx, t, now, " FOR KEY SHARE")
+}
+
+func strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, hold string) (Language, error) {
+	l, err := For(ctx, q, t, now)
+	if err != nil {
+		return Language{}, err
+	}
+	for field, sql := range map[string]string{
+		Tags:     `SELECT key FROM tags WHERE tenant_id = $1 ORDER BY id`,
+		Segments: `SELECT key FROM segments WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY id`,
+	} {
+		rows, err := q.Query(ctx, sql+hold, t.ID)
+		if err != nil {
+			return Language{}, fmt.Errorf("read the keys of %s: %w", field, err)
+		}
+		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return Language{}, fmt.Errorf("read the keys of %s: %w", field, err)
+		}
+		l.Catalogue = l.Catalogue.Choosing(field, keys)
+	}
+	return l, nil
 }
 
 func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, at any) (Language, error) {

@@ -55,7 +55,7 @@ type Field struct {
 	Label     fault.Text
 	Operators []Op     // what the field offers of its type's operators; nil is all of them
 	Unit      string   // what a number counts: days, points; empty for money means the base currency
-	Choices   []string // the only values of a choice; the tiers of a tier, lowest first; empty checks nothing
+	Choices   []string // the only values of a choice; the tiers of a tier, lowest first; nil checks nothing
 	// ChoiceLabels are what people call the Choices, by choice; nil when their names say enough.
 	ChoiceLabels map[string]fault.Text
 
@@ -166,6 +166,19 @@ func (c *Catalogue) Matching(name string, match func(op Op, needle string) Expr)
 	other.fields = maps.Clone(c.fields)
 	f := other.fields[name]
 	f.Match = match
+	other.fields[name] = f
+	return &other
+}
+
+// Choosing is the catalogue with the only values that a field takes.
+func (c *Catalogue) Choosing(name string, choices []string) *Catalogue {
+	f, ok := c.Field(name)
+	if !ok {
+		return c
+	}
+	other := *c
+	other.fields = maps.Clone(c.fields)
+	f.Choices = append([]string{}, choices...)
 	other.fields[name] = f
 	return &other
 }

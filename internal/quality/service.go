@@ -78,7 +78,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, t tenant.Tenant, r 
 	if err := condition.Hold(ctx, tx, t.ID); err != nil {
 		return err
 	}
-	l, err := condition.For(ctx, tx, t, s.now())
+	l, err := condition.StrictHeld(ctx, tx, t, s.now())
 	if err != nil {
 		return err
 	}
@@ -178,8 +178,8 @@ func (s *Service) try(ctx context.Context, t tenant.Tenant, r Rule, raw json.Raw
 	return trial, err
 }
 
-// Readers names the rules and weights that read a field for which reads holds: whoever deletes what conditions may name
-// asks here first.
+// Readers names the rules without a condition and the weights that read a field for which reads holds; those with one are
+// among condition.Readers. Whoever deletes a field asks here first.
 func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]string, error) {
 	all, err := list(ctx, q, tenantID)
 	if err != nil {
@@ -187,13 +187,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 	}
 	var names []string
 	for _, r := range all {
-		found := false
-		if r.Condition == nil {
-			found = reads(filter.Leaf{Field: r.Field})
-		} else {
-			found = slices.ContainsFunc(filter.Leaves(r.Condition), reads)
-		}
-		if found {
+		if r.Condition == nil && reads(filter.Leaf{Field: r.Field}) {
 			names = append(names, "validation rule "+r.Name)
 		}
 	}

@@ -114,7 +114,7 @@ func (s *Service) checkModel(ctx context.Context, tx postgres.Tx, call tenant.Ca
 
 // apply is what terms make of a definition under the tenant's language of conditions.
 func (s *Service) apply(ctx context.Context, q postgres.Querier, t tenant.Tenant, v *fault.Validator, key string, to Definition, terms Terms) (Definition, error) {
-	l, err := condition.For(ctx, q, t, s.now())
+	l, err := condition.Strict(ctx, q, t, s.now())
 	if err != nil {
 		return Definition{}, err
 	}

@@ -6,13 +6,18 @@ import (
 	"github.com/kezi-io/kezi/internal/transaction"
 )
 
-// facts are what functions count and sum. A purchase is a transaction that was paid, whatever became of it later but
-// for a cancellation or a refund; orders are all transactions.
-var facts = []filter.Source{
-	{Name: "transactions", Label: fault.T("Purchase", "购买"), From: filter.SQL("transactions t"), Day: filter.SQL("t.day"), Fields: transactions,
-		Own: filter.SQL("t.tenant_id = c.tenant_id AND t.customer_id = c.id AND t.status IN ('paid', 'to_ship', 'shipped', 'completed')")},
-	{Name: "orders", Label: fault.T("Order of any status", "任意状态的订单"), From: filter.SQL("transactions t"), Day: filter.SQL("t.day"), Fields: transactions,
-		Own: filter.SQL("t.tenant_id = c.tenant_id AND t.customer_id = c.id")},
+// facts are what functions count and sum, of one tenant. A purchase is a transaction that was paid, whatever became of it
+// later but for a cancellation or a refund; orders are all transactions.
+func facts(tenantID int32) []filter.Source {
+	source := func(name string, label fault.Text, which filter.Expr) filter.Source {
+		return filter.Source{Name: name, Label: label, From: filter.SQL("transactions t"), Day: filter.SQL("t.day"), Fields: transactions,
+			Own:      filter.Concat(filter.SQL("t.tenant_id = c.tenant_id AND t.customer_id = c.id"), which),
+			Customer: filter.SQL("t.customer_id"), All: filter.Concat(filter.SQL("t.tenant_id = ?::integer", tenantID), which)}
+	}
+	return []filter.Source{
+		source(Transactions, fault.T("Purchase", "购买"), filter.SQL(" AND t.status IN ('paid', 'to_ship', 'shipped', 'completed')")),
+		source(orders, fault.T("Order of any status", "任意状态的订单"), filter.SQL("")),
+	}
 }
 
 var transactions = filter.NewCatalogue(labelled([]filter.Field{

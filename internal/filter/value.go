@@ -21,6 +21,10 @@ type Env struct {
 	Digits   int            // decimals of its major unit: 2 for CNY, 0 for JPY
 
 	Qualification *Span // what Qualification means; nil where it means nothing
+
+	// Everybody compiles for a statement that puts the condition to all customers of a catalogue's tenant: it joins
+	// Expr.Gathered, so that facts are added up for all of them at once and not customer by customer.
+	Everybody bool
 }
 
 // operand is a value as it is bound: a string, int64, bool or time.Time. A day compared with instants is the time from

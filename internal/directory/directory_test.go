@@ -210,8 +210,14 @@ func TestRowsThatAreMissingOrOldAreMadeAgain(t *testing.T) {
 	wrong, err := directory.Verify(b.ctx, b.db, b.of.ID, 10)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []uuid.UUID{first.ID, second.ID, third.ID}, wrong)
-	require.NoError(t, directory.Complete(b.ctx, b.db, slog.New(slog.DiscardHandler)))
+	require.NoError(t, directory.Complete(b.ctx, b.db, time.Now(), slog.New(slog.DiscardHandler)))
 	require.Equal(t, []string{"张一", "张二"}, b.names("张"))
+
+	// Another look is at those alone who changed since.
+	exec(`DELETE FROM customer_search WHERE tenant_id = $1 AND customer_id = ANY ($2)`, b.of.ID, []uuid.UUID{first.ID, second.ID})
+	exec(`UPDATE customers SET updated_at = updated_at - interval '3 hours' WHERE tenant_id = $1 AND id = $2`, b.of.ID, second.ID)
+	require.NoError(t, directory.Complete(b.ctx, b.db, time.Now(), slog.New(slog.DiscardHandler)))
+	require.Equal(t, []string{"张一"}, b.names("张"))
 	n, err := directory.RefreshAll(b.ctx, b.db, b.of.ID)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, n)

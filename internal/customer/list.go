@@ -249,11 +249,8 @@ func (s *statement) from(tenantID int32, query Query, source filter.Expr, phase 
 		s.add(" LEFT JOIN ")
 		s.expr(query.Sort.Join)
 	}
-	s.add(" WHERE c.tenant_id = ? AND c.deleted_at IS ", tenantID)
-	if query.Deleted {
-		s.add("NOT ")
-	}
-	s.add("NULL AND c.merged_into IS NULL")
+	s.add(" WHERE c.tenant_id = ?", tenantID)
+	s.living(query)
 	switch {
 	case phase == valued && query.Sort.Nullable && !joined:
 		s.add(" AND ")

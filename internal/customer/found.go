@@ -3,6 +3,8 @@ package customer
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -290,16 +292,32 @@ var (
 		"parallel_setup_cost": "100", "parallel_tuple_cost": "0"}
 )
 
-// Tune prepares a transaction for looking up customers by the terms of their names.
-func Tune(ctx context.Context, q postgres.Querier) error { return tune(ctx, q, looking) }
+// Tune prepares a transaction for looking up customers by the terms of their names, and by other keys. Where there is
+// one way for all values they are planned once, since planning for hashes of names takes longer than to look for them.
+// Of several words the rarest should lead, which only a plan for these very words knows.
+func Tune(ctx context.Context, q postgres.Querier, oneWay bool) error {
+	if oneWay {
+		return tune(ctx, q, looking.with("plan_cache_mode", "force_generic_plan"))
+	}
+	return tune(ctx, q, looking)
+}
+
+func (t tuning) with(name, value string) tuning {
+	all := maps.Clone(t)
+	if all == nil {
+		all = tuning{}
+	}
+	all[name] = value
+	return all
+}
 
 // tune holds until the end of the transaction.
 func tune(ctx context.Context, q postgres.Querier, t tuning) error {
 	var b strings.Builder
 	args := make([]any, 0, 2*len(t))
-	for name, value := range t {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
 		fmt.Fprintf(&b, ", set_config($%d, $%d, true)", len(args)+1, len(args)+2)
-		args = append(args, name, value)
+		args = append(args, name, t[name])
 	}
 	if _, err := q.Exec(ctx, "SELECT "+strings.TrimPrefix(b.String(), ", "), args...); err != nil {
 		return fmt.Errorf("prepare a search: %w", err)

@@ -172,8 +172,8 @@ func (s *Search) firstNames(ctx context.Context, q postgres.Querier, tenantID in
 // What the indexes in the order of names hold: those whose texts fit into one, those with other characters than ASCII
 // apart from those without; and the long ones.
 const (
-	withSigns    = `octet_length(n.name_text) > char_length(n.name_text) AND ` + shortNames
-	withoutSigns = `NOT octet_length(n.name_text) > char_length(n.name_text) AND ` + shortNames
+	withSigns    = `least(octet_length(n.name_text) - char_length(n.name_text), 1) = 1 AND ` + shortNames
+	withoutSigns = `least(octet_length(n.name_text) - char_length(n.name_text), 1) = 0 AND ` + shortNames
 	shortNames   = `octet_length(n.name) + octet_length(n.name_text) + octet_length(n.pinyin_text) <= 2000`
 	longNames    = `octet_length(n.name) + octet_length(n.name_text) + octet_length(n.pinyin_text) > 2000`
 )

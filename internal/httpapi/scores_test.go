@@ -85,7 +85,7 @@ func TestScores(t *testing.T) {
 		p := c.Refused(t, 422, "invalid", "POST", "/v1/score-models", model("m", "tags", "has", "nope"))
 		require.Equal(t, "/params/rules/0/condition/value", p.Errors[0].Pointer)
 		c.Refused(t, 422, "invalid", "POST", "/v1/score-models", model("m", "segments", "has", "nope"))
-		c.Refused(t, 422, "filter_value", "POST", "/v1/validation-rules", object{"name": "v", "kind": "condition", "severity": "warn", "applies_to": "customer", "message": "m",
+		c.Refused(t, 422, "filter_value", "POST", "/v1/validation-rules", object{"name": "v", "kind": "condition", "severity": "warn", "applies_to": "customer", "message": object{"en": "m", "zh": "m"},
 			"condition": object{"field": "tags", "op": "has", "value": "nope"}})
 		c.Refused(t, 422, "filter_value", "POST", "/v1/filters/parse", object{"filter_text": `segments:"nope"`})
 	})

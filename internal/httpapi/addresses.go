@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type addresses struct {
@@ -18,16 +19,9 @@ func (h addresses) ListAddresses(ctx context.Context, req apigen.ListAddressesRe
 	if req.Params.AreaType != nil {
 		where["area_type"] = string(*req.Params.AreaType)
 	}
-	scope := []string{"addresses", req.CustomerID.String(), fmt.Sprint(where)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[address.Address], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, r)
+	}, "addresses", req.CustomerID.String(), fmt.Sprint(where))
 	return apigen.ListAddresses200JSONResponse{Items: each(p.Items, addressToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
 }
 

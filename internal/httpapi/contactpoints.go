@@ -9,6 +9,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/contactpoint"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type contactPoints struct {
@@ -37,16 +38,9 @@ func (h contactPoints) ListContactPoints(ctx context.Context, req apigen.ListCon
 	if req.Params.ContactID != nil {
 		where["contact_id"] = *req.Params.ContactID
 	}
-	scope := []string{"contact_points", req.CustomerID.String(), fmt.Sprint(where)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[contactpoint.ContactPoint], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, r)
+	}, "contact_points", req.CustomerID.String(), fmt.Sprint(where))
 	return apigen.ListContactPoints200JSONResponse{Items: each(p.Items, contactPointToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -97,13 +91,11 @@ func (h contactPoints) DeleteContactPoint(ctx context.Context, req apigen.Delete
 
 func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.LookupContactPointRequestObject) (apigen.LookupContactPointResponseObject, error) {
 	b, t := req.Body, callOf(ctx).Tenant
-	scope := []string{"lookup", string(or(b.Kind, "")), or(b.Platform, ""), b.Value}
 	q := contactpoint.Query{Kind: contactpoint.Kind(or(b.Kind, "")), Platform: or(b.Platform, ""), Value: b.Value}
-	var err error
-	if q.Page, err = h.request(ctx, b.Limit, b.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Holders(ctx, t, q)
+	p, next, err := paged(ctx, h.lister, b.Limit, b.Cursor, func(r page.Request) (page.Of[contactpoint.ContactPoint], error) {
+		q.Page = r
+		return h.svc.Holders(ctx, t, q)
+	}, "lookup", string(q.Kind), q.Platform, b.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +117,7 @@ func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.Lookup
 			items = append(items, apigen.ContactPointMatch{Customer: c, ContactPoint: contactPointToAPI(ctx)(p)})
 		}
 	}
-	next, err := h.next(ctx, p.Next, scope...)
-	return apigen.LookupContactPoint200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
+	return apigen.LookupContactPoint200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, nil
 }
 
 func contactPointFromAPI(b apigen.ContactPointCreate) contactpoint.Draft {

@@ -8,6 +8,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/owned"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type contacts struct {
@@ -16,16 +17,9 @@ type contacts struct {
 }
 
 func (h contacts) ListContacts(ctx context.Context, req apigen.ListContactsRequestObject) (apigen.ListContactsResponseObject, error) {
-	scope := []string{"contacts", req.CustomerID.String()}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, nil, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[contact.Contact], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, nil, r)
+	}, "contacts", req.CustomerID.String())
 	return apigen.ListContacts200JSONResponse{Items: each(p.Items, contactToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

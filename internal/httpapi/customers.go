@@ -10,6 +10,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type customers struct {
@@ -117,16 +118,9 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 }
 
 func (h customers) ListCustomerStages(ctx context.Context, req apigen.ListCustomerStagesRequestObject) (apigen.ListCustomerStagesResponseObject, error) {
-	scope := []string{"customer_stages", req.CustomerID.String()}
-	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.Customers.Stages(ctx, callOf(ctx).Tenant, req.CustomerID, r)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[customer.Move], error) {
+		return h.Customers.Stages(ctx, callOf(ctx).Tenant, req.CustomerID, r)
+	}, "customer_stages", req.CustomerID.String())
 	return apigen.ListCustomerStages200JSONResponse{NextCursor: next, HasMore: next != nil, Items: each(p.Items, stageMoveToAPI)}, err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/note"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type notes struct {
@@ -15,16 +16,9 @@ type notes struct {
 
 func (h notes) ListNotes(ctx context.Context, req apigen.ListNotesRequestObject) (apigen.ListNotesResponseObject, error) {
 	kinds := each(or(req.Params.Kind, nil), func(k apigen.NoteKind) note.Kind { return note.Kind(k) })
-	scope := []string{"notes", req.CustomerID.String(), fmt.Sprint(kinds)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Kinds(ctx, callOf(ctx).Tenant, req.CustomerID, kinds, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[note.Note], error) {
+		return h.svc.Kinds(ctx, callOf(ctx).Tenant, req.CustomerID, kinds, r)
+	}, "notes", req.CustomerID.String(), fmt.Sprint(kinds))
 	return apigen.ListNotes200JSONResponse{Items: each(p.Items, noteToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/product"
 )
 
@@ -17,16 +18,10 @@ type products struct {
 func (h products) ListProducts(ctx context.Context, req apigen.ListProductsRequestObject) (apigen.ListProductsResponseObject, error) {
 	p := req.Params
 	q := product.Query{Prefix: or(p.Q, ""), Category: product.TidyCategory(or(p.Category, "")), Status: product.Status(or(p.Status, ""))}
-	scope := []string{"products", q.Prefix, q.Category, string(q.Status)}
-	var err error
-	if q.Page, err = h.request(ctx, p.Limit, p.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	found, err := h.svc.List(ctx, callOf(ctx).Tenant, q)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, found.Next, scope...)
+	found, next, err := paged(ctx, h.lister, p.Limit, p.Cursor, func(r page.Request) (page.Of[product.Product], error) {
+		q.Page = r
+		return h.svc.List(ctx, callOf(ctx).Tenant, q)
+	}, "products", q.Prefix, q.Category, string(q.Status))
 	return apigen.ListProducts200JSONResponse{Items: each(found.Items, productToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

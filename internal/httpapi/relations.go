@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/relation"
 )
 
@@ -15,16 +16,9 @@ type relations struct {
 
 func (h relations) ListRelations(ctx context.Context, req apigen.ListRelationsRequestObject) (apigen.ListRelationsResponseObject, error) {
 	types := each(or(req.Params.Type, nil), func(t apigen.RelationType) relation.Type { return relation.Type(t) })
-	scope := []string{"relations", req.CustomerID.String(), fmt.Sprint(types)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, types, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[relation.Relation], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, types, r)
+	}, "relations", req.CustomerID.String(), fmt.Sprint(types))
 	return apigen.ListRelations200JSONResponse{Items: each(p.Items, relationToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 )
@@ -100,16 +101,9 @@ func (h scores) DeleteScoreModel(ctx context.Context, req apigen.DeleteScoreMode
 }
 
 func (h scores) ListScoreRuns(ctx context.Context, req apigen.ListScoreRunsRequestObject) (apigen.ListScoreRunsResponseObject, error) {
-	scope := []string{"score_runs", req.ModelKey}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Runs(ctx, callOf(ctx).Tenant, req.ModelKey, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[score.Run], error) {
+		return h.svc.Runs(ctx, callOf(ctx).Tenant, req.ModelKey, r)
+	}, "score_runs", req.ModelKey)
 	if err != nil {
 		return nil, err
 	}
@@ -141,16 +135,9 @@ func (h scores) GetScoreRun(ctx context.Context, req apigen.GetScoreRunRequestOb
 }
 
 func (h scores) ListRunScores(ctx context.Context, req apigen.ListRunScoresRequestObject) (apigen.ListRunScoresResponseObject, error) {
-	scope := []string{"run_scores", req.ModelKey, req.RunID.String()}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Scores(ctx, callOf(ctx).Tenant, req.ModelKey, req.RunID, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[score.Scored], error) {
+		return h.svc.Scores(ctx, callOf(ctx).Tenant, req.ModelKey, req.RunID, r)
+	}, "run_scores", req.ModelKey, req.RunID.String())
 	return apigen.ListRunScores200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(s score.Scored) apigen.RunScore {
 			return apigen.RunScore{CustomerID: s.CustomerID, Value: s.Value, Band: s.Band, Label: set(s.Label)}
@@ -186,16 +173,9 @@ func (h scores) GetCustomerScore(ctx context.Context, req apigen.GetCustomerScor
 }
 
 func (h scores) ListCustomerScoreHistory(ctx context.Context, req apigen.ListCustomerScoreHistoryRequestObject) (apigen.ListCustomerScoreHistoryResponseObject, error) {
-	scope := []string{"score_history", req.CustomerID.String(), req.ModelKey}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.History(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[score.Score], error) {
+		return h.svc.History(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey, r)
+	}, "score_history", req.CustomerID.String(), req.ModelKey)
 	return apigen.ListCustomerScoreHistory200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(s score.Score) apigen.Score { return scoreToAPI(ctx, s) })}, err
 }

@@ -27,20 +27,14 @@ type segments struct {
 func (h segments) ListSegments(ctx context.Context, req apigen.ListSegmentsRequestObject) (apigen.ListSegmentsResponseObject, error) {
 	p := req.Params
 	q := segment.Query{Basis: segment.Basis(or(p.Basis, "")), Archived: or(p.Archived, false)}
-	scope := []string{"segments", string(q.Basis), fmt.Sprint(q.Archived)}
-	var err error
-	if q.Page, err = h.request(ctx, p.Limit, p.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	found, err := h.svc.List(ctx, callOf(ctx).Tenant, q)
+	found, next, err := paged(ctx, h.lister, p.Limit, p.Cursor, func(r page.Request) (page.Of[segment.Segment], error) {
+		q.Page = r
+		return h.svc.List(ctx, callOf(ctx).Tenant, q)
+	}, "segments", string(q.Basis), fmt.Sprint(q.Archived))
 	if err != nil {
 		return nil, err
 	}
 	items, err := h.pack(ctx, or(p.Counts, false), found.Items...)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, found.Next, scope...)
 	return apigen.ListSegments200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -73,20 +73,14 @@ func (h tags) DeleteTagGroup(ctx context.Context, req apigen.DeleteTagGroupReque
 
 func (h tags) ListTags(ctx context.Context, req apigen.ListTagsRequestObject) (apigen.ListTagsResponseObject, error) {
 	q := tag.Query{Group: req.Params.GroupID, Archived: or(req.Params.Archived, false)}
-	scope := []string{"tags", or(q.Group, uuid.Nil).String(), fmt.Sprint(q.Archived)}
-	var err error
-	if q.Page, err = h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Tags(ctx, callOf(ctx).Tenant, q)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[tag.Tag], error) {
+		q.Page = r
+		return h.svc.Tags(ctx, callOf(ctx).Tenant, q)
+	}, "tags", or(q.Group, uuid.Nil).String(), fmt.Sprint(q.Archived))
 	if err != nil {
 		return nil, err
 	}
 	items, err := h.pack(ctx, p.Items...)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
 	return apigen.ListTags200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/transaction"
 )
@@ -55,15 +56,9 @@ func (h tenants) CreateTenant(ctx context.Context, req apigen.CreateTenantReques
 }
 
 func (h tenants) ListTenants(ctx context.Context, req apigen.ListTenantsRequestObject) (apigen.ListTenantsResponseObject, error) {
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "tenants")
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, "tenants")
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[tenant.Tenant], error) {
+		return h.svc.List(ctx, r)
+	}, "tenants")
 	return apigen.ListTenants200JSONResponse{Items: each(p.Items, tenantToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -81,15 +76,9 @@ func (h tenants) PutExchangeRate(ctx context.Context, req apigen.PutExchangeRate
 
 func (h tenants) ListExchangeRates(ctx context.Context, req apigen.ListExchangeRatesRequestObject) (apigen.ListExchangeRatesResponseObject, error) {
 	currency := or(req.Params.Currency, "")
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "rates", currency)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.rates.ListRates(ctx, callOf(ctx).Tenant, currency, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, "rates", currency)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[transaction.Rate], error) {
+		return h.rates.ListRates(ctx, callOf(ctx).Tenant, currency, r)
+	}, "rates", currency)
 	return apigen.ListExchangeRates200JSONResponse{Items: each(p.Items, rateToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
@@ -43,6 +46,18 @@ func each[A, B any](in []A, f func(A) B) []B {
 	return out
 }
 
+// eachOr is each for what can fail; it ends at the first failure.
+func eachOr[A, B any](in []A, f func(A) (B, error)) ([]B, error) {
+	out := make([]B, len(in))
+	for i, a := range in {
+		var err error
+		if out[i], err = f(a); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // field is a nullable member of a merge patch, its value mapped.
 func field[A, B any](n nullable.Nullable[A], f func(A) B) patch.Field[B] {
 	if !n.IsSpecified() {
@@ -56,6 +71,18 @@ func field[A, B any](n nullable.Nullable[A], f func(A) B) patch.Field[B] {
 }
 
 func same[T any](v T) T { return v }
+
+// conditionToAPI is a condition as JSON; nil for none.
+func conditionToAPI(n filter.Node) (*apigen.Condition, error) {
+	if n == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("write a condition: %w", err)
+	}
+	return ptr(apigen.Condition(raw)), nil
+}
 
 func moneyToAPI(m money.Money) apigen.Money {
 	return apigen.Money{Amount: m.Decimal(), Currency: m.Currency}

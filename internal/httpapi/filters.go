@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
@@ -48,13 +47,19 @@ func below(err error, prefix string) error {
 	return err
 }
 
-// read is a condition that must be there, in a body.
-func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+// given is the condition of a body; nil for none.
+func (h filters) given(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
 	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
 	if err != nil {
 		return condition.Language{}, nil, err
 	}
 	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
+	return language, node, err
+}
+
+// read is a condition that must be there, in a body.
+func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	language, node, err := h.given(ctx, text, tree)
 	if err == nil && node == nil {
 		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
 	}
@@ -63,11 +68,7 @@ func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition)
 
 // asked is the condition of a body, which the caller may ask about; nil for none.
 func (h filters) asked(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
-	if err != nil {
-		return condition.Language{}, nil, err
-	}
-	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
+	language, node, err := h.given(ctx, text, tree)
 	if err != nil || node == nil {
 		return language, nil, err
 	}
@@ -79,8 +80,8 @@ func (h filters) ParseFilter(ctx context.Context, req apigen.ParseFilterRequestO
 	if err != nil {
 		return nil, err
 	}
-	tree, err := json.Marshal(node)
-	return apigen.ParseFilter200JSONResponse{Filter: tree, FilterText: node.Text(), Fields: node.Fields()}, err
+	tree, err := conditionToAPI(node)
+	return apigen.ParseFilter200JSONResponse{Filter: or(tree, nil), FilterText: node.Text(), Fields: node.Fields()}, err
 }
 
 func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequestObject) (apigen.ExplainFilterResponseObject, error) {
@@ -100,8 +101,8 @@ func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequ
 	if err != nil {
 		return nil, err
 	}
-	tree, err := json.Marshal(node)
-	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: tree, Leaves: each(e.Leaves, filterReasonToAPI)}, err
+	tree, err := conditionToAPI(node)
+	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: or(tree, nil), Leaves: each(e.Leaves, filterReasonToAPI)}, err
 }
 
 func filterReasonToAPI(l condition.Leaf) apigen.FilterReason {

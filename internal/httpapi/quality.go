@@ -54,7 +54,8 @@ func (h dataQuality) ListValidationRules(ctx context.Context, _ apigen.ListValid
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ListValidationRules200JSONResponse{Items: each(found, ruleToAPI)}, nil
+	items, err := eachOr(found, ruleToAPI)
+	return apigen.ListValidationRules200JSONResponse{Items: items}, err
 }
 
 func (h dataQuality) CreateValidationRule(ctx context.Context, req apigen.CreateValidationRuleRequestObject) (apigen.CreateValidationRuleResponseObject, error) {
@@ -66,8 +67,9 @@ func (h dataQuality) CreateValidationRule(ctx context.Context, req apigen.Create
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateValidationRule201JSONResponse{Body: ruleToAPI(r), Headers: apigen.CreateValidationRule201ResponseHeaders{
-		ETag: etag(r.Version), Location: ptr("/v1/validation-rules/" + r.ID.String())}}, nil
+	body, err := ruleToAPI(r)
+	return apigen.CreateValidationRule201JSONResponse{Body: body, Headers: apigen.CreateValidationRule201ResponseHeaders{
+		ETag: etag(r.Version), Location: ptr("/v1/validation-rules/" + r.ID.String())}}, err
 }
 
 func (h dataQuality) CheckNewValidationRule(ctx context.Context, req apigen.CheckNewValidationRuleRequestObject) (apigen.CheckNewValidationRuleResponseObject, error) {
@@ -84,7 +86,8 @@ func (h dataQuality) GetValidationRule(ctx context.Context, req apigen.GetValida
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetValidationRule200JSONResponse{Body: ruleToAPI(r), Headers: apigen.GetValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, nil
+	body, err := ruleToAPI(r)
+	return apigen.GetValidationRule200JSONResponse{Body: body, Headers: apigen.GetValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, err
 }
 
 func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchValidationRuleRequestObject) (apigen.PatchValidationRuleResponseObject, error) {
@@ -100,7 +103,8 @@ func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchVa
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchValidationRule200JSONResponse{Body: ruleToAPI(r), Headers: apigen.PatchValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, nil
+	body, err := ruleToAPI(r)
+	return apigen.PatchValidationRule200JSONResponse{Body: body, Headers: apigen.PatchValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, err
 }
 
 func (h dataQuality) DeleteValidationRule(ctx context.Context, req apigen.DeleteValidationRuleRequestObject) (apigen.DeleteValidationRuleResponseObject, error) {
@@ -225,16 +229,14 @@ func ruleChangeFromAPI(b apigen.ValidationRulePatch) quality.Change {
 	return c
 }
 
-func ruleToAPI(r quality.Rule) apigen.ValidationRule {
+func ruleToAPI(r quality.Rule) (apigen.ValidationRule, error) {
 	out := apigen.ValidationRule{ID: r.ID, Version: r.Version, AppliesTo: apigen.RuleSubject(r.AppliesTo), Name: r.Name,
 		Kind: apigen.RuleKind(r.Kind), Field: set(r.Field), Pattern: set(r.Pattern), Severity: apigen.RuleSeverity(r.Severity),
 		Message: apigen.RuleMessage{En: set(r.Message.En), Zh: set(r.Message.Zh)}, Active: r.Active, Position: r.Position,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
-	if r.Condition != nil {
-		raw, _ := json.Marshal(r.Condition) // a node that was read always marshals
-		out.Condition = ptr(apigen.Condition(raw))
-	}
-	return out
+	var err error
+	out.Condition, err = conditionToAPI(r.Condition)
+	return out, err
 }
 
 func trialToAPI(t quality.Trial) apigen.ValidationRuleTrial {

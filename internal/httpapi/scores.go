@@ -245,19 +245,6 @@ func (h scores) mayKeep(ctx context.Context, p *apigen.ScoreParams) error {
 	return mayKeep(ctx, h.db, h.now(), each(*p.Rules, func(r apigen.ScoreRule) json.RawMessage { return r.Condition }))
 }
 
-// eachOr is each for what can fail.
-func eachOr[A, B any](in []A, f func(A) (B, error)) ([]B, error) {
-	var failed error
-	out := each(in, func(a A) B {
-		b, err := f(a)
-		if err != nil {
-			failed = err
-		}
-		return b
-	})
-	return out, failed
-}
-
 func scoreModelToAPI(m score.Model) (apigen.ScoreModel, error) {
 	params, err := scoreParamsToAPI(m.Kind, m.Params)
 	return apigen.ScoreModel{Key: m.Key, Version: m.Version, ModelVersion: m.Revision, Name: m.Name, Kind: apigen.ScoreKind(m.Kind),

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -123,11 +122,11 @@ func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegm
 
 func (h segments) PreviewSegment(ctx context.Context, req apigen.PreviewSegmentRequestObject) (apigen.PreviewSegmentResponseObject, error) {
 	b := req.Body
-	language, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
-	if err == nil && node == nil {
-		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
-	}
+	language, node, err := h.filters.read(ctx, b.FilterText, b.Filter)
 	if err != nil {
+		return nil, err
+	}
+	if err := mayAsk(ctx, language, node); err != nil {
 		return nil, err
 	}
 	found, err := h.svc.Preview(ctx, callOf(ctx).Tenant, language, node, auth.From(ctx).Scopes.Has("tiers:read"))
@@ -244,14 +243,8 @@ func (h segments) ExplainSegment(ctx context.Context, req apigen.ExplainSegmentR
 	if e.Picked != nil {
 		out.Listed = &apigen.SegmentListed{Actor: e.Picked.Actor, Reason: set(e.Picked.Reason), ListedAt: e.Picked.At}
 	}
-	if e.Condition != nil {
-		raw, err := json.Marshal(e.Condition)
-		if err != nil {
-			return nil, fmt.Errorf("write the condition of segment %s: %w", x.Key, err)
-		}
-		out.Filter = ptr(apigen.Condition(raw))
-	}
-	return out, nil
+	out.Filter, err = conditionToAPI(e.Condition)
+	return out, err
 }
 
 func (h segments) GetSegmentValue(ctx context.Context, req apigen.GetSegmentValueRequestObject) (apigen.GetSegmentValueResponseObject, error) {
@@ -318,12 +311,10 @@ func segmentToAPI(x segment.Segment, at rule.Evaluation) (apigen.Segment, error)
 	if x.Condition == nil {
 		return out, nil
 	}
-	raw, err := json.Marshal(x.Condition)
-	if err != nil {
-		return apigen.Segment{}, fmt.Errorf("write the condition of segment %s: %w", x.Key, err)
-	}
-	out.Filter, out.FilterText = ptr(apigen.Condition(raw)), ptr(x.Condition.Text())
-	return out, nil
+	out.FilterText = ptr(x.Condition.Text())
+	var err error
+	out.Filter, err = conditionToAPI(x.Condition)
+	return out, err
 }
 
 func dependentToAPI(r condition.Reader) apigen.RuleDependent {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -256,11 +255,10 @@ func (h tags) pack(ctx context.Context, list ...tag.Tag) ([]apigen.Tag, error) {
 		if !t.Automatic() {
 			continue
 		}
-		raw, err := json.Marshal(t.Condition)
-		if err != nil {
-			return nil, fmt.Errorf("write the condition of tag %s: %w", t.Key, err)
+		if items[i].Filter, err = conditionToAPI(t.Condition); err != nil {
+			return nil, err
 		}
-		items[i].Filter, items[i].FilterText, items[i].Relative = ptr(apigen.Condition(raw)), ptr(t.Condition.Text()), ptr(t.Relative())
+		items[i].FilterText, items[i].Relative = ptr(t.Condition.Text()), ptr(t.Relative())
 		items[i].Evaluation = ptr(evaluationToAPI(at[t.ID]))
 	}
 	return items, nil

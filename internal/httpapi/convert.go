@@ -11,6 +11,7 @@ import (
 	"github.com/oapi-codegen/runtime/types"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/money"
@@ -82,6 +83,10 @@ func conditionToAPI(n filter.Node) (*apigen.Condition, error) {
 		return nil, fmt.Errorf("write a condition: %w", err)
 	}
 	return ptr(apigen.Condition(raw)), nil
+}
+
+func dependentToAPI(r condition.Reader) apigen.Dependent {
+	return apigen.Dependent{Type: r.Type, Key: r.Key, Name: r.Name}
 }
 
 func moneyToAPI(m money.Money) apigen.Money {

@@ -8,7 +8,6 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
@@ -214,9 +213,7 @@ func (h scores) ListScoreModelDependents(ctx context.Context, req apigen.ListSco
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ListScoreModelDependents200JSONResponse{Items: each(all, func(r condition.Reader) apigen.Dependent {
-		return apigen.Dependent{Type: r.Type, Key: r.Key, Name: r.Name}
-	})}, nil
+	return apigen.ListScoreModelDependents200JSONResponse{Items: each(all, dependentToAPI)}, nil
 }
 
 func (h scores) RetireScoreModel(ctx context.Context, req apigen.RetireScoreModelRequestObject) (apigen.RetireScoreModelResponseObject, error) {

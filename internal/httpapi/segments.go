@@ -317,10 +317,6 @@ func segmentToAPI(x segment.Segment, at rule.Evaluation) (apigen.Segment, error)
 	return out, err
 }
 
-func dependentToAPI(r condition.Reader) apigen.RuleDependent {
-	return apigen.RuleDependent{Type: r.Type, Key: r.Key, Name: r.Name}
-}
-
 func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {
 	return apigen.RuleEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
 }

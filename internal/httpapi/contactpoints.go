@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/page"
 )
@@ -16,18 +15,6 @@ type contactPoints struct {
 	lister
 	svc       *contactpoint.Service
 	customers customers
-}
-
-// unmasked reports whether the caller is shown personal contact values.
-func unmasked(ctx context.Context) bool { return auth.From(ctx).Scopes.Has("pii:read") }
-
-// shownTag is the ETag of what is masked for some callers: the masked form has another one, or a caller who gains or
-// loses the scope would be told that nothing changed. Behind the point it does not matter for If-Match.
-func shownTag(ctx context.Context, version int64) *string {
-	if unmasked(ctx) {
-		return etag(version)
-	}
-	return ptr(fmt.Sprintf(`"%d.masked"`, version))
 }
 
 func (h contactPoints) ListContactPoints(ctx context.Context, req apigen.ListContactPointsRequestObject) (apigen.ListContactPointsResponseObject, error) {
@@ -50,7 +37,7 @@ func (h contactPoints) CreateContactPoint(ctx context.Context, req apigen.Create
 		return nil, err
 	}
 	return apigen.CreateContactPoint201JSONResponse{Body: contactPointToAPI(ctx)(p), Headers: apigen.CreateContactPoint201ResponseHeaders{
-		ETag: shownTag(ctx, p.Version), Location: ptr(*customerLocation(p.CustomerID) + "/contact-points/" + p.ID.String())}}, nil
+		ETag: shownTag(ctx, p.Version), Location: ownedLocation(p.Base, "contact-points")}}, nil
 }
 
 func (h contactPoints) GetContactPoint(ctx context.Context, req apigen.GetContactPointRequestObject) (apigen.GetContactPointResponseObject, error) {
@@ -63,7 +50,7 @@ func (h contactPoints) GetContactPoint(ctx context.Context, req apigen.GetContac
 }
 
 func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchContactPointRequestObject) (apigen.PatchContactPointResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +60,7 @@ func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchCo
 	if b.Consent != nil {
 		c.Consent = ptr(contactpoint.Consent(*b.Consent))
 	}
-	p, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, base, c)
+	p, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +69,11 @@ func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchCo
 }
 
 func (h contactPoints) DeleteContactPoint(ctx context.Context, req apigen.DeleteContactPointRequestObject) (apigen.DeleteContactPointResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteContactPoint204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, base)
+	return apigen.DeleteContactPoint204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, expected)
 }
 
 func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.LookupContactPointRequestObject) (apigen.LookupContactPointResponseObject, error) {

@@ -15,8 +15,10 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/owned"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -186,4 +188,29 @@ func preferred(ctx context.Context, t fault.Text) string {
 		return t.Zh
 	}
 	return t.En
+}
+
+// ownedLocation is where one of a customer's things is found: its place in the list of that name.
+func ownedLocation(b owned.Base, list string) *string {
+	return ptr("/v1/customers/" + b.CustomerID.String() + "/" + list + "/" + b.ID.String())
+}
+
+func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {
+	return apigen.RuleEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
+}
+
+// orNull is null for what is not known.
+func orNull(v *float64) nullable.Nullable[float64] {
+	if v == nil {
+		return nullable.NewNullNullable[float64]()
+	}
+	return nullable.NewNullableWithValue(*v)
+}
+
+// optional is nil for nil, f of it otherwise.
+func optional[A, B any](p *A, f func(A) B) *B {
+	if p == nil {
+		return nil
+	}
+	return ptr(f(*p))
 }

@@ -42,7 +42,7 @@ func (h notes) GetNote(ctx context.Context, req apigen.GetNoteRequestObject) (ap
 }
 
 func (h notes) PatchNote(ctx context.Context, req apigen.PatchNoteRequestObject) (apigen.PatchNoteResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (h notes) PatchNote(ctx context.Context, req apigen.PatchNoteRequestObject)
 	if b.Kind != nil {
 		c.Kind = ptr(note.Kind(*b.Kind))
 	}
-	n, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.NoteID, base, c)
+	n, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.NoteID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +59,11 @@ func (h notes) PatchNote(ctx context.Context, req apigen.PatchNoteRequestObject)
 }
 
 func (h notes) DeleteNote(ctx context.Context, req apigen.DeleteNoteRequestObject) (apigen.DeleteNoteResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteNote204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.NoteID, base)
+	return apigen.DeleteNote204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.NoteID, expected)
 }
 
 func noteToAPI(n note.Note) apigen.Note {

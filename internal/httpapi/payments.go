@@ -62,7 +62,7 @@ func (h transactions) GetPayment(ctx context.Context, req apigen.GetPaymentReque
 }
 
 func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentRequestObject) (apigen.PatchPaymentResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentR
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	p, err := h.svc.UpdatePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, base, c)
+	p, err := h.svc.UpdatePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +84,11 @@ func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentR
 }
 
 func (h transactions) DeletePayment(ctx context.Context, req apigen.DeletePaymentRequestObject) (apigen.DeletePaymentResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.DeletePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, base); err != nil {
+	if err := h.svc.DeletePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeletePayment204Response{}, nil

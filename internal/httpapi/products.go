@@ -60,7 +60,7 @@ func (h products) GetProductBySku(ctx context.Context, req apigen.GetProductBySk
 }
 
 func (h products) PutProductBySku(ctx context.Context, req apigen.PutProductBySkuRequestObject) (apigen.PutProductBySkuResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (h products) PutProductBySku(ctx context.Context, req apigen.PutProductBySk
 	if err != nil {
 		return nil, err
 	}
-	p, created, err := h.svc.Put(ctx, callOf(ctx), req.Sku, base, c)
+	p, created, err := h.svc.Put(ctx, callOf(ctx), req.Sku, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (h products) PutProductBySku(ctx context.Context, req apigen.PutProductBySk
 }
 
 func (h products) PatchProduct(ctx context.Context, req apigen.PatchProductRequestObject) (apigen.PatchProductResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (h products) PatchProduct(ctx context.Context, req apigen.PatchProductReque
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.svc.Update(ctx, callOf(ctx), req.ProductID, base, c)
+	p, err := h.svc.Update(ctx, callOf(ctx), req.ProductID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +98,11 @@ func (h products) PatchProduct(ctx context.Context, req apigen.PatchProductReque
 }
 
 func (h products) DeleteProduct(ctx context.Context, req apigen.DeleteProductRequestObject) (apigen.DeleteProductResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.ProductID, base); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.ProductID, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteProduct204Response{}, nil

@@ -91,7 +91,7 @@ func (h dataQuality) GetValidationRule(ctx context.Context, req apigen.GetValida
 }
 
 func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchValidationRuleRequestObject) (apigen.PatchValidationRuleResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchVa
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.svc.UpdateRule(ctx, callOf(ctx), req.ValidationRuleID, versions, change)
+	r, err := h.svc.UpdateRule(ctx, callOf(ctx), req.ValidationRuleID, expected, change)
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +108,11 @@ func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchVa
 }
 
 func (h dataQuality) DeleteValidationRule(ctx context.Context, req apigen.DeleteValidationRuleRequestObject) (apigen.DeleteValidationRuleResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteValidationRule204Response{}, h.svc.DeleteRule(ctx, callOf(ctx), req.ValidationRuleID, versions)
+	return apigen.DeleteValidationRule204Response{}, h.svc.DeleteRule(ctx, callOf(ctx), req.ValidationRuleID, expected)
 }
 
 func (h dataQuality) CheckValidationRule(ctx context.Context, req apigen.CheckValidationRuleRequestObject) (apigen.CheckValidationRuleResponseObject, error) {
@@ -133,14 +133,14 @@ func (h dataQuality) ListCompletenessWeights(ctx context.Context, _ apigen.ListC
 }
 
 func (h dataQuality) PutCompletenessWeights(ctx context.Context, req apigen.PutCompletenessWeightsRequestObject) (apigen.PutCompletenessWeightsResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	fields := each(req.Body.Fields, func(w apigen.CompletenessWeight) completeness.Weight {
 		return completeness.Weight{Field: w.Field, Weight: w.Weight}
 	})
-	w, job, err := h.svc.PutWeights(ctx, callOf(ctx), versions, string(req.Kind), fields)
+	w, job, err := h.svc.PutWeights(ctx, callOf(ctx), expected, string(req.Kind), fields)
 	if err != nil {
 		return nil, err
 	}

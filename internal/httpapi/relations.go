@@ -42,11 +42,11 @@ func (h relations) GetRelation(ctx context.Context, req apigen.GetRelationReques
 }
 
 func (h relations) PatchRelation(ctx context.Context, req apigen.PatchRelationRequestObject) (apigen.PatchRelationResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.RelationID, base, relation.Change{
+	r, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.RelationID, expected, relation.Change{
 		Note: field(req.Body.Note, same[string]), Since: field(req.Body.Since, dayFromAPI)})
 	if err != nil {
 		return nil, err
@@ -55,11 +55,11 @@ func (h relations) PatchRelation(ctx context.Context, req apigen.PatchRelationRe
 }
 
 func (h relations) DeleteRelation(ctx context.Context, req apigen.DeleteRelationRequestObject) (apigen.DeleteRelationResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteRelation204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.RelationID, base)
+	return apigen.DeleteRelation204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.RelationID, expected)
 }
 
 func (h relations) GetHierarchy(ctx context.Context, req apigen.GetHierarchyRequestObject) (apigen.GetHierarchyResponseObject, error) {

@@ -63,7 +63,7 @@ func (h scores) GetScoreModel(ctx context.Context, req apigen.GetScoreModelReque
 }
 
 func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelRequestObject) (apigen.PatchScoreModelResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelR
 	if req.Body.Clock != nil {
 		change.Clock = ptr(scoreClockFromAPI(*req.Body.Clock))
 	}
-	m, err := h.svc.Update(ctx, callOf(ctx), req.ModelKey, versions, change)
+	m, err := h.svc.Update(ctx, callOf(ctx), req.ModelKey, expected, change)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +89,11 @@ func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelR
 }
 
 func (h scores) DeleteScoreModel(ctx context.Context, req apigen.DeleteScoreModelRequestObject) (apigen.DeleteScoreModelResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.ModelKey, versions); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.ModelKey, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteScoreModel204Response{}, nil

@@ -80,7 +80,7 @@ func (h segments) GetSegment(ctx context.Context, req apigen.GetSegmentRequestOb
 }
 
 func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentRequestObject) (apigen.PatchSegmentResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 	if b.Benefits != nil {
 		change.Benefits = ptr(each(*b.Benefits, benefitFromAPI))
 	}
-	x, _, err := h.svc.Update(ctx, callOf(ctx), req.SegmentKey, versions, change)
+	x, _, err := h.svc.Update(ctx, callOf(ctx), req.SegmentKey, expected, change)
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +108,11 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 }
 
 func (h segments) DeleteSegment(ctx context.Context, req apigen.DeleteSegmentRequestObject) (apigen.DeleteSegmentResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteSegment204Response{}, h.svc.Delete(ctx, callOf(ctx), req.SegmentKey, versions)
+	return apigen.DeleteSegment204Response{}, h.svc.Delete(ctx, callOf(ctx), req.SegmentKey, expected)
 }
 
 func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegmentDependentsRequestObject) (apigen.ListSegmentDependentsResponseObject, error) {
@@ -315,10 +315,6 @@ func segmentToAPI(x segment.Segment, at rule.Evaluation) (apigen.Segment, error)
 	var err error
 	out.Filter, err = conditionToAPI(x.Condition)
 	return out, err
-}
-
-func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {
-	return apigen.RuleEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
 }
 
 func benefitFromAPI(b apigen.SegmentBenefit) segment.Benefit {

@@ -47,11 +47,11 @@ func (h tags) GetTagGroup(ctx context.Context, req apigen.GetTagGroupRequestObje
 }
 
 func (h tags) PatchTagGroup(ctx context.Context, req apigen.PatchTagGroupRequestObject) (apigen.PatchTagGroupResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	g, err := h.svc.UpdateGroup(ctx, callOf(ctx), req.GroupID, versions, tag.GroupChange{Name: req.Body.Name,
+	g, err := h.svc.UpdateGroup(ctx, callOf(ctx), req.GroupID, expected, tag.GroupChange{Name: req.Body.Name,
 		Color: req.Body.Color, Exclusive: req.Body.Exclusive, Position: req.Body.Position})
 	if err != nil {
 		return nil, err
@@ -60,11 +60,11 @@ func (h tags) PatchTagGroup(ctx context.Context, req apigen.PatchTagGroupRequest
 }
 
 func (h tags) DeleteTagGroup(ctx context.Context, req apigen.DeleteTagGroupRequestObject) (apigen.DeleteTagGroupResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.DeleteGroup(ctx, callOf(ctx), req.GroupID, versions); err != nil {
+	if err := h.svc.DeleteGroup(ctx, callOf(ctx), req.GroupID, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteTagGroup204Response{}, nil
@@ -124,7 +124,7 @@ func (h tags) GetTag(ctx context.Context, req apigen.GetTagRequestObject) (apige
 }
 
 func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (apigen.PatchTagResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 	if err != nil {
 		return nil, err
 	}
-	t, _, err := h.svc.Update(ctx, callOf(ctx), req.TagID, versions, tag.Change{Key: b.Key, Name: b.Name, Description: b.Description,
+	t, _, err := h.svc.Update(ctx, callOf(ctx), req.TagID, expected, tag.Change{Key: b.Key, Name: b.Name, Description: b.Description,
 		GroupID: field(b.GroupID, same[uuid.UUID]), Color: field(b.Color, same[string]), Position: b.Position, Condition: node,
 		Automatic: b.Automatic, Archived: b.Archived})
 	if err != nil {
@@ -147,11 +147,11 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 }
 
 func (h tags) DeleteTag(ctx context.Context, req apigen.DeleteTagRequestObject) (apigen.DeleteTagResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.TagID, versions, or(req.Params.Force, false)); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.TagID, expected, or(req.Params.Force, false)); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteTag204Response{}, nil

@@ -57,7 +57,7 @@ func (h tiers) GetTierScheme(ctx context.Context, req apigen.GetTierSchemeReques
 }
 
 func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRequestObject) (apigen.PatchTierSchemeResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, versions, tier.Change{Name: b.Name, Terms: terms})
+	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, expected, tier.Change{Name: b.Name, Terms: terms})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 }
 
 func (h tiers) PutTierSchemeDraft(ctx context.Context, req apigen.PutTierSchemeDraftRequestObject) (apigen.PutTierSchemeDraftResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (h tiers) PutTierSchemeDraft(ctx context.Context, req apigen.PutTierSchemeD
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.svc.PutDraft(ctx, callOf(ctx), req.SchemeKey, versions, terms)
+	s, err := h.svc.PutDraft(ctx, callOf(ctx), req.SchemeKey, expected, terms)
 	if err != nil {
 		return nil, err
 	}
@@ -92,19 +92,19 @@ func (h tiers) PutTierSchemeDraft(ctx context.Context, req apigen.PutTierSchemeD
 }
 
 func (h tiers) DeleteTierSchemeDraft(ctx context.Context, req apigen.DeleteTierSchemeDraftRequestObject) (apigen.DeleteTierSchemeDraftResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteTierSchemeDraft204Response{}, h.svc.DropDraft(ctx, callOf(ctx), req.SchemeKey, versions)
+	return apigen.DeleteTierSchemeDraft204Response{}, h.svc.DropDraft(ctx, callOf(ctx), req.SchemeKey, expected)
 }
 
 func (h tiers) ActivateTierScheme(ctx context.Context, req apigen.ActivateTierSchemeRequestObject) (apigen.ActivateTierSchemeResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.svc.Activate(ctx, callOf(ctx), req.SchemeKey, versions)
+	s, err := h.svc.Activate(ctx, callOf(ctx), req.SchemeKey, expected)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +125,11 @@ func (h tiers) ListTierSchemeVersions(ctx context.Context, req apigen.ListTierSc
 }
 
 func (h tiers) DeleteTierScheme(ctx context.Context, req apigen.DeleteTierSchemeRequestObject) (apigen.DeleteTierSchemeResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.SchemeKey, versions); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.SchemeKey, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteTierScheme204Response{}, nil

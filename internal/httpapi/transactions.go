@@ -9,7 +9,6 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/attribute"
-	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
@@ -88,7 +87,7 @@ func (h transactions) GetTransaction(ctx context.Context, req apigen.GetTransact
 }
 
 func (h transactions) PatchTransaction(ctx context.Context, req apigen.PatchTransactionRequestObject) (apigen.PatchTransactionResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +95,7 @@ func (h transactions) PatchTransaction(ctx context.Context, req apigen.PatchTran
 	if err != nil {
 		return nil, err
 	}
-	t, err := h.svc.Update(ctx, callOf(ctx), req.TransactionID, base, c)
+	t, err := h.svc.Update(ctx, callOf(ctx), req.TransactionID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +273,7 @@ func (h transactions) shown(ctx context.Context, list ...transaction.Transaction
 		}
 		if visible == nil {
 			var err error
-			visible, err = attribute.Visible(ctx, h.db, callOf(ctx).Tenant.ID, attribute.Transactions, auth.From(ctx).Scopes.Has(guarding))
+			visible, err = attribute.Visible(ctx, h.db, callOf(ctx).Tenant.ID, attribute.Transactions, unmasked(ctx))
 			if err != nil {
 				return nil, err
 			}

@@ -137,7 +137,7 @@ func (s set) apply(write Write, w *world) Outcome {
 		values = Values{}
 	}
 	for _, key := range slices.Sorted(maps.Keys(write.Patch)) {
-		raw, at := write.Patch[key], "/attributes/"+escape(key)
+		raw, at := write.Patch[key], "/attributes/"+fault.Escape(key)
 		d := s.find(key, write.Kind)
 		switch {
 		case d == nil && null(raw):
@@ -281,7 +281,3 @@ func Shown(attributes map[string]any, visible map[string]bool) map[string]any {
 	}
 	return out
 }
-
-var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
-
-func escape(key string) string { return pointerEscapes.Replace(key) }

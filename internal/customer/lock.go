@@ -60,6 +60,16 @@ func hold(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (h 
 	}
 }
 
+// Version is the version of a customer that the caller holds.
+func Version(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
+	var version int64
+	err := tx.QueryRow(ctx, `SELECT version FROM customers WHERE tenant_id = $1 AND id = $2`, tenantID, id).Scan(&version)
+	if err != nil {
+		return 0, fmt.Errorf("read the version of customer %s: %w", id, err)
+	}
+	return version, nil
+}
+
 // HoldAll locks those of ids that exist and are neither deleted nor merged away, and answers them in ascending order.
 func HoldAll(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
 	return held(tx.Query(ctx, `SELECT id FROM customers
@@ -175,8 +185,6 @@ func holdStates(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.
 
 func ascending(ids []uuid.UUID) []uuid.UUID {
 	ids = slices.Clone(ids)
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, postgres.CompareIDs)
 	return slices.Compact(ids)
 }
-
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

@@ -93,7 +93,7 @@ func (s *Service) Explain(ctx context.Context, t tenant.Tenant, key string, cust
 	if err != nil {
 		return Explanation{}, fmt.Errorf("read a place in segment %s: %w", key, err)
 	}
-	e.Since = utc(e.Since)
+	e.Since = postgres.UTC(e.Since)
 	e.Member = e.Since != nil && x.ArchivedAt == nil
 	if pick.at != nil {
 		e.Picked = &Pick{*pick.actor, *pick.reason, pick.at.UTC()}

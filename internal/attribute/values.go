@@ -261,12 +261,6 @@ func Plain(stored json.RawMessage) json.RawMessage {
 	return stored
 }
 
-// Visible are the keys of a subject's values that may be shown, of personal and secret fields only with guarded. What
-// is stored under no field, because it was deleted, is never shown.
-func Visible(ctx context.Context, q postgres.Querier, tenantID int32, subject AppliesTo, guarded bool) (map[string]bool, error) {
-	return visible(ctx, q, tenantID, subject, guarded)
-}
-
 // Shown are the attributes of a customer as callers see them: those of visible, and of money what was said.
 func Shown(attributes map[string]any, visible map[string]bool) map[string]any {
 	out := make(map[string]any, len(attributes))

@@ -82,14 +82,7 @@ func HoldThese(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.U
 	return held(tx.Query(ctx, `SELECT id FROM customers WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE`, tenantID, ids))
 }
 
-// HoldNext locks the next customers after one in ascending order, those left out that are deleted or merged away.
-func HoldNext(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]uuid.UUID, error) {
-	return held(tx.Query(ctx, `SELECT id FROM customers
-		WHERE tenant_id = $1 AND id > $2 AND deleted_at IS NULL AND merged_into IS NULL
-		ORDER BY id LIMIT $3 FOR NO KEY UPDATE`, tenantID, after, limit))
-}
-
-// HoldEvery is HoldNext with those that are deleted or merged away.
+// HoldEvery locks the next customers after one in ascending order, deleted and merged ones too.
 func HoldEvery(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	return held(tx.Query(ctx, `SELECT id FROM customers
 		WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR NO KEY UPDATE`, tenantID, after, limit))

@@ -16,6 +16,8 @@ const (
 	Scores       = "scores"
 	Tiers        = "tiers"
 	Segments     = "segments"
+
+	orders = "orders" // facts of the family transactions
 )
 
 // Family is the family of a field or fact, see filter.Node's Fields, and of what Reads answers.
@@ -26,7 +28,7 @@ func Family(name string) string {
 		return Scores
 	case first == Tags || first == Scores || first == Tiers || first == Segments:
 		return first
-	case slices.ContainsFunc(facts, func(s filter.Source) bool { return s.Name == first }):
+	case first == Transactions || first == orders:
 		return Transactions
 	case slices.Contains(owed{}.Names(), name) || slices.ContainsFunc(metrics, func(f filter.Field) bool { return f.Name == name }):
 		return Metrics

@@ -8,6 +8,8 @@ import (
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 type filters struct {
@@ -47,9 +49,12 @@ func below(err error, prefix string) error {
 	return err
 }
 
+// reader reads a language, such as condition.For.
+type reader func(context.Context, postgres.Querier, tenant.Tenant, time.Time) (condition.Language, error)
+
 // given is the condition of a body; nil for none.
-func (h filters) given(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+func (h filters) given(ctx context.Context, in reader, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	language, err := in(ctx, h.DB, callOf(ctx).Tenant, h.now())
 	if err != nil {
 		return condition.Language{}, nil, err
 	}
@@ -59,16 +64,21 @@ func (h filters) given(ctx context.Context, text *string, tree *apigen.Condition
 
 // read is a condition that must be there, in a body.
 func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, node, err := h.given(ctx, text, tree)
+	language, node, err := h.given(ctx, condition.Strict, text, tree)
+	return language, node, required(node, err)
+}
+
+// required refuses that no condition was given.
+func required(node filter.Node, err error) error {
 	if err == nil && node == nil {
-		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
+		return errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
 	}
-	return language, node, err
+	return err
 }
 
 // asked is the condition of a body, which the caller may ask about; nil for none.
 func (h filters) asked(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, node, err := h.given(ctx, text, tree)
+	language, node, err := h.given(ctx, condition.For, text, tree)
 	if err != nil || node == nil {
 		return language, nil, err
 	}
@@ -133,8 +143,8 @@ func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 	}
 	if e.ChoiceLabels != nil {
 		labels := make(map[string]string, len(e.Choices))
-		for i, c := range e.Choices {
-			labels[c] = e.ChoiceLabels[i]
+		for c, label := range e.ChoiceLabels {
+			labels[c] = preferred(ctx, label)
 		}
 		f.ChoiceLabels = &labels
 	}

@@ -122,11 +122,8 @@ func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegm
 
 func (h segments) PreviewSegment(ctx context.Context, req apigen.PreviewSegmentRequestObject) (apigen.PreviewSegmentResponseObject, error) {
 	b := req.Body
-	language, node, err := h.filters.read(ctx, b.FilterText, b.Filter)
-	if err != nil {
-		return nil, err
-	}
-	if err := mayAsk(ctx, language, node); err != nil {
+	language, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	if err := required(node, err); err != nil {
 		return nil, err
 	}
 	found, err := h.svc.Preview(ctx, callOf(ctx).Tenant, language, node, auth.From(ctx).Scopes.Has("tiers:read"))

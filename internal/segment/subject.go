@@ -119,6 +119,18 @@ func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr
 		segment_changed AS (SELECT customer_id, field, to_jsonb(NOT entered) AS previous FROM segment_diff)`))
 }
 
+// Differs implements rule.Subject.
+func (Rules) Differs(tenantID int32, rules []rule.Rule) rule.Difference {
+	ids, differs := make([]uuid.UUID, len(rules)), make([]filter.Expr, len(rules))
+	for i, r := range rules {
+		ids[i] = r.ID
+		differs[i] = filter.SQL(`(j.segment[?::integer] > 0) <> coalesce(?::uuid = ANY(segment_held.ids), false)`, i+1, r.ID)
+	}
+	return rule.Difference{Where: filter.AnyOf(differs...), Join: filter.SQL(` LEFT JOIN (SELECT s.customer_id, array_agg(s.segment_id) AS ids
+		FROM segment_members s WHERE s.tenant_id = ?::integer AND s.segment_id = ANY(?::uuid[]) GROUP BY 1) segment_held
+		ON segment_held.customer_id = j.customer_id`, tenantID, ids)}
+}
+
 // Ended implements rule.Ended.
 func (r Rules) Ended(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID) error {
 	_, err := tx.Exec(ctx, `UPDATE segments SET evaluated_at = $3 WHERE tenant_id = $1 AND id = $2`, call.Tenant.ID, id, r.now())

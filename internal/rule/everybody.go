@@ -3,6 +3,7 @@ package rule
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/google/uuid"
@@ -232,11 +233,11 @@ func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what give
 		if err != nil {
 			return fmt.Errorf("tell other sweeps: %w", err)
 		}
-		if !p.same(s.program) { // what was decided is not what the rules of now say
+		if rules, at := s.still(p, level); rules != nil {
+			err = s.walk(ctx, tx, call, p, at, rules, m, ids, what, touched, &all)
+		} else {
 			m.customers = ids
 			err = e.walk(ctx, tx, call, p, 0, m, nil, s.want, &all)
-		} else {
-			err = s.walk(ctx, tx, call, level, m, ids, what, touched, &all)
 		}
 		if err != nil {
 			return err
@@ -251,6 +252,31 @@ func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what give
 	return nil
 }
 
+// still are the rules of a level in a program, and where they stand in it, if they decide there what they decided when everybody
+// was read: most changes of rules are of others.
+func (s *sweep) still(p *program, level int) ([]judged, int) {
+	if p.same(s.program) {
+		return s.levels[level], level
+	}
+	if p.tenant != s.program.tenant || p.day != s.program.day {
+		return nil, 0
+	}
+	at := -1
+	rules := make([]judged, 0, len(s.levels[level]))
+	for _, r := range s.levels[level] {
+		for l, others := range p.levels {
+			i := slices.IndexFunc(others, func(o judged) bool { return o.subject == r.subject && o.ID == r.ID })
+			if i >= 0 && (at < 0 || at == l) && reflect.DeepEqual(r.Decide, others[i].Decide) && reflect.DeepEqual(r.parts(), others[i].parts()) {
+				at, rules = l, append(rules, others[i])
+			}
+		}
+	}
+	if len(rules) != len(s.levels[level]) {
+		return nil, 0
+	}
+	return rules, at
+}
+
 // hold locks customers and answers whom writers have touched.
 func (s *sweep) hold(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	tenantID := s.run.Call.Tenant.ID
@@ -261,7 +287,9 @@ func (s *sweep) hold(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (map[
 		tenantID, ids); err != nil {
 		return nil, fmt.Errorf("lock customers: %w", err)
 	}
-	rows, err := tx.Query(ctx, `SELECT customer_id FROM rule_touched WHERE tenant_id = $1 AND run_id = $2 AND customer_id = ANY($3)`, tenantID, s.id, ids)
+	// One by one (LIMIT), however small the planner thinks the table.
+	rows, err := tx.Query(ctx, `SELECT c.id FROM unnest($3::uuid[]) c (id) CROSS JOIN LATERAL (SELECT FROM rule_touched t
+		WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.customer_id = c.id LIMIT 1) t`, tenantID, s.id, ids)
 	if err != nil {
 		return nil, fmt.Errorf("look whom writers touched: %w", err)
 	}
@@ -277,7 +305,7 @@ func (s *sweep) hold(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (map[
 }
 
 // walk writes what was decided on a level, judges those anew who were touched, and evaluates what follows on higher levels.
-func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, level int, m moment, ids []uuid.UUID, what given, touched map[uuid.UUID]bool, all *outcome) error {
+func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, p *program, level int, rules []judged, m moment, ids []uuid.UUID, what given, touched map[uuid.UUID]bool, all *outcome) error {
 	e := s.engine
 	known := m
 	known.customers, known.given = ids, &what
@@ -293,7 +321,7 @@ func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, leve
 		if len(m.customers) == 0 {
 			continue
 		}
-		stmt, err := e.plan(s.program, s.levels[level], set{}, m)
+		stmt, err := e.plan(p, rules, set{}, m)
 		if err != nil {
 			return err
 		}
@@ -303,7 +331,7 @@ func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, leve
 		}
 		all.add(o)
 	}
-	return e.walk(ctx, tx, call, s.program, level+1, m, nil, func(judged) bool { return false }, all)
+	return e.walk(ctx, tx, call, p, level+1, m, nil, func(judged) bool { return false }, all)
 }
 
 // end tells of what the sweep changed, and that it is over.

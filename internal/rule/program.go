@@ -220,7 +220,11 @@ func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one, g
 		if len(changed) > 0 {
 			changed = append(changed, filter.SQL(` UNION ALL `))
 		}
-		changed = append(changed, filter.SQL(`SELECT customer_id, field, previous FROM `), name, filter.SQL(`_changed`))
+		of := filter.SQL(`SELECT customer_id, field FROM `)
+		if one {
+			of = filter.SQL(`SELECT customer_id, field, previous FROM `)
+		}
+		changed = append(changed, of, name, filter.SQL(`_changed`))
 	}
 	sql = append(append(sql, from, filter.SQL(`)`)), writes...)
 	sql = append(sql, filter.SQL(`, changed AS MATERIALIZED (`))
@@ -230,8 +234,8 @@ func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one, g
 		sql = append(sql, filter.SQL(` SELECT customer_id, field, previous FROM changed ORDER BY field`))
 	} else {
 		sql = append(sql, filter.SQL(`, touched AS (INSERT INTO change_set_items (tenant_id, change_set_id, customer_id)
-				SELECT DISTINCT ?::integer, ?::uuid, customer_id FROM changed ON CONFLICT DO NOTHING)
-			SELECT count(*), coalesce(array_agg(DISTINCT customer_id), '{}'), coalesce(array_agg(DISTINCT field), '{}') FROM changed`,
+				SELECT ?::integer, ?::uuid, customer_id FROM changed ON CONFLICT DO NOTHING)
+			SELECT (SELECT count(*) FROM changed), ARRAY(SELECT customer_id FROM changed GROUP BY 1), ARRAY(SELECT field FROM changed GROUP BY 1)`,
 			Tenant, ChangeSet))
 	}
 	text, args := filter.Concat(sql...).Numbered(1)

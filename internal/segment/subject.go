@@ -101,10 +101,10 @@ func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr
 		leaf = filter.Concat(append(why, filter.SQL(` END`))...)
 	}
 	return filter.Concat(filter.SQL(`
-		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, r.decided > 0 AS entered
-			FROM judged j CROSS JOIN LATERAL unnest(?::uuid[], ?::text[], j.segment) WITH ORDINALITY r (segment_id, field, decided, n)
+		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, j.segment[r.n] > 0 AS entered
+			FROM judged j CROSS JOIN unnest(?::uuid[], ?::text[]) WITH ORDINALITY r (segment_id, field, n)
 				LEFT JOIN segment_members s ON s.tenant_id = ?::integer AND s.customer_id = j.customer_id AND s.segment_id = r.segment_id
-			WHERE (r.decided > 0) <> (s.segment_id IS NOT NULL)),
+			WHERE (j.segment[r.n] > 0) <> (s.segment_id IS NOT NULL)),
 		segment_in AS (INSERT INTO segment_members (tenant_id, customer_id, segment_id, since)
 			SELECT ?::integer, customer_id, segment_id, ?::timestamptz FROM segment_diff WHERE entered),
 		segment_out AS (DELETE FROM segment_members s USING segment_diff d

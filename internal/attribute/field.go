@@ -61,8 +61,11 @@ func (d *Definition) field() filter.Field {
 	f := filter.Field{Name: prefix + d.Key, Label: fault.T(d.Label, d.Label), Unit: d.Unit, Nullable: true}
 	key := d.Key
 	for _, o := range d.Choices {
+		if f.ChoiceLabels == nil {
+			f.ChoiceLabels = make(map[string]fault.Text, len(d.Choices))
+		}
 		f.Choices = append(f.Choices, o.Key)
-		f.ChoiceLabels = append(f.ChoiceLabels, o.Label)
+		f.ChoiceLabels[o.Key] = fault.T(o.Label, o.Label)
 	}
 	const text = `CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'string' THEN c.attributes ->> ?::text END`
 	switch d.Type {

@@ -2,7 +2,6 @@ package customer
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -299,5 +298,3 @@ func (s *Service) RemoveExternalID(ctx context.Context, call tenant.Call, custom
 		return s.touch(ctx, tx, call, w, map[string]any{"external_ids": documents(w.Before.ExternalIDs)})
 	})
 }
-
-func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

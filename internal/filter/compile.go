@@ -167,7 +167,7 @@ func (c *compiler) operands(f Field, l Leaf, at place) ([]operand, bool) {
 			if l.Op.list() {
 				at.part = partItem
 			}
-			detail, choices := f.accepted(c.env)
+			detail, choices := f.accepted(c.env, v)
 			c.wrong(ErrValue, at, detail, choices...)
 			good = false
 		}

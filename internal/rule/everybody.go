@@ -108,6 +108,17 @@ func forget(ctx context.Context, tx postgres.Tx, tenantID int32, job uuid.UUID) 
 	return nil
 }
 
+// abandon is the end of a sweep that failed: nobody tells it of customers any more.
+func (s *sweep) abandon(ctx context.Context) error {
+	tenantID := s.run.Call.Tenant.ID
+	_, err := s.engine.db.Exec(ctx, `WITH over AS (DELETE FROM rule_runs WHERE tenant_id = $1 AND id = $2 RETURNING id)
+		DELETE FROM rule_touched t USING over WHERE t.tenant_id = $1 AND t.run_id = over.id`, tenantID, s.id)
+	if err != nil {
+		return fmt.Errorf("forget a sweep: %w", err)
+	}
+	return nil
+}
+
 // level sweeps one of the program's levels. What rules of higher levels decide otherwise then is written with it.
 func (s *sweep) level(ctx context.Context, level int, progress func(part float64) float64) error {
 	q, err := s.engine.question(s.run.Call.Tenant.ID, s.sets[level])
@@ -289,7 +300,8 @@ func (s *sweep) hold(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (map[
 	}
 	// One by one (LIMIT), however small the planner thinks the table.
 	rows, err := tx.Query(ctx, `SELECT c.id FROM unnest($3::uuid[]) c (id) CROSS JOIN LATERAL (SELECT FROM rule_touched t
-		WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.customer_id = c.id LIMIT 1) t`, tenantID, s.id, ids)
+		WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.customer_id = c.id LIMIT 1) t
+		WHERE EXISTS (SELECT FROM rule_touched WHERE tenant_id = $1 AND run_id = $2)`, tenantID, s.id, ids)
 	if err != nil {
 		return nil, fmt.Errorf("look whom writers touched: %w", err)
 	}
@@ -342,6 +354,9 @@ func (s *sweep) end(ctx context.Context) error {
 		return fmt.Errorf("count customers: %w", err)
 	}
 	return s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := s.engine.Alone(ctx, tx, s.run.Call.Tenant); err != nil { // nobody is about to tell it of somebody
+			return err
+		}
 		if err := forget(ctx, tx, s.run.Call.Tenant.ID, s.run.Job.ID); err != nil {
 			return err
 		}

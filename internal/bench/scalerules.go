@@ -206,7 +206,11 @@ func (s scale) rule(p *process, k kind, key string, r ruled) (took time.Duration
 	}
 	defer c.close()
 	began := time.Now()
-	if err := c.make(k, key, r.name, r.condition); err != nil {
+	err = c.make(k, key, r.name, r.condition)
+	if err == nil {
+		err = c.idle()
+	}
+	if err != nil {
 		return 0, 0, err
 	}
 	took = time.Since(began)
@@ -214,7 +218,7 @@ func (s scale) rule(p *process, k kind, key string, r ruled) (took time.Duration
 	return took, members, err
 }
 
-// make makes a rule and waits for its job.
+// make makes a rule; a job puts it to everybody.
 func (c *caller) make(k kind, key, name, condition string) error {
 	made, err := k.body(key, name, condition)
 	if err != nil {
@@ -224,10 +228,7 @@ func (c *caller) make(k kind, key, name, condition string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.json("POST", k.path, string(body), &struct{}{}); err != nil {
-		return err
-	}
-	return c.idle()
+	return c.json("POST", k.path, string(body), &struct{}{})
 }
 
 // forget deletes a rule and waits for what a job does then.
@@ -255,25 +256,24 @@ func (c *caller) json(method, target, body string, out any) error {
 	return json.Unmarshal(a.body, out)
 }
 
-// idle waits until the newest job has ended: jobs begin in the order in which they were asked for.
+// idle waits until no job is left, and fails when the newest did.
 func (c *caller) idle() error {
 	for {
-		var newest struct {
+		var left, newest struct {
 			Items []struct{ ID, Status string }
 		}
-		if err := c.json("GET", "/v1/jobs?limit=1", "", &newest); err != nil {
+		if err := c.json("GET", "/v1/jobs?limit=1&status=queued,running", "", &left); err != nil {
 			return err
 		}
-		if len(newest.Items) == 0 {
-			return nil
+		if len(left.Items) > 0 {
+			time.Sleep(5 * time.Millisecond)
+			continue
 		}
-		switch j := newest.Items[0]; j.Status {
-		case "succeeded":
-			return nil
-		case "failed", "cancelled":
-			return fmt.Errorf("job %s %s", j.ID, j.Status)
+		err := c.json("GET", "/v1/jobs?limit=1", "", &newest)
+		if err == nil && len(newest.Items) > 0 && newest.Items[0].Status != "succeeded" {
+			err = fmt.Errorf("job %s %s", newest.Items[0].ID, newest.Items[0].Status)
 		}
-		time.Sleep(5 * time.Millisecond)
+		return err
 	}
 }
 
@@ -337,6 +337,9 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 			}
 		}
 		names = append(names, fmt.Sprintf("%d %ss", ruleCounts[n], k.name))
+	}
+	if err := c.idle(); err != nil {
+		return err
 	}
 	with, err := s.purchases(c, ids)
 	if err != nil {

@@ -17,7 +17,9 @@ const (
 	Tiers        = "tiers"
 	Segments     = "segments"
 
-	orders = "orders" // facts of the family transactions
+	// Facts of the family transactions.
+	orders = "orders"
+	items  = "items"
 )
 
 // Family is the family of a field or fact, see filter.Node's Fields, and of what Reads answers.
@@ -28,7 +30,7 @@ func Family(name string) string {
 		return Scores
 	case first == Tags || first == Scores || first == Tiers || first == Segments:
 		return first
-	case first == Transactions || first == orders:
+	case first == Transactions || first == orders || first == items:
 		return Transactions
 	case slices.Contains(owed{}.Names(), name) || slices.ContainsFunc(metrics, func(f filter.Field) bool { return f.Name == name }):
 		return Metrics

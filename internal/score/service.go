@@ -352,7 +352,7 @@ func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id
 		case r.Current:
 			return nil
 		}
-		if err := s.activate(ctx, tx, call, m, r); err != nil {
+		if err := s.activate(ctx, tx, call, m, r, nil); err != nil {
 			return err
 		}
 		r, err = oneRun(ctx, tx, call.Tenant.ID, key, id)
@@ -361,8 +361,8 @@ func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id
 	return r, err
 }
 
-// activate puts r into force; m is locked.
-func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run) error {
+// activate puts r into force; m is locked. ofPass are the models of which new runs come into force with it.
+func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run, ofPass map[uuid.UUID]bool) error {
 	now := s.now()
 	if err := setCurrent(ctx, tx, call.Tenant.ID, m.ID, r.no, now); err != nil {
 		return err
@@ -373,7 +373,7 @@ func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call
 	if err != nil {
 		return err
 	}
-	return s.follow(ctx, tx, call, m)
+	return s.follow(ctx, tx, call, m, ofPass)
 }
 
 // OfCustomer is the customer's scores in force by model key, explained. Fails with customer.ErrNotFound.

@@ -185,7 +185,7 @@ func (c *caller) json(method, target, body string, out any) error {
 
 // wait is over when a job has succeeded.
 func (c *caller) wait(job string) error {
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(pause*11/10, 100*time.Millisecond) {
 		var j struct{ Status string }
 		if err := c.json("GET", "/v1/jobs/"+job, "", &j); err != nil {
 			return err
@@ -196,7 +196,7 @@ func (c *caller) wait(job string) error {
 		case "failed", "cancelled":
 			return fmt.Errorf("job %s %s", job, j.Status)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

@@ -14,7 +14,11 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-const jobKind = "score_run"
+// Kinds of jobs: one run, or several.
+const (
+	jobKind = "score_run"
+	setKind = "score_runs"
+)
 
 // Work does one attempt at the runs of a job: one, or a set that is computed in passes. Reading, fitting and predicting hold
 // no transaction; all that a pass leaves behind comes from one, so an attempt that dies leaves whole passes, and the next one

@@ -17,8 +17,8 @@ import (
 )
 
 // NextDay starts runs of the models with a live clock for which a local day has begun: everybody is scored as of the new day
-// by the calibration in force, or by a new one where that is as old as the model's parameters say. A model that reads others
-// waits for their runs of the day. It is called again and again; a run that failed or was cancelled is not repeated
+// by the calibration in force, or by a new one where that is as old as the model's parameters say. One job does all of a
+// tenant's; a model that reads others comes after them. It is called again and again; a run that failed or was cancelled is not repeated
 // before the next day. The context is for all tenants.
 func (s *Service) NextDay(ctx context.Context) error {
 	rows, err := s.db.Query(ctx, `SELECT DISTINCT m.tenant_id FROM score_models m
@@ -58,25 +58,38 @@ func (s *Service) nextDay(ctx context.Context, t tenant.Tenant) error {
 	if err != nil {
 		return err
 	}
+	asked := map[string]Request{}
+	for _, m := range all {
+		if !m.tried && !m.busy && m.asOf.Before(today.Time) {
+			keep := m.calibratedOn != nil && today.Before(m.calibratedOn.AddDate(0, 0, m.Params.RecalibrateDays))
+			asked[m.Key] = Request{Keep: keep}
+		}
+	}
+	// One that reads a model whose run is already under way waits for its end, and so does whatever reads that one.
 	waits := func(m standing) bool {
 		return slices.ContainsFunc(m.reads(), func(name string) bool {
-			key, isScore := strings.CutPrefix(name, field(""))
-			other, ok := all[key]
-			return isScore && ok && other.due(today)
+			other, ok := all[strings.TrimPrefix(scoreOf(name), field(""))]
+			_, with := asked[other.Key]
+			return ok && !with && other.due(today)
 		})
 	}
-	var failed error
-	for _, m := range all {
-		if m.tried || m.busy || !m.asOf.Before(today.Time) || waits(m) {
-			continue
-		}
-		keep := m.calibratedOn != nil && today.Before(m.calibratedOn.AddDate(0, 0, m.Params.RecalibrateDays))
-		_, err := s.Start(ctx, tenant.Call{Tenant: t, Actor: "kezi", RequestID: "nightly", ChangeSet: uuid.Must(uuid.NewV7())}, m.Key, Request{Keep: keep})
-		if err != nil && fault.Of(err) == nil { // somebody else has started, retired or deleted it
-			failed = errors.Join(failed, err)
+	for left := true; left; {
+		left = false
+		for key := range asked {
+			if waits(all[key]) {
+				delete(asked, key)
+				left = true
+			}
 		}
 	}
-	return failed
+	if len(asked) == 0 {
+		return nil
+	}
+	call := tenant.Call{Tenant: t, Actor: "kezi", RequestID: "nightly", ChangeSet: uuid.Must(uuid.NewV7())}
+	if _, err = s.startSet(ctx, call, asked); fault.Of(err) != nil { // somebody else has started, retired or deleted them
+		return nil
+	}
+	return err
 }
 
 // due reports whether the model has yet to be scored as of today.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -21,8 +21,8 @@ const (
 )
 
 // Work does one attempt at the runs of a job: one, or a set that is computed in passes. Reading, fitting and predicting hold
-// no transaction; all that a pass leaves behind comes from one, so an attempt that dies leaves whole passes, and the next one
-// goes on with the others. In a set, a run that cannot be fails by itself.
+// no transaction; scores are loaded into tables that are nobody's until one transaction makes them those of the runs, so an attempt
+// that dies leaves whole passes, and the next one goes on with the others. In a set, a run that cannot be fails by itself.
 func (s *Service) Work(ctx context.Context, run *jobs.Run) error {
 	t := run.Call.Tenant
 	all, err := runsOf(ctx, s.db, t.ID, run.Job.ID)
@@ -107,18 +107,60 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 	if err := run.Step(ctx, s.db, did.progress(0.5*float64(len(p.runs))), did.counts()); err != nil {
 		return err
 	}
-	done := *did
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		done = *did
-		if err := p.score(ctx, tx, s.now()); err != nil {
-			return err
-		}
-		return s.putIntoForce(ctx, tx, run, p, &done)
-	})
-	if err == nil {
-		*did = done
+	if err := p.measureAll(ctx); err != nil {
+		return err
 	}
-	return err
+	err := s.load(ctx, p)
+	done := *did
+	if err == nil {
+		err = s.db.InTx(ctx, func(tx postgres.Tx) error {
+			done = *did
+			return s.putIntoForce(ctx, tx, run, p, &done)
+		})
+	}
+	if err != nil {
+		// What was loaded is nobody's. Where even this fails, the next attempt makes it anew, or Sweep finds it.
+		return errors.Join(err, s.discard(context.WithoutCancel(ctx), p))
+	}
+	*did = done
+	return nil
+}
+
+// load loads everybody's scores, by two runs at a time: the database works on one with one processor.
+func (s *Service) load(ctx context.Context, p *pass) error {
+	now := s.now()
+	var left sync.WaitGroup
+	next := make(chan *scoring)
+	failed := make([]error, min(len(p.runs), loadedAtOnce))
+	for w := range failed {
+		left.Go(func() {
+			for r := range next {
+				if failed[w] == nil {
+					failed[w] = s.db.InTx(ctx, func(tx postgres.Tx) error { return p.load(ctx, tx, r, now) })
+				}
+			}
+		})
+	}
+	for _, r := range p.runs {
+		next <- r
+	}
+	close(next)
+	left.Wait()
+	return errors.Join(failed...)
+}
+
+const loadedAtOnce = 2
+
+// discard drops the partitions of a pass that does not come to its end.
+func (s *Service) discard(ctx context.Context, p *pass) error {
+	return s.db.InTx(ctx, func(tx postgres.Tx) error {
+		for _, r := range p.runs {
+			if err := dropLoose(ctx, tx, r.no); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // prepare reads what is known of everybody, calibrates and predicts.
@@ -157,21 +199,25 @@ func (s *Service) prepare(ctx context.Context, p *pass) error {
 	return p.predict(ctx)
 }
 
-// score measures the limits that the crowd gives, and loads everybody's scores into new partitions, parts first.
-func (p *pass) score(ctx context.Context, tx postgres.Tx, now time.Time) error {
+// measureAll measures the limits that the crowd gives, and values that others are made of, parts first.
+func (p *pass) measureAll(ctx context.Context) error {
 	for _, r := range p.runs {
+		r.Customers, r.Calibration = int64(p.crowd.size), r.cal
 		if r.recalibrate {
 			p.measure(r)
-			if r.Kind != RFM {
-				if err := p.measureValues(ctx, r); err != nil {
-					return err
-				}
+		}
+		limits := r.recalibrate && r.Kind != RFM
+		isPart := slices.ContainsFunc(p.runs, func(o *scoring) bool {
+			return slices.ContainsFunc(o.parts, func(from source) bool { return from.run == r.at })
+		})
+		if limits || isPart {
+			if err := p.valueAll(ctx, r); err != nil {
+				return err
 			}
 		}
-		if err := p.load(ctx, tx, r, now); err != nil {
-			return err
+		if limits {
+			p.measureValues(r)
 		}
-		r.Customers, r.Calibration = int64(p.crowd.size), r.cal
 	}
 	return nil
 }
@@ -179,11 +225,6 @@ func (p *pass) score(ctx context.Context, tx postgres.Tx, now time.Time) error {
 // putIntoForce ends the runs of a pass, whose scores are loaded.
 func (s *Service) putIntoForce(ctx context.Context, tx postgres.Tx, run *jobs.Run, p *pass, did *tally) error {
 	t := run.Call.Tenant
-	for _, r := range p.runs {
-		if err := attach(ctx, tx, r.no); err != nil {
-			return err
-		}
-	}
 	// Who wrote while the runs were under way has committed, and who writes now waits for their end.
 	if err := alone(ctx, tx, t.ID); err != nil {
 		return err
@@ -197,14 +238,14 @@ func (s *Service) putIntoForce(ctx context.Context, tx postgres.Tx, run *jobs.Ru
 		if err == nil && m.ID != r.model { // another one by now
 			err = ErrNotFound
 		}
-		if errors.Is(err, ErrNotFound) && did.runs > 1 { // deleted with its runs
-			if err := drop(ctx, tx, r.no); err != nil {
-				return err
-			}
+		if errors.Is(err, ErrNotFound) && did.runs > 1 { // deleted with its runs, see Sweep
 			did.fail(err)
 			continue
 		}
 		if err != nil {
+			return err
+		}
+		if err := attach(ctx, tx, r.no); err != nil {
 			return err
 		}
 		stale, err := s.outdated(ctx, tx, run.Call, m, &r.Run, r.made)

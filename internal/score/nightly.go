@@ -31,7 +31,7 @@ func (s *Service) NextDay(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for scores of another day: %w", err)
 	}
-	var all error
+	all := s.Sweep(ctx)
 	for _, id := range ids {
 		own := postgres.WithTenant(ctx, id)
 		t, err := s.tenants.ByID(own, id)

@@ -293,22 +293,18 @@ func (b *block) part(s source, i int) float64 {
 }
 
 // measureValues computes the limits of a run's values.
-func (p *pass) measureValues(ctx context.Context, r *scoring) error {
-	if err := p.valueAll(ctx, r); err != nil {
-		return err
-	}
+func (p *pass) measureValues(r *scoring) {
 	values := p.crowd.collect(func(b *block, i int) (float64, bool) {
 		v := b.values[r.at][i]
 		return v, !math.IsNaN(v)
 	})
 	if len(values) == 0 {
-		return nil
+		return
 	}
 	r.cal.Quantiles["value"] = quantiles(values, fifths)
 	if r.Kind == Potential {
 		r.cal.Quantiles[limitToCome] = quantiles(values, []float64{1 - r.Params.PotentialShare})
 	}
-	return nil
 }
 
 // valueAll computes everybody's value, on all processors.
@@ -319,8 +315,18 @@ func (p *pass) valueAll(ctx context.Context, r *scoring) error {
 	for w := range failed {
 		workers.Go(func() {
 			for b := range next {
-				if failed[w] == nil {
-					_, failed[w] = p.rate(ctx, r, b)
+				if failed[w] != nil {
+					continue
+				}
+				var all []rated
+				if all, failed[w] = p.rate(ctx, r, b); failed[w] != nil {
+					continue
+				}
+				b.values[r.at] = make([]float64, len(b.ids))
+				for i, s := range all {
+					if b.values[r.at][i] = s.value; !s.ok {
+						b.values[r.at][i] = math.NaN()
+					}
 				}
 			}
 		})
@@ -338,7 +344,7 @@ func (p *pass) valueAll(ctx context.Context, r *scoring) error {
 	return nil
 }
 
-// rate scores the customers of a block, and keeps their values.
+// rate scores the customers of a block.
 func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -378,14 +384,6 @@ func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) 
 	all, err := r.by.judge(subjects, predictions)
 	if err != nil {
 		return nil, err
-	}
-	if b.values[r.at] == nil {
-		b.values[r.at] = make([]float64, len(b.ids))
-	}
-	for i, s := range all {
-		if b.values[r.at][i] = s.value; !s.ok {
-			b.values[r.at][i] = math.NaN()
-		}
 	}
 	return all, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -17,7 +18,7 @@ import (
 
 // load makes the run's partition anew and copies everybody's scores into it, scored and encoded one block ahead of the
 // database. Tables under row-level security refuse COPY: the partition comes under it when it is attached, before which
-// nobody sees it, since it is made in the same transaction.
+// nobody has the right to read it. The transaction is the run's own.
 func (p *pass) load(ctx context.Context, tx postgres.Tx, r *scoring, now time.Time) error {
 	if _, err := tx.Exec(ctx, `SELECT kezi_score_partition($1)`, r.no); err != nil {
 		return fmt.Errorf("make the partition of run number %d: %w", r.no, err)
@@ -169,4 +170,40 @@ func (s scoreRow) append(b []byte, id uuid.UUID, r rated) []byte {
 		b = to.AppendUint64(to.AppendUint32(b, 8), math.Float64bits(v))
 	}
 	return append(b, s.after...)
+}
+
+// loose are partitions that are not attached, by run: those being loaded, and those that a killed process has left.
+const loose = `SELECT n.run_no FROM pg_class c CROSS JOIN LATERAL (SELECT substring(c.relname FROM 8)::bigint AS run_no OFFSET 0) n
+	WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relname ~ '^scores_[0-9]+$' AND pg_table_is_visible(c.oid)`
+
+// dropLoose drops the partition of a run, if it is loose.
+func dropLoose(ctx context.Context, tx postgres.Tx, no int64) error {
+	var found bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (`+loose+` AND n.run_no = $1)`, no).Scan(&found); err != nil {
+		return fmt.Errorf("look for what run number %d has loaded: %w", no, err)
+	}
+	if !found {
+		return nil
+	}
+	return drop(ctx, tx, no)
+}
+
+// Sweep drops what runs have loaded that are no longer in progress: their process was killed, their job cancelled or their
+// model deleted. The context is for all tenants.
+func (s *Service) Sweep(ctx context.Context) error {
+	rows, err := s.db.Query(ctx, loose+` AND NOT EXISTS (SELECT FROM score_runs r JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
+		WHERE r.run_no = n.run_no AND r.status = 'queued' AND j.status IN ('queued', 'running'))`)
+	if err != nil {
+		return fmt.Errorf("look for abandoned scores: %w", err)
+	}
+	abandoned, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("look for abandoned scores: %w", err)
+	}
+	for _, no := range abandoned {
+		if err := s.db.InTx(ctx, func(tx postgres.Tx) error { return dropLoose(ctx, tx, no) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

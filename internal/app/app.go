@@ -124,18 +124,21 @@ func (a *App) Work(ctx context.Context) error {
 	return a.Jobs.Work(ctx)
 }
 
-// complete makes customers searchable whom an older version or another program wrote. It tries until it is done.
+// lookEvery is how often names are looked for that a process of an older version wrote.
+const lookEvery = time.Hour
+
+// complete makes customers searchable whom an older version or another program wrote. What fails is tried again soon.
 func (a *App) complete(ctx context.Context) {
 	for {
-		err := directory.Complete(ctx, a.DB, a.log)
-		if err == nil || ctx.Err() != nil {
-			return
+		pause := lookEvery
+		if err := directory.Complete(ctx, a.DB, a.now(), a.log); err != nil && ctx.Err() == nil {
+			a.log.Error("making customers searchable failed", "error", err)
+			pause = housekeepEvery
 		}
-		a.log.Error("making customers searchable failed", "error", err)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(housekeepEvery):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/customer"
@@ -28,7 +29,8 @@ type Language struct {
 	Catalogue *filter.Catalogue
 	Env       filter.Env
 	models    []model
-	own       attribute.Fields
+	own       attribute.Fields // of customers
+	ofOrders  attribute.Fields // of transactions
 	schemes   []scheme
 	tenantID  int32
 }
@@ -43,7 +45,7 @@ type model struct {
 type scheme struct {
 	Key   string
 	ID    uuid.UUID
-	Tiers []string // keys, lowest first
+	Tiers []struct{ Key, Name string } // lowest first
 
 	TenantID int32
 }
@@ -59,19 +61,57 @@ func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time
 	return read(ctx, q, t, now, filter.Now{})
 }
 
+// Strict is For conditions that somebody writes down: they can't name a tag that does not exist, or a segment that is not
+// in force.
+func Strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
+	return strict(ctx, q, t, now, "")
+}
+
+// StrictHeld is Strict that keeps the tags and segments from being deleted until the transaction ends. Who changes rules
+// needs no such thing: rules and what they name change one after the other.
+func StrictHeld(ctx context.Context, tx postgres.Tx, t tenant.Tenant, now time.Time) (Language, error) {
+	return strict(ctx, tx, t, now, " FOR KEY SHARE")
+}
+
+func strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, hold string) (Language, error) {
+	l, err := For(ctx, q, t, now)
+	if err != nil {
+		return Language{}, err
+	}
+	for field, sql := range map[string]string{
+		Tags:     `SELECT key FROM tags WHERE tenant_id = $1 ORDER BY id`,
+		Segments: `SELECT key FROM segments WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY id`,
+	} {
+		rows, err := q.Query(ctx, sql+hold, t.ID)
+		if err != nil {
+			return Language{}, fmt.Errorf("read the keys of %s: %w", field, err)
+		}
+		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return Language{}, fmt.Errorf("read the keys of %s: %w", field, err)
+		}
+		l.Catalogue = l.Catalogue.Choosing(field, keys)
+	}
+	return l, nil
+}
+
 func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, at any) (Language, error) {
 	l := Language{tenantID: t.ID, Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
 	// One round trip for all families.
-	var models, placed, own []byte
+	var models, placed, own, ofOrders []byte
 	err := q.QueryRow(ctx, `SELECT
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'TenantID', s.tenant_id, 'Tiers',
-				(SELECT json_agg(r.key ORDER BY r.rank DESC) FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)
-				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
+				(SELECT json_agg(json_build_object('Key', r.key, 'Name', r.name) ORDER BY r.rank DESC) FROM tiers r
+					WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
 				'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
-				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL)`, t.ID).Scan(&models, &placed, &own)
+				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL),
+			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
+				'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				FROM field_definitions WHERE tenant_id = $1 AND subject = 'transaction' AND removed_at IS NULL)`, t.ID).
+		Scan(&models, &placed, &own, &ofOrders)
 	if err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
@@ -84,7 +124,10 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	if err := json.Unmarshal(own, &l.own); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts...)
+	if err := json.Unmarshal(ofOrders, &l.ofOrders); err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts(t.ID, l.ofOrders)...)
 	return l, nil
 }
 
@@ -108,7 +151,12 @@ func (l Language) Searching() Language {
 }
 
 // Guarded reports whether one of the fields is personal or secret: who asks about it has to have pii:read.
-func (l Language) Guarded(names ...string) bool { return l.own.Guarded(names...) }
+func (l Language) Guarded(names ...string) bool {
+	return l.own.Guarded(names...) || slices.ContainsFunc(names, func(name string) bool {
+		source, field, _ := strings.Cut(name, ".")
+		return Family(source) == Transactions && l.ofOrders.Guarded(field)
+	})
+}
 
 // Hold keeps what conditions name from being deleted until the transaction ends: whoever stores a condition holds
 // first, so that a deletion sees it.
@@ -214,7 +262,7 @@ func (o owed) Resolve(name string) (filter.Field, bool) {
 	return filter.Field{}, false
 }
 
-var catalogue = filter.NewCatalogue(append([]filter.Field{
+var catalogue = filter.NewCatalogue(labelled(append([]filter.Field{
 	{Name: "id", Type: filter.TypeUUID, Label: fault.T("Id", "编号"), Column: filter.SQL("c.id")},
 	{Name: "kind", Type: filter.TypeChoice, Label: fault.T("Kind", "客户类型"), Choices: customer.Kinds, Column: filter.SQL("c.kind")},
 	{Name: "name", Type: filter.TypeText, Label: fault.T("Name", "名称"), Column: filter.SQL("c.name")},
@@ -231,7 +279,7 @@ var catalogue = filter.NewCatalogue(append([]filter.Field{
 	{Name: Segments, Type: filter.TypeTags, Label: fault.T("Segments", "客户细分"), Column: filter.SQL("sg.key"),
 		Exists: filter.SQL(`EXISTS (SELECT 1 FROM segment_members sm JOIN segments sg ON sg.tenant_id = sm.tenant_id AND sg.id = sm.segment_id
 			WHERE sm.tenant_id = c.tenant_id AND sm.customer_id = c.id AND sg.archived_at IS NULL AND %s)`)},
-}, slices.Concat(record, metrics)...)...)
+}, slices.Concat(record, metrics)...))...)
 
 // carried is the field tags: what a customer carries at that moment, expired assignments left out.
 type carried struct {
@@ -318,7 +366,13 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 	if !ok || i < 0 {
 		return filter.Field{}, false
 	}
-	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T("Tier in "+key, "分层 "+key), Choices: s[i].Tiers,
+	var keys []string
+	names := make(map[string]fault.Text, len(s[i].Tiers))
+	for _, t := range s[i].Tiers {
+		keys = append(keys, t.Key)
+		names[t.Key] = fault.T(t.Name, t.Name)
+	}
+	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T("Tier in "+key, "分层 "+key), Choices: keys, ChoiceLabels: names,
 		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
 			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),

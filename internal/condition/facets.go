@@ -46,17 +46,6 @@ func (l Language) Facets(names []string) []Facet {
 // FacetNames are what Facets understands.
 var FacetNames = []string{"kind", "stage", "source", "owner", "country", "province", "city", "industry", "tags", "tiers"}
 
-var labels = map[string]map[string]fault.Text{
-	"kind": {string(customer.Person): fault.T("Person", "个人"), string(customer.Company): fault.T("Company", "企业")},
-	"stage": {string(customer.Lead): fault.T("Lead", "线索"), string(customer.Prospect): fault.T("Prospect", "意向客户"),
-		string(customer.Active): fault.T("Active", "活跃客户"), string(customer.Dormant): fault.T("Dormant", "沉睡客户"),
-		string(customer.Lost): fault.T("Lost", "流失客户")},
-	"source": {"website": fault.T("Website", "官网"), "event": fault.T("Event", "活动"), "social": fault.T("Social media", "社交媒体"),
-		"third_party": fault.T("Third party", "第三方平台"), "referral": fault.T("Referral", "转介绍"), "advertising": fault.T("Advertising", "广告"),
-		"visit": fault.T("Visit", "拜访"), "exhibition": fault.T("Exhibition", "展会"), "phone": fault.T("Phone", "电话"),
-		"store": fault.T("Store", "门店"), "import": fault.T("Import", "批量导入"), "other": fault.T("Other", "其他")},
-}
-
 // AnyOf is the condition that a field has one of the values.
 func AnyOf(field string, values []string) filter.Node {
 	all := make([]filter.Value, len(values))

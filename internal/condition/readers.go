@@ -11,10 +11,11 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-// Reader is something with a condition: a segment, a tag, a tier scheme.
+// Reader is something with a condition: a segment, a tag, a tier_scheme, a score_model, or a validation_rule, whose name is
+// its key.
 type Reader struct{ Type, Key, Name string }
 
-func (r Reader) String() string { return r.Type + " " + r.Key }
+func (r Reader) String() string { return strings.ReplaceAll(r.Type, "_", " ") + " " + r.Key }
 
 // Readers are the things in force that have a condition with a comparison for which reads holds, by type and key. Whoever
 // deletes what conditions may name asks here first, and holds it so that nobody names it in the meantime.
@@ -29,6 +30,11 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 		UNION ALL
 		SELECT 'tier_scheme', s.key, s.name, r.keep FROM tier_schemes s
 			JOIN tiers r ON r.tenant_id = s.tenant_id AND r.scheme_id = s.id AND r.keep IS NOT NULL WHERE s.tenant_id = $1
+		UNION ALL
+		SELECT 'score_model', m.key, m.name, r -> 'condition' FROM score_models m CROSS JOIN LATERAL jsonb_array_elements(m.params -> 'rules') r
+			WHERE m.tenant_id = $1 AND m.kind = 'rules'
+		UNION ALL
+		SELECT 'validation_rule', name, name, condition FROM validation_rules WHERE tenant_id = $1 AND condition IS NOT NULL
 		ORDER BY type, key`, tenantID)
 	if err != nil {
 		return nil, fmt.Errorf("look for conditions: %w", err)
@@ -45,7 +51,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 		if err != nil {
 			return nil, fmt.Errorf("read the condition of %s: %w", r, err)
 		}
-		if slices.ContainsFunc(filter.Leaves(n), reads) && !slices.Contains(found, r) {
+		if slices.ContainsFunc(filter.Comparisons(n), reads) && !slices.Contains(found, r) {
 			found = append(found, r)
 		}
 	}

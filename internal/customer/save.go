@@ -88,7 +88,7 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	}
 	c := w.After
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "customer", SubjectID: c.ID.String(),
-		CustomerID: &c.ID, CustomerVersion: &c.Version, Changed: sortedKeys(w.previous), Previous: w.previous})
+		CustomerID: &c.ID, CustomerVersion: &c.Version, Previous: w.previous})
 }
 
 // touch stores a change that no rule looks at, previous being the fields that it changed: a delete, an external id.

@@ -99,7 +99,7 @@ var (
 		"segment_members", "segment_picks", "segment_log", "tier_placements", "tier_history", "score_history", "score_touched", "customer_metrics",
 		"customer_search", "customer_stages", "external_ids", "transaction_keys",
 		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
-	ofTenants = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
+	ofTenants = []string{"customer_search_looks", "change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "tag_bulks", "tag_carriers", "tiers", "tier_scheme_versions", "tier_schemes", "score_model_revisions",
 		"exchange_rates", "product_relations", "products",
 		"segment_bulks", "segment_conditions", "segments", "rule_states", "field_definitions", "validation_rules", "completeness_weights"}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +27,7 @@ type Event struct {
 	SubjectID       string
 	CustomerID      *uuid.UUID
 	CustomerVersion *int64         // after the change
-	Changed         []string       // names of the contract's fields, sorted
+	Changed         []string       // names of the contract's fields, sorted; Record takes those of Previous for nil
 	Previous        map[string]any // their values before
 	Actor           string
 	RequestID       string
@@ -74,8 +76,10 @@ func Record(ctx context.Context, q postgres.Querier, call tenant.Call, now time.
 		e.Previous = map[string]any{}
 	}
 	if e.Changed == nil {
-		e.Changed = []string{}
+		e.Changed = slices.Collect(maps.Keys(e.Previous))
 	}
+	e.Changed = append([]string{}, e.Changed...)
+	slices.Sort(e.Changed)
 	previous, err := json.Marshal(e.Previous)
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", e.Type, err)

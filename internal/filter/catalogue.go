@@ -55,9 +55,9 @@ type Field struct {
 	Label     fault.Text
 	Operators []Op     // what the field offers of its type's operators; nil is all of them
 	Unit      string   // what a number counts: days, points; empty for money means the base currency
-	Choices   []string // the only values of a choice; the tiers of a tier, lowest first; empty checks nothing
-	// ChoiceLabels are what people call the Choices, in the same order; nil when their names say enough.
-	ChoiceLabels []string
+	Choices   []string // the only values of a choice; the tiers of a tier, lowest first; nil checks nothing
+	// ChoiceLabels are what people call the Choices, by choice; nil when their names say enough.
+	ChoiceLabels map[string]fault.Text
 
 	Nullable bool   // offers is_null and is_not_null; comparisons with absent values are right either way
 	Example  *Value // nil shows one of the type
@@ -170,6 +170,19 @@ func (c *Catalogue) Matching(name string, match func(op Op, needle string) Expr)
 	return &other
 }
 
+// Choosing is the catalogue with the only values that a field takes.
+func (c *Catalogue) Choosing(name string, choices []string) *Catalogue {
+	f, ok := c.Field(name)
+	if !ok {
+		return c
+	}
+	other := *c
+	other.fields = maps.Clone(c.fields)
+	f.Choices = append([]string{}, choices...)
+	other.fields[name] = f
+	return &other
+}
+
 // Field is the field of that name.
 func (c *Catalogue) Field(name string) (Field, bool) {
 	if f, ok := c.fields[name]; ok {
@@ -205,7 +218,7 @@ type Entry struct {
 	Unit      string   // the currency for money
 	Choices   []string // nil when any value of the type fits
 
-	ChoiceLabels []string // nil, or one per choice
+	ChoiceLabels map[string]fault.Text // nil, or one per choice
 	Example      Value
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/nearest"
 )
 
 // Env is what the meaning of values depends on.
@@ -20,6 +21,10 @@ type Env struct {
 	Digits   int            // decimals of its major unit: 2 for CNY, 0 for JPY
 
 	Qualification *Span // what Qualification means; nil where it means nothing
+
+	// Everybody compiles for a statement that puts the condition to all customers of a catalogue's tenant: it joins
+	// Expr.Gathered, so that facts are added up for all of them at once and not customer by customer.
+	Everybody bool
 }
 
 // operand is a value as it is bound: a string, int64, bool or time.Time. A day compared with instants is the time from
@@ -62,7 +67,7 @@ func (f Field) operand(v Value, env Env) (operand, bool) {
 	case TypeText:
 		return operand{arg: v.Text}, true
 	}
-	return operand{arg: v.Text}, len(f.Choices) == 0 || slices.Contains(f.Choices, v.Text)
+	return operand{arg: v.Text}, f.Choices == nil || slices.Contains(f.Choices, v.Text)
 }
 
 // minorUnits reads an amount in major units exactly.
@@ -78,8 +83,8 @@ func minorUnits(s string, digits int) (int64, bool) {
 // maxChoices is how many choices an error lists.
 const maxChoices = 20
 
-// accepted says what values fit the field.
-func (f Field) accepted(env Env) (detail fault.Text, choices []string) {
+// accepted says what values fit the field, where v does not.
+func (f Field) accepted(env Env, v Value) (detail fault.Text, choices []string) {
 	example := text(Leaf{Values: []Value{f.example(env)}})
 	switch f.Type {
 	case TypeBoolean:
@@ -100,8 +105,14 @@ func (f Field) accepted(env Env) (detail fault.Text, choices []string) {
 	case TypeUUID:
 		return fault.T("expected a UUID such as "+example, "应为 UUID，例如 "+example), nil
 	}
-	if len(f.Choices) == 0 {
+	if f.Choices == nil {
 		return fault.T("expected text in quotes, such as "+example, "应为带引号的文本，例如 "+example), nil
+	}
+	if near := nearest.Of(v.Text, f.Choices); near != "" && len(f.Choices) > maxChoices {
+		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), []string{near}
+	}
+	if len(f.Choices) == 0 {
+		return fault.T("there is nothing yet that this field could be", "该字段目前没有任何可选值"), nil
 	}
 	return fault.T("expected one of the field's choices, in quotes, such as "+example, "应为该字段的可选值之一并加引号，例如 "+example),
 		f.Choices[:min(len(f.Choices), maxChoices)]

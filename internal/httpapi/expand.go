@@ -110,7 +110,7 @@ func mayRead(ctx context.Context, names ...string) error {
 			resource = condition.Scores
 		}
 		switch resource {
-		case "orders": // transactions of any status
+		case "orders", "items": // of transactions
 			resource = "transactions"
 			fallthrough
 		case "scores", "tiers", "tags", "segments", "transactions":

@@ -50,7 +50,7 @@ func below(err error, prefix string) error {
 
 // read is a condition that must be there, in a body.
 func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+	language, err := condition.Strict(ctx, h.DB, callOf(ctx).Tenant, h.now())
 	if err != nil {
 		return condition.Language{}, nil, err
 	}
@@ -132,8 +132,8 @@ func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 	}
 	if e.ChoiceLabels != nil {
 		labels := make(map[string]string, len(e.Choices))
-		for i, c := range e.Choices {
-			labels[c] = e.ChoiceLabels[i]
+		for c, label := range e.ChoiceLabels {
+			labels[c] = preferred(ctx, label)
 		}
 		f.ChoiceLabels = &labels
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
@@ -156,6 +157,10 @@ func TestProblemsSpeakChineseAndHavePages(t *testing.T) {
 	require.Equal(t, "没有这个客户", p.Detail)
 	require.Equal(t, "my-id", p.RequestID)
 	require.Equal(t, "my-id", a.Header.Get("X-Request-Id"))
+	const of = "0af7651916cd43dd8448eb211c80319c"
+	require.Equal(t, of, c.OK(t, "GET", "/healthz", nil, nil, "traceparent", "00-"+of+"-b7ad6b7169203331-01").Header.Get("X-Request-Id"))
+	senseless := c.OK(t, "GET", "/healthz", nil, nil, "traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01")
+	require.NoError(t, uuid.Validate(senseless.Header.Get("X-Request-Id")))
 	page := c.OK(t, "GET", p.Type, nil, nil)
 	require.Contains(t, string(page.Body), "customer_not_found")
 	c.OK(t, "GET", "/problems", nil, nil)

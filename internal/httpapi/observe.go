@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -22,11 +24,15 @@ const (
 
 var goodRequestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
-// identified gives every answer a request id: the caller's, when it is harmless, or a new one.
+// identified gives every answer a request id: the caller's, when it is harmless, or that of the trace which the request is
+// part of (traceparent, W3C Trace Context), or a new one. It stands in problems, events and logs.
 func identified(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Request().Header.Get(requestIDHeader)
 		if !goodRequestID.MatchString(id) {
+			id = traceID(c.Request())
+		}
+		if id == "" {
 			id = uuid.NewString()
 		}
 		c.Response().Header().Set(requestIDHeader, id)
@@ -34,6 +40,15 @@ func identified(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Response().Header().Set("Cache-Control", "no-store")
 		return next(c)
 	}
+}
+
+// traceID is the trace that a request is part of; empty for none.
+func traceID(r *http.Request) string {
+	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	if of := trace.SpanContextFromContext(ctx); of.IsValid() {
+		return of.TraceID().String()
+	}
+	return ""
 }
 
 func requestID(c echo.Context) string { return c.Response().Header().Get(requestIDHeader) }
@@ -49,7 +64,7 @@ func accessLog(log *slog.Logger) echo.MiddlewareFunc {
 			name, _ := c.Get(tenantKey).(string)
 			log.InfoContext(c.Request().Context(), "request", "method", c.Request().Method, "route", c.Path(),
 				"status", c.Response().Status, "ms", float64(time.Since(start).Microseconds())/1000,
-				"bytes", c.Response().Size, "tenant", name, "request_id", requestID(c))
+				"bytes", c.Response().Size, "tenant", name, "request_id", requestID(c), "trace_id", traceID(c.Request()))
 			return nil
 		}
 	}

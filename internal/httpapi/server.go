@@ -225,7 +225,7 @@ func cors(origins []string) middleware.CORSConfig {
 		AllowOrigins: origins,
 		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowHeaders: []string{"Authorization", "Content-Type", "Content-Encoding", "If-Match", "If-None-Match", "Idempotency-Key",
-			"Accept-Language", "X-Request-Id"},
+			"Accept-Language", "X-Request-Id", "traceparent"},
 		ExposeHeaders: []string{"ETag", "Location", "Retry-After", "X-Request-Id", "Idempotent-Replayed"},
 		MaxAge:        600,
 	}

@@ -2,6 +2,7 @@
 package patch
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -33,6 +34,17 @@ func Keep[T any](stored *T, given *T) {
 	if given != nil {
 		*stored = *given
 	}
+}
+
+// Differences are the members of before that after has other values for: of an event, what was.
+func Differences(before, after map[string]any) map[string]any {
+	previous := map[string]any{}
+	for name, value := range before {
+		if !reflect.DeepEqual(value, after[name]) {
+			previous[name] = value
+		}
+	}
+	return previous
 }
 
 // ErrVersion is answered to a change that was made from another version than the stored one.

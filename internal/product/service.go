@@ -3,8 +3,6 @@ package product
 import (
 	"bytes"
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -221,5 +219,5 @@ func stored(id uuid.UUID, kind RelationKind, other uuid.UUID) (first, second uui
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what string, id uuid.UUID, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "product", SubjectID: id.String(),
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

@@ -4,7 +4,6 @@ package quality
 
 import (
 	"encoding/json"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -116,17 +115,6 @@ func (c Change) apply(to *Rule) (condition json.RawMessage) {
 func (r Rule) document() map[string]any {
 	return map[string]any{"applies_to": r.AppliesTo, "name": r.Name, "kind": r.Kind, "field": r.Field, "pattern": r.Pattern,
 		"condition": r.Condition, "severity": r.Severity, "message": r.Message, "active": r.Active, "position": r.Position}
-}
-
-func difference(before, after Rule) map[string]any {
-	previous := map[string]any{}
-	now := after.document()
-	for name, value := range before.document() {
-		if !reflect.DeepEqual(value, now[name]) {
-			previous[name] = value
-		}
-	}
-	return previous
 }
 
 // covers reports whether customers of that kind must fulfil the rule.

@@ -3,7 +3,6 @@ package quality
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -79,7 +78,7 @@ func (s *Service) check(ctx context.Context, tx postgres.Tx, t tenant.Tenant, r 
 	if err := condition.Hold(ctx, tx, t.ID); err != nil {
 		return err
 	}
-	l, err := condition.For(ctx, tx, t, s.now())
+	l, err := condition.StrictHeld(ctx, tx, t, s.now())
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func (s *Service) UpdateRule(ctx context.Context, call tenant.Call, id uuid.UUID
 		if err := s.check(ctx, tx, call.Tenant, &r, change.apply(&r)); err != nil {
 			return err
 		}
-		previous := difference(before, r)
+		previous := patch.Differences(before.document(), r.document())
 		if len(previous) == 0 {
 			return nil
 		}
@@ -179,8 +178,8 @@ func (s *Service) try(ctx context.Context, t tenant.Tenant, r Rule, raw json.Raw
 	return trial, err
 }
 
-// Readers names the rules and weights that read a field for which reads holds: whoever deletes what conditions may name
-// asks here first.
+// Readers names the rules without a condition and the weights that read a field for which reads holds; those with one are
+// among condition.Readers. Whoever deletes a field asks here first.
 func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]string, error) {
 	all, err := list(ctx, q, tenantID)
 	if err != nil {
@@ -188,13 +187,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 	}
 	var names []string
 	for _, r := range all {
-		found := false
-		if r.Condition == nil {
-			found = reads(filter.Leaf{Field: r.Field})
-		} else {
-			leaves(r.Condition, func(l filter.Leaf) { found = found || reads(l) })
-		}
-		if found {
+		if r.Condition == nil && reads(filter.Leaf{Field: r.Field}) {
 			names = append(names, "validation rule "+r.Name)
 		}
 	}
@@ -210,24 +203,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 	return names, nil
 }
 
-func leaves(n filter.Node, do func(filter.Leaf)) {
-	switch n := n.(type) {
-	case filter.And:
-		for _, c := range n {
-			leaves(c, do)
-		}
-	case filter.Or:
-		for _, c := range n {
-			leaves(c, do)
-		}
-	case filter.Not:
-		leaves(n.Node, do)
-	case filter.Leaf:
-		do(n)
-	}
-}
-
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what string, id uuid.UUID, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "validation_rule", SubjectID: id.String(),
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

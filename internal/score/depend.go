@@ -92,7 +92,7 @@ func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenan
 }
 
 func (s *Service) checkConditions(ctx context.Context, tx postgres.Tx, t tenant.Tenant, rules []Rule, v *fault.Validator) error {
-	l, err := condition.For(ctx, tx, t, s.now())
+	l, err := condition.StrictHeld(ctx, tx, t, s.now())
 	if err != nil {
 		return err
 	}
@@ -188,8 +188,9 @@ func dependents(ctx context.Context, q postgres.Querier, tenantID int32, key str
 		return nil, err
 	}
 	for _, m := range all {
-		if m.Key != key && slices.Contains(m.reads(), field(key)) {
-			found = append(found, condition.Reader{Type: "score_model", Key: m.Key, Name: m.Name})
+		reader := condition.Reader{Type: "score_model", Key: m.Key, Name: m.Name}
+		if m.Key != key && slices.Contains(m.reads(), field(key)) && !slices.Contains(found, reader) {
+			found = append(found, reader)
 		}
 	}
 	return found, nil
@@ -213,7 +214,7 @@ func (s *Service) Revisions(ctx context.Context, t tenant.Tenant, key string) (M
 	return m, all, err
 }
 
-// Activate makes a retired model move again; one that is active stays as it is. Fails with ErrNotFound.
+// ActivateModel makes a retired model move again; one that is active stays as it is. Fails with ErrNotFound.
 func (s *Service) ActivateModel(ctx context.Context, call tenant.Call, key string) (Model, error) {
 	return s.retire(ctx, call, key, false)
 }

@@ -204,7 +204,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, what string, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "score_model", SubjectID: m.Key,
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }
 
 // Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRetired,

@@ -3,7 +3,6 @@ package segment
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -108,14 +107,7 @@ func (c Change) apply(to *Segment, now time.Time) (previous map[string]any) {
 		}
 	}
 	to.Name = strings.TrimSpace(to.Name)
-	previous = map[string]any{}
-	after := to.document()
-	for name, value := range before {
-		if fmt.Sprint(value) != fmt.Sprint(after[name]) {
-			previous[name] = value
-		}
-	}
-	return previous
+	return patch.Differences(before, to.document())
 }
 
 // document is the segment as the contract shows what may change.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/bulk"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/rule"
@@ -75,7 +76,7 @@ func TestSegmentsReadSegments(t *testing.T) {
 	require.ErrorIs(t, err, rule.ErrCycle)
 	require.ErrorContains(t, err, "segments.a → segments.d → segments.b → segments.a")
 	_, _, err = b.svc.Update(b.ctx, b.call, "a", nil, segment.Change{Condition: node(t, `segments:"nobody"`)})
-	require.ErrorIs(t, err, segment.ErrUnknown)
+	require.ErrorIs(t, err, filter.ErrValue)
 	_, _, err = b.svc.Update(b.ctx, b.call, "a", nil, segment.Change{Archived: new(true)})
 	require.ErrorIs(t, err, segment.ErrInUse)
 	require.ErrorContains(t, b.svc.Delete(b.ctx, b.call, "b", nil), "segment d")

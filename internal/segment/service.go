@@ -2,8 +2,6 @@ package segment
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -126,7 +124,7 @@ func (s *Service) changed(ctx context.Context, tx postgres.Tx, call tenant.Call,
 		}
 	}
 	if x.Condition != nil && x.ArchivedAt == nil {
-		l, err := condition.For(ctx, tx, call.Tenant, s.now())
+		l, err := condition.Strict(ctx, tx, call.Tenant, s.now())
 		if err != nil {
 			return nil, err
 		}
@@ -136,40 +134,11 @@ func (s *Service) changed(ctx context.Context, tx postgres.Tx, call tenant.Call,
 			}
 			return nil, err
 		}
-		if err := s.known(ctx, tx, call.Tenant, x.Condition); err != nil {
-			return nil, err
-		}
 	}
 	if before != nil && before.Revision == x.Revision && (before.ArchivedAt == nil) == (x.ArchivedAt == nil) {
 		return nil, nil
 	}
 	return s.engine.Changed(ctx, tx, call, subject, x.ID, false)
-}
-
-// known fails with ErrUnknown when a condition names segments that are not in force.
-func (s *Service) known(ctx context.Context, tx postgres.Tx, t tenant.Tenant, n filter.Node) error {
-	keys := []string{}
-	for _, l := range filter.Leaves(n) {
-		if l.Field == condition.Segments {
-			for _, v := range l.Values {
-				keys = append(keys, v.Text)
-			}
-		}
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	found, err := existing(ctx, tx, t.ID, keys)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if _, ok := found[key]; !ok {
-			text := fault.T(fmt.Sprintf("there is no segment %q", key), fmt.Sprintf("没有客户细分 %q", key))
-			return ErrUnknown.Because(text.En, text.Zh).At("/filter", ErrUnknown.Code, text)
-		}
-	}
-	return nil
 }
 
 // unread fails with ErrInUse when conditions in force name the segment.
@@ -276,5 +245,5 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what, key string, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: subject, SubjectID: key,
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

@@ -144,8 +144,5 @@ func (s *Service) takeFrom(ctx context.Context, tx postgres.Tx, call tenant.Call
 func (s *Service) recordOn(ctx context.Context, tx postgres.Tx, call tenant.Call, c customer.Held, what string, previous map[string]any) error {
 	e := event.Event{Type: what, SubjectType: "customer", SubjectID: c.ID.String(), CustomerID: &c.ID,
 		CustomerVersion: &c.Version, Previous: previous}
-	for name := range previous {
-		e.Changed = append(e.Changed, name)
-	}
 	return event.Record(ctx, tx, call, s.now(), e)
 }

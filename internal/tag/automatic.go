@@ -40,7 +40,7 @@ func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 		return nil, err
 	}
 	if t.deciding() && (!before.deciding() || !reflect.DeepEqual(before.Condition, t.Condition)) {
-		l, err := condition.For(ctx, tx, call.Tenant, s.now())
+		l, err := condition.Strict(ctx, tx, call.Tenant, s.now())
 		if err != nil {
 			return nil, err
 		}

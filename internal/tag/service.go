@@ -3,7 +3,6 @@ package tag
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -358,7 +357,7 @@ func unread(ctx context.Context, q postgres.Querier, tenantID int32, key string)
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what string, id uuid.UUID, previous map[string]any) error {
 	subject, _, _ := strings.Cut(what, ".")
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: subject, SubjectID: id.String(),
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }
 
 // groupUnknown is ErrGroupUnknown at the member that names the group.

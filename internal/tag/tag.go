@@ -8,7 +8,6 @@ package tag
 
 import (
 	"encoding/json"
-	"reflect"
 	"strings"
 	"time"
 
@@ -78,7 +77,7 @@ func (c GroupChange) apply(to *Group) (previous map[string]any) {
 	patch.Keep(&to.Exclusive, c.Exclusive)
 	patch.Keep(&to.Position, c.Position)
 	to.Name = strings.TrimSpace(to.Name)
-	return changes(before.document(), to.document())
+	return patch.Differences(before.document(), to.document())
 }
 
 // document is the group as the contract shows what may change.
@@ -157,7 +156,7 @@ func (c Change) apply(to *Tag, now time.Time) (previous map[string]any) {
 	}
 	c.Color.Into(&to.Color)
 	to.Name = strings.TrimSpace(to.Name)
-	return changes(before.document(), to.document())
+	return patch.Differences(before.document(), to.document())
 }
 
 func (t Tag) document() map[string]any {
@@ -173,17 +172,6 @@ func (t Tag) document() map[string]any {
 		d["group_id"] = t.GroupID.String()
 	}
 	return d
-}
-
-// changes are the members of before that after has other values for.
-func changes(before, after map[string]any) map[string]any {
-	previous := map[string]any{}
-	for name, value := range before {
-		if !reflect.DeepEqual(value, after[name]) {
-			previous[name] = value
-		}
-	}
-	return previous
 }
 
 // check is what a change must fulfil beyond the contract's types and lengths; to is the tag as it would be.

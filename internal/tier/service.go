@@ -3,7 +3,6 @@ package tier
 import (
 	"context"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -115,7 +114,7 @@ func (s *Service) checkModel(ctx context.Context, tx postgres.Tx, call tenant.Ca
 
 // apply is what terms make of a definition under the tenant's language of conditions.
 func (s *Service) apply(ctx context.Context, q postgres.Querier, t tenant.Tenant, v *fault.Validator, key string, to Definition, terms Terms) (Definition, error) {
-	l, err := condition.For(ctx, q, t, s.now())
+	l, err := condition.Strict(ctx, q, t, s.now())
 	if err != nil {
 		return Definition{}, err
 	}
@@ -441,5 +440,5 @@ func (s *Service) Revisions(ctx context.Context, t tenant.Tenant, key string) ([
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what, key string, previous map[string]any) error {
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: subject, SubjectID: key,
-		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		Previous: previous})
 }

@@ -4,8 +4,6 @@ package transaction
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -363,5 +361,5 @@ func (s *Service) recordOf(ctx context.Context, tx postgres.Tx, call tenant.Call
 		return err
 	}
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: subject, SubjectID: id.String(),
-		CustomerID: &t.CustomerID, CustomerVersion: &version, Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		CustomerID: &t.CustomerID, CustomerVersion: &version, Previous: previous})
 }

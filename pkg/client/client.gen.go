@@ -2591,7 +2591,10 @@ type CompletenessWeightsPut struct {
 // local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 // months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 // the conditions of tiers, `qualification`: the window of the tier scheme;
-// `where` is a condition over one fact.
+// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+// below it within a year.
 //
 // At most 10 deep, with 200 leaves.
 //
@@ -3188,7 +3191,10 @@ type CustomerSearch struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3642,7 +3648,10 @@ type FilterExplain struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3663,7 +3672,10 @@ type FilterExplanation struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3710,7 +3722,10 @@ type FilterGiven struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3734,7 +3749,10 @@ type FilterParsed struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5153,7 +5171,10 @@ type ScoreRule struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5358,7 +5379,10 @@ type Segment struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5417,7 +5441,10 @@ type SegmentCreate struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5458,7 +5485,10 @@ type SegmentExplanation struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5538,7 +5568,10 @@ type SegmentMembersChange struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5648,7 +5681,10 @@ type SegmentPatch struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5685,7 +5721,10 @@ type SegmentPreviewAsked struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5805,7 +5844,10 @@ type Tag struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5841,7 +5883,10 @@ type TagBulk struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5877,7 +5922,10 @@ type TagCreate struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6020,7 +6068,10 @@ type TagPatch struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6119,7 +6170,10 @@ type Tier struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6136,7 +6190,10 @@ type Tier struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6868,7 +6925,10 @@ type ValidationRule struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6914,7 +6974,10 @@ type ValidationRuleCreate struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -11167,7 +11230,7 @@ type ClientInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -11192,7 +11255,7 @@ type ClientInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -15805,7 +15868,7 @@ func (c *Client) ListTierSchemes(ctx context.Context, reqEditors ...RequestEdito
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -15840,7 +15903,7 @@ func (c *Client) CreateTierSchemeWithBody(ctx context.Context, params *CreateTie
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -32776,7 +32839,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -32801,7 +32864,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -55036,7 +55099,7 @@ func (c *ClientWithResponses) ListTierSchemesWithResponse(ctx context.Context, r
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -55067,7 +55130,7 @@ func (c *ClientWithResponses) CreateTierSchemeWithBodyWithResponse(ctx context.C
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only

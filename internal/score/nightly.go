@@ -137,10 +137,15 @@ const (
 	weeklyDays = 365
 )
 
-// thin removes from a model's history what is older than it is kept for, so many customers at a time.
+// thinned is in how many weeks all of the history is gone through: each week has its share of the customers.
+const thinned = 4
+
+// thin removes from a model's history what is older than it is kept for, of this week's share of the customers.
 func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) error {
 	now := s.now()
-	for after := uuid.Nil; ; {
+	_, week := now.ISOWeek()
+	after := uuid.Nil
+	for n := 0; ; n++ {
 		var upTo *uuid.UUID
 		err := s.db.QueryRow(ctx, `SELECT (SELECT id FROM (SELECT id FROM customers WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3) c
 			ORDER BY id DESC LIMIT 1)`, tenantID, after, chunk).Scan(&upTo)
@@ -150,14 +155,24 @@ func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) err
 		if upTo == nil {
 			return nil
 		}
-		_, err = s.db.Exec(ctx, `DELETE FROM score_history h USING (SELECT customer_id, scored_at, row_number() OVER (PARTITION BY customer_id,
-					CASE WHEN scored_at < $6 THEN date_trunc('month', scored_at) ELSE date_trunc('week', scored_at) END ORDER BY scored_at DESC) AS n
-				FROM score_history WHERE tenant_id = $1 AND model_id = $2 AND customer_id > $3 AND customer_id <= $4 AND scored_at < $5) d
-			WHERE h.tenant_id = $1 AND h.customer_id = d.customer_id AND h.model_id = $2 AND h.scored_at = d.scored_at AND d.n > 1`,
-			tenantID, model, after, *upTo, now.AddDate(0, 0, -wholeDays), now.AddDate(0, 0, -weeklyDays))
-		if err != nil {
-			return fmt.Errorf("thin the history of scores: %w", err)
+		if n%thinned == week%thinned {
+			if err := s.thinSome(ctx, tenantID, model, after, *upTo, now); err != nil {
+				return err
+			}
 		}
 		after = *upTo
 	}
+}
+
+// thinSome thins the history of the customers after one id up to another.
+func (s *Service) thinSome(ctx context.Context, tenantID int32, model, after, upTo uuid.UUID, now time.Time) error {
+	_, err := s.db.Exec(ctx, `DELETE FROM score_history h USING (SELECT customer_id, scored_at, row_number() OVER (PARTITION BY customer_id,
+				CASE WHEN scored_at < $6 THEN date_trunc('month', scored_at) ELSE date_trunc('week', scored_at) END ORDER BY scored_at DESC) AS n
+			FROM score_history WHERE tenant_id = $1 AND model_id = $2 AND customer_id > $3 AND customer_id <= $4 AND scored_at < $5) d
+		WHERE h.tenant_id = $1 AND h.customer_id = d.customer_id AND h.model_id = $2 AND h.scored_at = d.scored_at AND d.n > 1`,
+		tenantID, model, after, upTo, now.AddDate(0, 0, -wholeDays), now.AddDate(0, 0, -weeklyDays))
+	if err != nil {
+		return fmt.Errorf("thin the history of scores: %w", err)
+	}
+	return nil
 }

@@ -57,23 +57,48 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.
 	return nil
 }
 
-// archive moves what runs that were in force have kept into the history: whoever's score differs from the one before it. The
-// runs' partitions are about to be dropped.
+// archive moves into the history what is worth keeping of runs that were in force and whose partitions are about to be
+// dropped. Every night moves nearly every value a little, so of the runs of a week the last is kept whole (but for scores
+// equal to those before), and of the others whoever stands in another band, or under another label, in the run that
+// followed. Scores that gave way to a customer's own writes are in the history already.
 func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, runs []int64) error {
 	for _, no := range runs {
-		_, err := tx.Exec(ctx, `INSERT INTO score_history (tenant_id, customer_id, model_id, scored_at, run_no, as_of, value, band, label, inputs)
+		next, err := followed(ctx, tx, tenantID, model, no)
+		if err != nil {
+			return err
+		}
+		before, differs := fmt.Sprintf(`LEFT JOIN scores b ON b.tenant_id = s.tenant_id AND b.run_no = %d AND b.customer_id = s.customer_id`, next),
+			`(s.band, s.label) IS DISTINCT FROM (b.band, b.label)`
+		if next == 0 {
+			before = `LEFT JOIN LATERAL (SELECT h.value, h.band, h.label FROM score_history h WHERE h.tenant_id = s.tenant_id
+				AND h.customer_id = s.customer_id AND h.model_id = $2 AND h.scored_at < s.scored_at ORDER BY h.scored_at DESC LIMIT 1) b ON true`
+			differs = `(s.value, s.band, s.label) IS DISTINCT FROM (b.value, b.band, b.label)`
+		}
+		// With the numbers in its text, the statement is planned for the partitions that they name.
+		_, err = tx.Exec(ctx, fmt.Sprintf(`INSERT INTO score_history (tenant_id, customer_id, model_id, scored_at, run_no, as_of, value, band, label, inputs)
 			SELECT s.tenant_id, s.customer_id, r.model_id, s.scored_at, s.run_no, s.as_of, s.value, s.band, s.label, s.inputs
-			FROM scores s JOIN score_runs r ON r.tenant_id = s.tenant_id AND r.run_no = s.run_no AND r.in_force_at IS NOT NULL
-			LEFT JOIN LATERAL (SELECT h.value, h.band, h.label FROM score_history h WHERE h.tenant_id = s.tenant_id
-				AND h.customer_id = s.customer_id AND h.model_id = $2 AND h.scored_at < s.scored_at ORDER BY h.scored_at DESC LIMIT 1) b ON true
-			WHERE s.tenant_id = $1 AND s.run_no = $3 AND (s.value, s.band, s.label) IS DISTINCT FROM (b.value, b.band, b.label)
+			FROM scores s JOIN score_runs r ON r.tenant_id = s.tenant_id AND r.run_no = s.run_no AND r.model_id = $2 AND r.in_force_at IS NOT NULL `+before+`
+			WHERE s.tenant_id = $1 AND s.run_no = %d AND `+differs+`
 				AND EXISTS (SELECT FROM customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id)
-			ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, tenantID, model, no)
+			ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, no), tenantID, model)
 		if err != nil {
 			return fmt.Errorf("archive the scores of run number %d: %w", no, err)
 		}
 	}
 	return nil
+}
+
+// followed is the run of the same week that came into force next, and whose scores are kept; 0 where the week has none.
+func followed(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, no int64) (int64, error) {
+	var next int64
+	err := q.QueryRow(ctx, `SELECT coalesce((SELECT n.run_no FROM score_runs n WHERE n.tenant_id = r.tenant_id AND n.model_id = r.model_id
+				AND n.in_force_at > r.in_force_at AND n.dropped_at IS NULL AND date_trunc('week', n.as_of) = date_trunc('week', r.as_of)
+			ORDER BY n.in_force_at LIMIT 1), 0)
+		FROM score_runs r WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.run_no = $3`, tenantID, model, no).Scan(&next)
+	if err != nil {
+		return 0, fmt.Errorf("look for the run that followed number %d: %w", no, err)
+	}
+	return next, nil
 }
 
 // drop removes the partition of a run.

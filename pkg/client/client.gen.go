@@ -9804,8 +9804,9 @@ type ClientInterface interface {
 	// ListCustomerScoreHistory List what a customer's score was
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-	// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-	// after a year the last of each month.
+	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+	// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+	// the band or the label was about to change and at the end of each week.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 	ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -13142,8 +13143,9 @@ func (c *Client) GetCustomerScore(ctx context.Context, customerID CustomerID, mo
 // ListCustomerScoreHistory List what a customer's score was
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-// after a year the last of each month.
+// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+// the band or the label was about to change and at the end of each week.
 //
 // Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 func (c *Client) ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -31279,8 +31281,9 @@ type ClientWithResponsesInterface interface {
 	// ListCustomerScoreHistoryWithResponse List what a customer's score was
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-	// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-	// after a year the last of each month.
+	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+	// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+	// the band or the label was about to change and at the end of each week.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -52759,8 +52762,9 @@ func (c *ClientWithResponses) GetCustomerScoreWithResponse(ctx context.Context, 
 // ListCustomerScoreHistoryWithResponse List what a customer's score was
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-// after a year the last of each month.
+// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+// the band or the label was about to change and at the end of each week.
 //
 // Returns a wrapper object for the known response body format(s).
 //

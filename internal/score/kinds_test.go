@@ -384,9 +384,10 @@ func TestLargeEveryKindIsExactInSetsForOneAndInAdvance(t *testing.T) {
 			break
 		}
 	}
-	require.Len(t, all, len(was.Items)+6)
+	// The first of the six nights is gone: the next one, of the same week, differs by nothing but a day.
+	require.Len(t, all, len(was.Items)+5)
 	for i, s := range was.Items {
-		require.Equal(t, s, all[6+i])
+		require.Equal(t, s, all[5+i])
 	}
 	for _, s := range all {
 		l.exact(t, s)

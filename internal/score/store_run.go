@@ -59,8 +59,9 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.
 
 // archive moves into the history what is worth keeping of runs that were in force and whose partitions are about to be
 // dropped. Every night moves nearly every value a little, so of the runs of a week the last is kept whole (but for scores
-// equal to those before), and of the others whoever stands in another band, or under another label, in the run that
-// followed. Scores that gave way to a customer's own writes are in the history already.
+// equal to those before), and of the others what customers' own writes have moved since the run came into force, and whoever
+// stands in another band, or under another label, in the run that followed. Scores that gave way to such writes are in the
+// history already.
 func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, runs []int64) error {
 	for _, no := range runs {
 		next, err := followed(ctx, tx, tenantID, model, no)
@@ -68,7 +69,7 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 			return err
 		}
 		before, differs := fmt.Sprintf(`LEFT JOIN scores b ON b.tenant_id = s.tenant_id AND b.run_no = %d AND b.customer_id = s.customer_id`, next),
-			`(s.band, s.label) IS DISTINCT FROM (b.band, b.label)`
+			`((s.band, s.label) IS DISTINCT FROM (b.band, b.label) OR s.scored_at > r.in_force_at)`
 		if next == 0 {
 			before = `LEFT JOIN LATERAL (SELECT h.value, h.band, h.label FROM score_history h WHERE h.tenant_id = s.tenant_id
 				AND h.customer_id = s.customer_id AND h.model_id = $2 AND h.scored_at < s.scored_at ORDER BY h.scored_at DESC LIMIT 1) b ON true`

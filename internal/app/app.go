@@ -4,7 +4,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -186,22 +185,4 @@ func (a *App) eachTenant(ctx context.Context, do func(context.Context, tenant.Te
 			return errors.Join(errs...)
 		}
 	}
-}
-
-// Serve answers HTTP on a listener of its own until ctx ends, then lets running requests finish.
-func (a *App) Serve(ctx context.Context, server *http.Server, listen func() error) error {
-	failed := make(chan error, 1)
-	go func() { failed <- listen() }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	// Longer than any ordinary request takes.
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-	defer cancel()
-	if err := server.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("shut down: %w", err)
-	}
-	return server.Close()
 }

@@ -135,7 +135,7 @@ func countFacets(ctx context.Context, q postgres.Querier, tenantID int32, query 
 		default:
 			c := &p.Facets[r.Facet]
 			if len(c.Values) < mostValues {
-				c.Values = append(c.Values, Count{*r.Value, orEmpty(r.Label), scaled(r.Customers)})
+				c.Values = append(c.Values, Count{*r.Value, postgres.Value(r.Label), scaled(r.Customers)})
 			}
 		}
 	}

@@ -70,7 +70,7 @@ func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 		at, who := momentAt(anchor, o.at.day, o.at.second, t.Zone), w.people[o.who].ID
 		returned, baseReturned := w.returned(o, t.Currency)
 		transactions = append(transactions, []any{t.ID, who, o.id, 1, source, o.externalID, string(o.status), at, false,
-			dayAt(anchor, o.at.day).Time, o.amount.Minor, o.amount.Currency, base.Minor, o.units, o.channel, at, at, orNull(o.method), orNull(o.store),
+			dayAt(anchor, o.at.day).Time, o.amount.Minor, o.amount.Currency, base.Minor, o.units, o.channel, at, at, postgres.Null(o.method), postgres.Null(o.store),
 			len(o.items), len(o.returns), returned, baseReturned, operator})
 		keys = append(keys, []any{t.ID, source, o.externalID, who, o.id})
 	}
@@ -81,13 +81,6 @@ func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 		return err
 	}
 	return load(ctx, tx, "transaction_keys", []string{"tenant_id", "source", "key", "customer_id", "transaction_id"}, keys)
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // chunk is how many customers one transaction removes.

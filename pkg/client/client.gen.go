@@ -3360,16 +3360,16 @@ type DeliveryPatch struct {
 // DeliveryState What the order's status and the moments of its delivery say together.
 type DeliveryState string
 
-// Dependent defines model for Dependent.
+// Dependent Something in force that reads what was asked about.
 type Dependent struct {
 	Key  string `json:"key"`
 	Name string `json:"name"`
 
-	// Type segment, tier_scheme, score_model and the like.
+	// Type What it is: segment, tier_scheme, score_model and the like.
 	Type string `json:"type"`
 }
 
-// DependentList defines model for DependentList.
+// DependentList Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
 type DependentList struct {
 	Items []Dependent `json:"items"`
 }
@@ -4773,20 +4773,6 @@ type ReturnItemInput struct {
 // ReturnList defines model for ReturnList.
 type ReturnList struct {
 	Items []Return `json:"items"`
-}
-
-// RuleDependent defines model for RuleDependent.
-type RuleDependent struct {
-	Key  string `json:"key"`
-	Name string `json:"name"`
-
-	// Type What it is, such as segment or tier_scheme.
-	Type string `json:"type"`
-}
-
-// RuleDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
-type RuleDependents struct {
-	Items []RuleDependent `json:"items"`
 }
 
 // RuleEvaluation defines model for RuleEvaluation.
@@ -45385,7 +45371,7 @@ type ListSegmentDependentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *RuleDependents
+	JSON200 *DependentList
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -45401,7 +45387,7 @@ type ListSegmentDependentsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListSegmentDependentsResponse) GetJSON200() *RuleDependents {
+func (r ListSegmentDependentsResponse) GetJSON200() *DependentList {
 	return r.JSON200
 }
 
@@ -47203,7 +47189,7 @@ type ListTagDependentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *RuleDependents
+	JSON200 *DependentList
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -47219,7 +47205,7 @@ type ListTagDependentsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListTagDependentsResponse) GetJSON200() *RuleDependents {
+func (r ListTagDependentsResponse) GetJSON200() *DependentList {
 	return r.JSON200
 }
 
@@ -67141,7 +67127,7 @@ func ParseListSegmentDependentsResponse(rsp *http.Response) (*ListSegmentDepende
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest RuleDependents
+		var dest DependentList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -68845,7 +68831,7 @@ func ParseListTagDependentsResponse(rsp *http.Response) (*ListTagDependentsRespo
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest RuleDependents
+		var dest DependentList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

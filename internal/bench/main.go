@@ -62,7 +62,7 @@ const template = "bench_template"
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", "one part: get, import, memory, fit or scale")
+	flag.StringVar(&o.only, "only", "", "one part: get, import, memory, fit, scale or score")
 	flag.BoolVar(&o.durable, "durable", false, "data on disk and synced, as in production")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the service's processes")
 	flag.StringVar(&o.kinds, "kinds", "", "of the part scale, only reads and writes whose name has this in it")
@@ -110,6 +110,7 @@ var parts = []part{
 	{"memory", true, (*bench).measureMemory},
 	{"fit", false, (*bench).measureFit},
 	{"scale", false, (*bench).measureScale},
+	{"score", false, (*bench).measureScore},
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -117,7 +118,7 @@ func run(ctx context.Context, o options) (err error) {
 	if o.only != "" {
 		i := slices.IndexFunc(parts, func(p part) bool { return p.name == o.only })
 		if i < 0 {
-			return fmt.Errorf("-only takes get, import, memory, fit or scale, not %q", o.only)
+			return fmt.Errorf("-only takes get, import, memory, fit, scale or score, not %q", o.only)
 		}
 		chosen = parts[i : i+1]
 	}

@@ -46,13 +46,26 @@ type scale struct {
 	server *pgserver.Server
 }
 
-func (b *bench) measureScale(ctx context.Context) (err error) {
+func (b *bench) measureScale(ctx context.Context) error {
+	return b.atScale(ctx, "scale", func(s scale) error {
+		if err := s.reads(ctx); err != nil {
+			return err
+		}
+		if err := s.writes(ctx); err != nil {
+			return err
+		}
+		return s.rules(ctx)
+	})
+}
+
+// atScale measures a part on the loaded databases, where there are any.
+func (b *bench) atScale(ctx context.Context, part string, measure func(scale) error) (err error) {
 	dir := loaded(b.load.data)
 	if dir == "" {
-		if b.only == "scale" {
+		if b.only == part {
 			return fmt.Errorf("there is no data in %s: make bench-data makes it", b.load.data)
 		}
-		b.report.note("scale: not measured; make bench-data makes a million customers to measure with.")
+		b.report.note("%s: not measured; make bench-data makes a million customers to measure with.", part)
 		return nil
 	}
 	s := scale{bench: b}
@@ -79,13 +92,7 @@ func (b *bench) measureScale(ctx context.Context) (err error) {
 	if err := s.vacuum(ctx); err != nil {
 		return err
 	}
-	if err := s.reads(ctx); err != nil {
-		return err
-	}
-	if err := s.writes(ctx); err != nil {
-		return err
-	}
-	return s.rules(ctx)
+	return measure(s)
 }
 
 // vacuum does what is due by the rules of autovacuum, which the bench turned off: after a migration that made a table anew

@@ -261,7 +261,7 @@ func (c *caller) json(method, target, body string, out any) error {
 
 // idle waits until no job is left, and fails when the newest did.
 func (c *caller) idle() error {
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(pause*11/10, 100*time.Millisecond) {
 		var left, newest struct {
 			Items []struct{ ID, Status string }
 		}
@@ -269,7 +269,7 @@ func (c *caller) idle() error {
 			return err
 		}
 		if len(left.Items) > 0 {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(pause)
 			continue
 		}
 		err := c.json("GET", "/v1/jobs?limit=1", "", &newest)

@@ -121,6 +121,15 @@ func (h scores) CreateScoreRun(ctx context.Context, req apigen.CreateScoreRunReq
 		Location: jobLocation(j.ID.String())}}, nil
 }
 
+func (h scores) CreateScoreRuns(ctx context.Context, req apigen.CreateScoreRunsRequestObject) (apigen.CreateScoreRunsResponseObject, error) {
+	j, err := h.svc.StartAll(ctx, callOf(ctx), score.Request{Keep: !or(or(req.Body, apigen.ScoreRunsCreate{}).Recalibrate, true)})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateScoreRuns202JSONResponse{Body: jobToAPI(j), Headers: apigen.CreateScoreRuns202ResponseHeaders{
+		Location: jobLocation(j.ID.String())}}, nil
+}
+
 func (h scores) GetScoreRun(ctx context.Context, req apigen.GetScoreRunRequestObject) (apigen.GetScoreRunResponseObject, error) {
 	r, err := h.svc.Run(ctx, callOf(ctx).Tenant, req.ModelKey, req.RunID)
 	if err != nil {

@@ -103,8 +103,10 @@ type predictor struct {
 
 // fit calibrates a clv or churn model on everyone. groups are sorted by x, tx and t.
 //
+// same and alike save fits: alike is a calibration of the very same facts, its model of values included; both may be nil.
+//
 // Fails with ErrTooFewRepeatBuyers or ErrNoObservationTime.
-func fit(ctx context.Context, kind Kind, params Params, currency string, scale float64, groups []group, same earlier) (predictor, Calibration, error) {
+func fit(ctx context.Context, kind Kind, params Params, currency string, scale float64, groups []group, same earlier, alike *Calibration) (predictor, Calibration, error) {
 	p := predictor{kind: kind, params: params, scale: scale}
 	cal := Calibration{Currency: currency, Quantiles: map[string][]float64{}, Diagnostics: []Diagnostic{}}
 	var rows []btyd.Weighted
@@ -144,10 +146,15 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 	}
 	p.mean = float64(spend) / scale / float64(days)
 	cal.MeanSpend = p.mean
+	if alike != nil {
+		cal.Values = alike.Values
+		cal.Diagnostics = append(cal.Diagnostics, alike.about(valueModel)...)
+		return p, cal, nil
+	}
 	gg, report, err := btyd.FitGammaGamma(ctx, spendings, btyd.Options{})
 	switch {
 	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
-		cal.Diagnostics = append(cal.Diagnostics, Diagnostic{"value_model_not_fitted", fault.T(
+		cal.Diagnostics = append(cal.Diagnostics, Diagnostic{valueModel + "_not_fitted", fault.T(
 			"fewer than 10 customers spent anything on a repeat purchase; each customer's own average per purchase day stands in for the expected value",
 			"有消费金额的重复购买客户少于 10 个；以每个客户自己的购买日平均消费代替期望值")})
 		return p, cal, nil
@@ -158,15 +165,29 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 	cal.Values = &ValueFit{Family: "gamma_gamma", Parameters: map[string]float64{"p": gg.P, "q": gg.Q, "v": gg.V},
 		LogLikelihood: report.LogLikelihood, Customers: int64(report.Customers), LeftOut: int64(report.Excluded),
 		Converged: report.Converged}
-	cal.diagnose("value_model", fault.T("value model", "消费金额模型"), report)
+	cal.diagnose(valueModel, fault.T("value model", "消费金额模型"), report)
 	return p, cal, nil
 }
 
 // earlier is a calibration whose purchase model of a family was fitted to the histories of a digest; nil for none.
 type earlier func(family, facts string) (*Calibration, error)
 
-// purchaseModel begins the codes of what is said about the fit of the purchase model.
-const purchaseModel = "purchase_model"
+// What is said about the fits of the two models has codes that begin so.
+const (
+	purchaseModel = "purchase_model"
+	valueModel    = "value_model"
+)
+
+// about are the diagnostics of one of the two models.
+func (c *Calibration) about(model string) []Diagnostic {
+	var found []Diagnostic
+	for _, d := range c.Diagnostics {
+		if strings.HasPrefix(d.Code, model) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
 
 // fitPurchases fits the model of purchases to rows.
 func (p *predictor) fitPurchases(ctx context.Context, rows []btyd.Weighted, repeats int64, facts string, cal *Calibration) error {
@@ -217,33 +238,21 @@ type rate struct {
 	inputs []float64
 }
 
-// rate scores customers in the order given.
-func (p predictor) rate(ctx context.Context, facts []fact) ([]rate, error) {
-	histories := make([]btyd.History, len(facts))
-	for i, f := range facts {
-		histories[i] = f.history()
-	}
-	ask := btyd.Ask{Horizon: float64(p.params.HorizonDays) / btyd.Week}
+// ask is what the model predicts of each customer.
+func (p predictor) ask() btyd.Ask {
 	if p.kind.worth() {
-		ask = btyd.Ask{Horizon: float64(p.params.HorizonMonths) * btyd.WeeksPerMonth,
+		return btyd.Ask{Horizon: float64(p.params.HorizonMonths) * btyd.WeeksPerMonth,
 			Plan: btyd.Months(p.params.HorizonMonths, p.params.DiscountRate)}
 	}
-	predictions, err := btyd.Predict(ctx, p.model, histories, ask)
-	if err != nil {
-		return nil, fmt.Errorf("predict: %w", err)
+	return btyd.Ask{Horizon: float64(p.params.HorizonDays) / btyd.Week}
+}
+
+// rate scores a customer by what is predicted.
+func (p predictor) rate(f fact, by btyd.Prediction) rate {
+	if p.kind.worth() {
+		return p.clv(f, by)
 	}
-	rates := make([]rate, len(facts))
-	for i, f := range facts {
-		if p.kind.worth() {
-			rates[i] = p.clv(f, predictions[i])
-		} else {
-			rates[i] = churn(f, predictions[i])
-		}
-		if v := rates[i].value; math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("x %d, t_x %d and T %d days have the value %v", f.x, f.tx, f.t, v)
-		}
-	}
-	return rates, nil
+	return churn(f, by)
 }
 
 // Places of the inputs of clv and churn; the first three are a fact.

@@ -155,10 +155,6 @@ func (c *Calibration) takeOver(earlier *Calibration) bool {
 	}
 	own := *earlier.Purchases
 	c.Purchases = &own
-	for _, d := range earlier.Diagnostics {
-		if strings.HasPrefix(d.Code, purchaseModel) {
-			c.Diagnostics = append(c.Diagnostics, d)
-		}
-	}
+	c.Diagnostics = append(c.Diagnostics, earlier.about(purchaseModel)...)
 	return true
 }

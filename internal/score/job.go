@@ -3,112 +3,259 @@ package score
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
+	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 
-	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/postgres"
-	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-const jobKind = "score_run"
+// Kinds of jobs: one run, or several.
+const (
+	jobKind = "score_run"
+	setKind = "score_runs"
+)
 
-// Work does one attempt at a run. The fit holds no transaction; all that the run leaves behind comes from one, so an
-// attempt that dies leaves nothing, and the next one begins again.
+// Work does one attempt at the runs of a job: one, or a set that is computed in passes. Reading, fitting and predicting hold
+// no transaction; scores are loaded into tables that are nobody's until one transaction makes them those of the runs, so an attempt
+// that dies leaves whole passes, and the next one goes on with the others. In a set, a run that cannot be fails by itself.
 func (s *Service) Work(ctx context.Context, run *jobs.Run) error {
-	id, err := uuid.Parse(run.Job.SubjectID)
-	if err != nil {
-		return fmt.Errorf("read the run of job %s: %w", run.Job.ID, err)
-	}
 	t := run.Call.Tenant
-	r, err := oneRun(ctx, s.db, t.ID, "", id)
+	all, err := runsOf(ctx, s.db, t.ID, run.Job.ID)
 	if err != nil {
 		return err
 	}
-	if r.Status != jobs.Succeeded {
-		if err := s.compute(ctx, run, r); err != nil {
-			if fault.Of(err) == nil {
-				return err
-			}
-			if failed := s.fail(ctx, run, r); failed != nil {
-				return failed // while the run's end is not written, the fault must not end the job
-			}
+	if len(all) == 0 {
+		return ErrRunNotFound
+	}
+	var left []Run
+	did := tally{runs: len(all)}
+	for _, r := range all {
+		if r.Status != jobs.Succeeded {
+			left = append(left, r)
+		} else {
+			did.add(r)
+		}
+	}
+	for _, p := range passes(t, left) {
+		if err := s.compute(ctx, run, p, &did); err != nil {
 			return err
 		}
 	}
-	return s.tidy(ctx, run, r)
+	if err := s.tidy(ctx, run, all); err != nil {
+		return err
+	}
+	if did.failed == len(all) {
+		return did.why
+	}
+	return nil
 }
 
-// compute calibrates the model, unless the run takes over a calibration, and scores everyone.
-func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
-	t := run.Call.Tenant
-	learned := r.Calibration
-	if r.recalibrate {
-		var err error
-		if learned, err = s.learn(ctx, t, r); err != nil {
-			return err
-		}
+// tally is what a job has done.
+type tally struct {
+	runs, ended, failed int
+	why                 error // of the first run that failed
+	customers, scored   int64
+}
+
+func (t *tally) add(r Run) {
+	t.ended++
+	t.customers, t.scored = max(t.customers, r.Customers), t.scored+r.Scored
+}
+
+func (t *tally) fail(err error) {
+	t.ended++
+	t.failed++
+	if t.why == nil {
+		t.why = err
 	}
-	if err := run.Step(ctx, s.db, 0.5, map[string]int64{}); err != nil {
+}
+
+func (t *tally) counts() map[string]int64 {
+	counts := map[string]int64{"customers": t.customers, "scored": t.scored}
+	if t.runs > 1 {
+		counts["runs"], counts["failed"] = int64(t.runs), int64(t.failed)
+	}
+	return counts
+}
+
+// progress is how far the job is with some parts of the runs in hand.
+func (t *tally) progress(done float64) float64 { return (float64(t.ended) + done) / float64(t.runs) }
+
+// compute calibrates the runs of a pass, but for those that take over a calibration, and scores everyone.
+func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tally) error {
+	if err := s.prepare(ctx, p); err != nil {
 		return err
 	}
+	for _, r := range p.runs {
+		if r.failed == nil {
+			continue
+		}
+		if err := s.fail(ctx, run, r.Run); err != nil {
+			return err // while the run's end is not written, the fault must not end the job
+		}
+		did.fail(r.failed)
+	}
+	p.runs = slices.DeleteFunc(p.runs, func(r *scoring) bool { return r.failed != nil })
+	if len(p.runs) == 0 {
+		return nil
+	}
+	if err := run.Step(ctx, s.db, did.progress(0.5*float64(len(p.runs))), did.counts()); err != nil {
+		return err
+	}
+	if err := p.measureAll(ctx); err != nil {
+		return err
+	}
+	err := s.load(ctx, p)
+	done := *did
+	if err == nil {
+		err = s.db.InTx(ctx, func(tx postgres.Tx) error {
+			done = *did
+			return s.putIntoForce(ctx, tx, run, p, &done)
+		})
+	}
+	if err != nil {
+		// What was loaded is nobody's. Where even this fails, the next attempt makes it anew, or Sweep finds it.
+		return errors.Join(err, s.discard(context.WithoutCancel(ctx), p))
+	}
+	*did = done
+	return nil
+}
+
+// load loads everybody's scores, by two runs at a time: the database works on one with one processor.
+func (s *Service) load(ctx context.Context, p *pass) error {
+	now := s.now()
+	var left sync.WaitGroup
+	next := make(chan *scoring)
+	failed := make([]error, min(len(p.runs), loadedAtOnce))
+	for w := range failed {
+		left.Go(func() {
+			for r := range next {
+				if failed[w] == nil {
+					failed[w] = s.db.InTx(ctx, func(tx postgres.Tx) error { return p.load(ctx, tx, r, now) })
+				}
+			}
+		})
+	}
+	for _, r := range p.runs {
+		next <- r
+	}
+	close(next)
+	left.Wait()
+	return errors.Join(failed...)
+}
+
+const loadedAtOnce = 2
+
+// discard drops the partitions of a pass that does not come to its end.
+func (s *Service) discard(ctx context.Context, p *pass) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
-		r, cal := r, learned.copied()
-		made, err := madeOf(ctx, tx, t.ID, r)
-		if err != nil {
-			return err
-		}
-		if err := s.gather(ctx, tx, t, r, cal); err != nil {
-			return err
-		}
-		if r.recalibrate {
-			if err := measure(ctx, tx, r.Kind, r.Params, scaleOf(t.Currency), cal.Quantiles); err != nil {
+		for _, r := range p.runs {
+			if err := dropLoose(ctx, tx, r.no); err != nil {
 				return err
 			}
 		}
-		by, err := newScorer(r.Kind, r.Params, cal)
+		return nil
+	})
+}
+
+// prepare reads what is known of everybody, calibrates and predicts.
+func (s *Service) prepare(ctx context.Context, p *pass) error {
+	l, err := s.gatheredRules(ctx, s.db, p)
+	if err != nil {
+		return err
+	}
+	if err := p.read(ctx, s.db, l); err != nil {
+		return err
+	}
+	for _, r := range p.runs {
+		learned := r.Calibration
+		if r.recalibrate {
+			learned, err = s.learn(ctx, p, r)
+		}
+		if fault.Of(err) != nil {
+			r.failed, err = err, nil
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if err := stage(ctx, tx, by); err != nil {
+		r.cal = learned.copied()
+		if r.by, err = newScorer(r.Kind, r.Params, r.cal); err != nil {
 			return err
 		}
+	}
+	p.groups = nil
+	if err := p.sources(ctx, s.db); err != nil {
+		return err
+	}
+	if err := p.readOthers(ctx, s.db); err != nil {
+		return err
+	}
+	return p.predict(ctx)
+}
+
+// measureAll measures the limits that the crowd gives, and values that others are made of, parts first.
+func (p *pass) measureAll(ctx context.Context) error {
+	for _, r := range p.runs {
+		r.Customers, r.Calibration = int64(p.crowd.size), r.cal
 		if r.recalibrate {
-			if err := measureValues(ctx, tx, r.Kind, r.Params, cal.Quantiles); err != nil {
+			p.measure(r)
+		}
+		limits := r.recalibrate && r.Kind != RFM
+		isPart := slices.ContainsFunc(p.runs, func(o *scoring) bool {
+			return slices.ContainsFunc(o.parts, func(from source) bool { return from.run == r.at })
+		})
+		if limits || isPart {
+			if err := p.valueAll(ctx, r); err != nil {
 				return err
 			}
 		}
-		if r.Customers, err = present(ctx, tx, t.ID); err != nil {
-			return err
+		if limits {
+			p.measureValues(r)
 		}
-		if r.Scored, err = load(ctx, tx, t.ID, r, cal, s.now()); err != nil {
-			return err
-		}
-		// Who wrote while the run was under way has committed, and who writes now waits for its end.
-		if err := alone(ctx, tx, t.ID); err != nil {
-			return err
-		}
+	}
+	return nil
+}
+
+// putIntoForce ends the runs of a pass, whose scores are loaded.
+func (s *Service) putIntoForce(ctx context.Context, tx postgres.Tx, run *jobs.Run, p *pass, did *tally) error {
+	t := run.Call.Tenant
+	// Who wrote while the runs were under way has committed, and who writes now waits for their end.
+	if err := alone(ctx, tx, t.ID); err != nil {
+		return err
+	}
+	ofPass := map[uuid.UUID]bool{}
+	for _, r := range p.runs {
+		ofPass[r.model] = true
+	}
+	for _, r := range p.runs {
 		m, err := lockModel(ctx, tx, t.ID, r.ModelKey)
+		if err == nil && m.ID != r.model { // another one by now
+			err = ErrNotFound
+		}
+		if errors.Is(err, ErrNotFound) && did.runs > 1 { // deleted with its runs, see Sweep
+			did.fail(err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if m.ID != r.model { // another one by now
-			return ErrNotFound
+		if err := attach(ctx, tx, r.no); err != nil {
+			return err
 		}
-		stale, err := s.outdated(ctx, tx, run.Call, m, &r, made)
+		stale, err := s.outdated(ctx, tx, run.Call, m, &r.Run, r.made)
 		if err != nil {
 			return err
 		}
-		r.Calibration = cal
-		if err := s.catchUp(ctx, tx, t, r); err != nil {
+		if err := s.catchUp(ctx, tx, t, r.Run); err != nil {
 			return err
 		}
-		if err := s.succeed(ctx, tx, run, m, r); err != nil {
+		if err := s.succeed(ctx, tx, run, m, r.Run, ofPass); err != nil {
 			return err
 		}
 		if stale {
@@ -116,45 +263,81 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, r Run) error {
 				return err
 			}
 		}
-		// Last, because it locks the job: it tells whether this attempt may still write.
-		return run.Step(ctx, tx, 1, map[string]int64{"customers": r.Customers, "scored": r.Scored})
-	})
+		did.add(r.Run)
+	}
+	// Last, because it locks the job: it tells whether this attempt may still write.
+	return run.Step(ctx, tx, did.progress(0), did.counts())
 }
 
-// learn is a calibration of its own, without the limits that the gathered customers give.
-func (s *Service) learn(ctx context.Context, t tenant.Tenant, r Run) (*Calibration, error) {
+// learn is a calibration of its own, without the limits that the crowd gives.
+func (s *Service) learn(ctx context.Context, p *pass, r *scoring) (*Calibration, error) {
+	t := p.tenant
 	cal := Calibration{Currency: t.Currency, Quantiles: map[string][]float64{}, Diagnostics: []Diagnostic{}}
 	if !r.Kind.predicts() {
 		return &cal, nil
 	}
 	if r.Params.CLVModel != "" {
-		other, err := s.borrowed(ctx, t, r)
+		other, err := s.borrowed(ctx, p, r)
 		if err != nil || other != nil {
 			return other, err
 		}
 	}
-	all, err := groups(ctx, s.db, t.ID, r.AsOf, r.Live, r.Kind.worth())
-	if err != nil {
-		return nil, err
+	if p.groups == nil {
+		p.groups = p.crowd.groups()
 	}
 	params, chosen := r.Params, []Diagnostic(nil)
 	if params.Family == FamilyAuto {
-		family, why, err := s.chooseFamily(ctx, t, r)
+		family, why, err := s.chooseFamily(ctx, t, r.Run)
 		if err != nil {
 			return nil, err
 		}
 		params.Family, chosen = family, []Diagnostic{why}
 	}
-	_, cal, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all, func(family, facts string) (*Calibration, error) {
+	_, cal, err := fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), p.groups, func(family, facts string) (*Calibration, error) {
+		for _, other := range p.learned(r) {
+			if other.Purchases.Family == family && other.Purchases.Facts == facts {
+				return other, nil
+			}
+		}
 		return fitted(ctx, s.db, t.ID, r.AsOf, family, facts)
-	})
+	}, p.valued(r))
 	cal.Diagnostics = append(chosen, cal.Diagnostics...)
 	return &cal, err
 }
 
+// learned are the calibrations that the pass has fitted before r.
+func (p *pass) learned(r *scoring) []*Calibration {
+	var found []*Calibration
+	for _, other := range p.runs[:r.at] {
+		if other.recalibrate && other.cal != nil && other.cal.Purchases != nil {
+			found = append(found, other.cal)
+		}
+	}
+	return found
+}
+
+// valued is one of those with a model of values, or with the reason why there is none; nil where none has tried.
+func (p *pass) valued(r *scoring) *Calibration {
+	for _, other := range p.runs[:r.at] {
+		if other.recalibrate && other.cal != nil && other.Kind.worth() && other.Params.CLVModel == "" {
+			return other.cal
+		}
+	}
+	return nil
+}
+
 // borrowed is the fit of the clv model that a potential model names, unless the model has none, or one that knows more than
 // was known on the run's day.
-func (s *Service) borrowed(ctx context.Context, t tenant.Tenant, r Run) (*Calibration, error) {
+func (s *Service) borrowed(ctx context.Context, p *pass, r *scoring) (*Calibration, error) {
+	t := p.tenant
+	if own := p.of(r.Params.CLVModel); own != nil {
+		cal := own.cal.copied()
+		cal.Quantiles = map[string][]float64{}
+		if r.Params.Family == FamilyAuto || cal.Purchases.Family == r.Params.Family {
+			return cal, nil
+		}
+		return nil, nil //nolint:nilnil // there is none to borrow
+	}
 	of, err := oneModel(ctx, s.db, t.ID, r.Params.CLVModel)
 	if err != nil || of.CurrentRun == nil {
 		if errors.Is(err, ErrNotFound) {
@@ -175,45 +358,8 @@ func (s *Service) borrowed(ctx context.Context, t tenant.Tenant, r Run) (*Calibr
 	return cal, nil
 }
 
-// gather puts what is known of everyone into the temporary table that scores are computed from.
-func (s *Service) gather(ctx context.Context, tx postgres.Tx, t tenant.Tenant, r Run, cal *Calibration) error {
-	if err := makeRoom(ctx, tx); err != nil {
-		return err
-	}
-	switch r.Kind {
-	case Rules:
-		at := s.now()
-		if !t.Today(at).Equal(r.AsOf.Time) { // midnight has come since the run was asked for
-			at = tenant.Day{Time: r.AsOf.AddDate(0, 0, 1)}.Start(t.Zone).Add(-time.Microsecond)
-		}
-		l, err := condition.For(ctx, tx, t, at)
-		if err != nil {
-			return err
-		}
-		given, err := givenRules(l, r.Params.Rules, r.AsOf)
-		if err != nil {
-			return err
-		}
-		return gatherRules(ctx, tx, t.ID, given)
-	case Composite, AtRisk:
-		runs, err := partRuns(ctx, tx, t.ID, r)
-		if err != nil {
-			return err
-		}
-		for i, no := range runs {
-			if no == 0 {
-				key := r.Params.Parts[i].Score
-				cal.Diagnostics = append(cal.Diagnostics, Diagnostic{"part_without_scores", fault.T(
-					"no run of "+key+" has scores for that day", "评分 "+key+" 没有该日的运行结果")})
-			}
-		}
-		return gatherParts(ctx, tx, t.ID, runs)
-	}
-	return gatherFacts(ctx, tx, t.ID, r.AsOf, r.Live, r.Params.WindowDays)
-}
-
 // succeed ends the run, whose scores are loaded, and puts it into force where it is to be.
-func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m Model, r Run) error {
+func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m Model, r Run, ofPass map[uuid.UUID]bool) error {
 	if r.Scored == 0 && r.Kind.buyers() && r.recalibrate {
 		r.Calibration.Diagnostics = append(r.Calibration.Diagnostics, Diagnostic{"no_purchases",
 			fault.T("nobody had bought anything up to the run's day", "截至运行日没有任何客户购买过")})
@@ -228,7 +374,7 @@ func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m 
 	if !r.activate {
 		return nil
 	}
-	return s.activate(ctx, tx, run.Call, m, r)
+	return s.activate(ctx, tx, run.Call, m, r, ofPass)
 }
 
 // fail ends the run for a reason that trying again does not change.
@@ -252,20 +398,24 @@ func (s *Service) ended(ctx context.Context, tx postgres.Tx, run *jobs.Run, r Ru
 
 // tidy drops what newer runs have superseded. While somebody reads scores for longer than a moment it leaves that to
 // the next run.
-func (s *Service) tidy(ctx context.Context, run *jobs.Run, r Run) error {
+func (s *Service) tidy(ctx context.Context, run *jobs.Run, all []Run) error {
 	const lockNotAvailable = "55P03"
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		m, err := lockModel(ctx, tx, run.Call.Tenant.ID, r.ModelKey)
-		if err != nil {
+	for _, r := range all {
+		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+			m, err := lockModel(ctx, tx, run.Call.Tenant.ID, r.ModelKey)
+			if err != nil {
+				return err
+			}
+			return dropScores(ctx, tx, run.Call.Tenant.ID, m.ID, keep, s.now())
+		})
+		if err != nil && !errors.Is(err, ErrNotFound) && postgres.Code(err) != lockNotAvailable {
 			return err
 		}
-		return dropScores(ctx, tx, run.Call.Tenant.ID, m.ID, keep, s.now())
-	})
-	if err != nil && !errors.Is(err, ErrNotFound) && postgres.Code(err) != lockNotAvailable {
-		return err
-	}
-	if r.Live && r.recalibrate {
-		return s.thin(ctx, run.Call.Tenant.ID, r.model)
+		if r.Live && r.recalibrate {
+			if err := s.thin(ctx, run.Call.Tenant.ID, r.model); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

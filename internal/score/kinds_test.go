@@ -384,9 +384,10 @@ func TestLargeEveryKindIsExactInSetsForOneAndInAdvance(t *testing.T) {
 			break
 		}
 	}
-	require.Len(t, all, len(was.Items)+6)
+	// The first of the six nights is gone: the next one, of the same week, differs by nothing but a day.
+	require.Len(t, all, len(was.Items)+5)
 	for i, s := range was.Items {
-		require.Equal(t, s, all[6+i])
+		require.Equal(t, s, all[5+i])
 	}
 	for _, s := range all {
 		l.exact(t, s)
@@ -466,7 +467,7 @@ func TestModelsThatReadOthers(t *testing.T) {
 	readers, err := b.svc.Dependents(b.ctx, b.call.Tenant, "a")
 	require.NoError(t, err)
 	require.Len(t, readers, 1)
-	require.Equal(t, "score_model b", readers[0].String())
+	require.Equal(t, "score model b", readers[0].String())
 	require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, "a", nil), score.ErrInUse)
 	require.NoError(t, b.svc.Delete(b.ctx, b.call, "c", nil))
 

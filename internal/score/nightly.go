@@ -17,8 +17,8 @@ import (
 )
 
 // NextDay starts runs of the models with a live clock for which a local day has begun: everybody is scored as of the new day
-// by the calibration in force, or by a new one where that is as old as the model's parameters say. A model that reads others
-// waits for their runs of the day. It is called again and again; a run that failed or was cancelled is not repeated
+// by the calibration in force, or by a new one where that is as old as the model's parameters say. One job does all of a
+// tenant's; a model that reads others comes after them. It is called again and again; a run that failed or was cancelled is not repeated
 // before the next day. The context is for all tenants.
 func (s *Service) NextDay(ctx context.Context) error {
 	rows, err := s.db.Query(ctx, `SELECT DISTINCT m.tenant_id FROM score_models m
@@ -31,7 +31,7 @@ func (s *Service) NextDay(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for scores of another day: %w", err)
 	}
-	var all error
+	all := s.Sweep(ctx)
 	for _, id := range ids {
 		own := postgres.WithTenant(ctx, id)
 		t, err := s.tenants.ByID(own, id)
@@ -58,25 +58,38 @@ func (s *Service) nextDay(ctx context.Context, t tenant.Tenant) error {
 	if err != nil {
 		return err
 	}
+	asked := map[string]Request{}
+	for _, m := range all {
+		if !m.tried && !m.busy && m.asOf.Before(today.Time) {
+			keep := m.calibratedOn != nil && today.Before(m.calibratedOn.AddDate(0, 0, m.Params.RecalibrateDays))
+			asked[m.Key] = Request{Keep: keep}
+		}
+	}
+	// One that reads a model whose run is already under way waits for its end, and so does whatever reads that one.
 	waits := func(m standing) bool {
 		return slices.ContainsFunc(m.reads(), func(name string) bool {
-			key, isScore := strings.CutPrefix(name, field(""))
-			other, ok := all[key]
-			return isScore && ok && other.due(today)
+			other, ok := all[strings.TrimPrefix(scoreOf(name), field(""))]
+			_, with := asked[other.Key]
+			return ok && !with && other.due(today)
 		})
 	}
-	var failed error
-	for _, m := range all {
-		if m.tried || m.busy || !m.asOf.Before(today.Time) || waits(m) {
-			continue
-		}
-		keep := m.calibratedOn != nil && today.Before(m.calibratedOn.AddDate(0, 0, m.Params.RecalibrateDays))
-		_, err := s.Start(ctx, tenant.Call{Tenant: t, Actor: "kezi", RequestID: "nightly", ChangeSet: uuid.Must(uuid.NewV7())}, m.Key, Request{Keep: keep})
-		if err != nil && fault.Of(err) == nil { // somebody else has started, retired or deleted it
-			failed = errors.Join(failed, err)
+	for left := true; left; {
+		left = false
+		for key := range asked {
+			if waits(all[key]) {
+				delete(asked, key)
+				left = true
+			}
 		}
 	}
-	return failed
+	if len(asked) == 0 {
+		return nil
+	}
+	call := tenant.Call{Tenant: t, Actor: "kezi", RequestID: "nightly", ChangeSet: uuid.Must(uuid.NewV7())}
+	if _, err = s.startSet(ctx, call, asked); fault.Of(err) != nil { // somebody else has started, retired or deleted them
+		return nil
+	}
+	return err
 }
 
 // due reports whether the model has yet to be scored as of today.
@@ -124,10 +137,15 @@ const (
 	weeklyDays = 365
 )
 
-// thin removes from a model's history what is older than it is kept for, so many customers at a time.
+// thinned is in how many weeks all of the history is gone through: each week has its share of the customers.
+const thinned = 4
+
+// thin removes from a model's history what is older than it is kept for, of this week's share of the customers.
 func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) error {
 	now := s.now()
-	for after := uuid.Nil; ; {
+	_, week := now.ISOWeek()
+	after := uuid.Nil
+	for n := 0; ; n++ {
 		var upTo *uuid.UUID
 		err := s.db.QueryRow(ctx, `SELECT (SELECT id FROM (SELECT id FROM customers WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3) c
 			ORDER BY id DESC LIMIT 1)`, tenantID, after, chunk).Scan(&upTo)
@@ -137,14 +155,24 @@ func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) err
 		if upTo == nil {
 			return nil
 		}
-		_, err = s.db.Exec(ctx, `DELETE FROM score_history h USING (SELECT customer_id, scored_at, row_number() OVER (PARTITION BY customer_id,
-					CASE WHEN scored_at < $6 THEN date_trunc('month', scored_at) ELSE date_trunc('week', scored_at) END ORDER BY scored_at DESC) AS n
-				FROM score_history WHERE tenant_id = $1 AND model_id = $2 AND customer_id > $3 AND customer_id <= $4 AND scored_at < $5) d
-			WHERE h.tenant_id = $1 AND h.customer_id = d.customer_id AND h.model_id = $2 AND h.scored_at = d.scored_at AND d.n > 1`,
-			tenantID, model, after, *upTo, now.AddDate(0, 0, -wholeDays), now.AddDate(0, 0, -weeklyDays))
-		if err != nil {
-			return fmt.Errorf("thin the history of scores: %w", err)
+		if n%thinned == week%thinned {
+			if err := s.thinSome(ctx, tenantID, model, after, *upTo, now); err != nil {
+				return err
+			}
 		}
 		after = *upTo
 	}
+}
+
+// thinSome thins the history of the customers after one id up to another.
+func (s *Service) thinSome(ctx context.Context, tenantID int32, model, after, upTo uuid.UUID, now time.Time) error {
+	_, err := s.db.Exec(ctx, `DELETE FROM score_history h USING (SELECT customer_id, scored_at, row_number() OVER (PARTITION BY customer_id,
+				CASE WHEN scored_at < $6 THEN date_trunc('month', scored_at) ELSE date_trunc('week', scored_at) END ORDER BY scored_at DESC) AS n
+			FROM score_history WHERE tenant_id = $1 AND model_id = $2 AND customer_id > $3 AND customer_id <= $4 AND scored_at < $5) d
+		WHERE h.tenant_id = $1 AND h.customer_id = d.customer_id AND h.model_id = $2 AND h.scored_at = d.scored_at AND d.n > 1`,
+		tenantID, model, after, upTo, now.AddDate(0, 0, -wholeDays), now.AddDate(0, 0, -weeklyDays))
+	if err != nil {
+		return fmt.Errorf("thin the history of scores: %w", err)
+	}
+	return nil
 }

@@ -1,10 +1,14 @@
 package score_test
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/jobs"
@@ -12,6 +16,7 @@ import (
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // A night's runs: everybody as of the new day by the calibration in force, models after what they read, a new calibration
@@ -50,9 +55,11 @@ func TestNightlyRuns(t *testing.T) {
 	require.Equal(t, 1, count("clv"))
 	l.set(l.now().Add(time.Microsecond))
 	require.NoError(t, l.svc.NextDay(all))
-	if p, err := l.svc.Runs(l.ctx, l.call.Tenant, "worth", page.Request{Limit: 100}); err == nil && len(p.Items) > 1 {
-		require.Equal(t, l.today(), l.score(t, "c001", "clv").AsOf, "what it reads came first")
-	}
+	require.Equal(t, 2, count("worth"))
+	require.Equal(t, l.newest(t, "clv").JobID, l.newest(t, "worth").JobID, "one job does both")
+	worth := l.score(t, "c001", "worth")
+	require.Equal(t, l.today(), worth.AsOf)
+	require.Equal(t, l.score(t, "c001", "clv").Value, worth.Inputs["clv"], "what it reads came first")
 	night()
 	require.Equal(t, 2, count("clv"))
 	require.Equal(t, 2, count("worth"))
@@ -67,6 +74,14 @@ func TestNightlyRuns(t *testing.T) {
 	require.Equal(t, l.today(), s.AsOf)
 	require.Equal(t, s.RunID, s.CalibratedBy, "a week later it is learned anew")
 	require.Equal(t, 3, count("clv"))
+}
+
+// newest is the newest run of a model.
+func (l *living) newest(t testing.TB, key string) score.Run {
+	t.Helper()
+	p, err := l.svc.Runs(l.ctx, l.call.Tenant, key, page.Request{Limit: 1})
+	require.NoError(t, err)
+	return p.Items[0]
 }
 
 func (l *living) waitFor(t testing.TB, key string, r score.Run) {
@@ -124,4 +139,102 @@ func TestWritesDuringRunsAreNotLost(t *testing.T) {
 	var left int
 	require.NoError(t, l.db.QueryRow(l.ctx, `SELECT count(*) FROM score_touched WHERE tenant_id = $1`, l.call.Tenant.ID).Scan(&left))
 	require.Zero(t, left)
+}
+
+// The history is whole for 35 days, has one score a week up to a year, and one a month before; each the newest of its time.
+func TestHistoryIsThinned(t *testing.T) {
+	t.Parallel()
+	l := live(t, 3)
+	l.create(t, score.Creation{Key: "rfm", Kind: score.RFM})
+	l.run(t, "rfm", score.Request{})
+	const days = 500
+	_, err := l.db.Exec(l.ctx, `INSERT INTO score_history (tenant_id, customer_id, model_id, scored_at, run_no, as_of, value, band, label, inputs)
+		SELECT r.tenant_id, $2, r.model_id, $3::timestamptz - make_interval(days => d), r.run_no, r.as_of, d, 1, '', '{}'
+		FROM score_runs r CROSS JOIN generate_series(1, $4::integer) d WHERE r.tenant_id = $1`, l.call.Tenant.ID, l.id("c001"), l.now(), days)
+	require.NoError(t, err)
+	var left []time.Time
+	for range 4 { // in one of them it is this customer's turn
+		l.set(l.now().AddDate(0, 0, 7))
+		l.run(t, "rfm", score.Request{})
+		rows, err := l.db.Query(l.ctx, `SELECT scored_at FROM score_history WHERE tenant_id = $1 AND customer_id = $2 ORDER BY 1 DESC`, l.call.Tenant.ID, l.id("c001"))
+		require.NoError(t, err)
+		left, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
+		require.NoError(t, err)
+		if len(left) < days {
+			break
+		}
+	}
+	require.Less(t, len(left), days, "thinned within four weeks")
+	whole, year := l.now().AddDate(0, 0, -35), l.now().AddDate(0, 0, -365)
+	type of struct{ kind, year, n int }
+	seen := map[of]bool{}
+	for i, at := range left {
+		at = at.UTC()
+		key := of{1, at.Year(), int(at.Month())}
+		switch {
+		case !at.Before(whole):
+			if i > 0 {
+				require.Equal(t, 24*time.Hour, left[i-1].Sub(left[i]), "every day")
+			}
+			continue
+		case !at.Before(year):
+			y, w := at.ISOWeek()
+			key = of{0, y, w}
+		}
+		require.False(t, seen[key], "%s: two of one week or month", at)
+		seen[key] = true
+	}
+	require.Greater(t, len(seen), 45+3)
+}
+
+// Of a week's nights the last is kept whole; of the others those whose band or label the next night changed.
+func TestNightsOfAWeekAreCompact(t *testing.T) {
+	t.Parallel()
+	l := live(t, 40)
+	l.create(t, score.Creation{Key: "rfm", Kind: score.RFM})
+	first := l.run(t, "rfm", score.Request{})
+	day0 := l.today()
+	labels := map[string]map[string]string{}
+	note := func(r score.Run) {
+		labels[r.AsOf.String()] = map[string]string{}
+		for _, s := range l.scores(t, "rfm", r) {
+			labels[r.AsOf.String()][s.CustomerID.String()] = fmt.Sprint(s.Band, s.Label)
+		}
+	}
+	note(first)
+	for range 16 {
+		l.set(l.now().AddDate(0, 0, 1))
+		note(l.run(t, "rfm", score.Request{Keep: true}))
+	}
+	rows, err := l.db.Query(l.ctx, `SELECT as_of, customer_id, band || ' ' || label FROM score_history WHERE tenant_id = $1 ORDER BY 1`, l.call.Tenant.ID)
+	require.NoError(t, err)
+	defer rows.Close()
+	kept := map[string]map[string]bool{}
+	for rows.Next() {
+		var on time.Time
+		var id uuid.UUID
+		var is string
+		require.NoError(t, rows.Scan(&on, &id, &is))
+		of := tenant.Day{Time: on}.String()
+		if kept[of] == nil {
+			kept[of] = map[string]bool{}
+		}
+		kept[of][id.String()] = true
+		require.Equal(t, strings.ReplaceAll(labels[of][id.String()], " ", ""), strings.ReplaceAll(is, " ", ""))
+	}
+	require.NoError(t, rows.Err())
+	for d := range 11 { // the newest six are in force or kept as they are
+		on := tenant.Day{Time: day0.AddDate(0, 0, d)}
+		after := tenant.Day{Time: on.AddDate(0, 0, 1)}
+		for id, is := range labels[on.String()] {
+			if is != labels[after.String()][id] {
+				require.True(t, kept[on.String()][id], "%s: the last before a change", on)
+			} else if on.Weekday() != time.Sunday {
+				require.False(t, kept[on.String()][id], "%s: nothing but days went by", on)
+			}
+		}
+		if on.Weekday() == time.Sunday {
+			require.NotEmpty(t, kept[on.String()])
+		}
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -83,14 +85,14 @@ func (p Params) checkRisk(of map[string]Model, keys []string, v *fault.Validator
 }
 
 // follow starts a run of every value_at_risk model that m is a part of and whose parts all have scores, now that m has
-// others in force. The caller is alone.
-func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model) error {
+// others in force, but for those that come into force with it. The caller is alone.
+func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, ofPass map[uuid.UUID]bool) error {
 	all, err := models(ctx, tx, call.Tenant.ID)
 	if err != nil {
 		return err
 	}
 	for _, d := range all {
-		if d.Kind == AtRisk && d.RetiredAt == nil && slices.ContainsFunc(d.Params.Parts, func(p Part) bool { return p.Score == m.Key }) {
+		if d.Kind == AtRisk && !ofPass[d.ID] && d.RetiredAt == nil && slices.ContainsFunc(d.Params.Parts, func(p Part) bool { return p.Score == m.Key }) {
 			if err := s.again(ctx, tx, call, d); err != nil {
 				return err
 			}

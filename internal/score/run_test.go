@@ -451,3 +451,105 @@ func TestSummariesAreOfTheTenant(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
+
+// TestSet runs all models in one job: each has its run, parts come first, and the scores are those of runs one by one.
+func TestSet(t *testing.T) {
+	t.Parallel()
+	l := live(t, 40)
+	for _, c := range []score.Creation{
+		{Key: "a_worth", Kind: score.Composite, Params: score.ParamsChange{Parts: patch.Set([]score.PartDraft{
+			{Part: score.Part{Score: "rfm"}}, {Part: score.Part{Score: "keen"}}})}},
+		{Key: "rfm", Kind: score.RFM, Params: score.ParamsChange{WindowDays: patch.Set(90)}},
+		{Key: "clv", Kind: score.CLV},
+		{Key: "churn", Kind: score.Churn},
+		{Key: "potential", Kind: score.Potential},
+	} {
+		if c.Kind != score.Composite {
+			l.create(t, c)
+		}
+	}
+	l.create(t, score.Creation{Key: "keen", Kind: score.Rules, Params: score.ParamsChange{Rules: patch.Set([]score.RuleDraft{
+		{Name: "valued", Points: 10, Condition: raw(t, `scores.clv.band >= 4`)}, {Name: "often", Points: 5, Condition: raw(t, `purchase_days >= 3`)}})}})
+	l.create(t, score.Creation{Key: "a_worth", Kind: score.Composite, Params: score.ParamsChange{Parts: patch.Set([]score.PartDraft{
+		{Part: score.Part{Score: "rfm"}}, {Part: score.Part{Score: "keen"}}})}})
+	l.create(t, score.Creation{Key: "value_at_risk", Kind: score.AtRisk})
+	l.create(t, score.Creation{Key: "retired", Kind: score.RFM})
+	_, err := l.svc.Retire(l.ctx, l.call, "retired")
+	require.NoError(t, err)
+	keys := []string{"a_worth", "churn", "clv", "keen", "potential", "rfm", "value_at_risk"}
+
+	job, err := l.svc.StartAll(l.ctx, l.call, score.Request{})
+	require.NoError(t, err)
+	_, err = l.svc.Start(l.ctx, l.call, "clv", score.Request{})
+	require.ErrorIs(t, err, score.ErrRunInProgress)
+	_, err = l.svc.StartAll(l.ctx, l.call, score.Request{})
+	require.ErrorIs(t, err, score.ErrNothingToRun)
+	require.Eventually(t, func() bool {
+		got, err := l.jobs.Get(l.ctx, l.call.Tenant, job.ID)
+		return err == nil && got.Status == jobs.Succeeded
+	}, time.Minute, 5*time.Millisecond)
+	got, err := l.jobs.Get(l.ctx, l.call.Tenant, job.ID)
+	require.NoError(t, err)
+	require.EqualValues(t, len(keys), got.Counts["runs"])
+	require.Zero(t, got.Counts["failed"])
+	set := map[string][]score.Scored{}
+	for _, key := range keys {
+		p, err := l.svc.Runs(l.ctx, l.call.Tenant, key, page.Request{Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, p.Items, 1, key)
+		r := p.Items[0]
+		require.True(t, r.Current && r.Kept && r.Status == jobs.Succeeded && r.JobID == job.ID, key)
+		set[key] = l.scores(t, key, r)
+		require.NotEmpty(t, set[key], key)
+	}
+	for _, key := range []string{"clv", "churn", "potential", "rfm", "keen", "a_worth", "value_at_risk"} {
+		if key == "value_at_risk" { // its own run has followed those of its parts
+			continue
+		}
+		require.Equal(t, set[key], l.scores(t, key, l.run(t, key, score.Request{})), key)
+	}
+	_, err = l.svc.Get(l.ctx, l.call.Tenant, "retired")
+	require.NoError(t, err)
+}
+
+// In a set a run that cannot be fails by itself.
+func TestSetWithOneThatCannotBe(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}, {"b", "2026-01-02", 100, ""}})
+	b.model(t, "clv", score.CLV, "2026-02-01", score.ParamsChange{})
+	b.model(t, "rfm", score.RFM, "2026-02-01", score.ParamsChange{})
+	job, err := b.svc.StartAll(b.ctx, b.call, score.Request{})
+	require.NoError(t, err)
+	var got jobs.Job
+	require.Eventually(t, func() bool {
+		got, err = b.jobs.Get(b.ctx, b.call.Tenant, job.ID)
+		return err == nil && got.Status.Ended()
+	}, time.Minute, 5*time.Millisecond)
+	require.Equal(t, jobs.Succeeded, got.Status)
+	require.EqualValues(t, 1, got.Counts["failed"])
+	for key, want := range map[string]jobs.Status{"clv": jobs.Failed, "rfm": jobs.Succeeded} {
+		p, err := b.svc.Runs(b.ctx, b.call.Tenant, key, page.Request{Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, want, p.Items[0].Status)
+	}
+	require.Equal(t, 1, b.partitions(t))
+}
+
+// What a process has loaded when it is killed goes with the job that nobody begins again.
+func TestSweepDropsWhatIsAbandoned(t *testing.T) {
+	t.Parallel()
+	b := on(t, postgrestest.Fresh(t)) // nobody works there
+	b.model(t, "rfm", score.RFM, "2026-01-01", score.ParamsChange{})
+	j, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{})
+	require.NoError(t, err)
+	_, err = b.db.Exec(b.ctx, `SELECT kezi_score_partition(run_no) FROM score_runs WHERE tenant_id = $1`, b.call.Tenant.ID)
+	require.NoError(t, err)
+	all := postgres.ForAllTenants(b.ctx)
+	require.NoError(t, b.svc.Sweep(all))
+	require.Equal(t, 1, b.partitions(t), "its job may begin any moment")
+	_, err = b.jobs.Cancel(b.ctx, b.call.Tenant, j.ID)
+	require.NoError(t, err)
+	require.NoError(t, b.svc.Sweep(all))
+	require.Zero(t, b.partitions(t))
+}

@@ -20,6 +20,8 @@ var (
 	ErrRunNotFound   = fault.New(fault.NotFound, "score_run_not_found", "no such run of this model", "该模型没有这次运行")
 	ErrRunInProgress = fault.New(fault.Conflict, "score_run_in_progress",
 		"a run of this model is still in progress", "该模型已有一次运行正在进行")
+	ErrNothingToRun = fault.New(fault.Conflict, "score_runs_none",
+		"there is no active score model, or each has a run in progress", "没有启用的评分模型，或所有模型都正在运行")
 	ErrRunNotSucceeded = fault.New(fault.Conflict, "score_run_not_succeeded",
 		"only a run that has succeeded can be put into force", "只有成功的运行才能生效")
 	ErrRetired = fault.New(fault.Conflict, "score_model_retired",

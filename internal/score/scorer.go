@@ -66,49 +66,56 @@ func restore(kind Kind, params Params, cal *Calibration) (predictor, error) {
 
 // rate scores subjects in the order given. Equal subjects get equal scores.
 func (s scorer) rate(ctx context.Context, subjects []subject) ([]rated, error) {
-	all := make([]rated, len(subjects))
+	var predictions []btyd.Prediction
 	if s.kind.predicts() {
 		if s.by.model == nil {
 			return nil, fmt.Errorf("a model of kind %s has no fitted purchase model", s.kind)
 		}
-		var facts []fact
-		var at []int
-		for i, c := range subjects {
+		var histories []btyd.History
+		for _, c := range subjects {
 			if c.bought {
-				facts, at = append(facts, c.fact), append(at, i)
+				histories = append(histories, c.history())
 			}
 		}
-		rates, err := s.by.rate(ctx, facts)
-		if err != nil {
-			return nil, err
-		}
-		for n, i := range at {
-			if s.kind == Potential {
-				all[i] = s.potential(subjects[i], rates[n])
-			} else {
-				all[i] = rated{ok: true, value: rates[n].value, inputs: rates[n].inputs}
-			}
-		}
-	} else {
-		for i, c := range subjects {
-			switch {
-			case s.kind == RFM && c.bought:
-				all[i] = s.rfm(c)
-			case s.kind == Rules:
-				all[i] = s.rules(c)
-			case s.kind == Composite:
-				all[i] = s.composite(c)
-			case s.kind == AtRisk:
-				all[i] = s.atRisk(c)
-			}
+		var err error
+		if predictions, err = btyd.Predict(ctx, s.by.model, histories, s.by.ask()); err != nil {
+			return nil, fmt.Errorf("predict: %w", err)
 		}
 	}
-	for i, r := range all {
+	return s.judge(subjects, predictions)
+}
+
+// judge scores subjects in the order given. predictions are those of the buyers among them, for kinds that predict.
+func (s scorer) judge(subjects []subject, predictions []btyd.Prediction) ([]rated, error) {
+	all := make([]rated, len(subjects))
+	buyers := 0
+	for i, c := range subjects {
+		switch {
+		case s.kind == Rules:
+			all[i] = s.rules(c)
+		case s.kind == Composite:
+			all[i] = s.composite(c)
+		case s.kind == AtRisk:
+			all[i] = s.atRisk(c)
+		case !c.bought:
+			continue
+		case s.kind == RFM:
+			all[i] = s.rfm(c)
+		default:
+			by := s.by.rate(c.fact, predictions[buyers])
+			if all[i] = (rated{ok: true, value: by.value, inputs: by.inputs}); s.kind == Potential {
+				all[i] = s.potential(c, by)
+			}
+		}
+		if c.bought {
+			buyers++
+		}
+		r := &all[i]
 		if math.IsNaN(r.value) || math.IsInf(r.value, 0) {
-			return nil, fmt.Errorf("a customer has the value %v of kind %s", r.value, s.kind)
+			return nil, fmt.Errorf("a customer with x %d, t_x %d and T %d days has the value %v of kind %s", c.x, c.tx, c.t, r.value, s.kind)
 		}
 		if r.ok && r.band == 0 {
-			all[i].band = bandOf(s.cal.Quantiles["value"], r.value)
+			r.band = bandOf(s.cal.Quantiles["value"], r.value)
 		}
 	}
 	return all, nil

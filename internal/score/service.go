@@ -2,6 +2,9 @@ package score
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +36,7 @@ func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Serv
 	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), tenants: tenant.NewService(db, now), now: now,
 		programs: programs{of: map[int32]*program{}}}
 	work.Handle(jobKind, s.Work)
+	work.Handle(setKind, s.Work)
 	return s
 }
 
@@ -216,34 +220,11 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 		if err := alone(ctx, tx, call.Tenant.ID); err != nil {
 			return err
 		}
-		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
+		run, err := s.plan(ctx, tx, call.Tenant, key, r)
 		if err != nil {
 			return err
 		}
-		run, err := s.planned(call.Tenant, m, r)
-		if err != nil {
-			return err
-		}
-		busy, err := inProgress(ctx, tx, call.Tenant.ID, m.ID)
-		if err != nil {
-			return err
-		}
-		if busy {
-			return ErrRunInProgress
-		}
-		if r.Keep {
-			if err := keepCalibration(ctx, tx, call.Tenant, m, &run); err != nil {
-				return err
-			}
-		}
-		if m.Kind == Potential && m.Params.CLVModel != "" {
-			of, err := oneModel(ctx, tx, call.Tenant.ID, m.Params.CLVModel)
-			if err != nil {
-				return err
-			}
-			run.Params.Family, run.Params.HorizonMonths, run.Params.DiscountRate = of.Params.Family, of.Params.HorizonMonths, of.Params.DiscountRate
-		}
-		if m.Kind == AtRisk {
+		if run.Kind == AtRisk {
 			if err := hasParts(ctx, tx, call.Tenant.ID, run); err != nil {
 				return err
 			}
@@ -254,14 +235,125 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 	return job, err
 }
 
-// enqueue stores a run with its job.
-func (s *Service) enqueue(ctx context.Context, tx postgres.Tx, call tenant.Call, run Run) (jobs.Job, error) {
-	job, err := s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()})
+// StartAll asks for a run of every active model as of its clock's day, all in one job: everybody is read once, and models
+// that are made of others come after them. Models with a run in progress are left to it. Fails with ErrNothingToRun when
+// none is left.
+func (s *Service) StartAll(ctx context.Context, call tenant.Call, r Request) (jobs.Job, error) {
+	all, err := models(ctx, s.db, call.Tenant.ID)
 	if err != nil {
 		return jobs.Job{}, err
 	}
-	run.JobID = job.ID
-	return job, insertRun(ctx, tx, call.Tenant.ID, run)
+	asked := map[string]Request{}
+	for _, m := range all {
+		asked[m.Key] = r
+	}
+	return s.startSet(ctx, call, asked)
+}
+
+// startSet asks for runs of the models asked for, by key, that are active and have none in progress.
+func (s *Service) startSet(ctx context.Context, call tenant.Call, asked map[string]Request) (jobs.Job, error) {
+	var job jobs.Job
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := alone(ctx, tx, call.Tenant.ID); err != nil {
+			return err
+		}
+		var set []Run
+		for _, key := range slices.Sorted(maps.Keys(asked)) { // the order of all who lock several
+			run, err := s.plan(ctx, tx, call.Tenant, key, asked[key])
+			switch {
+			case errors.Is(err, ErrRetired), errors.Is(err, ErrRunInProgress), errors.Is(err, ErrNotFound):
+				continue
+			case err != nil:
+				return err
+			}
+			set = append(set, run)
+		}
+		set, err := s.withParts(ctx, tx, call.Tenant, set)
+		if err != nil {
+			return err
+		}
+		if len(set) == 0 {
+			return ErrNothingToRun
+		}
+		job, err = s.enqueue(ctx, tx, call, set...)
+		return err
+	})
+	return job, err
+}
+
+// withParts leaves away value at risk that would score nobody: a part is neither in the set nor has scores.
+func (s *Service) withParts(ctx context.Context, tx postgres.Tx, t tenant.Tenant, set []Run) ([]Run, error) {
+	var kept []Run
+	for _, run := range set {
+		if run.Kind == AtRisk {
+			parts, err := partRuns(ctx, tx, t.ID, run)
+			if err != nil {
+				return nil, err
+			}
+			missing := false
+			for i, no := range parts {
+				missing = missing || no == 0 && !slices.ContainsFunc(set, func(o Run) bool {
+					return o.ModelKey == run.Params.Parts[i].Score && o.AsOf.Equal(run.AsOf.Time)
+				})
+			}
+			if missing {
+				continue
+			}
+		}
+		kept = append(kept, run)
+	}
+	return kept, nil
+}
+
+// plan is the run of a model that a request asks for. The model is locked; the caller is alone.
+func (s *Service) plan(ctx context.Context, tx postgres.Tx, t tenant.Tenant, key string, r Request) (Run, error) {
+	m, err := lockModel(ctx, tx, t.ID, key)
+	if err != nil {
+		return Run{}, err
+	}
+	run, err := s.planned(t, m, r)
+	if err != nil {
+		return Run{}, err
+	}
+	busy, err := inProgress(ctx, tx, t.ID, m.ID)
+	if err != nil {
+		return Run{}, err
+	}
+	if busy {
+		return Run{}, ErrRunInProgress
+	}
+	if r.Keep {
+		if err := keepCalibration(ctx, tx, t, m, &run); err != nil {
+			return Run{}, err
+		}
+	}
+	if m.Kind == Potential && m.Params.CLVModel != "" {
+		of, err := oneModel(ctx, tx, t.ID, m.Params.CLVModel)
+		if err != nil {
+			return Run{}, err
+		}
+		run.Params.Family, run.Params.HorizonMonths, run.Params.DiscountRate = of.Params.Family, of.Params.HorizonMonths, of.Params.DiscountRate
+	}
+	return run, nil
+}
+
+// enqueue stores runs with the job that does them all.
+func (s *Service) enqueue(ctx context.Context, tx postgres.Tx, call tenant.Call, runs ...Run) (jobs.Job, error) {
+	spec := jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: runs[0].ID.String()}
+	if len(runs) > 1 {
+		spec.Kind, spec.SubjectType, spec.SubjectID = setKind, "tenant", call.Tenant.Name
+	}
+	job, err := s.jobs.Start(ctx, tx, call, spec)
+	if err != nil {
+		return jobs.Job{}, err
+	}
+	for _, run := range runs {
+		run.JobID = job.ID
+		if err := insertRun(ctx, tx, call.Tenant.ID, run); err != nil {
+			return jobs.Job{}, err
+		}
+	}
+	return job, nil
 }
 
 // planned is the run that a request asks for.
@@ -285,7 +377,7 @@ func (s *Service) planned(t tenant.Tenant, m Model, r Request) (Run, error) {
 	if m.RetiredAt != nil {
 		return Run{}, ErrRetired
 	}
-	return Run{ID: uuid.Must(uuid.NewV7()), Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: now,
+	return Run{ID: uuid.Must(uuid.NewV7()), ModelKey: m.Key, Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: now,
 		Live: m.Clock.Fixed == nil && asOf.Equal(today.Time), recalibrate: true, model: m.ID, activate: r.Activate || asOf.Equal(clock.Time)}, nil
 }
 
@@ -354,7 +446,7 @@ func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id
 		case r.Current:
 			return nil
 		}
-		if err := s.activate(ctx, tx, call, m, r); err != nil {
+		if err := s.activate(ctx, tx, call, m, r, nil); err != nil {
 			return err
 		}
 		r, err = oneRun(ctx, tx, call.Tenant.ID, key, id)
@@ -363,8 +455,8 @@ func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id
 	return r, err
 }
 
-// activate puts r into force; m is locked.
-func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run) error {
+// activate puts r into force; m is locked. ofPass are the models of which new runs come into force with it.
+func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run, ofPass map[uuid.UUID]bool) error {
 	now := s.now()
 	if err := setCurrent(ctx, tx, call.Tenant.ID, m.ID, r.no, now); err != nil {
 		return err
@@ -375,7 +467,7 @@ func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call
 	if err != nil {
 		return err
 	}
-	return s.follow(ctx, tx, call, m)
+	return s.follow(ctx, tx, call, m, ofPass)
 }
 
 // OfCustomer is the customer's scores in force by model key, explained. Fails with customer.ErrNotFound.

@@ -238,6 +238,22 @@ func oneRun(ctx context.Context, q postgres.Querier, tenantID int32, key string,
 	return r.run()
 }
 
+// runsOf are the runs that a job is to do, in the order asked for.
+func runsOf(ctx context.Context, q postgres.Querier, tenantID int32, job uuid.UUID) ([]Run, error) {
+	var rows []runRow
+	if err := q.Session(ctx).Raw(runSelect+` AND r.job_id = ? ORDER BY r.run_no`, tenantID, job).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("read the runs of job %s: %w", job, err)
+	}
+	all := make([]Run, len(rows))
+	for i, r := range rows {
+		var err error
+		if all[i], err = r.run(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 func runs(ctx context.Context, q postgres.Querier, tenantID int32, key string, req page.Request) (page.Of[Run], error) {
 	sql, args := runSelect+` AND m.key = ?`, []any{tenantID, key}
 	if req.After != nil {

@@ -49,13 +49,8 @@ var facts = factsOf("", "")
 const later = `(m.last_purchase_on > $2 OR (m.return_count > 0 AND EXISTS (SELECT FROM transaction_returns r
 	WHERE r.tenant_id = m.tenant_id AND r.customer_id = m.customer_id AND r.day > $2)))`
 
-// factsToday are the same as facts on today's day $2 without a window, read from the metrics m of customers c, which are kept
-// true by whoever writes facts. The few with facts of days to come are computed from these.
-var factsToday = `SELECT c.id AS customer_id, f.x, f.t_x, f.t, f.spend, f.repeat_spend, f.x + 1 AS window_days, f.spend AS window_spend
-	FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
-	CROSS JOIN LATERAL (` + factsOfOne + `) f
-	WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND c.merged_into IS NULL AND m.purchase_days > 0`
-
+// factsOfOne are the facts of one customer m on today's day $2, read from the metrics, which are kept true by whoever writes
+// facts. For the few with facts of days to come they are computed.
 var factsOfOne = `SELECT m.purchase_days - 1 AS x, m.last_purchase_on - m.first_purchase_on AS t_x, $2::date - m.first_purchase_on AS t,
 		greatest(m.spend_total, 0) AS spend, greatest(m.spend_total - m.first_day_spend, 0) AS repeat_spend
 		WHERE NOT ` + later + `
@@ -72,15 +67,11 @@ func windowStart(asOf tenant.Day, windowDays int) tenant.Day {
 	return tenant.Day{Time: asOf.AddDate(0, 0, -windowDays)}
 }
 
-// groups are everyone's facts for a fit, equal ones together, sorted. Without values customers who differ in spend
+// groups are everyone's facts as of a day for a fit, equal ones together, sorted. Without values customers who differ in spend
 // alone are one group.
-func groups(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant.Day, today, values bool) ([]group, error) {
-	from := facts
-	if today {
-		from = factsToday
-	}
+func groups(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant.Day, values bool) ([]group, error) {
 	rows, err := q.Query(ctx, `SELECT x, t_x, t, CASE WHEN $4 THEN repeat_spend ELSE 0 END, count(*)::integer, sum(spend)::bigint
-		FROM (`+from+`) f WHERE $3::date IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`,
+		FROM (`+facts+`) f WHERE $3::date IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`,
 		tenantID, asOf.Time, windowStart(asOf, 0).Time, values)
 	if err != nil {
 		return nil, fmt.Errorf("read the facts: %w", err)

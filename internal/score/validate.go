@@ -103,13 +103,13 @@ func (s *Service) Validate(ctx context.Context, t tenant.Tenant, key string, id 
 	if v.Until.After(last.Time) {
 		v.Refitted = true
 		v.Calibrated, v.Until = tenant.Day{Time: r.AsOf.AddDate(0, 0, -days)}, r.AsOf
-		all, err := groups(ctx, s.db, t.ID, v.Calibrated, false, r.Kind.worth())
+		all, err := groups(ctx, s.db, t.ID, v.Calibrated, r.Kind.worth())
 		if err != nil {
 			return Validation{}, err
 		}
 		params := r.Params
 		params.Family = v.Family
-		if by, _, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all, nil); err != nil {
+		if by, _, err = fit(ctx, r.Kind, params, t.Currency, scaleOf(t.Currency), all, nil, nil); err != nil {
 			return Validation{}, err
 		}
 	} else if by, err = restore(r.Kind, r.Params, r.Calibration); err != nil {

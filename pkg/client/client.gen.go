@@ -5252,6 +5252,12 @@ type ScoreRunPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// ScoreRunsCreate defines model for ScoreRunsCreate.
+type ScoreRunsCreate struct {
+	// Recalibrate false scores by the calibrations in force, where they were learned by the models' parameters as they are.
+	Recalibrate *bool `json:"recalibrate,omitempty"`
+}
+
 // ScoreSummary Example: {"as_of":"2026-02-14","band":5,"key":"clv","kind":"clv","unit":"CNY","value":512.33}
 type ScoreSummary struct {
 	AsOf openapi_types.Date `json:"as_of"`
@@ -8250,6 +8256,15 @@ type GetScoreRunValidationParams struct {
 	HoldoutDays *int `form:"holdout_days,omitempty" json:"holdout_days,omitempty"`
 }
 
+// CreateScoreRunsParams defines parameters for CreateScoreRuns.
+type CreateScoreRunsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListSegmentsParams defines parameters for ListSegments.
 type ListSegmentsParams struct {
 	// Basis Only segments of this basis.
@@ -8924,6 +8939,9 @@ type PatchScoreModelApplicationMergePatchPlusJSONRequestBody = ScoreModelPatch
 
 // CreateScoreRunJSONRequestBody defines body for CreateScoreRun for application/json ContentType.
 type CreateScoreRunJSONRequestBody = ScoreRunCreate
+
+// CreateScoreRunsJSONRequestBody defines body for CreateScoreRuns for application/json ContentType.
+type CreateScoreRunsJSONRequestBody = ScoreRunsCreate
 
 // CreateSegmentJSONRequestBody defines body for CreateSegment for application/json ContentType.
 type CreateSegmentJSONRequestBody = SegmentCreate
@@ -9772,8 +9790,9 @@ type ClientInterface interface {
 	// ListCustomerScoreHistory List what a customer's score was
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-	// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-	// after a year the last of each month.
+	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+	// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+	// the band or the label was about to change and at the end of each week.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 	ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10690,6 +10709,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
 	GetScoreRunValidation(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateScoreRunsWithBody Score everyone by all models
+	//
+	// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+	CreateScoreRunsWithBody(ctx context.Context, params *CreateScoreRunsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateScoreRuns Score everyone by all models
+	//
+	// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+	CreateScoreRuns(ctx context.Context, params *CreateScoreRunsParams, body CreateScoreRunsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSegments List segments
 	//
@@ -13084,8 +13129,9 @@ func (c *Client) GetCustomerScore(ctx context.Context, customerID CustomerID, mo
 // ListCustomerScoreHistory List what a customer's score was
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-// after a year the last of each month.
+// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+// the band or the label was about to change and at the end of each week.
 //
 // Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 func (c *Client) ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -14803,6 +14849,52 @@ func (c *Client) ListRunScores(ctx context.Context, modelKey ModelKey, runID Run
 // Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
 func (c *Client) GetScoreRunValidation(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetScoreRunValidationRequest(c.Server, modelKey, runID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateScoreRunsWithBody Score everyone by all models
+//
+// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+func (c *Client) CreateScoreRunsWithBody(ctx context.Context, params *CreateScoreRunsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateScoreRunsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateScoreRuns Score everyone by all models
+//
+// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+func (c *Client) CreateScoreRuns(ctx context.Context, params *CreateScoreRunsParams, body CreateScoreRunsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateScoreRunsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -25295,6 +25387,88 @@ func NewGetScoreRunValidationRequest(server string, modelKey ModelKey, runID Run
 	return req, nil
 }
 
+// NewCreateScoreRunsRequest calls the generic CreateScoreRuns builder with application/json body
+func NewCreateScoreRunsRequest(server string, params *CreateScoreRunsParams, body CreateScoreRunsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateScoreRunsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateScoreRunsRequestWithBody constructs an http.Request for the CreateScoreRuns method, with any body, and a specified content type
+func NewCreateScoreRunsRequestWithBody(server string, params *CreateScoreRunsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/score-runs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListSegmentsRequest constructs an http.Request for the ListSegments method
 func NewListSegmentsRequest(server string, params *ListSegmentsParams) (*http.Request, error) {
 	var err error
@@ -31093,8 +31267,9 @@ type ClientWithResponsesInterface interface {
 	// ListCustomerScoreHistoryWithResponse List what a customer's score was
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-	// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-	// after a year the last of each month.
+	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+	// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+	// the band or the label was about to change and at the end of each week.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -32107,6 +32282,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/validation (the `GetScoreRunValidation` operationId).
 	GetScoreRunValidationWithResponse(ctx context.Context, modelKey ModelKey, runID RunID, params *GetScoreRunValidationParams, reqEditors ...RequestEditorFn) (*GetScoreRunValidationResponse, error)
+
+	// CreateScoreRunsWithBodyWithResponse Score everyone by all models
+	//
+	// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+	CreateScoreRunsWithBodyWithResponse(ctx context.Context, params *CreateScoreRunsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateScoreRunsResponse, error)
+
+	// CreateScoreRunsWithResponse Score everyone by all models
+	//
+	// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+	CreateScoreRunsWithResponse(ctx context.Context, params *CreateScoreRunsParams, body CreateScoreRunsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateScoreRunsResponse, error)
 
 	// ListSegmentsWithResponse List segments
 	//
@@ -44328,6 +44529,124 @@ func (r GetScoreRunValidationResponse) ContentType() string {
 	return ""
 }
 
+// CreateScoreRunsResponse202Headers the declared response headers of an HTTP 202 response for CreateScoreRuns
+type CreateScoreRunsResponse202Headers struct {
+	Location *string
+}
+
+// CreateScoreRunsResponse401Headers the declared response headers of an HTTP 401 response for CreateScoreRuns
+type CreateScoreRunsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateScoreRunsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateScoreRunsResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateScoreRunsResponse401Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateScoreRunsResponse) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateScoreRunsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateScoreRunsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateScoreRunsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateScoreRunsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateScoreRunsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListSegmentsResponse401Headers the declared response headers of an HTTP 401 response for ListSegments
 type ListSegmentsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -52429,8 +52748,9 @@ func (c *ClientWithResponses) GetCustomerScoreWithResponse(ctx context.Context, 
 // ListCustomerScoreHistoryWithResponse List what a customer's score was
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
-// calibration that it was computed by. All changes of the last 35 days are kept; of older ones the last of each week, and
-// after a year the last of each month.
+// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
+// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
+// the band or the label was about to change and at the end of each week.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -53928,6 +54248,44 @@ func (c *ClientWithResponses) GetScoreRunValidationWithResponse(ctx context.Cont
 		return nil, err
 	}
 	return ParseGetScoreRunValidationResponse(rsp)
+}
+
+// CreateScoreRunsWithBodyWithResponse Score everyone by all models
+//
+// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+func (c *ClientWithResponses) CreateScoreRunsWithBodyWithResponse(ctx context.Context, params *CreateScoreRunsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateScoreRunsResponse, error) {
+	rsp, err := c.CreateScoreRunsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateScoreRunsResponse(rsp)
+}
+
+// CreateScoreRunsWithResponse Score everyone by all models
+//
+// Starts one job that runs every active model as of its clock's day and puts the runs into force as it ends, as every
+// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
+// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
+// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/score-runs (the `CreateScoreRuns` operationId).
+func (c *ClientWithResponses) CreateScoreRunsWithResponse(ctx context.Context, params *CreateScoreRunsParams, body CreateScoreRunsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateScoreRunsResponse, error) {
+	rsp, err := c.CreateScoreRuns(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateScoreRunsResponse(rsp)
 }
 
 // ListSegmentsWithResponse List segments
@@ -65956,6 +66314,118 @@ func ParseGetScoreRunValidationResponse(rsp *http.Response) (*GetScoreRunValidat
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetScoreRunValidationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateScoreRunsResponse parses an HTTP response from a CreateScoreRunsWithResponse call
+func ParseCreateScoreRunsResponse(rsp *http.Response) (*CreateScoreRunsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateScoreRunsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateScoreRunsResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateScoreRunsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

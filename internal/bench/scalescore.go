@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	nightTarget  = 3.0 // everybody by all models, against a bare aggregate of the transactions and one column written
+	nightMemory  = 512 << 20
+	scoredTarget = 1.5 // a transaction with models in force, against one without
+)
+
+// committedModels are what everybody is scored by, parts first.
+var committedModels = []string{"rfm", "clv", "churn", "potential", "composite"}
+
+const benchModel = "bench_"
+
+// measureScore times a night: everybody scored by all models in one job.
+func (b *bench) measureScore(ctx context.Context) error {
+	return b.atScale(ctx, "score", func(s scale) error {
+		if err := s.night(ctx); err != nil {
+			return err
+		}
+		if err := s.transactionUnderModels(ctx); err != nil {
+			return err
+		}
+		s.report.note("score: timed from the request that starts the job until it has ended, history included; the reference, before and "+
+			"after it, is an aggregate of all transactions by customer (count, min, max, sum) and an UPDATE of one column of an unindexed "+
+			"table of all customers. A transaction under models is the median of %d, beside that of as many before there were any.", purchasesTimed)
+		return nil
+	})
+}
+
+func (s scale) night(ctx context.Context) (err error) {
+	conn, err := pgx.Connect(ctx, s.server.DSN(largeDatabase))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing is open on it
+	p, err := s.spawnOn(ctx, s.server, roleService, largeDatabase)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.makeModels(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.dropModels()) }()
+	for _, n := range []struct{ name, body string }{
+		{"everybody by 5 models, calibrated", `{}`},
+		{"everybody by 5 models, calibration kept", `{"recalibrate": false}`},
+	} {
+		before, err := s.bare(ctx, conn)
+		if err != nil {
+			return err
+		}
+		took, scored, err := c.scoreAll(n.body)
+		if err != nil {
+			return err
+		}
+		after, err := s.bare(ctx, conn)
+		if err != nil {
+			return err
+		}
+		bare := (before + after) / 2
+		progress("score: %s: %d scores in %s; bare %s and %s; peak %d MB", n.name, scored, took, before, after, p.peak()>>20)
+		s.report.most(n.name, took.Round(time.Millisecond).String(), bare.Round(time.Millisecond).String(), float64(took)/float64(bare), nightTarget)
+	}
+	if peak := p.peak(); peak > 0 {
+		s.report.most("peak memory of the service meanwhile", fmt.Sprintf("%d MB", peak>>20), fmt.Sprintf("%d MB", nightMemory>>20),
+			float64(peak)/nightMemory, 1)
+	}
+	return ctx.Err()
+}
+
+// bare is what the reference takes.
+func (s scale) bare(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
+	_, err := conn.Exec(ctx, `DROP TABLE IF EXISTS bench_column; CREATE TABLE bench_column AS SELECT id, 0::double precision AS value FROM customers`)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	var customers, transactions int64
+	err = conn.QueryRow(ctx, `SELECT count(*), sum(n) FROM (SELECT customer_id, count(*) AS n, min(occurred_at), max(occurred_at), sum(base_amount)
+		FROM transactions GROUP BY customer_id) t`).Scan(&customers, &transactions)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := conn.Exec(ctx, `UPDATE bench_column SET value = 1`); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	_, err = conn.Exec(ctx, `DROP TABLE bench_column`)
+	return took, err
+}
+
+// scoreAll runs all models and waits for the end of the job.
+func (c *caller) scoreAll(body string) (took time.Duration, scored int64, err error) {
+	var job struct {
+		ID     string
+		Counts struct{ Scored, Failed int64 }
+	}
+	began := time.Now()
+	if err := c.json("POST", "/v1/score-runs", body, &job); err != nil {
+		return 0, 0, err
+	}
+	if err := c.idle(); err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(began)
+	if err := c.json("GET", "/v1/jobs/"+job.ID, "", &job); err != nil {
+		return 0, 0, err
+	}
+	if job.Counts.Failed > 0 {
+		return 0, 0, fmt.Errorf("%d of the runs failed", job.Counts.Failed)
+	}
+	return took, job.Counts.Scored, nil
+}
+
+func (c *caller) makeModels() error {
+	if err := c.dropModels(); err != nil { // of a run that was interrupted
+		return err
+	}
+	for _, kind := range committedModels {
+		body, err := json.Marshal(map[string]string{"key": benchModel + kind, "kind": kind})
+		if err != nil {
+			return err
+		}
+		if err := c.json("POST", "/v1/score-models", string(body), &struct{}{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *caller) dropModels() error {
+	for i := range committedModels {
+		target := "/v1/score-models/" + benchModel + committedModels[len(committedModels)-1-i]
+		a, err := c.do("DELETE", target, "")
+		if err != nil || a.status >= http.StatusBadRequest && a.status != http.StatusNotFound {
+			return errors.Join(err, fmt.Errorf("%s: %s", target, a))
+		}
+	}
+	return nil
+}
+
+func (s scale) transactionUnderModels(ctx context.Context) (err error) {
+	ids, err := s.some(ctx, smallDatabase)
+	if err != nil {
+		return err
+	}
+	p, err := s.spawnOn(ctx, s.server, roleService, smallDatabase)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.dropModels(); err != nil {
+		return err
+	}
+	without, err := s.purchases(c, ids)
+	if err != nil {
+		return err
+	}
+	if err := c.makeModels(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.dropModels()) }()
+	if _, _, err := c.scoreAll(`{}`); err != nil {
+		return err
+	}
+	with, err := s.purchases(c, ids)
+	if err != nil {
+		return err
+	}
+	s.report.most(fmt.Sprintf("a transaction under %d models", len(committedModels)), with.String(), without.String(), float64(with)/float64(without), scoredTarget)
+	return ctx.Err()
+}

@@ -1,6 +1,7 @@
 package attribute
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -70,7 +71,7 @@ func (d *Definition) field() filter.Field {
 	const text = `CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'string' THEN c.attributes ->> ?::text END`
 	switch d.Type {
 	case Text:
-		f.Type, f.Column = filter.TypeText, filter.SQL(text, key, key)
+		f.Type, f.Column, f.Example = filter.TypeText, filter.SQL(text, key, key), d.example()
 	case Number:
 		f.Type, f.Column = filter.TypeNumber, filter.SQL(
 			`CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'number' THEN (c.attributes -> ?::text)::numeric END`, key, key)
@@ -94,4 +95,14 @@ func (d *Definition) field() filter.Field {
 			'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN (c.attributes ->> ?::text)::uuid END`, key, key)
 	}
 	return f
+}
+
+// example is a text that the field could hold; an empty one where it takes only what has a pattern, and nobody knows of one.
+func (d *Definition) example() *filter.Value {
+	var given string
+	if err := json.Unmarshal(d.Default, &given); (err != nil || given == "") && d.Validation.Pattern == "" {
+		return nil
+	}
+	v := filter.String(given)
+	return &v
 }

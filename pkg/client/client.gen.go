@@ -3090,7 +3090,7 @@ type CustomerPatch struct {
 	City       nullable.Nullable[string]             `json:"city,omitempty"`
 	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
 
-	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own. To a caller without `pii:read` the customer has whatever looks the same when masked.
 	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
 	Country       nullable.Nullable[string]   `json:"country,omitempty"`
 	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
@@ -3690,7 +3690,12 @@ type FilterField struct {
 	Name      string   `json:"name"`
 	Operators []string `json:"operators"`
 	Type      string   `json:"type"`
-	Unit      *string  `json:"unit,omitempty"`
+
+	// Unit Of numbers: `days`, `years`, `%`, a currency, or what the tenant calls it.
+	Unit *string `json:"unit,omitempty"`
+
+	// UnitLabel What people call the unit, in the language of the answer, where it is a word.
+	UnitLabel *string `json:"unit_label,omitempty"`
 }
 
 // FilterFields defines model for FilterFields.
@@ -9168,8 +9173,9 @@ type ClientInterface interface {
 	// BatchCustomersWithBody Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9179,8 +9185,9 @@ type ClientInterface interface {
 	// BatchCustomers Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9372,7 +9379,8 @@ type ClientInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9388,7 +9396,8 @@ type ClientInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9412,7 +9421,8 @@ type ClientInterface interface {
 	// PatchContactPointWithBody Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes any type of body and a specified content type.
@@ -9423,7 +9433,8 @@ type ClientInterface interface {
 	// PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
@@ -11346,8 +11357,8 @@ type ClientInterface interface {
 
 	// BatchTransactionsWithBody Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes any type of body and a specified content type.
@@ -11357,8 +11368,8 @@ type ClientInterface interface {
 
 	// BatchTransactions Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes a body of the `application/json` content type.
@@ -11900,8 +11911,9 @@ func (c *Client) CreateCustomer(ctx context.Context, params *CreateCustomerParam
 // BatchCustomersWithBody Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes any type of body and a specified content type.
 //
@@ -11921,8 +11933,9 @@ func (c *Client) BatchCustomersWithBody(ctx context.Context, params *BatchCustom
 // BatchCustomers Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -12314,7 +12327,8 @@ func (c *Client) ListContactPoints(ctx context.Context, customerID CustomerID, p
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -12340,7 +12354,8 @@ func (c *Client) CreateContactPointWithBody(ctx context.Context, customerID Cust
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -12394,7 +12409,8 @@ func (c *Client) GetContactPoint(ctx context.Context, customerID CustomerID, con
 // PatchContactPointWithBody Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes any type of body and a specified content type.
@@ -12415,7 +12431,8 @@ func (c *Client) PatchContactPointWithBody(ctx context.Context, customerID Custo
 // PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes a body of the `application/merge-patch+json` content type.
@@ -16138,8 +16155,8 @@ func (c *Client) CreateTransaction(ctx context.Context, params *CreateTransactio
 
 // BatchTransactionsWithBody Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes any type of body and a specified content type.
@@ -16159,8 +16176,8 @@ func (c *Client) BatchTransactionsWithBody(ctx context.Context, params *BatchTra
 
 // BatchTransactions Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes a body of the `application/json` content type.
@@ -30433,8 +30450,9 @@ type ClientWithResponsesInterface interface {
 	// BatchCustomersWithBodyWithResponse Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30444,8 +30462,9 @@ type ClientWithResponsesInterface interface {
 	// BatchCustomersWithResponse Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30651,7 +30670,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30667,7 +30687,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30695,7 +30716,8 @@ type ClientWithResponsesInterface interface {
 	// PatchContactPointWithBodyWithResponse Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -30706,7 +30728,8 @@ type ClientWithResponsesInterface interface {
 	// PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -32821,8 +32844,8 @@ type ClientWithResponsesInterface interface {
 
 	// BatchTransactionsWithBodyWithResponse Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -32832,8 +32855,8 @@ type ClientWithResponsesInterface interface {
 
 	// BatchTransactionsWithResponse Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -51421,8 +51444,9 @@ func (c *ClientWithResponses) CreateCustomerWithResponse(ctx context.Context, pa
 // BatchCustomersWithBodyWithResponse Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51438,8 +51462,9 @@ func (c *ClientWithResponses) BatchCustomersWithBodyWithResponse(ctx context.Con
 // BatchCustomersWithResponse Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51765,7 +51790,8 @@ func (c *ClientWithResponses) ListContactPointsWithResponse(ctx context.Context,
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51787,7 +51813,8 @@ func (c *ClientWithResponses) CreateContactPointWithBodyWithResponse(ctx context
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51833,7 +51860,8 @@ func (c *ClientWithResponses) GetContactPointWithResponse(ctx context.Context, c
 // PatchContactPointWithBodyWithResponse Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -51850,7 +51878,8 @@ func (c *ClientWithResponses) PatchContactPointWithBodyWithResponse(ctx context.
 // PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -55045,8 +55074,8 @@ func (c *ClientWithResponses) CreateTransactionWithResponse(ctx context.Context,
 
 // BatchTransactionsWithBodyWithResponse Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -55062,8 +55091,8 @@ func (c *ClientWithResponses) BatchTransactionsWithBodyWithResponse(ctx context.
 
 // BatchTransactionsWithResponse Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -82,7 +82,25 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		})
 	}
 	log.Info("kezi serves", "version", version, "address", listener.Addr().String(), "data", s.dir)
-	return s.app.Serve(work, server, func() error { return server.Serve(listener) })
+	return answer(work, server, listener)
+}
+
+// answer answers HTTP on the listener until ctx ends, then lets running requests finish.
+func answer(ctx context.Context, server *http.Server, listener net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	// Longer than any ordinary request takes.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	if err := server.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return server.Close()
 }
 
 func (c *serveCmd) check() error {

@@ -160,3 +160,9 @@ func difference(before, after Address) map[string]any {
 	note("primary", before.Primary != after.Primary, before.Primary)
 	return previous
 }
+
+// standard gives province, city and district their standard names, and the country that they lie in where none is said.
+func standard(p Place) Place {
+	normal, _ := region.Normalize(region.Place(p))
+	return Place(normal)
+}

@@ -105,7 +105,7 @@ func (b *bulk) add(r row) {
 	b.provinces, b.cities, b.districts = append(b.provinces, r.Province), append(b.cities, r.City), append(b.districts, r.District)
 	b.postal, b.areas = append(b.postal, r.PostalCode), append(b.areas, r.AreaType)
 	b.labels, b.recipients = append(b.labels, r.Label), append(b.recipients, r.Recipient)
-	b.given, b.streets = append(b.given, orNull(string(r.Given))), append(b.streets, r.Street)
+	b.given, b.streets = append(b.given, postgres.Null(string(r.Given))), append(b.streets, r.Street)
 	b.indexes, b.primary = append(b.indexes, r.ValueIndex), append(b.primary, r.IsPrimary)
 }
 

@@ -45,9 +45,9 @@ func (s sealer) index(tenantID int32, a Address) (int64, error) {
 }
 
 func (s sealer) toRow(tenantID int32, a Address) (row, error) {
-	r := row{Columns: a.Columns(tenantID), Label: orNull(a.Label), Recipient: orNull(a.Recipient), Country: a.Country,
-		Province: orNull(a.Province), City: orNull(a.City), District: orNull(a.District), PostalCode: orNull(a.PostalCode),
-		AreaType: orNull(string(a.AreaType)), IsPrimary: a.Primary}
+	r := row{Columns: a.Columns(tenantID), Label: postgres.Null(a.Label), Recipient: postgres.Null(a.Recipient), Country: a.Country,
+		Province: postgres.Null(a.Province), City: postgres.Null(a.City), District: postgres.Null(a.District), PostalCode: postgres.Null(a.PostalCode),
+		AreaType: postgres.Null(string(a.AreaType)), IsPrimary: a.Primary}
 	var err error
 	if r.ValueIndex, err = s.index(tenantID, a); err != nil {
 		return row{}, err
@@ -64,9 +64,9 @@ func (s sealer) toRow(tenantID int32, a Address) (row, error) {
 }
 
 func (s sealer) address(r row) (Address, error) {
-	a := Address{Base: r.Base(), Label: orEmpty(r.Label), Recipient: orEmpty(r.Recipient),
-		Place:      Place{r.Country, orEmpty(r.Province), orEmpty(r.City), orEmpty(r.District)},
-		PostalCode: orEmpty(r.PostalCode), AreaType: AreaType(orEmpty(r.AreaType)), Primary: r.IsPrimary}
+	a := Address{Base: r.Base(), Label: postgres.Value(r.Label), Recipient: postgres.Value(r.Recipient),
+		Place:      Place{r.Country, postgres.Value(r.Province), postgres.Value(r.City), postgres.Value(r.District)},
+		PostalCode: postgres.Value(r.PostalCode), AreaType: AreaType(postgres.Value(r.AreaType)), Primary: r.IsPrimary}
 	if len(r.Given) > 0 {
 		if err := json.Unmarshal(r.Given, &a.Given); err != nil {
 			return Address{}, fmt.Errorf("read what was given of address %s: %w", a.ID, err)
@@ -102,18 +102,4 @@ func indexesOf(ctx context.Context, q postgres.Querier, tenantID int32, customer
 		has[index] = true
 	}
 	return has, rows.Err()
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -4,7 +4,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -124,18 +123,21 @@ func (a *App) Work(ctx context.Context) error {
 	return a.Jobs.Work(ctx)
 }
 
-// complete makes customers searchable whom an older version or another program wrote. It tries until it is done.
+// lookEvery is how often names are looked for that a process of an older version wrote.
+const lookEvery = time.Hour
+
+// complete makes customers searchable whom an older version or another program wrote. What fails is tried again soon.
 func (a *App) complete(ctx context.Context) {
 	for {
-		err := directory.Complete(ctx, a.DB, a.log)
-		if err == nil || ctx.Err() != nil {
-			return
+		pause := lookEvery
+		if err := directory.Complete(ctx, a.DB, a.now(), a.log); err != nil && ctx.Err() == nil {
+			a.log.Error("making customers searchable failed", "error", err)
+			pause = housekeepEvery
 		}
-		a.log.Error("making customers searchable failed", "error", err)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(housekeepEvery):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -183,22 +185,4 @@ func (a *App) eachTenant(ctx context.Context, do func(context.Context, tenant.Te
 			return errors.Join(errs...)
 		}
 	}
-}
-
-// Serve answers HTTP on a listener of its own until ctx ends, then lets running requests finish.
-func (a *App) Serve(ctx context.Context, server *http.Server, listen func() error) error {
-	failed := make(chan error, 1)
-	go func() { failed <- listen() }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	// Longer than any ordinary request takes.
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-	defer cancel()
-	if err := server.Shutdown(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("shut down: %w", err)
-	}
-	return server.Close()
 }

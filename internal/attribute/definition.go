@@ -56,6 +56,14 @@ func (a AppliesTo) Subject() AppliesTo {
 	return Customers
 }
 
+// names are what conditions call the field: of a customer's, or within functions of their facts.
+func (d Definition) names() []string {
+	if d.AppliesTo.Subject() == Customers {
+		return []string{prefix + d.Key}
+	}
+	return []string{"transactions." + prefix + d.Key, "orders." + prefix + d.Key, "items." + prefix + d.Key}
+}
+
 // covers reports whether rows of that kind have the field; the kind of a transaction is Transactions.
 func (a AppliesTo) covers(kind string) bool { return a == Customers || string(a) == kind }
 

@@ -11,7 +11,7 @@ import (
 // prefix is what conditions name a tenant's own fields by: attributes.member_card.
 const prefix = "attributes."
 
-// Fields is the family attributes.<key> of the conditions of one tenant: the fields of its customers.
+// Fields is the family attributes.<key> of the conditions of one tenant, over the customers c.
 type Fields []*Definition
 
 // Names implements filter.Resolver. An archived field still answers; it is not offered any more.
@@ -28,7 +28,7 @@ func (f Fields) Names() []string {
 // Resolve implements filter.Resolver.
 func (f Fields) Resolve(name string) (filter.Field, bool) {
 	if d := f.find(name); d != nil {
-		return d.field(), true
+		return d.field(filter.SQL("c.attributes")), true
 	}
 	return filter.Field{}, false
 }
@@ -56,11 +56,24 @@ func (f Fields) find(name string) *Definition {
 	return nil
 }
 
-// field is how SQL reads the values, over c. A value from before the field had its type is absent: CASE keeps a cast
-// from ever seeing one that would fail it.
-func (d *Definition) field() filter.Field {
+// Over is the same family over rows of another table than c: of transactions, t.
+type Over struct {
+	Fields
+	Attributes filter.Expr // SQL("t.attributes")
+}
+
+// Resolve implements filter.Resolver.
+func (o Over) Resolve(name string) (filter.Field, bool) {
+	if d := o.find(name); d != nil {
+		return d.field(o.Attributes), true
+	}
+	return filter.Field{}, false
+}
+
+// field is how SQL reads the values of a row. A value from before the field had its type is absent: CASE keeps a cast from
+// ever seeing one that would fail it.
+func (d *Definition) field(attributes filter.Expr) filter.Field {
 	f := filter.Field{Name: prefix + d.Key, Label: fault.T(d.Label, d.Label), Unit: d.Unit, Nullable: true}
-	key := d.Key
 	for _, o := range d.Choices {
 		if f.ChoiceLabels == nil {
 			f.ChoiceLabels = make(map[string]fault.Text, len(d.Choices))
@@ -68,31 +81,34 @@ func (d *Definition) field() filter.Field {
 		f.Choices = append(f.Choices, o.Key)
 		f.ChoiceLabels[o.Key] = fault.T(o.Label, o.Label)
 	}
-	const text = `CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'string' THEN c.attributes ->> ?::text END`
+	value, text := filter.Concat(attributes, filter.SQL(` -> ?::text`, d.Key)), filter.Concat(attributes, filter.SQL(` ->> ?::text`, d.Key))
+	// of is shown where the value, or what leads to it, is of a JSON type.
+	of := func(kind, path, shown filter.Expr) filter.Expr {
+		return filter.Concat(filter.SQL(`CASE WHEN jsonb_typeof(`), path, filter.SQL(`) = `), kind, filter.SQL(` THEN `), shown, filter.SQL(` END`))
+	}
+	as := func(with ...filter.Expr) filter.Expr { return filter.Concat(with...) }
 	switch d.Type {
 	case Text:
-		f.Type, f.Column, f.Example = filter.TypeText, filter.SQL(text, key, key), d.example()
+		f.Type, f.Column, f.Example = filter.TypeText, of(filter.SQL(`'string'`), value, text), d.example()
 	case Number:
-		f.Type, f.Column = filter.TypeNumber, filter.SQL(
-			`CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'number' THEN (c.attributes -> ?::text)::numeric END`, key, key)
+		f.Type, f.Column = filter.TypeNumber, of(filter.SQL(`'number'`), value, as(filter.SQL(`(`), value, filter.SQL(`)::numeric`)))
 	case Money:
 		f.Type, f.Unit = filter.TypeMoney, "" // compared in the base currency
-		f.Column = filter.SQL(`CASE WHEN jsonb_typeof(c.attributes -> ?::text -> 'base') = 'number'
-			THEN (c.attributes -> ?::text -> 'base')::bigint END`, key, key)
+		base := as(value, filter.SQL(` -> 'base'`))
+		f.Column = of(filter.SQL(`'number'`), base, as(filter.SQL(`(`), base, filter.SQL(`)::bigint`)))
 	case Date:
-		f.Type, f.Column = filter.TypeDate, filter.SQL(`kezi_day(c.attributes -> ?::text)`, key)
+		f.Type, f.Column = filter.TypeDate, as(filter.SQL(`kezi_day(`), value, filter.SQL(`)`))
 	case Boolean:
-		f.Type, f.Column = filter.TypeBoolean, filter.SQL(
-			`CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'boolean' THEN (c.attributes -> ?::text)::boolean END`, key, key)
+		f.Type, f.Column = filter.TypeBoolean, of(filter.SQL(`'boolean'`), value, as(filter.SQL(`(`), value, filter.SQL(`)::boolean`)))
 	case Choice:
-		f.Type, f.Column = filter.TypeChoice, filter.SQL(text, key, key)
+		f.Type, f.Column = filter.TypeChoice, of(filter.SQL(`'string'`), value, text)
 	case MultiChoice:
 		f.Type, f.Column = filter.TypeTags, filter.SQL("v.key")
-		f.Exists = filter.SQL(`EXISTS (SELECT 1 FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(c.attributes -> ?::text) = 'array'
-			THEN c.attributes -> ?::text ELSE '[]' END) v (key) WHERE %s)`, key, key)
+		f.Exists = as(filter.SQL(`EXISTS (SELECT 1 FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(`), value, filter.SQL(`) = 'array' THEN `), value,
+			filter.SQL(` ELSE '[]' END) v (key) WHERE %s)`))
 	case Reference:
-		f.Type, f.Column = filter.TypeUUID, filter.SQL(`CASE WHEN c.attributes ->> ?::text ~
-			'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN (c.attributes ->> ?::text)::uuid END`, key, key)
+		f.Type, f.Column = filter.TypeUUID, as(filter.SQL(`CASE WHEN `), text, filter.SQL(` ~
+			'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN (`), text, filter.SQL(`)::uuid END`))
 	}
 	return f
 }

@@ -178,9 +178,9 @@ func (s *Service) changed(ctx context.Context, q postgres.Querier, t tenant.Tena
 
 // lost is which comparisons a change takes the meaning from: all with another type, those with a choice that goes.
 func lost(before, after Definition) func(filter.Leaf) bool {
-	name := "attributes." + before.Key
+	names := before.names()
 	if before.Type != after.Type {
-		return func(l filter.Leaf) bool { return l.Field == name }
+		return func(l filter.Leaf) bool { return slices.Contains(names, l.Field) }
 	}
 	var gone []filter.Value
 	for _, o := range before.Choices {
@@ -192,7 +192,7 @@ func lost(before, after Definition) func(filter.Leaf) bool {
 		return nil
 	}
 	return func(l filter.Leaf) bool {
-		return l.Field == name && slices.ContainsFunc(gone, func(v filter.Value) bool { return slices.Contains(l.Values, v) })
+		return slices.Contains(names, l.Field) && slices.ContainsFunc(gone, func(v filter.Value) bool { return slices.Contains(l.Values, v) })
 	}
 }
 
@@ -229,8 +229,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 		if err := expected.Check(d.Version); err != nil {
 			return err
 		}
-		name := "attributes." + d.Key
-		if err := s.checkRead(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool { return l.Field == name }); err != nil {
+		if err := s.checkRead(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool { return slices.Contains(d.names(), l.Field) }); err != nil {
 			return err
 		}
 		n, err := holding(ctx, tx, call.Tenant.ID, d)

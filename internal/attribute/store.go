@@ -157,7 +157,9 @@ func remove(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUI
 	return nil
 }
 
-func visible(ctx context.Context, q postgres.Querier, tenantID int32, subject AppliesTo, guarded bool) (map[string]bool, error) {
+// Visible are the keys of a subject's values that may be shown, of personal and secret fields only with guarded. What
+// is stored under no field, because it was deleted, is never shown.
+func Visible(ctx context.Context, q postgres.Querier, tenantID int32, subject AppliesTo, guarded bool) (map[string]bool, error) {
 	rows, err := q.Query(ctx, `SELECT key FROM field_definitions WHERE tenant_id = $1 AND subject = $2
 		AND removed_at IS NULL AND ($3 OR sensitivity NOT IN ('personal', 'secret'))`, tenantID, string(subject), guarded)
 	if err != nil {

@@ -137,7 +137,7 @@ func (s set) apply(write Write, w *world) Outcome {
 		values = Values{}
 	}
 	for _, key := range slices.Sorted(maps.Keys(write.Patch)) {
-		raw, at := write.Patch[key], "/attributes/"+escape(key)
+		raw, at := write.Patch[key], "/attributes/"+fault.Escape(key)
 		d := s.find(key, write.Kind)
 		switch {
 		case d == nil && null(raw):
@@ -261,12 +261,6 @@ func Plain(stored json.RawMessage) json.RawMessage {
 	return stored
 }
 
-// Visible are the keys of a subject's values that may be shown, of personal and secret fields only with guarded. What
-// is stored under no field, because it was deleted, is never shown.
-func Visible(ctx context.Context, q postgres.Querier, tenantID int32, subject AppliesTo, guarded bool) (map[string]bool, error) {
-	return visible(ctx, q, tenantID, subject, guarded)
-}
-
 // Shown are the attributes of a customer as callers see them: those of visible, and of money what was said.
 func Shown(attributes map[string]any, visible map[string]bool) map[string]any {
 	out := make(map[string]any, len(attributes))
@@ -281,7 +275,3 @@ func Shown(attributes map[string]any, visible map[string]bool) map[string]any {
 	}
 	return out
 }
-
-var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
-
-func escape(key string) string { return pointerEscapes.Replace(key) }

@@ -142,6 +142,9 @@ func (s scale) reads(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
+	if err := s.rest(ctx, p, largeDatabase); err != nil {
+		return err
+	}
 	c, err := dial(p.address, s.token)
 	if err != nil {
 		return err

@@ -75,6 +75,9 @@ func (s scale) segments(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
+	if err := s.rest(ctx, p, largeDatabase); err != nil {
+		return err
+	}
 	var tenantID int32
 	if err := conn.QueryRow(ctx, `SELECT id FROM tenants WHERE name = $1`, tenantName).Scan(&tenantID); err != nil {
 		return err

@@ -105,8 +105,47 @@ func (s scale) write(ctx context.Context, k write) (costs [2]cost, err error) {
 	return costs, err
 }
 
-// settling is longer than what a service does when it starts, such as looking for names that are not searchable yet.
-const settling = 4 * time.Second
+// A service has come to rest when for so long nothing runs in its database: neither jobs, such as the nightly scores that
+// are due when it starts, nor looks at the data, such as for names that are not searchable yet.
+const (
+	restFirst   = 3 * time.Second // until what begins at the start has begun
+	restLooks   = 4               // in a row, so far apart:
+	restPause   = 250 * time.Millisecond
+	restPatient = 15 * time.Minute
+)
+
+// rest waits until a service that was started does nothing by itself any more: that is no request's.
+func (s scale) rest(ctx context.Context, p *process, database string) error {
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	pause := restFirst
+	for began, quiet := time.Now(), 0; quiet < restLooks; pause = restPause {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		var jobs struct{ Items []struct{ Kind string } }
+		if err := c.json("GET", "/v1/jobs?status=queued,running", "", &jobs); err != nil {
+			return err
+		}
+		active, err := query[int64](ctx, s, database, `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle'`)
+		if err != nil {
+			return err
+		}
+		if quiet++; len(jobs.Items) > 0 || active[0] > 0 {
+			quiet = 0
+		}
+		if time.Since(began) > restPatient {
+			return fmt.Errorf("the service on %s is still at work after %s: %d jobs, %d statements", database, restPatient, len(jobs.Items), active[0])
+		}
+	}
+	return nil
+}
 
 // idle starts and stops the service of each side: what that touches is no write's.
 func (s scale) idle(ctx context.Context, databases [2]string) (err error) {
@@ -116,12 +155,11 @@ func (s scale) idle(ctx context.Context, databases [2]string) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, p.stop()) }() //nolint:gocritic // two of them, to the end
+		if err := s.rest(ctx, p, database); err != nil {
+			return err
+		}
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(settling):
-	}
-	return ctx.Err()
+	return nil
 }
 
 // touched waits until processes that ended have handed in their counts.
@@ -157,11 +195,9 @@ func (s scale) rounds(ctx context.Context, k write, databases [2]string, ids [2]
 			return err
 		}
 		defer callers[side].close() //nolint:gocritic // two of them, to the end
-	}
-	select { // what a service does when it starts is not measured
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(settling):
+		if err := s.rest(ctx, p, database); err != nil {
+			return err
+		}
 	}
 	for round := range writeRounds {
 		for turn := range 2 {

@@ -103,7 +103,7 @@ func Outcome(asked, found, changed []uuid.UUID) Result {
 func Work(ctx context.Context, db *postgres.DB, run *jobs.Run, t Target, now func() time.Time,
 	do func(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (Result, error),
 ) error {
-	ids := slices.SortedFunc(slices.Values(t.Customers), func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	ids := slices.SortedFunc(slices.Values(t.Customers), postgres.CompareIDs)
 	counts := map[string]int64{"changed": 0, "unchanged": 0, "missing": 0}
 	after, total := uuid.Nil, len(ids)
 	for n := 0; ; {

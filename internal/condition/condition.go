@@ -31,7 +31,8 @@ type Language struct {
 	Catalogue *filter.Catalogue
 	Env       filter.Env
 	models    []model
-	own       attribute.Fields
+	own       attribute.Fields // of customers
+	ofOrders  attribute.Fields // of transactions
 	schemes   []scheme
 	tenantID  int32
 }
@@ -101,7 +102,7 @@ func strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.T
 func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, at any) (Language, error) {
 	l := Language{tenantID: t.ID, Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
 	// One round trip for all families.
-	var models, placed, own []byte
+	var models, placed, own, ofOrders []byte
 	err := q.QueryRow(ctx, `SELECT
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Name', name, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
@@ -110,7 +111,11 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 					WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
 				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
-				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL)`, t.ID).Scan(&models, &placed, &own)
+				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL),
+			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
+				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				FROM field_definitions WHERE tenant_id = $1 AND subject = 'transaction' AND removed_at IS NULL)`, t.ID).
+		Scan(&models, &placed, &own, &ofOrders)
 	if err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
@@ -123,7 +128,10 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	if err := json.Unmarshal(own, &l.own); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts...)
+	if err := json.Unmarshal(ofOrders, &l.ofOrders); err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts(t.ID, l.ofOrders)...)
 	return l, nil
 }
 
@@ -147,7 +155,12 @@ func (l Language) Searching() Language {
 }
 
 // Guarded reports whether one of the fields is personal or secret: who asks about it has to have pii:read.
-func (l Language) Guarded(names ...string) bool { return l.own.Guarded(names...) }
+func (l Language) Guarded(names ...string) bool {
+	return l.own.Guarded(names...) || slices.ContainsFunc(names, func(name string) bool {
+		source, field, _ := strings.Cut(name, ".")
+		return Family(source) == Transactions && l.ofOrders.Guarded(field)
+	})
+}
 
 // Hold keeps what conditions name from being deleted until the transaction ends: whoever stores a condition holds
 // first, so that a deletion sees it.

@@ -16,6 +16,10 @@ const (
 	Scores       = "scores"
 	Tiers        = "tiers"
 	Segments     = "segments"
+
+	// Facts of the family transactions.
+	orders = "orders"
+	items  = "items"
 )
 
 // Family is the family of a field or fact, see filter.Node's Fields, and of what Reads answers.
@@ -26,7 +30,7 @@ func Family(name string) string {
 		return Scores
 	case first == Tags || first == Scores || first == Tiers || first == Segments:
 		return first
-	case slices.ContainsFunc(facts, func(s filter.Source) bool { return s.Name == first }):
+	case first == Transactions || first == orders || first == items:
 		return Transactions
 	case slices.Contains(owed{}.Names(), name) || slices.ContainsFunc(metrics, func(f filter.Field) bool { return f.Name == name }):
 		return Metrics

@@ -53,7 +53,7 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 		if err != nil {
 			return nil, fmt.Errorf("read the condition of %s: %w", r, err)
 		}
-		if slices.ContainsFunc(filter.Leaves(n), reads) && !slices.Contains(found, r) {
+		if slices.ContainsFunc(filter.Comparisons(n), reads) && !slices.Contains(found, r) {
 			found = append(found, r)
 		}
 	}

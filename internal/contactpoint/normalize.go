@@ -156,10 +156,6 @@ var numberTypes = map[phonenumbers.PhoneNumberType]string{
 	phonenumbers.VOICEMAIL: "voicemail", phonenumbers.UNKNOWN: "other",
 }
 
-// NumberTypes are what NumberType may be.
-var NumberTypes = []string{"mobile", "landline", "landline_or_mobile", "toll_free", "shared_cost", "premium_rate", "voip", "personal",
-	"pager", "company", "voicemail", "other"}
-
 var badEmail = &Wrong{"bad_email", fault.T("not an email address, such as name@example.com", "不是电子邮箱地址，例如 name@example.com")}
 
 // local is the part before the @ (RFC 5321 dot-atom, with the letters of RFC 6531). Its quoted form is refused: no

@@ -38,9 +38,9 @@ func (row) TableName() string { return table }
 
 // toRow seals the value for its row and column, and indexes it.
 func (x Index) toRow(tenantID int32, p ContactPoint) (row, error) {
-	r := row{Columns: p.Columns(tenantID), ContactID: p.ContactID, Kind: string(p.Kind), Platform: orNull(p.Platform),
-		NumberType: orNull(p.NumberType), Label: orNull(p.Label), IsPrimary: p.Primary, Valid: p.Valid, VerifiedAt: p.VerifiedAt,
-		Consent: string(p.Consent), Source: orNull(p.Source)}
+	r := row{Columns: p.Columns(tenantID), ContactID: p.ContactID, Kind: string(p.Kind), Platform: postgres.Null(p.Platform),
+		NumberType: postgres.Null(p.NumberType), Label: postgres.Null(p.Label), IsPrimary: p.Primary, Valid: p.Valid, VerifiedAt: p.VerifiedAt,
+		Consent: string(p.Consent), Source: postgres.Null(p.Source)}
 	var err error
 	if r.Value, err = x.keys.Seal(p.Value, seal.At(table, p.ID, "value")); err != nil {
 		return row{}, err
@@ -58,9 +58,9 @@ func (x Index) toRow(tenantID int32, p ContactPoint) (row, error) {
 }
 
 func (x Index) contactPoint(r row) (ContactPoint, error) {
-	p := ContactPoint{Base: r.Base(), ContactID: r.ContactID, Kind: Kind(r.Kind), Platform: orEmpty(r.Platform),
-		NumberType: orEmpty(r.NumberType), Label: orEmpty(r.Label), Primary: r.IsPrimary, Valid: r.Valid,
-		Consent: Consent(r.Consent), Source: orEmpty(r.Source)}
+	p := ContactPoint{Base: r.Base(), ContactID: r.ContactID, Kind: Kind(r.Kind), Platform: postgres.Value(r.Platform),
+		NumberType: postgres.Value(r.NumberType), Label: postgres.Value(r.Label), Primary: r.IsPrimary, Valid: r.Valid,
+		Consent: Consent(r.Consent), Source: postgres.Value(r.Source)}
 	if r.VerifiedAt != nil {
 		at := r.VerifiedAt.UTC()
 		p.VerifiedAt = &at
@@ -155,18 +155,4 @@ func (x Index) holders(ctx context.Context, q postgres.Querier, tenantID int32, 
 		return p
 	})
 	return p, bad
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -121,8 +121,3 @@ func organisationCharacter(first8 string) byte {
 
 // Region is the six-digit GB/T 2260 code of where the authority sits: 440300 is Shenzhen, 100000 the state itself.
 func (c Code) Region() string { return string(c[digitsStart:organisationStart]) }
-
-// Organisation is the organisation code as it was written before 2015: 19220382-1.
-func (c Code) Organisation() string {
-	return string(c[organisationStart:organisationCheck]) + "-" + string(c[organisationCheck])
-}

@@ -48,7 +48,6 @@ func TestPartsAreNamed(t *testing.T) {
 	c, err := creditcode.Parse("914403001922038216")
 	require.NoError(t, err)
 	require.Equal(t, "440300", c.Region())
-	require.Equal(t, "19220382-1", c.Organisation())
 	name, known := c.Category()
 	require.True(t, known)
 	require.Equal(t, "企业", name.Zh)
@@ -172,6 +171,5 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, err == nil, errAgain == nil)
 		_, _ = c.Category()
 		require.Len(t, c.Region(), 6)
-		require.Len(t, c.Organisation(), 10)
 	})
 }

@@ -157,34 +157,17 @@ func (s *Service) putAll(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 				continue
 			}
 			taken[c.ID] = true
-			w := &Write{After: c.clone(), Cause: cause, Reason: item.Change.StageReason}
-			if !fresh[holder] {
-				w.Before = c.clone()
-			}
+			w := item.write(c, holder, fresh[holder], cause)
 			done[i] = w
-			if w.Before != nil && c.DeletedAt != nil {
-				w.Err = ErrDeleted
-				continue
-			}
-			// Between claim and lock the id may have gone to somebody else.
-			if w.Before != nil && c.ID == holder && !slices.Contains(c.ExternalIDs, item.ID) {
-				w.Err = ErrExternalIDTaken
-				continue
-			}
-			item.Change.apply(w.After)
-			if cause == ByImport {
-				w.After.imported(item.ID, fresh[holder])
-				if fresh[holder] && item.Change.Kind == nil && !w.After.Company.IsZero() {
-					w.After.Kind = Company // what a file says of a company makes one, where it does not say more
-				}
-			}
-			if item.Repeats && w.Before != nil {
+			switch {
+			case w.Err != nil:
+			case item.Repeats && w.Before != nil:
 				if err := s.compare(ctx, tx, call, lenient, w); err != nil {
 					return nil, err
 				}
-				continue
+			default:
+				round = append(round, w)
 			}
-			round = append(round, w)
 		}
 		if err := s.save(ctx, tx, call, lenient, round...); err != nil {
 			return nil, err
@@ -199,6 +182,31 @@ func (s *Service) putAll(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	return done, s.unclaim(ctx, tx, call.Tenant.ID, holders, fresh)
 }
 
+// write is what the item makes of c, who stands for the holder of its external id. fresh is a customer that the item
+// creates.
+func (item Item) write(c *Customer, holder uuid.UUID, fresh bool, cause Cause) *Write {
+	w := &Write{After: c.clone(), Cause: cause, Reason: item.Change.StageReason}
+	if !fresh {
+		w.Before = c.clone()
+		switch {
+		case c.DeletedAt != nil:
+			w.Err = ErrDeleted
+			return w
+		case c.ID == holder && !slices.Contains(c.ExternalIDs, item.ID): // between claim and lock it may have gone to somebody else
+			w.Err = ErrExternalIDTaken
+			return w
+		}
+	}
+	item.Change.apply(w.After)
+	if cause == ByImport {
+		w.After.imported(item.ID, fresh)
+		if fresh && item.Change.Kind == nil && !w.After.Company.IsZero() {
+			w.After.Kind = Company // what a file says of a company makes one, where it does not say more
+		}
+	}
+	return w
+}
+
 // imported fills what a file leaves out.
 func (c *Customer) imported(id ExternalID, fresh bool) {
 	if c.Name == "" {
@@ -211,7 +219,7 @@ func (c *Customer) imported(id ExternalID, fresh bool) {
 
 // compare refuses a write that would change something, and does nothing else with it.
 func (s *Service) compare(ctx context.Context, tx postgres.Tx, call tenant.Call, lenient bool, w *Write) error {
-	if err := s.settle(ctx, tx, call, s.now(), lenient, []*Write{w}); err != nil {
+	if err := s.normaliseAll(ctx, tx, call, s.now(), lenient, []*Write{w}); err != nil {
 		return err
 	}
 	if err := s.before(ctx, tx, call, []*Write{w}); err != nil || w.Err != nil {

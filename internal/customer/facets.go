@@ -50,7 +50,7 @@ const (
 func (s *Service) Facets(ctx context.Context, t tenant.Tenant, q Query, facets []Facet) (Panel, error) {
 	q.Page, q.Sort = page.Request{}, Sort{}
 	var p Panel
-	err := s.patiently(ctx, func(tx postgres.Tx) error {
+	err := s.patiently(ctx, nil, func(tx postgres.Tx) error {
 		var err error
 		p, err = countFacets(ctx, tx, t.ID, q, facets)
 		return err
@@ -62,11 +62,11 @@ func (s *Service) Facets(ctx context.Context, t tenant.Tenant, q Query, facets [
 func countable(ctx context.Context, q postgres.Querier, tenantID int32, query Query) (source filter.Expr, percent float64, err error) {
 	source, percent = query.Search.all(tenantID), 100
 	if query.Search.few() {
-		return source, percent, Tune(ctx, q)
+		return source, percent, tune(ctx, q, looking)
 	}
 	if query.Search != nil {
 		if query.Search.Guess <= gathered {
-			return source, percent, Tune(ctx, q)
+			return source, percent, tune(ctx, q, looking)
 		}
 		query.Where = filter.Expr{} // each customer of the sample is looked at, found or not
 	}
@@ -135,7 +135,7 @@ func countFacets(ctx context.Context, q postgres.Querier, tenantID int32, query 
 		default:
 			c := &p.Facets[r.Facet]
 			if len(c.Values) < mostValues {
-				c.Values = append(c.Values, Count{*r.Value, orEmpty(r.Label), scaled(r.Customers)})
+				c.Values = append(c.Values, Count{*r.Value, postgres.Value(r.Label), scaled(r.Customers)})
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package customer
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -17,8 +19,10 @@ type Search struct {
 	Exact  []uuid.UUID // those that the text names as a whole; a list begins with them
 	Others []uuid.UUID // the others, when Many is zero
 	Many   filter.Expr // else a condition over n, a customer's row of customer_search,
-	AtHand filter.Expr // the same as it is quickest for a row that is at hand, and not to be found,
+	AtHand filter.Expr // the same as it is quickest for a row that is at hand, and not to be found: by its texts alone,
 	Guess  int64       // and about how many there are
+	Signs  bool        // Many holds only where a name has other characters than ASCII
+	Names  int         // how many names to look at in their order, before the found ones are gathered and sorted
 }
 
 // few tells whether the ids of all are known.
@@ -96,7 +100,14 @@ func (s *Search) others(condition filter.Expr) filter.Expr {
 // gather them all and sort. The planner can't tell which is quicker, since that depends on where they lie, and when it
 // walks in vain it walks the whole tenant. So the walk has an end, after which they are gathered.
 func (s *Search) readMany(ctx context.Context, q postgres.Querier, tenantID int32, query Query, phase string, after page.Key, limit int) ([]row, error) {
-	rows, err := s.walk(ctx, q, tenantID, query, phase, after, limit)
+	if err := tune(ctx, q, walking); err != nil {
+		return nil, err
+	}
+	walk := s.walk
+	if query.Sort.ByName {
+		walk = s.walkNames
+	}
+	rows, err := walk(ctx, q, tenantID, query, phase, after, limit)
 	if err != nil || len(rows) == limit {
 		return rows, err
 	}
@@ -105,9 +116,11 @@ func (s *Search) readMany(ctx context.Context, q postgres.Querier, tenantID int3
 	}
 	source := s.others(s.Many)
 	if query.Sort.ByName {
-		if source, err = s.beyond(source, query.Sort, after); err != nil {
+		beyond, err := beyond(query.Sort, after)
+		if err != nil {
 			return nil, err
 		}
+		source = filter.AllOf(source, beyond)
 		rows, err := s.firstNames(ctx, q, tenantID, query, source, limit)
 		if err != nil || len(rows) == limit {
 			return rows, err
@@ -116,19 +129,19 @@ func (s *Search) readMany(ctx context.Context, q postgres.Querier, tenantID int3
 	return read(ctx, q, tenantID, query, matching(tenantID, source), phase, after, limit)
 }
 
-// beyond is a condition over n narrowed to the names behind the last one of a page.
-func (s *Search) beyond(condition filter.Expr, by Sort, after page.Key) (filter.Expr, error) {
+// beyond is the condition over n that a name is behind the last one of a page; always true where there was none.
+func beyond(by Sort, after page.Key) (filter.Expr, error) {
 	if after == nil {
-		return condition, nil
+		return filter.SQL("true"), nil
 	}
 	id, err := uuid.Parse(after[len(after)-1])
 	if err != nil || len(after) != 3 {
 		return filter.Expr{}, page.ErrCursor
 	}
 	if by.Down {
-		return filter.AllOf(condition, filter.SQL("(n.name, n.customer_id) < (?, ?)", after[1], id)), nil
+		return filter.SQL("(n.name, n.customer_id) < (?, ?)", after[1], id), nil
 	}
-	return filter.AllOf(condition, filter.SQL("(n.name, n.customer_id) > (?, ?)", after[1], id)), nil
+	return filter.SQL("(n.name, n.customer_id) > (?, ?)", after[1], id), nil
 }
 
 // spareNames are gathered beyond a page, for customers that are deleted or that other conditions leave out.
@@ -149,14 +162,71 @@ func (s *Search) firstNames(ctx context.Context, q postgres.Querier, tenantID in
 	if query.Metrics {
 		w.add(" CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = ? AND m.customer_id = f.id LIMIT 1) m", tenantID)
 	}
-	w.add(" WHERE c.deleted_at IS ")
-	if query.Deleted {
-		w.add("NOT ")
-	}
-	w.add("NULL AND c.merged_into IS NULL")
+	w.add(" WHERE true")
+	w.living(query)
 	w.where(query.Where)
 	w.add(" ORDER BY f.k"+direction+", f.id"+direction+" LIMIT ?", limit)
 	return w.rows(ctx, q, valued)
+}
+
+// What the indexes in the order of names hold: those whose texts fit into one, those with other characters than ASCII
+// apart from those without; and the long ones.
+const (
+	withSigns    = `least(octet_length(n.name_text) - char_length(n.name_text), 1) = 1 AND ` + shortNames
+	withoutSigns = `least(octet_length(n.name_text) - char_length(n.name_text), 1) = 0 AND ` + shortNames
+	shortNames   = `octet_length(n.name) + octet_length(n.name_text) + octet_length(n.pinyin_text) <= 2000`
+	longNames    = `octet_length(n.name) + octet_length(n.name_text) + octet_length(n.pinyin_text) > 2000`
+)
+
+// walkNames walks the names in their order and looks up those customers who are found by them. The indexes hold all that
+// decides, so that passing a name by takes no more than a look.
+func (s *Search) walkNames(ctx context.Context, q postgres.Querier, tenantID int32, query Query, _ string, after page.Key, limit int) ([]row, error) {
+	from, err := beyond(query.Sort, after)
+	if err != nil {
+		return nil, err
+	}
+	direction := ""
+	if query.Sort.Down {
+		direction = " DESC"
+	}
+	parts := []string{withSigns, withoutSigns, longNames}
+	if s.Signs {
+		parts = []string{withSigns, longNames}
+	}
+	var w statement
+	w.add("SELECT " + columns + ", n.name AS sort_key FROM (SELECT * FROM (SELECT * FROM (")
+	for i, part := range parts {
+		if i > 0 {
+			w.add(" UNION ALL ")
+		}
+		// Each in order by itself, so that they are merged and not sorted.
+		w.add("(SELECT n.name, n.customer_id, n.name_text, n.pinyin_text FROM customer_search n WHERE n.tenant_id = ? AND "+part+" AND ", tenantID)
+		w.expr(from)
+		w.add(" ORDER BY n.name" + direction + ", n.customer_id" + direction + ")")
+	}
+	order := " ORDER BY n.name" + direction + ", n.customer_id" + direction + " LIMIT ?"
+	w.add(") n"+order, s.Names)
+	w.add(") n WHERE ")
+	w.expr(s.others(s.AtHand))
+	w.add(order, limit+spareNames)
+	w.add(") n CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ? AND c.id = n.customer_id LIMIT 1) c", tenantID)
+	if query.Metrics {
+		w.add(" CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = ? AND m.customer_id = n.customer_id LIMIT 1) m", tenantID)
+	}
+	w.add(" WHERE true")
+	w.living(query)
+	w.where(query.Where)
+	w.add(order, limit)
+	return w.rows(ctx, q, valued)
+}
+
+// living are those customers c that a list is of.
+func (s *statement) living(query Query) {
+	s.add(" AND c.deleted_at IS ")
+	if query.Deleted {
+		s.add("NOT ")
+	}
+	s.add("NULL AND c.merged_into IS NULL")
 }
 
 // A walk ends after so many customers for each row wanted, within limits.
@@ -164,13 +234,9 @@ const (
 	stepsPerRow = 300
 	leastSteps  = 5_000
 	mostSteps   = 30_000
-	byNameSteps = 3_000 // in the order of names, those that are alike lie together
 )
 
 func (s *Search) walk(ctx context.Context, q postgres.Querier, tenantID int32, query Query, phase string, after page.Key, limit int) ([]row, error) {
-	if err := tune(ctx, q, walking); err != nil {
-		return nil, err
-	}
 	// The customers in their order, without the condition, which could be a selective one and make the walk long.
 	bare := query
 	bare.Metrics = false
@@ -190,9 +256,6 @@ func (s *Search) walk(ctx context.Context, q postgres.Querier, tenantID int32, q
 	}
 	w.from(tenantID, bare, filter.Expr{}, phase)
 	steps := min(max(limit*stepsPerRow, leastSteps), mostSteps)
-	if query.Sort.ByName {
-		steps = byNameSteps
-	}
 	if err := w.page(query.Sort, phase, after, steps); err != nil {
 		return nil, err
 	}
@@ -229,16 +292,32 @@ var (
 		"parallel_setup_cost": "100", "parallel_tuple_cost": "0"}
 )
 
-// Tune prepares a transaction for looking up customers by the terms of their names.
-func Tune(ctx context.Context, q postgres.Querier) error { return tune(ctx, q, looking) }
+// Tune prepares a transaction for looking up customers by the terms of their names, and by other keys. Where there is
+// one way for all values they are planned once, since planning for hashes of names takes longer than to look for them.
+// Of several words the rarest should lead, which only a plan for these very words knows.
+func Tune(ctx context.Context, q postgres.Querier, oneWay bool) error {
+	if oneWay {
+		return tune(ctx, q, looking.with("plan_cache_mode", "force_generic_plan"))
+	}
+	return tune(ctx, q, looking)
+}
+
+func (t tuning) with(name, value string) tuning {
+	all := maps.Clone(t)
+	if all == nil {
+		all = tuning{}
+	}
+	all[name] = value
+	return all
+}
 
 // tune holds until the end of the transaction.
 func tune(ctx context.Context, q postgres.Querier, t tuning) error {
 	var b strings.Builder
 	args := make([]any, 0, 2*len(t))
-	for name, value := range t {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
 		fmt.Fprintf(&b, ", set_config($%d, $%d, true)", len(args)+1, len(args)+2)
-		args = append(args, name, value)
+		args = append(args, name, t[name])
 	}
 	if _, err := q.Exec(ctx, "SELECT "+strings.TrimPrefix(b.String(), ", "), args...); err != nil {
 		return fmt.Errorf("prepare a search: %w", err)

@@ -60,6 +60,16 @@ func hold(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (h 
 	}
 }
 
+// Version is the version of a customer that the caller holds.
+func Version(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
+	var version int64
+	err := tx.QueryRow(ctx, `SELECT version FROM customers WHERE tenant_id = $1 AND id = $2`, tenantID, id).Scan(&version)
+	if err != nil {
+		return 0, fmt.Errorf("read the version of customer %s: %w", id, err)
+	}
+	return version, nil
+}
+
 // HoldAll locks those of ids that exist and are neither deleted nor merged away, and answers them in ascending order.
 func HoldAll(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
 	return held(tx.Query(ctx, `SELECT id FROM customers
@@ -72,14 +82,7 @@ func HoldThese(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.U
 	return held(tx.Query(ctx, `SELECT id FROM customers WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE`, tenantID, ids))
 }
 
-// HoldNext locks the next customers after one in ascending order, those left out that are deleted or merged away.
-func HoldNext(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]uuid.UUID, error) {
-	return held(tx.Query(ctx, `SELECT id FROM customers
-		WHERE tenant_id = $1 AND id > $2 AND deleted_at IS NULL AND merged_into IS NULL
-		ORDER BY id LIMIT $3 FOR NO KEY UPDATE`, tenantID, after, limit))
-}
-
-// HoldEvery is HoldNext with those that are deleted or merged away.
+// HoldEvery locks the next customers after one in ascending order, deleted and merged ones too.
 func HoldEvery(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	return held(tx.Query(ctx, `SELECT id FROM customers
 		WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR NO KEY UPDATE`, tenantID, after, limit))
@@ -175,8 +178,6 @@ func holdStates(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.
 
 func ascending(ids []uuid.UUID) []uuid.UUID {
 	ids = slices.Clone(ids)
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, postgres.CompareIDs)
 	return slices.Compact(ids)
 }
-
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

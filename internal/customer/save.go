@@ -18,7 +18,7 @@ import (
 // Events are the caller's.
 func (s *Service) save(ctx context.Context, tx postgres.Tx, call tenant.Call, lenient bool, writes ...*Write) error {
 	now := s.now()
-	if err := s.settle(ctx, tx, call, now, lenient, writes); err != nil {
+	if err := s.normaliseAll(ctx, tx, call, now, lenient, writes); err != nil {
 		return err
 	}
 	if err := s.before(ctx, tx, call, writes); err != nil {
@@ -106,8 +106,8 @@ func (s *Service) touch(ctx context.Context, tx postgres.Tx, call tenant.Call, w
 	return s.after(ctx, tx, call, []*Write{w})
 }
 
-// settle normalises and checks what the writes say, and converts amounts.
-func (s *Service) settle(ctx context.Context, tx postgres.Tx, call tenant.Call, now time.Time, lenient bool, writes []*Write) error {
+// normaliseAll normalises and checks what the writes say, and converts amounts.
+func (s *Service) normaliseAll(ctx context.Context, tx postgres.Tx, call tenant.Call, now time.Time, lenient bool, writes []*Write) error {
 	today := call.Tenant.Today(now)
 	rates := map[string]*big.Rat{} // of this set; nil where there is none
 	for _, w := range writes {

@@ -55,12 +55,11 @@ func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (p page.Of
 	if q.Search == nil && q.Where.IsZero() {
 		return list(ctx, s.db, t.ID, q)
 	}
-	err = s.patiently(ctx, func(tx postgres.Tx) error {
-		if q.Search != nil {
-			if err := Tune(ctx, tx); err != nil {
-				return err
-			}
-		}
+	var how tuning
+	if q.Search != nil {
+		how = looking
+	}
+	err = s.patiently(ctx, how, func(tx postgres.Tx) error {
 		p, err = list(ctx, tx, t.ID, q)
 		return err
 	})
@@ -68,10 +67,10 @@ func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (p page.Of
 }
 
 // patiently runs fn in a transaction, in which no statement takes longer than patience: such work is a job's. Fails with
-// ErrTooCostly then.
-func (s *Service) patiently(ctx context.Context, fn func(tx postgres.Tx) error) error {
+// ErrTooCostly then. how may be nil.
+func (s *Service) patiently(ctx context.Context, how tuning, fn func(tx postgres.Tx) error) error {
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := tune(ctx, tx, tuning{"statement_timeout": strconv.Itoa(s.patience)}); err != nil {
+		if err := tune(ctx, tx, how.with("statement_timeout", strconv.Itoa(s.patience))); err != nil {
 			return err
 		}
 		return fn(tx)

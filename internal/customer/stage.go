@@ -45,12 +45,12 @@ func stageRows(call tenant.Call, writes []*Write) ([]byte, error) {
 	rows := []stageRow{}
 	for _, w := range writes {
 		r := stageRow{CustomerID: w.After.ID, ID: uuid.Must(uuid.NewV7()), ToStage: string(w.After.Stage), At: w.After.UpdatedAt, Actor: call.Actor,
-			Cause: string(w.Cause), Reason: orNull(w.Reason), ChangeSet: call.ChangeSet}
+			Cause: string(w.Cause), Reason: postgres.Null(w.Reason), ChangeSet: call.ChangeSet}
 		if w.Before != nil {
 			if w.Before.Stage == w.After.Stage {
 				continue
 			}
-			r.FromStage = orNull(string(w.Before.Stage))
+			r.FromStage = postgres.Null(string(w.Before.Stage))
 		}
 		rows = append(rows, r)
 	}

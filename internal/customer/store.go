@@ -101,12 +101,12 @@ type revenue struct {
 func toRow(c *Customer, today tenant.Day) (row, error) {
 	p, d := &c.Person, &c.Company
 	r := row{ID: c.ID, Version: c.Version, Kind: string(c.Kind), Name: c.Name, Aliases: c.Aliases, Stage: string(c.Stage),
-		SourceChannel: orNull(c.Source.Channel), SourceDetail: orNull(c.Source.Detail), SourceCampaign: orNull(c.Source.Campaign),
-		Owner: orNull(c.Owner), Departments: c.Departments, Country: orNull(c.Country), Province: orNull(c.Province),
-		City: orNull(c.City), District: orNull(c.District), Industry: orNull(c.Industry.Label),
-		IndustryScheme: orNull(c.Industry.Scheme), IndustryCode: orNull(c.Industry.Code), Gender: orNull(p.Gender),
-		IncomeBand: orNull(p.IncomeBand), Education: orNull(p.Education), Occupation: orNull(p.Occupation), Interests: p.Interests,
-		LegalName: orNull(d.LegalName), RegistrationScheme: orNull(d.RegistrationScheme), RegistrationNumber: orNull(d.RegistrationNumber),
+		SourceChannel: postgres.Null(c.Source.Channel), SourceDetail: postgres.Null(c.Source.Detail), SourceCampaign: postgres.Null(c.Source.Campaign),
+		Owner: postgres.Null(c.Owner), Departments: c.Departments, Country: postgres.Null(c.Country), Province: postgres.Null(c.Province),
+		City: postgres.Null(c.City), District: postgres.Null(c.District), Industry: postgres.Null(c.Industry.Label),
+		IndustryScheme: postgres.Null(c.Industry.Scheme), IndustryCode: postgres.Null(c.Industry.Code), Gender: postgres.Null(p.Gender),
+		IncomeBand: postgres.Null(p.IncomeBand), Education: postgres.Null(p.Education), Occupation: postgres.Null(p.Occupation), Interests: p.Interests,
+		LegalName: postgres.Null(d.LegalName), RegistrationScheme: postgres.Null(d.RegistrationScheme), RegistrationNumber: postgres.Null(d.RegistrationNumber),
 		Employees: d.Employees, AnnualRevenue: d.baseRevenue, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, DeletedAt: c.DeletedAt,
 		MergedInto: c.MergedInto, Attributes: json.RawMessage("{}")}
 	if d.RegisteredOn != nil {
@@ -142,14 +142,14 @@ func toRow(c *Customer, today tenant.Day) (row, error) {
 // customer leaves out what the JSON of a row cannot hold otherwise than as toRow has written it.
 func (r row) customer() Customer {
 	c := Customer{ID: r.ID, Version: r.Version, Kind: Kind(r.Kind), Name: r.Name, Aliases: orNone(r.Aliases), Stage: Stage(r.Stage),
-		Source: Source{Channel: orEmpty(r.SourceChannel), Detail: orEmpty(r.SourceDetail), Campaign: orEmpty(r.SourceCampaign)},
-		Owner:  orEmpty(r.Owner), Departments: orNone(r.Departments), Country: orEmpty(r.Country), Province: orEmpty(r.Province),
-		City: orEmpty(r.City), District: orEmpty(r.District),
-		Industry: Industry{Label: orEmpty(r.Industry), Scheme: orEmpty(r.IndustryScheme), Code: orEmpty(r.IndustryCode)},
-		Person: PersonDetails{Gender: orEmpty(r.Gender), IncomeBand: orEmpty(r.IncomeBand), Education: orEmpty(r.Education),
-			Occupation: orEmpty(r.Occupation), Interests: r.Interests},
-		Company: CompanyDetails{LegalName: orEmpty(r.LegalName), RegistrationScheme: orEmpty(r.RegistrationScheme),
-			RegistrationNumber: orEmpty(r.RegistrationNumber), Employees: r.Employees, baseRevenue: r.AnnualRevenue},
+		Source: Source{Channel: postgres.Value(r.SourceChannel), Detail: postgres.Value(r.SourceDetail), Campaign: postgres.Value(r.SourceCampaign)},
+		Owner:  postgres.Value(r.Owner), Departments: orNone(r.Departments), Country: postgres.Value(r.Country), Province: postgres.Value(r.Province),
+		City: postgres.Value(r.City), District: postgres.Value(r.District),
+		Industry: Industry{Label: postgres.Value(r.Industry), Scheme: postgres.Value(r.IndustryScheme), Code: postgres.Value(r.IndustryCode)},
+		Person: PersonDetails{Gender: postgres.Value(r.Gender), IncomeBand: postgres.Value(r.IncomeBand), Education: postgres.Value(r.Education),
+			Occupation: postgres.Value(r.Occupation), Interests: r.Interests},
+		Company: CompanyDetails{LegalName: postgres.Value(r.LegalName), RegistrationScheme: postgres.Value(r.RegistrationScheme),
+			RegistrationNumber: postgres.Value(r.RegistrationNumber), Employees: r.Employees, baseRevenue: r.AnnualRevenue},
 		Attributes: Attributes{}, ExternalIDs: []ExternalID{}, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		MergedInto: r.MergedInto}
 	if r.RegisteredOn != nil {
@@ -317,20 +317,6 @@ func many(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UU
 		}
 	}
 	return found, nil
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 func orNone(s []string) []string {

@@ -70,7 +70,7 @@ func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 		at, who := momentAt(anchor, o.at.day, o.at.second, t.Zone), w.people[o.who].ID
 		returned, baseReturned := w.returned(o, t.Currency)
 		transactions = append(transactions, []any{t.ID, who, o.id, 1, source, o.externalID, string(o.status), at, false,
-			dayAt(anchor, o.at.day).Time, o.amount.Minor, o.amount.Currency, base.Minor, o.units, o.channel, at, at, orNull(o.method), orNull(o.store),
+			dayAt(anchor, o.at.day).Time, o.amount.Minor, o.amount.Currency, base.Minor, o.units, o.channel, at, at, postgres.Null(o.method), postgres.Null(o.store),
 			len(o.items), len(o.returns), returned, baseReturned, operator})
 		keys = append(keys, []any{t.ID, source, o.externalID, who, o.id})
 	}
@@ -83,13 +83,6 @@ func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 	return load(ctx, tx, "transaction_keys", []string{"tenant_id", "source", "key", "customer_id", "transaction_id"}, keys)
 }
 
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // chunk is how many customers one transaction removes.
 const chunk = 10_000
 
@@ -99,7 +92,7 @@ var (
 		"segment_members", "segment_picks", "segment_log", "tier_placements", "tier_history", "score_history", "score_touched", "customer_metrics",
 		"customer_search", "customer_stages", "external_ids", "transaction_keys",
 		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
-	ofTenants = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
+	ofTenants = []string{"customer_search_looks", "change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "tag_bulks", "tag_carriers", "tiers", "tier_scheme_versions", "tier_schemes", "score_model_revisions",
 		"exchange_rates", "product_relations", "products",
 		"segment_bulks", "segment_conditions", "segments", "rule_states", "field_definitions", "validation_rules", "completeness_weights"}

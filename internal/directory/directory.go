@@ -37,9 +37,10 @@ func (Hook) After(ctx context.Context, tx postgres.Tx, call tenant.Call, writes 
 
 // named is a customer with everything that it may be called.
 type named struct {
-	id    uuid.UUID
-	kind  customer.Kind
-	names []string
+	id      uuid.UUID
+	kind    customer.Kind
+	names   []string
+	changed time.Time // of those who are read from the database
 }
 
 func namesOf(c *customer.Customer) named {
@@ -47,7 +48,7 @@ func namesOf(c *customer.Customer) named {
 	if c.Company.LegalName != "" {
 		names = append(names, c.Company.LegalName)
 	}
-	return named{c.ID, c.Kind, names}
+	return named{c.ID, c.Kind, names, c.UpdatedAt}
 }
 
 func (n named) equal(o named) bool {
@@ -66,24 +67,20 @@ func (n named) row(tenantID int32) search.Row {
 const chunk = 2000
 
 // Complete makes the rows that are missing or were made by older rules, of all tenants: after an upgrade, and for
-// customers that were loaded past the service. It may be interrupted at any time, and several may run at once.
-func Complete(ctx context.Context, db *postgres.DB, log *slog.Logger) error {
+// customers that were loaded past the service before it first looked. Later looks are at those who changed since the one
+// before, which finds what a process of an older version wrote meanwhile. It may be interrupted at any time, and several
+// may run at once.
+func Complete(ctx context.Context, db *postgres.DB, now time.Time, log *slog.Logger) error {
 	ctx = postgres.ForAllTenants(ctx)
 	tenants, err := tenantIDs(ctx, db)
 	if err != nil {
 		return err
 	}
 	for _, id := range tenants {
-		start, total, after := time.Now(), 0, uuid.Nil //nolint:forbidigo // only for the log
-		for {
-			n, last, err := completeChunk(ctx, db, id, after)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
-			}
-			total, after = total+n, last
+		start := time.Now() //nolint:forbidigo // only for the log
+		total, err := complete(ctx, db, id, now)
+		if err != nil {
+			return err
 		}
 		if total > 0 {
 			log.InfoContext(ctx, "the names of customers were made searchable", "tenant", id, "customers", total, "took", time.Since(start)) //nolint:forbidigo // only for the log
@@ -92,17 +89,41 @@ func Complete(ctx context.Context, db *postgres.DB, log *slog.Logger) error {
 	return nil
 }
 
-func completeChunk(ctx context.Context, db *postgres.DB, tenantID int32, after uuid.UUID) (n int, last uuid.UUID, err error) {
-	err = db.InTx(ctx, func(tx postgres.Tx) error {
-		stale, err := lockStale(ctx, tx, tenantID, after, chunk)
-		if err != nil || len(stale) == 0 {
-			n = 0
-			return err
+// overlap is what two looks share of time: clocks differ, and a transaction says when it began and not when it ended.
+const overlap = time.Hour
+
+// complete makes the rows of one tenant and answers how many.
+func complete(ctx context.Context, db *postgres.DB, tenantID int32, now time.Time) (int, error) {
+	since, err := looked(ctx, db, tenantID)
+	if err != nil {
+		return 0, err
+	}
+	next := func(ctx context.Context, tx postgres.Tx, after named) ([]named, error) {
+		return lockStale(ctx, tx, tenantID, after.id, chunk)
+	}
+	if !since.IsZero() {
+		since = since.Add(-overlap)
+		next = func(ctx context.Context, tx postgres.Tx, after named) ([]named, error) {
+			return lockStaleSince(ctx, tx, tenantID, since, after, chunk)
 		}
-		n, last = len(stale), stale[len(stale)-1].id
-		return put(ctx, tx, tenantID, stale)
-	})
-	return n, last, err
+	}
+	total := 0
+	for last := (named{changed: since}); ; {
+		var stale []named
+		err := db.InTx(ctx, func(tx postgres.Tx) (err error) {
+			if stale, err = next(ctx, tx, last); err != nil {
+				return err
+			}
+			return put(ctx, tx, tenantID, stale)
+		})
+		if err != nil {
+			return total, err
+		}
+		if len(stale) == 0 {
+			return total, noteLook(ctx, db, tenantID, now)
+		}
+		total, last = total+len(stale), stale[len(stale)-1]
+	}
 }
 
 // Refresh makes the rows of customers again from what is stored, for whoever writes customers by sets. The customers

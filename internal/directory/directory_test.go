@@ -144,6 +144,67 @@ func TestFindsWhatANaiveReaderFinds(t *testing.T) { // S3-03
 	}
 }
 
+// What very many are found by is read by walking through the names or by gathering and sorting: whichever it is, and
+// wherever the walk ends, the pages are the same.
+func TestWaysToReadManyNamesAgree(t *testing.T) { // S3-03
+	t.Parallel()
+	b := setup(t)
+	b.finder.SetFew(0)
+	random := rand.New(rand.NewPCG(8, 1))
+	pieces := []string{"张", "王", "國", "Jo", "son", "ann", "上海", "有限公司", "é", "-", "3M", "z"}
+	for i := range 80 {
+		name := pieces[random.IntN(len(pieces))] + pieces[random.IntN(len(pieces))] + pieces[random.IntN(len(pieces))]
+		r := customer.Registration{Kind: []customer.Kind{customer.Person, customer.Company}[i%2], Name: name, City: []string{"上海", "杭州"}[i%3/2]}
+		switch i % 10 {
+		case 0: // too long for the index of names
+			for range 12 {
+				r.Aliases = append(r.Aliases, strings.Repeat(string('一'+rune(random.IntN(2000)))+" ", 60)+"张")
+			}
+		case 1:
+			r.Aliases = []string{"张 Johnson"}
+		}
+		c, err := b.svc.Create(b.ctx, b.call, r)
+		require.NoError(t, err)
+		if i%9 == 0 {
+			require.NoError(t, b.svc.Delete(b.ctx, b.call, c.ID, nil))
+		}
+	}
+	_, where, err := b.sorts.Catalogue.CompileText(`city = "上海"`, b.sorts.Env)
+	require.NoError(t, err)
+	for i, needle := range []string{"张", "jo", "son", "j", "zhang", "国", "有限", "张 jo"} {
+		by, err := b.sorts.Sort([]string{"name", "-name"}[i%2])
+		require.NoError(t, err)
+		f, err := b.finder.Find(b.ctx, b.of, needle, true)
+		require.NoError(t, err)
+		for j, q := range []customer.Query{{}, {Where: where}, {Deleted: true}} {
+			f.Names, q.Sort, q.Search = 0, by, &f.Search
+			want := b.walk(q, 100)
+			require.True(t, len(want) > 0 || j > 0, needle)
+			for _, names := range []int{1, 7, 1000} {
+				f.Names = names
+				require.Equal(t, want, b.walk(q, 3+random.IntN(20)), "%q, %d names", needle, names)
+			}
+		}
+	}
+}
+
+// walk is the ids of all pages.
+func (b bench) walk(q customer.Query, limit int) []uuid.UUID {
+	b.Helper()
+	q.Page = page.Request{Limit: limit}
+	var all []uuid.UUID
+	for {
+		p, err := b.svc.List(b.ctx, b.of, q)
+		require.NoError(b, err)
+		for _, c := range p.Items {
+			all = append(all, c.ID)
+		}
+		if q.Page.After = p.Next; p.Next == nil {
+			return all
+		}
+	}
+}
+
 // reads evaluates a query by the texts alone.
 func reads(q search.Query, row search.Row) bool {
 	for _, t := range q.Tokens {
@@ -210,8 +271,14 @@ func TestRowsThatAreMissingOrOldAreMadeAgain(t *testing.T) {
 	wrong, err := directory.Verify(b.ctx, b.db, b.of.ID, 10)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []uuid.UUID{first.ID, second.ID, third.ID}, wrong)
-	require.NoError(t, directory.Complete(b.ctx, b.db, slog.New(slog.DiscardHandler)))
+	require.NoError(t, directory.Complete(b.ctx, b.db, time.Now(), slog.New(slog.DiscardHandler)))
 	require.Equal(t, []string{"张一", "张二"}, b.names("张"))
+
+	// Another look is at those alone who changed since.
+	exec(`DELETE FROM customer_search WHERE tenant_id = $1 AND customer_id = ANY ($2)`, b.of.ID, []uuid.UUID{first.ID, second.ID})
+	exec(`UPDATE customers SET updated_at = updated_at - interval '3 hours' WHERE tenant_id = $1 AND id = $2`, b.of.ID, second.ID)
+	require.NoError(t, directory.Complete(b.ctx, b.db, time.Now(), slog.New(slog.DiscardHandler)))
+	require.Equal(t, []string{"张一"}, b.names("张"))
 	n, err := directory.RefreshAll(b.ctx, b.db, b.of.ID)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, n)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -53,7 +54,7 @@ type token struct {
 
 // predicate is the condition over n that the token is found. For a row at hand the texts suffice: they decide, and
 // comparing the terms as well would cost more than the look at them.
-func (t token) predicate(atHand bool) filter.Expr {
+func (t token) predicate(tenantID int32, atHand bool) filter.Expr {
 	var ways []filter.Expr
 	for _, c := range t.Clauses {
 		var all []filter.Expr
@@ -72,7 +73,7 @@ func (t token) predicate(atHand bool) filter.Expr {
 		ways = append(ways, filter.AllOf(all...))
 	}
 	if len(t.ids) > 0 {
-		ways = append(ways, filter.SQL("n.customer_id = ANY (?::uuid[])", uuids(t.ids)))
+		ways = append(ways, filter.SQL("n.tenant_id = ? AND n.customer_id = ANY (?::uuid[])", tenantID, uuids(t.ids)))
 	}
 	if len(ways) == 0 {
 		return filter.SQL("false")
@@ -80,10 +81,10 @@ func (t token) predicate(atHand bool) filter.Expr {
 	return filter.AnyOf(ways...)
 }
 
-func predicate(tokens []token, atHand bool) filter.Expr {
+func predicate(tenantID int32, tokens []token, atHand bool) filter.Expr {
 	all := make([]filter.Expr, len(tokens))
 	for i, t := range tokens {
-		all[i] = t.predicate(atHand)
+		all[i] = t.predicate(tenantID, atHand)
 	}
 	if len(all) == 0 {
 		return filter.SQL("false")
@@ -110,10 +111,10 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 	var found Found
 	err := f.db.InTx(ctx, func(tx postgres.Tx) error {
 		found = Found{}
-		if err := customer.Tune(ctx, tx); err != nil {
+		q := search.Parse(t.ID, text)
+		if err := customer.Tune(ctx, tx, len(q.Tokens) == 1); err != nil {
 			return err
 		}
-		q := search.Parse(t.ID, text)
 		for _, part := range q.Tokens {
 			identified, err := f.identify(ctx, tx, t, part, unmasked)
 			if err != nil {
@@ -121,48 +122,75 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 			}
 			found.tokens = append(found.tokens, identified)
 		}
-		where := predicate(found.tokens, false)
-		var err error
-		if found.Exact, err = exact(ctx, tx, t.ID, q, where); err != nil {
-			return err
-		}
-		if len(found.tokens) == 1 && found.tokens[0].names() {
-			found.Exact = union(found.Exact, found.tokens[0].ids)
-		}
-		many := func(least int) {
-			found.Many, found.AtHand = where, predicate(found.tokens, true)
-			found.Guess = max(found.Guess, int64(least))
-		}
-		// A term that stands alone and is known to be frequent needs no look at whom it finds.
-		if len(found.tokens) == 1 && found.tokens[0].alone() {
-			var sure int64
-			if found.Guess, sure, err = f.guess(ctx, tx, found.tokens); err != nil {
-				return err
-			}
-			if sure > manyTimes*int64(f.few) {
-				many(f.few + 1)
-				return nil
-			}
-		}
-		all, err := matching(ctx, tx, t.ID, where, len(found.Exact)+f.few+1)
-		if err != nil {
-			return err
-		}
-		if len(all) > len(found.Exact)+f.few {
-			if found.Guess == 0 {
-				found.Guess, _, err = f.guess(ctx, tx, found.tokens)
-			}
-			many(len(all))
-			return err
-		}
-		found.Others = slices.DeleteFunc(all, func(id uuid.UUID) bool {
-			_, is := slices.BinarySearchFunc(found.Exact, id, compare)
-			return is
-		})
-		return nil
+		return f.names(ctx, tx, t.ID, q, &found)
 	})
 	return found, err
 }
+
+// names finds the customers who have all tokens.
+func (f *Finder) names(ctx context.Context, q postgres.Querier, tenantID int32, text search.Query, found *Found) error {
+	var identified []uuid.UUID
+	if len(found.tokens) == 1 && found.tokens[0].names() {
+		identified = found.tokens[0].ids
+	}
+	where := predicate(tenantID, found.tokens, false)
+	// A term that stands alone and is known to be frequent needs no look at whom it finds.
+	if len(found.tokens) == 1 && found.tokens[0].alone() {
+		guess, sure, err := f.guess(ctx, q, found.tokens)
+		if err != nil {
+			return err
+		}
+		if found.Guess = guess; sure > manyTimes*int64(f.few) {
+			return f.many(ctx, q, tenantID, text, where, identified, found)
+		}
+	}
+	all, err := matching(ctx, q, tenantID, where, text.Names, f.few+1)
+	if err != nil {
+		return err
+	}
+	if len(all) > f.few {
+		if found.Guess == 0 {
+			if found.Guess, _, err = f.guess(ctx, q, found.tokens); err != nil {
+				return err
+			}
+		}
+		return f.many(ctx, q, tenantID, text, where, identified, found)
+	}
+	for _, m := range all {
+		if m.Exact {
+			found.Exact = append(found.Exact, m.ID)
+		}
+	}
+	found.Exact = union(found.Exact, identified)
+	for _, m := range all {
+		if _, is := slices.BinarySearchFunc(found.Exact, m.ID, compare); !is {
+			found.Others = append(found.Others, m.ID)
+		}
+	}
+	return nil
+}
+
+// many finds those whom the text names as a whole, and leaves the others to a condition.
+func (f *Finder) many(ctx context.Context, q postgres.Querier, tenantID int32, text search.Query, where filter.Expr, identified []uuid.UUID, found *Found) error {
+	var err error
+	if found.Exact, err = exact(ctx, q, tenantID, text, where); err != nil {
+		return err
+	}
+	found.Exact = union(found.Exact, identified)
+	found.Many, found.AtHand = where, predicate(tenantID, found.tokens, true)
+	found.Signs = slices.ContainsFunc(found.tokens, token.signs)
+	found.Guess = max(found.Guess, int64(f.few+1))
+	found.Names = min(max(namesPerFound*int(found.Guess), leastNames), mostNames)
+	return nil
+}
+
+// A walk through names ends after so many for each customer found: a look at a name takes a fifth of what it takes to
+// gather one that is found, and most needles are found early in the order of names or all over it.
+const (
+	namesPerFound = 8
+	leastNames    = 20_000
+	mostNames     = 300_000
+)
 
 // manyTimes is how far beyond few an estimate has to be to be believed without a look.
 const manyTimes = 5
@@ -170,6 +198,14 @@ const manyTimes = 5
 // alone tells whether one term decides a clause of the token, as those of one or two characters do.
 func (t token) alone() bool {
 	return slices.ContainsFunc(t.Clauses, func(c search.Clause) bool { return len(c.All) == 1 && len(c.Any) == 0 })
+}
+
+// signs tells whether the token is only found in names with other characters than ASCII: those of its own, or those that
+// are read as it is.
+func (t token) signs() bool {
+	return len(t.ids) == 0 && !slices.ContainsFunc(t.Clauses, func(c search.Clause) bool {
+		return c.Pinyin == "" && !strings.ContainsFunc(c.Like, func(r rune) bool { return r > unicode.MaxASCII })
+	})
 }
 
 // guess is about how many customers have all tokens, by how frequent the rarest of their terms is. sure is about how
@@ -330,28 +366,48 @@ func exact(ctx context.Context, q postgres.Querier, tenantID int32, text search.
 	if len(text.Names) == 0 {
 		return nil, nil
 	}
-	lines := make([]filter.Expr, len(text.Names))
-	for i, n := range text.Names {
+	where = filter.AllOf(filter.SQL("n.terms && ?::bigint[]", search.Array(text.Exact)), whole(text.Names), where)
+	all, err := matching(ctx, q, tenantID, where, nil, few)
+	ids := make([]uuid.UUID, len(all))
+	for i, m := range all {
+		ids[i] = m.ID
+	}
+	return ids, err
+}
+
+// whole is the condition over n that one of the names is a line of its text.
+func whole(names []string) filter.Expr {
+	if len(names) == 0 {
+		return filter.SQL("false")
+	}
+	lines := make([]filter.Expr, len(names))
+	for i, n := range names {
 		lines[i] = filter.SQL("strpos(n.name_text, ?) > 0", "\n"+n+"\n")
 	}
-	named := filter.AllOf(filter.SQL("n.terms && ?::bigint[]", search.Array(text.Exact)), filter.AnyOf(lines...))
-	return matching(ctx, q, tenantID, filter.AllOf(named, where), few)
+	return filter.AnyOf(lines...)
+}
+
+// match is a customer who is found. Exact is whether a name is found as a whole.
+type match struct {
+	ID    uuid.UUID
+	Exact bool
 }
 
 // matching are customers whose row fulfils a condition over n, ascending, at most limit.
-func matching(ctx context.Context, q postgres.Querier, tenantID int32, where filter.Expr, limit int) ([]uuid.UUID, error) {
-	// The limit stands inside: which of too many come back is of no matter, and sorting them all would be.
-	sql, args := filter.Join(filter.SQL("SELECT id FROM (SELECT n.customer_id AS id FROM customer_search n WHERE n.tenant_id = ? AND (", tenantID),
-		where, filter.SQL(") LIMIT ?) x ORDER BY id", limit)).Numbered(1)
+func matching(ctx context.Context, q postgres.Querier, tenantID int32, where filter.Expr, names []string, limit int) ([]match, error) {
+	// The limit stands inside: which of too many come back is of no matter, and sorting them all would be. The tenant is
+	// in the terms, and no way to the rows: IS TRUE keeps a plan that is made for all tenants from reading a whole one.
+	sql, args := filter.Join(filter.SQL("SELECT id, exact FROM (SELECT n.customer_id AS id, ("), whole(names),
+		filter.SQL(") AS exact FROM customer_search n WHERE (n.tenant_id = ?) IS TRUE AND (", tenantID), where, filter.SQL(") LIMIT ?) x ORDER BY id", limit)).Numbered(1)
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("look for names: %w", err)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[match])
 	if err != nil {
 		return nil, fmt.Errorf("look for names: %w", err)
 	}
-	return ids, nil
+	return all, nil
 }
 
 // Reason is why a word of a text did not help to find anybody.
@@ -376,11 +432,11 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 	var all []Unmatched
 	err := f.db.InTx(ctx, func(tx postgres.Tx) error {
 		all = nil
-		if err := customer.Tune(ctx, tx); err != nil {
+		if err := customer.Tune(ctx, tx, len(found.tokens) == 1); err != nil {
 			return err
 		}
 		for _, part := range found.tokens {
-			some, err := anybody(ctx, tx, t.ID, part.predicate(false), deleted)
+			some, err := anybody(ctx, tx, t.ID, part.predicate(t.ID, false), deleted)
 			switch {
 			case err != nil:
 				return err
@@ -394,7 +450,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 			return nil
 		}
 		reason := NotTogether
-		some, err := anybody(ctx, tx, t.ID, predicate(found.tokens, false), deleted)
+		some, err := anybody(ctx, tx, t.ID, predicate(t.ID, found.tokens, false), deleted)
 		if some {
 			reason = LeftOut
 		}
@@ -409,7 +465,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 // anybody tells whether a condition over n holds for a customer that is deleted, or is not.
 func anybody(ctx context.Context, q postgres.Querier, tenantID int32, where filter.Expr, deleted bool) (bool, error) {
 	sql, args := filter.Join(filter.SQL(`SELECT EXISTS (SELECT FROM (SELECT n.customer_id AS id FROM customer_search n
-		WHERE n.tenant_id = ? AND (`, tenantID), where, filter.SQL(`) OFFSET 0) x CROSS JOIN LATERAL (SELECT FROM customers c
+		WHERE (n.tenant_id = ?) IS TRUE AND (`, tenantID), where, filter.SQL(`) OFFSET 0) x CROSS JOIN LATERAL (SELECT FROM customers c
 		WHERE c.tenant_id = ? AND c.id = x.id AND (c.deleted_at IS NOT NULL) = ? AND c.merged_into IS NULL LIMIT 1) y)`, tenantID, deleted)).Numbered(1)
 	var some bool
 	if err := q.QueryRow(ctx, sql, args...).Scan(&some); err != nil {

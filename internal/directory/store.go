@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -48,8 +49,28 @@ func tenantIDs(ctx context.Context, q postgres.Querier) ([]int32, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int32])
 }
 
+// looked is when the tenant's customers were last looked through by these rules or newer ones; zero for never.
+func looked(ctx context.Context, q postgres.Querier, tenantID int32) (time.Time, error) {
+	var at time.Time
+	err := q.QueryRow(ctx, `SELECT began_at FROM customer_search_looks WHERE tenant_id = $1 AND version >= $2`, tenantID, search.Version).Scan(&at)
+	if err != nil && !postgres.IsNone(err) {
+		return time.Time{}, fmt.Errorf("read when names were looked at: %w", err)
+	}
+	return at, nil
+}
+
+func noteLook(ctx context.Context, q postgres.Querier, tenantID int32, began time.Time) error {
+	_, err := q.Exec(ctx, `INSERT INTO customer_search_looks AS l (tenant_id, version, began_at) VALUES ($1, $2, $3)
+		ON CONFLICT ON CONSTRAINT customer_search_looks_pkey DO UPDATE SET version = excluded.version, began_at = excluded.began_at
+		WHERE l.version <= excluded.version`, tenantID, search.Version, began)
+	if err != nil {
+		return fmt.Errorf("note when names were looked at: %w", err)
+	}
+	return nil
+}
+
 // called is what a customer is called.
-const called = `c.id, c.kind, array_remove(c.name || coalesce(c.aliases, '{}') || c.legal_name, NULL)`
+const called = `c.id, c.kind, array_remove(c.name || coalesce(c.aliases, '{}') || c.legal_name, NULL), c.updated_at`
 
 func collect(rows pgx.Rows, err error) ([]named, error) {
 	if err != nil {
@@ -57,7 +78,7 @@ func collect(rows pgx.Rows, err error) ([]named, error) {
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (named, error) {
 		var n named
-		err := r.Scan(&n.id, &n.kind, &n.names)
+		err := r.Scan(&n.id, &n.kind, &n.names, &n.changed)
 		return n, err
 	})
 }
@@ -75,8 +96,16 @@ func lockNext(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UU
 // lockStale are the next customers whose row is missing or made by older rules.
 func lockStale(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]named, error) {
 	return collect(tx.Query(ctx, `SELECT `+called+` FROM customers c WHERE c.tenant_id = $1 AND c.id > $2 AND NOT EXISTS
-			(SELECT FROM customer_search s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.version = $3)
+			(SELECT FROM customer_search s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.version >= $3)
 		ORDER BY c.id LIMIT $4 FOR NO KEY UPDATE`, tenantID, after, search.Version, limit))
+}
+
+// lockStaleSince is lockStale of living customers who changed since, in the order of their changes.
+func lockStaleSince(ctx context.Context, tx postgres.Tx, tenantID int32, since time.Time, after named, limit int) ([]named, error) {
+	return collect(tx.Query(ctx, `SELECT `+called+` FROM customers c WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND c.updated_at >= $2
+			AND (c.updated_at, c.id) > ($3, $4) AND NOT EXISTS
+			(SELECT FROM customer_search s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.version >= $5)
+		ORDER BY c.updated_at, c.id LIMIT $6 FOR NO KEY UPDATE`, tenantID, since, after.changed, after.id, search.Version, limit))
 }
 
 // keptRow is a customer's names with the row that is stored for them.
@@ -102,7 +131,7 @@ func stored(ctx context.Context, q postgres.Querier, tenantID int32, after uuid.
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (keptRow, error) {
 		var k keptRow
-		err := r.Scan(&k.id, &k.kind, &k.names, &k.version, &k.name, &k.row.Terms, &k.row.Names, &k.row.Pinyin)
+		err := r.Scan(&k.id, &k.kind, &k.names, &k.changed, &k.version, &k.name, &k.row.Terms, &k.row.Names, &k.row.Pinyin)
 		return k, err
 	})
 }

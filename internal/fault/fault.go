@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -147,6 +148,11 @@ func (f *Fault) with(field Field) *Fault {
 
 // ErrInvalid is the fault of a request that the contract allows and a rule refuses.
 var ErrInvalid = New(Invalid, "invalid", "the request breaks a rule; errors says where", "请求不符合规则，详见 errors")
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// Escape is name as a reference token of a JSON pointer (RFC 6901, section 3).
+func Escape(name string) string { return pointerEscapes.Replace(name) }
 
 // Validator collects every wrong place of a request before failing once. Its zero value is ready.
 type Validator struct{ fields []Field }

@@ -228,7 +228,7 @@ func (f Field) compare(op Op, values []operand) Expr {
 
 // bind is a placeholder for arg in the field's type.
 func (f Field) bind(arg any) Expr {
-	return Expr{"?::" + string(sqlTypes[f.Type]), []any{arg}}
+	return Expr{text: "?::" + string(sqlTypes[f.Type]), args: []any{arg}}
 }
 
 // anyOf binds all values as the text of one array: the statement stays the same whatever their number, and no number
@@ -250,7 +250,7 @@ func (f Field) anyOf(values []operand) Expr {
 		}
 	}
 	b.WriteByte('}')
-	array := Expr{"?::" + string(sqlTypes[f.Type]) + "[]", []any{b.String()}}
+	array := Expr{text: "?::" + string(sqlTypes[f.Type]) + "[]", args: []any{b.String()}}
 	if !f.Known.IsZero() {
 		return f.Known.fill(array)
 	}

@@ -1,6 +1,9 @@
 package filter
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Concat is the expressions one after the other.
 func Concat(parts ...Expr) Expr { return concat(parts...) }
@@ -117,3 +120,20 @@ func Leaves(n Node) []Leaf {
 }
 
 func leaves(n Node) int { return len(Leaves(n)) }
+
+// Comparisons are the leaves, and those of conditions within functions with the source in front of their fields:
+// transactions.channel.
+func Comparisons(n Node) []Leaf {
+	all := Leaves(n)
+	for _, l := range all {
+		if l.Fact == nil || l.Fact.Where == nil {
+			continue
+		}
+		source, _, _ := strings.Cut(l.Fact.Of, ".")
+		for _, inner := range Leaves(l.Fact.Where) {
+			inner.Field = source + "." + inner.Field
+			all = append(all, inner)
+		}
+	}
+	return all
+}

@@ -97,6 +97,6 @@ func (f Field) seen(env Env) Expr {
 	if f.Exists.IsZero() {
 		return concat(SQL("array_remove(ARRAY["), value, SQL("], NULL)"))
 	}
-	rows := Expr{f.Exists.text[len(exists):], f.Exists.args}
+	rows := Expr{text: f.Exists.text[len(exists):], args: f.Exists.args}
 	return concat(SQL("ARRAY(SELECT "), value, SQL(" FROM "), rows.fill(concat(f.Column.operand(), SQL(" IS NOT NULL"))))
 }

@@ -12,8 +12,9 @@ type constant string
 
 // Expr is SQL with a ? for each bound value. Its text comes from source code alone.
 type Expr struct {
-	text string
-	args []any
+	text  string
+	args  []any
+	facts []gathered // which the text names, see Gathered
 }
 
 // SQL makes an expression; each ? in text stands for one of args, so text must not use ? as an operator or in a
@@ -22,7 +23,7 @@ func SQL(text constant, args ...any) Expr {
 	if n := strings.Count(string(text), "?"); n != len(args) {
 		panic(fmt.Sprintf("filter: SQL with %d placeholders and %d values: %s", n, len(args), text))
 	}
-	return Expr{string(text), args}
+	return Expr{text: string(text), args: args}
 }
 
 // IsZero tells whether there is no expression.
@@ -52,7 +53,7 @@ func (e Expr) Numbered(first int) (sql string, args []any) {
 func (e Expr) fill(inner Expr) Expr {
 	before, after, _ := strings.Cut(e.text, "%s")
 	n := strings.Count(before, "?")
-	return concat(Expr{before, e.args[:n]}, inner, Expr{after, e.args[n:]})
+	return concat(Expr{before, e.args[:n], e.facts}, inner, Expr{text: after, args: e.args[n:]})
 }
 
 // operand is the expression, in parentheses unless it is a plain column.
@@ -68,11 +69,13 @@ func (e Expr) operand() Expr {
 func concat(parts ...Expr) Expr {
 	var b strings.Builder
 	var args []any
+	var facts []gathered
 	for _, p := range parts {
 		b.WriteString(p.text)
 		args = append(args, p.args...)
+		facts = mergeFacts(facts, p.facts)
 	}
-	return Expr{b.String(), args}
+	return Expr{b.String(), args, facts}
 }
 
 // join joins the parts with " AND " or " OR ", in parentheses so that it can stand anywhere.

@@ -58,8 +58,11 @@ var windowForm = regexp.MustCompile(`^(?:([0-9]{1,5}[dwmy])|([^.]+)\.\.([^.]+))$
 // Qualification is the window of a tier scheme, in which facts count for its tiers. Conditions elsewhere have none.
 const Qualification = "qualification"
 
-// Span is the first and the last day of a window, as SQL over the customer.
-type Span struct{ From, To Expr }
+// Span is the first and the last day of a window, as SQL over the customer. Fixed tells that they are the same for everybody.
+type Span struct {
+	From, To Expr
+	Fixed    bool
+}
 
 // Qualifies tells whether a fact of n counts within the window of a tier scheme.
 func Qualifies(n Node) bool {
@@ -105,6 +108,10 @@ type Source struct {
 	Own    Expr       // which rows are the customer's: SQL("t.tenant_id = c.tenant_id AND t.customer_id = c.id")
 	Day    Expr       // the local day that a row counts for
 	Fields *Catalogue // what the condition within a function can ask; its numbers and amounts are the measures
+
+	// For Env.Everybody: whose a row is, and which rows are anybody's, without c. Zero where facts are only asked of one
+	// customer after the other.
+	Customer, All Expr
 }
 
 // Measures are the names of what can be summed.
@@ -157,18 +164,17 @@ func (c *compiler) fact(f *Fact, at place) (Field, bool) {
 		c.wrong(ErrUnknownField, at, fault.T(fmt.Sprintf("%s is made of one of: %s", f.Function, accepted),
 			fmt.Sprintf("%s 的对象为：%s", f.Function, accepted)), names...)
 	}
-	rows := []Expr{}
-	if known {
-		rows = append(rows, SQL(" FROM "), source.From, SQL(" WHERE "), source.Own)
-	}
+	rows := []Expr{} // what they have to fulfil
+	everybody := c.env.Everybody && !source.All.IsZero()
 	switch {
 	case f.Window == Qualification:
 		if c.env.Qualification == nil {
 			at.part = partWindow
 			c.wrong(ErrValue, at, fault.T("only the conditions of tiers have a qualification window", "只有层级条件才有资格统计期"))
 		} else if known {
-			rows = append(rows, SQL(" AND "), source.Day.operand(), SQL(" BETWEEN "), c.env.Qualification.From.operand(), SQL(" AND "),
-				c.env.Qualification.To.operand())
+			span := *c.env.Qualification
+			rows = append(rows, concat(source.Day.operand(), SQL(" BETWEEN "), span.From.operand(), SQL(" AND "), span.To.operand()))
+			everybody = everybody && span.Fixed
 		}
 	case f.Window != "":
 		from, to, ok := c.env.window(f.Window)
@@ -177,23 +183,23 @@ func (c *compiler) fact(f *Fact, at place) (Field, bool) {
 			c.wrong(ErrValue, at, fault.T("this window ends before it begins, or names a day that does not exist", "时间窗口的结束早于开始，或含有不存在的日期"))
 		}
 		if known {
-			rows = append(rows, SQL(" AND "), source.Day.operand(), SQL(" BETWEEN ?::date AND ?::date", from.String(), to.String()))
+			rows = append(rows, concat(source.Day.operand(), SQL(" BETWEEN ?::date AND ?::date", from.String(), to.String())))
 		}
 	}
 	if f.Where != nil && known {
 		outer := c.catalogue
 		c.catalogue = source.Fields
-		rows = append(rows, SQL(" AND "), c.node(f.Where, at.path+"/where", false))
+		rows = append(rows, c.node(f.Where, at.path+"/where", false))
 		c.catalogue = outer
 	}
 	if !known || len(c.fields) > before {
 		return Field{}, false
 	}
-	return f.asField(source, measure, concat(rows...))
+	return f.asField(source, measure, everybody, rows)
 }
 
-// asField is the fact over rows as a field.
-func (f *Fact) asField(source Source, measure string, rows Expr) (Field, bool) {
+// asField is the fact over the rows that fulfil all of rows as a field.
+func (f *Fact) asField(source Source, measure string, everybody bool, rows []Expr) (Field, bool) {
 	of, ok := source.Fields.Field(measure)
 	if f.Function.measures() != (measure != "") || measure != "" && !ok {
 		return Field{}, false
@@ -207,7 +213,7 @@ func (f *Fact) asField(source Source, measure string, rows Expr) (Field, bool) {
 		value = concat(SQL("count(DISTINCT "), source.Day, SQL(")"))
 	case Sum:
 		field.Type = of.Type
-		value = concat(SQL("coalesce(sum("), of.Column, SQL("), 0)"))
+		value = concat(SQL("sum("), of.Column, SQL(")"))
 	case First, Last:
 		field.Type, field.Nullable = TypeDate, true
 		value = concat(SQL(extremes[f.Function]), source.Day, SQL(")"))
@@ -221,7 +227,26 @@ func (f *Fact) asField(source Source, measure string, rows Expr) (Field, bool) {
 	if field.Nullable {
 		field.Operators = slices.Concat(ordered, []Op{IsNull, IsNotNull})
 	}
-	field.Column = concat(SQL("SELECT "), value, rows)
+	if everybody {
+		absent := constant("0")
+		if field.Nullable {
+			absent = ""
+		}
+		which := Expr{}
+		if len(rows) > 0 {
+			which = join(rows, " AND ")
+		}
+		field.Column = gather(source, value, which, absent)
+		return field, true
+	}
+	if f.Function == Sum {
+		value = concat(SQL("coalesce("), value, SQL(", 0)"))
+	}
+	parts := []Expr{SQL("SELECT "), value, SQL(" FROM "), source.From, SQL(" WHERE "), source.Own}
+	for _, r := range rows {
+		parts = append(parts, SQL(" AND "), r)
+	}
+	field.Column = concat(parts...)
 	return field, true
 }
 

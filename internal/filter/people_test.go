@@ -46,7 +46,8 @@ var people = filter.NewCatalogue(
 	filter.Field{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Nullable: true, Column: filter.SQL("ct.tag"),
 		Exists: filter.SQL("EXISTS (SELECT 1 FROM person_tags ct WHERE ct.person_id = c.id AND %s)")},
 ).With(scores{"clv": 7, "churn": 8}, tiers{}).WithSources(filter.Source{Name: "visits", Label: fault.T("Visit", "到访"),
-	From: filter.SQL("person_visits v"), Own: filter.SQL("v.person_id = c.id"), Day: filter.SQL("v.day"), Fields: visits})
+	From: filter.SQL("person_visits v"), Own: filter.SQL("v.person_id = c.id"), Day: filter.SQL("v.day"), Fields: visits,
+	Customer: filter.SQL("v.person_id"), All: filter.SQL("v.person_id >= ?::bigint", 0)})
 
 var visits = filter.NewCatalogue(
 	filter.Field{Name: "amount", Type: filter.TypeMoney, Label: fault.T("Amount", "金额"), Column: filter.SQL("v.amount")},

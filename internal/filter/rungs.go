@@ -40,7 +40,7 @@ func (c *Catalogue) Rungs(leaves []Leaf, env Env) (Expr, bool) {
 	}
 	kind := string(sqlTypes[f.Type])
 	return concat(SQL("coalesce(width_bucket("), f.Column.operand(), Expr{text: "::" + kind + ", "},
-		Expr{"?::" + kind + "[]", []any{"{" + strings.Join(ascending, ",") + "}"}}, SQL("), 0)")), true
+		Expr{text: "?::" + kind + "[]", args: []any{"{" + strings.Join(ascending, ",") + "}"}}, SQL("), 0)")), true
 }
 
 // less compares values as they are bound.

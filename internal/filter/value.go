@@ -21,6 +21,10 @@ type Env struct {
 	Digits   int            // decimals of its major unit: 2 for CNY, 0 for JPY
 
 	Qualification *Span // what Qualification means; nil where it means nothing
+
+	// Everybody compiles for a statement that puts the condition to all customers of a catalogue's tenant: it joins
+	// Expr.Gathered, so that facts are added up for all of them at once and not customer by customer.
+	Everybody bool
 }
 
 // operand is a value as it is bound: a string, int64, bool or time.Time. A day compared with instants is the time from
@@ -108,7 +112,7 @@ func (f Field) accepted(env Env, v Value) (detail fault.Text, choices []string) 
 		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), []string{near}
 	}
 	if len(f.Choices) == 0 {
-		return fault.T("there is nothing yet that this field could be", "该字段目前没有任何可选值"), nil
+		return fault.T("there is no such choice; the field has none yet", "没有这个可选值，该字段目前没有任何可选值"), nil
 	}
 	return fault.T("expected one of the field's choices, in quotes, such as "+example, "应为该字段的可选值之一并加引号，例如 "+example),
 		f.Choices[:min(len(f.Choices), maxChoices)]

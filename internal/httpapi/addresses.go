@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type addresses struct {
@@ -18,16 +19,9 @@ func (h addresses) ListAddresses(ctx context.Context, req apigen.ListAddressesRe
 	if req.Params.AreaType != nil {
 		where["area_type"] = string(*req.Params.AreaType)
 	}
-	scope := []string{"addresses", req.CustomerID.String(), fmt.Sprint(where)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[address.Address], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, r)
+	}, "addresses", req.CustomerID.String(), fmt.Sprint(where))
 	return apigen.ListAddresses200JSONResponse{Items: each(p.Items, addressToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -37,7 +31,7 @@ func (h addresses) CreateAddress(ctx context.Context, req apigen.CreateAddressRe
 		return nil, err
 	}
 	return apigen.CreateAddress201JSONResponse{Body: addressToAPI(ctx)(a), Headers: apigen.CreateAddress201ResponseHeaders{
-		ETag: shownTag(ctx, a.Version), Location: ptr(*customerLocation(a.CustomerID) + "/addresses/" + a.ID.String())}}, nil
+		ETag: shownTag(ctx, a.Version), Location: ownedLocation(a.Base, "addresses")}}, nil
 }
 
 func (h addresses) GetAddress(ctx context.Context, req apigen.GetAddressRequestObject) (apigen.GetAddressResponseObject, error) {
@@ -50,12 +44,12 @@ func (h addresses) GetAddress(ctx context.Context, req apigen.GetAddressRequestO
 }
 
 func (h addresses) PatchAddress(ctx context.Context, req apigen.PatchAddressRequestObject) (apigen.PatchAddressResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	b := req.Body
-	a, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.AddressID, base, address.Change{Country: b.Country,
+	a, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.AddressID, expected, address.Change{Country: b.Country,
 		Province: field(b.Province, same[string]), City: field(b.City, same[string]), District: field(b.District, same[string]),
 		Street: field(b.Street, same[string]), PostalCode: field(b.PostalCode, same[string]), Label: field(b.Label, same[string]),
 		Recipient: field(b.Recipient, same[string]), Primary: b.Primary,
@@ -68,11 +62,11 @@ func (h addresses) PatchAddress(ctx context.Context, req apigen.PatchAddressRequ
 }
 
 func (h addresses) DeleteAddress(ctx context.Context, req apigen.DeleteAddressRequestObject) (apigen.DeleteAddressResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteAddress204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.AddressID, base)
+	return apigen.DeleteAddress204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.AddressID, expected)
 }
 
 func addressFromAPI(b apigen.AddressCreate) address.Draft {

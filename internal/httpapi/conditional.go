@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,8 +25,8 @@ func etag(version int64) *string {
 var errIfNoneMatch = fault.New(fault.Malformed, "if_none_match_unsupported",
 	"If-None-Match is for reading; a change takes If-Match", "If-None-Match 只用于读取；更改请使用 If-Match")
 
-// expected reads If-Match: absent accepts anything, * whatever exists.
-func expected(header *string) (patch.Expected, error) {
+// ifMatch reads If-Match: absent accepts anything, * whatever exists.
+func ifMatch(header *string) (patch.Expected, error) {
 	if header == nil {
 		return nil, nil
 	}
@@ -109,4 +111,13 @@ func matches(header, tag string) bool {
 		}
 	}
 	return false
+}
+
+// shownTag is the ETag of what is masked for some callers: the masked form has another one, or a caller who gains or
+// loses the scope would be told that nothing changed. Behind the point it does not matter for If-Match.
+func shownTag(ctx context.Context, version int64) *string {
+	if unmasked(ctx) {
+		return etag(version)
+	}
+	return ptr(fmt.Sprintf(`"%d.masked"`, version))
 }

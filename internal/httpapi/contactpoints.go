@@ -7,26 +7,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/contactpoint"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type contactPoints struct {
 	lister
 	svc       *contactpoint.Service
 	customers customers
-}
-
-// unmasked reports whether the caller is shown personal contact values.
-func unmasked(ctx context.Context) bool { return auth.From(ctx).Scopes.Has("pii:read") }
-
-// shownTag is the ETag of what is masked for some callers: the masked form has another one, or a caller who gains or
-// loses the scope would be told that nothing changed. Behind the point it does not matter for If-Match.
-func shownTag(ctx context.Context, version int64) *string {
-	if unmasked(ctx) {
-		return etag(version)
-	}
-	return ptr(fmt.Sprintf(`"%d.masked"`, version))
 }
 
 func (h contactPoints) ListContactPoints(ctx context.Context, req apigen.ListContactPointsRequestObject) (apigen.ListContactPointsResponseObject, error) {
@@ -37,16 +25,9 @@ func (h contactPoints) ListContactPoints(ctx context.Context, req apigen.ListCon
 	if req.Params.ContactID != nil {
 		where["contact_id"] = *req.Params.ContactID
 	}
-	scope := []string{"contact_points", req.CustomerID.String(), fmt.Sprint(where)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[contactpoint.ContactPoint], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, where, r)
+	}, "contact_points", req.CustomerID.String(), fmt.Sprint(where))
 	return apigen.ListContactPoints200JSONResponse{Items: each(p.Items, contactPointToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -56,7 +37,7 @@ func (h contactPoints) CreateContactPoint(ctx context.Context, req apigen.Create
 		return nil, err
 	}
 	return apigen.CreateContactPoint201JSONResponse{Body: contactPointToAPI(ctx)(p), Headers: apigen.CreateContactPoint201ResponseHeaders{
-		ETag: shownTag(ctx, p.Version), Location: ptr(*customerLocation(p.CustomerID) + "/contact-points/" + p.ID.String())}}, nil
+		ETag: shownTag(ctx, p.Version), Location: ownedLocation(p.Base, "contact-points")}}, nil
 }
 
 func (h contactPoints) GetContactPoint(ctx context.Context, req apigen.GetContactPointRequestObject) (apigen.GetContactPointResponseObject, error) {
@@ -69,7 +50,7 @@ func (h contactPoints) GetContactPoint(ctx context.Context, req apigen.GetContac
 }
 
 func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchContactPointRequestObject) (apigen.PatchContactPointResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +60,7 @@ func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchCo
 	if b.Consent != nil {
 		c.Consent = ptr(contactpoint.Consent(*b.Consent))
 	}
-	p, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, base, c)
+	p, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -88,22 +69,20 @@ func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchCo
 }
 
 func (h contactPoints) DeleteContactPoint(ctx context.Context, req apigen.DeleteContactPointRequestObject) (apigen.DeleteContactPointResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteContactPoint204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, base)
+	return apigen.DeleteContactPoint204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.ContactPointID, expected)
 }
 
 func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.LookupContactPointRequestObject) (apigen.LookupContactPointResponseObject, error) {
 	b, t := req.Body, callOf(ctx).Tenant
-	scope := []string{"lookup", string(or(b.Kind, "")), or(b.Platform, ""), b.Value}
 	q := contactpoint.Query{Kind: contactpoint.Kind(or(b.Kind, "")), Platform: or(b.Platform, ""), Value: b.Value}
-	var err error
-	if q.Page, err = h.request(ctx, b.Limit, b.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Holders(ctx, t, q)
+	p, next, err := paged(ctx, h.lister, b.Limit, b.Cursor, func(r page.Request) (page.Of[contactpoint.ContactPoint], error) {
+		q.Page = r
+		return h.svc.Holders(ctx, t, q)
+	}, "lookup", string(q.Kind), q.Platform, b.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +104,7 @@ func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.Lookup
 			items = append(items, apigen.ContactPointMatch{Customer: c, ContactPoint: contactPointToAPI(ctx)(p)})
 		}
 	}
-	next, err := h.next(ctx, p.Next, scope...)
-	return apigen.LookupContactPoint200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
+	return apigen.LookupContactPoint200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, nil
 }
 
 // contactPointFromAPI unpacks new contact points of a caller who may be shown values or not.

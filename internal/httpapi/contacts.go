@@ -7,7 +7,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/contact"
-	"github.com/kezi-io/kezi/internal/owned"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type contacts struct {
@@ -16,16 +16,9 @@ type contacts struct {
 }
 
 func (h contacts) ListContacts(ctx context.Context, req apigen.ListContactsRequestObject) (apigen.ListContactsResponseObject, error) {
-	scope := []string{"contacts", req.CustomerID.String()}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, nil, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[contact.Contact], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, nil, r)
+	}, "contacts", req.CustomerID.String())
 	return apigen.ListContacts200JSONResponse{Items: each(p.Items, contactToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -50,12 +43,12 @@ func (h contacts) GetContact(ctx context.Context, req apigen.GetContactRequestOb
 }
 
 func (h contacts) PatchContact(ctx context.Context, req apigen.PatchContactRequestObject) (apigen.PatchContactResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	b := req.Body
-	c, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.ContactID, base, contact.Change{Name: b.Name,
+	c, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.ContactID, expected, contact.Change{Name: b.Name,
 		Title: field(b.Title, same[string]), Department: field(b.Department, same[string]),
 		Gender:       field(b.Gender, func(g apigen.ContactPatchGender) string { return string(g) }),
 		DecisionRole: field(b.DecisionRole, func(r apigen.ContactPatchDecisionRole) contact.Role { return contact.Role(r) }),
@@ -67,20 +60,15 @@ func (h contacts) PatchContact(ctx context.Context, req apigen.PatchContactReque
 }
 
 func (h contacts) DeleteContact(ctx context.Context, req apigen.DeleteContactRequestObject) (apigen.DeleteContactResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteContact204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.ContactID, base)
+	return apigen.DeleteContact204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.ContactID, expected)
 }
 
 func contactToAPI(c contact.Contact) apigen.Contact {
 	return apigen.Contact{ID: c.ID, Version: c.Version, CustomerID: c.CustomerID, Name: c.Name, Title: set(c.Title),
 		Department: set(c.Department), Gender: set(apigen.ContactGender(c.Gender)), DecisionRole: set(apigen.DecisionRole(c.DecisionRole)),
 		Primary: c.Primary, Remark: set(c.Remark), PersonID: c.PersonID, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
-}
-
-// ownedLocation is where one of a customer's things is found: its place in the list of that name.
-func ownedLocation(b owned.Base, list string) *string {
-	return ptr("/v1/customers/" + b.CustomerID.String() + "/" + list + "/" + b.ID.String())
 }

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -9,10 +11,14 @@ import (
 	"github.com/oapi-codegen/runtime/types"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/owned"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -43,6 +49,18 @@ func each[A, B any](in []A, f func(A) B) []B {
 	return out
 }
 
+// eachOr is each for what can fail; it ends at the first failure.
+func eachOr[A, B any](in []A, f func(A) (B, error)) ([]B, error) {
+	out := make([]B, len(in))
+	for i, a := range in {
+		var err error
+		if out[i], err = f(a); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // field is a nullable member of a merge patch, its value mapped.
 func field[A, B any](n nullable.Nullable[A], f func(A) B) patch.Field[B] {
 	if !n.IsSpecified() {
@@ -56,6 +74,22 @@ func field[A, B any](n nullable.Nullable[A], f func(A) B) patch.Field[B] {
 }
 
 func same[T any](v T) T { return v }
+
+// conditionToAPI is a condition as JSON; nil for none.
+func conditionToAPI(n filter.Node) (*apigen.Condition, error) {
+	if n == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("write a condition: %w", err)
+	}
+	return ptr(apigen.Condition(raw)), nil
+}
+
+func dependentToAPI(r condition.Reader) apigen.Dependent {
+	return apigen.Dependent{Type: r.Type, Key: r.Key, Name: r.Name}
+}
 
 func moneyToAPI(m money.Money) apigen.Money {
 	return apigen.Money{Amount: m.Decimal(), Currency: m.Currency}
@@ -154,4 +188,29 @@ func preferred(ctx context.Context, t fault.Text) string {
 		return t.Zh
 	}
 	return t.En
+}
+
+// ownedLocation is where one of a customer's things is found: its place in the list of that name.
+func ownedLocation(b owned.Base, list string) *string {
+	return ptr("/v1/customers/" + b.CustomerID.String() + "/" + list + "/" + b.ID.String())
+}
+
+func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {
+	return apigen.RuleEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
+}
+
+// orNull is null for what is not known.
+func orNull(v *float64) nullable.Nullable[float64] {
+	if v == nil {
+		return nullable.NewNullNullable[float64]()
+	}
+	return nullable.NewNullableWithValue(*v)
+}
+
+// optional is nil for nil, f of it otherwise.
+func optional[A, B any](p *A, f func(A) B) *B {
+	if p == nil {
+		return nil
+	}
+	return ptr(f(*p))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type customers struct {
@@ -70,7 +71,7 @@ func (h customers) shown(ctx context.Context, c customer.Customer, fields *[]api
 }
 
 func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRequestObject) (apigen.PatchCustomerResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRe
 		return nil, err
 	}
 	p := parts{req.Body.ContactPoints, req.Body.Addresses, false}
-	c, err := h.Customers.UpdateWith(ctx, callOf(ctx), req.CustomerID, base, change, h.write(ctx, p))
+	c, err := h.Customers.UpdateWith(ctx, callOf(ctx), req.CustomerID, expected, change, h.write(ctx, p))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRe
 }
 
 func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCustomerByExternalIDRequestObject) (apigen.PutCustomerByExternalIDResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 		return nil, err
 	}
 	p := parts{req.Body.ContactPoints, req.Body.Addresses, false}
-	c, outcome, err := h.Customers.PutWith(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
+	c, outcome, err := h.Customers.PutWith(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, expected,
 		or(req.Params.Undelete, false), change, h.write(ctx, p))
 	if err != nil {
 		return nil, err
@@ -118,25 +119,18 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 }
 
 func (h customers) ListCustomerStages(ctx context.Context, req apigen.ListCustomerStagesRequestObject) (apigen.ListCustomerStagesResponseObject, error) {
-	scope := []string{"customer_stages", req.CustomerID.String()}
-	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.Customers.Stages(ctx, callOf(ctx).Tenant, req.CustomerID, r)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[customer.Move], error) {
+		return h.Customers.Stages(ctx, callOf(ctx).Tenant, req.CustomerID, r)
+	}, "customer_stages", req.CustomerID.String())
 	return apigen.ListCustomerStages200JSONResponse{NextCursor: next, HasMore: next != nil, Items: each(p.Items, stageMoveToAPI)}, err
 }
 
 func (h customers) DeleteCustomer(ctx context.Context, req apigen.DeleteCustomerRequestObject) (apigen.DeleteCustomerResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteCustomer204Response{}, h.Customers.Delete(ctx, callOf(ctx), req.CustomerID, base)
+	return apigen.DeleteCustomer204Response{}, h.Customers.Delete(ctx, callOf(ctx), req.CustomerID, expected)
 }
 
 func (h customers) UndeleteCustomer(ctx context.Context, req apigen.UndeleteCustomerRequestObject) (apigen.UndeleteCustomerResponseObject, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/birthday"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
@@ -185,4 +186,31 @@ func changeFromAPI(b apigen.CustomerPatch) (customer.Change, error) {
 		c.Stage = ptr(customer.Stage(*b.Stage))
 	}
 	return c, v.Err()
+}
+
+// written is a customer as callers see it.
+func (h customers) written(ctx context.Context, c customer.Customer) (apigen.Customer, error) {
+	items := []apigen.Customer{h.toAPI(ctx, c)}
+	err := h.showAttributes(ctx, items)
+	return items[0], err
+}
+
+// showAttributes leaves in customers those attributes that the caller may see.
+func (h customers) showAttributes(ctx context.Context, items []apigen.Customer) error {
+	var visible map[string]bool
+	for i := range items {
+		have := or(items[i].Attributes, nil)
+		if len(have) == 0 {
+			continue
+		}
+		if visible == nil {
+			var err error
+			visible, err = attribute.Visible(ctx, h.DB, callOf(ctx).Tenant.ID, attribute.Customers, unmasked(ctx))
+			if err != nil {
+				return err
+			}
+		}
+		items[i].Attributes = ptr(attribute.Shown(have, visible))
+	}
+	return nil
 }

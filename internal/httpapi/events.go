@@ -7,6 +7,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/event"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
@@ -29,16 +30,9 @@ func (h events) ListEvents(ctx context.Context, req apigen.ListEventsRequestObje
 }
 
 func (h events) ListChangeSetItems(ctx context.Context, req apigen.ListChangeSetItemsRequestObject) (apigen.ListChangeSetItemsResponseObject, error) {
-	scope := []string{"change_set", req.ChangeSetID.String()}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := event.Items(ctx, h.db, callOf(ctx).Tenant.ID, req.ChangeSetID, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[uuid.UUID], error) {
+		return event.Items(ctx, h.db, callOf(ctx).Tenant.ID, req.ChangeSetID, r)
+	}, "change_set", req.ChangeSetID.String())
 	return apigen.ListChangeSetItems200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(id uuid.UUID) apigen.ChangeSetItem { return apigen.ChangeSetItem{CustomerID: id} })}, err
 }

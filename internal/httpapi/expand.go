@@ -2,20 +2,15 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/auth"
-	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
-	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -39,128 +34,62 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 			leaveAway(&items[i], fields)
 		}
 	}
-	t := callOf(ctx).Tenant
 	ids := each(list, func(c customer.Customer) uuid.UUID { return c.ID })
 	for _, e := range slices.Compact(slices.Sorted(slices.Values(expand))) {
-		switch e {
-		case apigen.CustomerExpansionMetrics:
-			all, err := metric.Of(ctx, h.DB, t.ID, ids)
-			if err != nil {
-				return nil, err
-			}
-			owing, err := metric.OverdueOf(ctx, h.DB, t.ID, all, t.Today(h.now()))
-			if err != nil {
-				return nil, err
-			}
-			for i := range items {
-				items[i].Metrics = ptr(metricsToAPI(all[items[i].ID], owing[items[i].ID], t.Currency))
-			}
-		case apigen.CustomerExpansionScores:
-			all, err := score.Summaries(ctx, h.DB, t.ID, ids)
-			if err != nil {
-				return nil, err
-			}
-			for i := range items {
-				items[i].Scores = ptr(each(all[items[i].ID], scoreSummaryToAPI))
-			}
-		case apigen.CustomerExpansionTiers:
-			all, err := tier.Of(ctx, h.DB, t.ID, ids)
-			if err != nil {
-				return nil, err
-			}
-			for i := range items {
-				items[i].Tiers = ptr(each(all[items[i].ID], tierPlacementToAPI))
-			}
-		case apigen.CustomerExpansionContactPoints:
-			if err := h.expandContactPoints(ctx, items, ids); err != nil {
-				return nil, err
-			}
-		case apigen.CustomerExpansionAddresses:
-			if err := h.expandAddresses(ctx, items, ids); err != nil {
-				return nil, err
-			}
-		case apigen.CustomerExpansionTags:
-			all, err := tag.Of(ctx, h.DB, t.ID, ids, h.now())
-			if err != nil {
-				return nil, err
-			}
-			for i := range items {
-				items[i].Tags = ptr(each(all[items[i].ID], customerTagToAPI))
-			}
-		case apigen.CustomerExpansionSegments:
-			all, err := segment.Of(ctx, h.DB, t.ID, ids)
-			if err != nil {
-				return nil, err
-			}
-			for i := range items {
-				items[i].Segments = ptr(each(all[items[i].ID], customerSegmentToAPI))
-			}
+		if err := h.expand(ctx, items, ids, e); err != nil {
+			return nil, err
 		}
 	}
 	return items, nil
 }
 
-// mayRead demands the scope of every other resource that names reach into: expansions, or fields of a filter or a sort
-// such as scores.clv.
-func mayRead(ctx context.Context, names ...string) error {
-	p := auth.From(ctx)
-	for _, name := range names {
-		resource, _, _ := strings.Cut(name, ".")
-		if name == condition.AtRisk {
-			resource = condition.Scores
+// expand shows one more thing beside customers.
+func (h customers) expand(ctx context.Context, items []apigen.Customer, ids []uuid.UUID, what apigen.CustomerExpansion) error {
+	t := callOf(ctx).Tenant
+	switch what {
+	case apigen.CustomerExpansionMetrics:
+		all, err := metric.Of(ctx, h.DB, t.ID, ids)
+		if err != nil {
+			return err
 		}
-		switch resource {
-		case "orders": // transactions of any status
-			resource = "transactions"
-			fallthrough
-		case "scores", "tiers", "tags", "segments", "transactions":
-			if err := demand(p, resource+":read"); err != nil {
-				return err
-			}
-		}
+		owing, err := metric.OverdueOf(ctx, h.DB, t.ID, all, t.Today(h.now()))
+		return attach(items, func(c *apigen.Customer, m metric.Metrics) { c.Metrics = ptr(metricsToAPI(m, owing[c.ID], t.Currency)) })(all, err)
+	case apigen.CustomerExpansionScores:
+		return attach(items, func(c *apigen.Customer, found []score.Summary) { c.Scores = ptr(each(found, scoreSummaryToAPI)) })(
+			score.Summaries(ctx, h.DB, t.ID, ids))
+	case apigen.CustomerExpansionTiers:
+		return attach(items, func(c *apigen.Customer, found []tier.Placement) { c.Tiers = ptr(each(found, tierPlacementToAPI)) })(
+			tier.Of(ctx, h.DB, t.ID, ids))
+	case apigen.CustomerExpansionContactPoints:
+		return attach(items, func(c *apigen.Customer, found []contactpoint.ContactPoint) {
+			c.ContactPoints = ptr(each(found, contactPointToAPI(ctx)))
+		})(h.ContactPoints.Of(ctx, h.DB, t, ids, partsShown))
+	case apigen.CustomerExpansionAddresses:
+		return attach(items, func(c *apigen.Customer, found []address.Address) { c.Addresses = ptr(each(found, addressToAPI(ctx))) })(
+			h.Addresses.Of(ctx, h.DB, t, ids, partsShown))
+	case apigen.CustomerExpansionTags:
+		return attach(items, func(c *apigen.Customer, found []tag.Assignment) { c.Tags = ptr(each(found, customerTagToAPI)) })(
+			tag.Of(ctx, h.DB, t.ID, ids, h.now()))
+	case apigen.CustomerExpansionSegments:
+		return attach(items, func(c *apigen.Customer, found []segment.Membership) {
+			c.Segments = ptr(each(found, customerSegmentToAPI))
+		})(
+			segment.Of(ctx, h.DB, t.ID, ids))
 	}
 	return nil
 }
 
-// mayAsk demands the scopes of everything that a condition reads: one about a personal field tells its value.
-func mayAsk(ctx context.Context, language condition.Language, node filter.Node) error {
-	return mayUse(ctx, language, node.Fields()...)
-}
-
-// mayUse is mayAsk by the names of fields: the order of a list tells values as well.
-func mayUse(ctx context.Context, language condition.Language, names ...string) error {
-	if err := mayRead(ctx, names...); err != nil {
-		return err
-	}
-	if language.Guarded(names...) {
-		return demand(auth.From(ctx), guarding)
-	}
-	return nil
-}
-
-// mayKeep demands of who stores conditions, given as JSON or by the names of fields, the scopes to read what they are about,
-// pii:read for personal fields: where customers stand by them tells the values. A condition that cannot be read is refused
-// later.
-func mayKeep(ctx context.Context, db *postgres.DB, now time.Time, conditions []json.RawMessage, names ...string) error {
-	language, err := condition.For(ctx, db, callOf(ctx).Tenant, now)
-	if err != nil {
-		return err
-	}
-	for _, raw := range conditions {
-		if len(raw) == 0 {
-			continue
+// attach shows beside every customer what was read of it.
+func attach[V any](items []apigen.Customer, show func(*apigen.Customer, V)) func(all map[uuid.UUID]V, err error) error {
+	return func(all map[uuid.UUID]V, err error) error {
+		if err != nil {
+			return err
 		}
-		if node, err := filter.ParseJSON(raw); err == nil {
-			names = append(names, node.Fields()...)
+		for i := range items {
+			show(&items[i], all[items[i].ID])
 		}
+		return nil
 	}
-	if err := mayRead(ctx, names...); err != nil {
-		return err
-	}
-	if language.Guarded(names...) {
-		return demand(auth.From(ctx), guarding)
-	}
-	return nil
 }
 
 // leaveAway drops what fields does not name; id, version, kind and name stay.

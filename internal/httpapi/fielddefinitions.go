@@ -8,12 +8,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/attribute"
-	"github.com/kezi-io/kezi/internal/auth"
-	"github.com/kezi-io/kezi/internal/customer"
 )
-
-// guarding is the scope without which nobody sees values of personal and secret fields.
-const guarding = "pii:read"
 
 type fieldDefinitions struct{ svc *attribute.Service }
 
@@ -57,11 +52,11 @@ func (h fieldDefinitions) GetFieldDefinition(ctx context.Context, req apigen.Get
 }
 
 func (h fieldDefinitions) PatchFieldDefinition(ctx context.Context, req apigen.PatchFieldDefinitionRequestObject) (apigen.PatchFieldDefinitionResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	d, err := h.svc.Update(ctx, callOf(ctx), req.FieldDefinitionID, versions, fieldChangeFromAPI(*req.Body))
+	d, err := h.svc.Update(ctx, callOf(ctx), req.FieldDefinitionID, expected, fieldChangeFromAPI(*req.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +65,11 @@ func (h fieldDefinitions) PatchFieldDefinition(ctx context.Context, req apigen.P
 }
 
 func (h fieldDefinitions) DeleteFieldDefinition(ctx context.Context, req apigen.DeleteFieldDefinitionRequestObject) (apigen.DeleteFieldDefinitionResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteFieldDefinition204Response{}, h.svc.Delete(ctx, callOf(ctx), req.FieldDefinitionID, versions)
+	return apigen.DeleteFieldDefinition204Response{}, h.svc.Delete(ctx, callOf(ctx), req.FieldDefinitionID, expected)
 }
 
 func (h fieldDefinitions) CheckFieldDefinition(ctx context.Context, req apigen.CheckFieldDefinitionRequestObject) (apigen.CheckFieldDefinitionResponseObject, error) {
@@ -121,35 +116,8 @@ func fieldDefinitionToAPI(ctx context.Context, d attribute.Definition) apigen.Fi
 		Choices: each(d.Choices, func(o attribute.Option) apigen.FieldChoice {
 			return apigen.FieldChoice{Key: o.Key, Label: o.Label, Archived: ptr(o.Archived)}
 		})}
-	if d.Default != nil && (!d.Sensitivity.Guarded() || auth.From(ctx).Scopes.Has(guarding)) {
+	if d.Default != nil && (!d.Sensitivity.Guarded() || unmasked(ctx)) {
 		out.Default = nullable.NewNullableWithValue(attribute.Plain(d.Default))
 	}
 	return out
-}
-
-// written is a customer as callers see it.
-func (h customers) written(ctx context.Context, c customer.Customer) (apigen.Customer, error) {
-	items := []apigen.Customer{h.toAPI(ctx, c)}
-	err := h.showAttributes(ctx, items)
-	return items[0], err
-}
-
-// showAttributes leaves in customers those attributes that the caller may see.
-func (h customers) showAttributes(ctx context.Context, items []apigen.Customer) error {
-	var visible map[string]bool
-	for i := range items {
-		have := or(items[i].Attributes, nil)
-		if len(have) == 0 {
-			continue
-		}
-		if visible == nil {
-			var err error
-			visible, err = attribute.Visible(ctx, h.DB, callOf(ctx).Tenant.ID, attribute.Customers, auth.From(ctx).Scopes.Has(guarding))
-			if err != nil {
-				return err
-			}
-		}
-		items[i].Attributes = ptr(attribute.Shown(have, visible))
-	}
-	return nil
 }

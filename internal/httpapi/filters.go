@@ -2,13 +2,14 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 type filters struct {
@@ -48,26 +49,36 @@ func below(err error, prefix string) error {
 	return err
 }
 
-// read is a condition that must be there, in a body.
-func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := condition.Strict(ctx, h.DB, callOf(ctx).Tenant, h.now())
+// reader reads a language, such as condition.For.
+type reader func(context.Context, postgres.Querier, tenant.Tenant, time.Time) (condition.Language, error)
+
+// given is the condition of a body; nil for none.
+func (h filters) given(ctx context.Context, in reader, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	language, err := in(ctx, h.DB, callOf(ctx).Tenant, h.now())
 	if err != nil {
 		return condition.Language{}, nil, err
 	}
 	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
-	if err == nil && node == nil {
-		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
-	}
 	return language, node, err
+}
+
+// read is a condition that must be there, in a body.
+func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	language, node, err := h.given(ctx, condition.Strict, text, tree)
+	return language, node, required(node, err)
+}
+
+// required refuses that no condition was given.
+func required(node filter.Node, err error) error {
+	if err == nil && node == nil {
+		return errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
+	}
+	return err
 }
 
 // asked is the condition of a body, which the caller may ask about; nil for none.
 func (h filters) asked(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
-	if err != nil {
-		return condition.Language{}, nil, err
-	}
-	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
+	language, node, err := h.given(ctx, condition.For, text, tree)
 	if err != nil || node == nil {
 		return language, nil, err
 	}
@@ -79,8 +90,8 @@ func (h filters) ParseFilter(ctx context.Context, req apigen.ParseFilterRequestO
 	if err != nil {
 		return nil, err
 	}
-	tree, err := json.Marshal(node)
-	return apigen.ParseFilter200JSONResponse{Filter: tree, FilterText: node.Text(), Fields: node.Fields()}, err
+	tree, err := conditionToAPI(node)
+	return apigen.ParseFilter200JSONResponse{Filter: or(tree, nil), FilterText: node.Text(), Fields: node.Fields()}, err
 }
 
 func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequestObject) (apigen.ExplainFilterResponseObject, error) {
@@ -100,8 +111,8 @@ func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequ
 	if err != nil {
 		return nil, err
 	}
-	tree, err := json.Marshal(node)
-	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: tree, Leaves: each(e.Leaves, filterReasonToAPI)}, err
+	tree, err := conditionToAPI(node)
+	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: or(tree, nil), Leaves: each(e.Leaves, filterReasonToAPI)}, err
 }
 
 func filterReasonToAPI(l condition.Leaf) apigen.FilterReason {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/importer"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type imports struct {
@@ -16,15 +17,9 @@ type imports struct {
 }
 
 func (h imports) ListImports(ctx context.Context, req apigen.ListImportsRequestObject) (apigen.ListImportsResponseObject, error) {
-	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "imports")
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, r)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, "imports")
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[importer.Import], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, r)
+	}, "imports")
 	return apigen.ListImports200JSONResponse{Items: each(p.Items, importToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -75,16 +70,9 @@ func (n *noted) Read(b []byte) (int, error) {
 }
 
 func (h imports) ListImportErrors(ctx context.Context, req apigen.ListImportErrorsRequestObject) (apigen.ListImportErrorsResponseObject, error) {
-	scope := []string{"import_errors", req.ImportID.String()}
-	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Errors(ctx, callOf(ctx).Tenant, req.ImportID, r)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[importer.RowError], error) {
+		return h.svc.Errors(ctx, callOf(ctx).Tenant, req.ImportID, r)
+	}, "import_errors", req.ImportID.String())
 	return apigen.ListImportErrors200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(e importer.RowError) apigen.ImportError {
 			severity := apigen.ImportErrorSeverityError

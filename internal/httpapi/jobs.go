@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type jobHandlers struct {
@@ -15,16 +16,10 @@ type jobHandlers struct {
 
 func (h jobHandlers) ListJobs(ctx context.Context, req apigen.ListJobsRequestObject) (apigen.ListJobsResponseObject, error) {
 	q := jobs.Query{Kind: or(req.Params.Kind, ""), Status: each(or(req.Params.Status, nil), func(s apigen.JobStatus) jobs.Status { return jobs.Status(s) })}
-	scope := []string{"jobs", q.Kind, fmt.Sprint(q.Status)}
-	var err error
-	if q.Page, err = h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, q)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[jobs.Job], error) {
+		q.Page = r
+		return h.svc.List(ctx, callOf(ctx).Tenant, q)
+	}, "jobs", q.Kind, fmt.Sprint(q.Status))
 	return apigen.ListJobs200JSONResponse{Items: each(p.Items, jobToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/note"
+	"github.com/kezi-io/kezi/internal/page"
 )
 
 type notes struct {
@@ -15,16 +16,9 @@ type notes struct {
 
 func (h notes) ListNotes(ctx context.Context, req apigen.ListNotesRequestObject) (apigen.ListNotesResponseObject, error) {
 	kinds := each(or(req.Params.Kind, nil), func(k apigen.NoteKind) note.Kind { return note.Kind(k) })
-	scope := []string{"notes", req.CustomerID.String(), fmt.Sprint(kinds)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Kinds(ctx, callOf(ctx).Tenant, req.CustomerID, kinds, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[note.Note], error) {
+		return h.svc.Kinds(ctx, callOf(ctx).Tenant, req.CustomerID, kinds, r)
+	}, "notes", req.CustomerID.String(), fmt.Sprint(kinds))
 	return apigen.ListNotes200JSONResponse{Items: each(p.Items, noteToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -48,7 +42,7 @@ func (h notes) GetNote(ctx context.Context, req apigen.GetNoteRequestObject) (ap
 }
 
 func (h notes) PatchNote(ctx context.Context, req apigen.PatchNoteRequestObject) (apigen.PatchNoteResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +51,7 @@ func (h notes) PatchNote(ctx context.Context, req apigen.PatchNoteRequestObject)
 	if b.Kind != nil {
 		c.Kind = ptr(note.Kind(*b.Kind))
 	}
-	n, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.NoteID, base, c)
+	n, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.NoteID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +59,11 @@ func (h notes) PatchNote(ctx context.Context, req apigen.PatchNoteRequestObject)
 }
 
 func (h notes) DeleteNote(ctx context.Context, req apigen.DeleteNoteRequestObject) (apigen.DeleteNoteResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteNote204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.NoteID, base)
+	return apigen.DeleteNote204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.NoteID, expected)
 }
 
 func noteToAPI(n note.Note) apigen.Note {

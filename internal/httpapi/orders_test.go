@@ -51,6 +51,44 @@ func TestOrders(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, postgrestest.DB(t))
 
+	t.Run("ConditionsAskWhatWasBought", func(t *testing.T) {
+		t.Parallel()
+		c := newShop(t, s)
+		var field object
+		c.OK(t, "POST", "/v1/field-definitions", object{"applies_to": "transaction", "key": "gift_note", "label": "赠言", "type": "text", "sensitivity": "personal"}, &field)
+		c.OK(t, "PUT", "/v1/products/by-sku/A-1", object{"name": "挂耳", "category": "coffee/drip", "price": cny("30")}, nil)
+		_, path := c.order(t, object{"items": []object{{"sku": "A-1", "quantity": 1}, {"name": "茶", "quantity": 2.5, "amount": cny("70")}},
+			"attributes": object{"gift_note": "贺"}})
+		c.OK(t, "POST", path+"/returns", object{"returned_on": "2026-02-02", "amount": cny("40")}, nil)
+		finds := func(condition string) bool {
+			var found struct{ Items []object }
+			c.OK(t, "POST", "/v1/customers/search", object{"filter_text": condition}, &found)
+			return len(found.Items) == 1
+		}
+		for condition, want := range map[string]bool{
+			`sum(transactions.amount, "all", "product.category = 'coffee'") >= 100`:  true,
+			`sum(transactions.amount, "all", "product.category = 'tea'") > 0`:        false,
+			`sum(items.amount, "all", "product.category = 'coffee'") = 30`:           true,
+			`sum(items.amount, "all", "product.category = 'coffee/drip'") = 30`:      true,
+			`count(items, "all", "product.category = 'cof'") > 0`:                    false,
+			`count(items, "all", "product.category = null") = 1`:                     true,
+			`sum(items.quantity, "all", "product.name = '*茶*'") = 2.5`:               true,
+			`last(transactions, "all", "product.sku = 'A-1'") = "2026-02-01"`:        true,
+			`sum(transactions.amount) = 100 AND sum(transactions.net_amount) = 60`:   true,
+			`count(transactions, "all", "attributes.gift_note = '贺'") = 1`:           true,
+			`count(orders, "all", "NOT attributes.gift_note IN ('贺', '寿')") > 0`:     false,
+			`max(items.amount, "2026-02-02..2026-03-01") = null AND kind = "person"`: true,
+		} {
+			require.Equal(t, want, finds(condition), condition)
+		}
+		masked := s.In(t, c.Tenant, "customers:read", "transactions:read")
+		masked.Refused(t, 403, "scope_missing", "POST", "/v1/customers/search", object{"filter_text": `count(transactions, "all", "attributes.gift_note = '贺'") = 1`})
+		c.OK(t, "POST", "/v1/score-models", object{"key": "gifts", "kind": "rules", "params": object{"rules": []object{{"name": "gift", "points": 5,
+			"condition": object{"function": "count", "of": "transactions", "where": object{"field": "attributes.gift_note", "op": "eq", "value": "贺"}, "op": "gte", "value": 1}}}}}, nil)
+		at := "/v1/field-definitions/" + field["id"].(string)
+		c.Refused(t, 409, "field_definition_in_condition", "DELETE", at, nil)
+		c.Refused(t, 409, "field_definition_in_condition", "PATCH", at, object{"type": "number"})
+	})
 	t.Run("ItemsMakeTheAmount", func(t *testing.T) {
 		t.Parallel()
 		c := newShop(t, s)

@@ -5,9 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 )
 
@@ -49,26 +47,4 @@ func (h customers) write(ctx context.Context, p parts) customer.With {
 		other, err := h.Addresses.Enter(ctx, call, id, places, p.strict)
 		return one || other, below(err, "/addresses")
 	}
-}
-
-func (h customers) expandContactPoints(ctx context.Context, items []apigen.Customer, ids []uuid.UUID) error {
-	all, err := h.ContactPoints.Of(ctx, h.DB, callOf(ctx).Tenant, ids, partsShown)
-	if err != nil {
-		return err
-	}
-	for i := range items {
-		items[i].ContactPoints = ptr(each[contactpoint.ContactPoint](all[items[i].ID], contactPointToAPI(ctx)))
-	}
-	return nil
-}
-
-func (h customers) expandAddresses(ctx context.Context, items []apigen.Customer, ids []uuid.UUID) error {
-	all, err := h.Addresses.Of(ctx, h.DB, callOf(ctx).Tenant, ids, partsShown)
-	if err != nil {
-		return err
-	}
-	for i := range items {
-		items[i].Addresses = ptr(each[address.Address](all[items[i].ID], addressToAPI(ctx)))
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/transaction"
 )
@@ -29,15 +30,10 @@ func (h transactions) ListCustomerPayments(ctx context.Context, req apigen.ListC
 	}
 	q := transaction.PaymentQuery{CustomerID: c.ID, Status: each(or(req.Params.Status, nil),
 		func(s apigen.PaymentStatus) transaction.PaymentStatus { return transaction.PaymentStatus(s) })}
-	scope := []string{"customer-payments", c.ID.String(), fmt.Sprint(q.Status)}
-	if q.Page, err = h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	p, err := h.svc.CustomerPayments(ctx, t, q)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[transaction.Payment], error) {
+		q.Page = r
+		return h.svc.CustomerPayments(ctx, t, q)
+	}, "customer-payments", c.ID.String(), fmt.Sprint(q.Status))
 	return apigen.ListCustomerPayments200JSONResponse{Items: each(p.Items, h.paymentToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -66,7 +62,7 @@ func (h transactions) GetPayment(ctx context.Context, req apigen.GetPaymentReque
 }
 
 func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentRequestObject) (apigen.PatchPaymentResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +76,7 @@ func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentR
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	p, err := h.svc.UpdatePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, base, c)
+	p, err := h.svc.UpdatePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +84,11 @@ func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentR
 }
 
 func (h transactions) DeletePayment(ctx context.Context, req apigen.DeletePaymentRequestObject) (apigen.DeletePaymentResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.DeletePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, base); err != nil {
+	if err := h.svc.DeletePayment(ctx, callOf(ctx), req.TransactionID, req.PaymentID, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeletePayment204Response{}, nil

@@ -3,8 +3,6 @@ package httpapi
 import (
 	"context"
 
-	"github.com/oapi-codegen/nullable"
-
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/score"
 )
@@ -64,20 +62,4 @@ func churnValidationToAPI(c score.ChurnValidation) apigen.ChurnValidation {
 		OneTimeMeanError: c.OneTimePred - c.OneTimeActual, Brier: c.Brier, Auc: each(score.Methods(), func(m string) apigen.MethodAUC {
 			return apigen.MethodAUC{Method: apigen.PredictionMethod(m), Value: orNull(c.AUC[m])}
 		})}
-}
-
-// orNull is null for what is not known.
-func orNull(v *float64) nullable.Nullable[float64] {
-	if v == nil {
-		return nullable.NewNullNullable[float64]()
-	}
-	return nullable.NewNullableWithValue(*v)
-}
-
-// optional is nil for nil, f of it otherwise.
-func optional[A, B any](p *A, f func(A) B) *B {
-	if p == nil {
-		return nil
-	}
-	return ptr(f(*p))
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/product"
 )
 
@@ -17,16 +18,10 @@ type products struct {
 func (h products) ListProducts(ctx context.Context, req apigen.ListProductsRequestObject) (apigen.ListProductsResponseObject, error) {
 	p := req.Params
 	q := product.Query{Prefix: or(p.Q, ""), Category: product.TidyCategory(or(p.Category, "")), Status: product.Status(or(p.Status, ""))}
-	scope := []string{"products", q.Prefix, q.Category, string(q.Status)}
-	var err error
-	if q.Page, err = h.request(ctx, p.Limit, p.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	found, err := h.svc.List(ctx, callOf(ctx).Tenant, q)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, found.Next, scope...)
+	found, next, err := paged(ctx, h.lister, p.Limit, p.Cursor, func(r page.Request) (page.Of[product.Product], error) {
+		q.Page = r
+		return h.svc.List(ctx, callOf(ctx).Tenant, q)
+	}, "products", q.Prefix, q.Category, string(q.Status))
 	return apigen.ListProducts200JSONResponse{Items: each(found.Items, productToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -65,7 +60,7 @@ func (h products) GetProductBySku(ctx context.Context, req apigen.GetProductBySk
 }
 
 func (h products) PutProductBySku(ctx context.Context, req apigen.PutProductBySkuRequestObject) (apigen.PutProductBySkuResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +70,7 @@ func (h products) PutProductBySku(ctx context.Context, req apigen.PutProductBySk
 	if err != nil {
 		return nil, err
 	}
-	p, created, err := h.svc.Put(ctx, callOf(ctx), req.Sku, base, c)
+	p, created, err := h.svc.Put(ctx, callOf(ctx), req.Sku, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +82,7 @@ func (h products) PutProductBySku(ctx context.Context, req apigen.PutProductBySk
 }
 
 func (h products) PatchProduct(ctx context.Context, req apigen.PatchProductRequestObject) (apigen.PatchProductResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +90,7 @@ func (h products) PatchProduct(ctx context.Context, req apigen.PatchProductReque
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.svc.Update(ctx, callOf(ctx), req.ProductID, base, c)
+	p, err := h.svc.Update(ctx, callOf(ctx), req.ProductID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +98,11 @@ func (h products) PatchProduct(ctx context.Context, req apigen.PatchProductReque
 }
 
 func (h products) DeleteProduct(ctx context.Context, req apigen.DeleteProductRequestObject) (apigen.DeleteProductResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.ProductID, base); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.ProductID, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteProduct204Response{}, nil

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -24,10 +23,7 @@ import (
 	"github.com/kezi-io/kezi/internal/tier"
 )
 
-type profiles struct {
-	customers customers
-	now       func() time.Time
-}
+type profiles struct{ customers customers }
 
 const notesShown = 20
 
@@ -115,7 +111,7 @@ func (h profiles) read(ctx context.Context, t tenant.Tenant, id uuid.UUID, what 
 			return err
 		}
 		k.metrics = all[id]
-		return into(&k.overdue, id)(metric.OverdueOf(ctx, q, t.ID, all, t.Today(h.now())))
+		return into(&k.overdue, id)(metric.OverdueOf(ctx, q, t.ID, all, t.Today(h.customers.now())))
 	})
 	add(what.habits, func(q postgres.Querier) (err error) {
 		k.habits, err = habit.Of(ctx, q, t, id)
@@ -123,7 +119,7 @@ func (h profiles) read(ctx context.Context, t tenant.Tenant, id uuid.UUID, what 
 	})
 	add(what.scores, func(q postgres.Querier) error { return into(&k.scores, id)(score.Summaries(ctx, q, t.ID, ids)) })
 	add(what.tiers, func(q postgres.Querier) error { return into(&k.tiers, id)(tier.Of(ctx, q, t.ID, ids)) })
-	add(what.tags, func(q postgres.Querier) error { return into(&k.tags, id)(tag.Of(ctx, q, t.ID, ids, h.now())) })
+	add(what.tags, func(q postgres.Querier) error { return into(&k.tags, id)(tag.Of(ctx, q, t.ID, ids, h.customers.now())) })
 	if len(reads) == 0 {
 		return k, nil
 	}

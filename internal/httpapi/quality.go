@@ -54,7 +54,8 @@ func (h dataQuality) ListValidationRules(ctx context.Context, _ apigen.ListValid
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ListValidationRules200JSONResponse{Items: each(found, ruleToAPI)}, nil
+	items, err := eachOr(found, ruleToAPI)
+	return apigen.ListValidationRules200JSONResponse{Items: items}, err
 }
 
 func (h dataQuality) CreateValidationRule(ctx context.Context, req apigen.CreateValidationRuleRequestObject) (apigen.CreateValidationRuleResponseObject, error) {
@@ -66,8 +67,9 @@ func (h dataQuality) CreateValidationRule(ctx context.Context, req apigen.Create
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateValidationRule201JSONResponse{Body: ruleToAPI(r), Headers: apigen.CreateValidationRule201ResponseHeaders{
-		ETag: etag(r.Version), Location: ptr("/v1/validation-rules/" + r.ID.String())}}, nil
+	body, err := ruleToAPI(r)
+	return apigen.CreateValidationRule201JSONResponse{Body: body, Headers: apigen.CreateValidationRule201ResponseHeaders{
+		ETag: etag(r.Version), Location: ptr("/v1/validation-rules/" + r.ID.String())}}, err
 }
 
 func (h dataQuality) CheckNewValidationRule(ctx context.Context, req apigen.CheckNewValidationRuleRequestObject) (apigen.CheckNewValidationRuleResponseObject, error) {
@@ -84,11 +86,12 @@ func (h dataQuality) GetValidationRule(ctx context.Context, req apigen.GetValida
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetValidationRule200JSONResponse{Body: ruleToAPI(r), Headers: apigen.GetValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, nil
+	body, err := ruleToAPI(r)
+	return apigen.GetValidationRule200JSONResponse{Body: body, Headers: apigen.GetValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, err
 }
 
 func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchValidationRuleRequestObject) (apigen.PatchValidationRuleResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -96,19 +99,20 @@ func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchVa
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.svc.UpdateRule(ctx, callOf(ctx), req.ValidationRuleID, versions, change)
+	r, err := h.svc.UpdateRule(ctx, callOf(ctx), req.ValidationRuleID, expected, change)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchValidationRule200JSONResponse{Body: ruleToAPI(r), Headers: apigen.PatchValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, nil
+	body, err := ruleToAPI(r)
+	return apigen.PatchValidationRule200JSONResponse{Body: body, Headers: apigen.PatchValidationRule200ResponseHeaders{ETag: etag(r.Version)}}, err
 }
 
 func (h dataQuality) DeleteValidationRule(ctx context.Context, req apigen.DeleteValidationRuleRequestObject) (apigen.DeleteValidationRuleResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteValidationRule204Response{}, h.svc.DeleteRule(ctx, callOf(ctx), req.ValidationRuleID, versions)
+	return apigen.DeleteValidationRule204Response{}, h.svc.DeleteRule(ctx, callOf(ctx), req.ValidationRuleID, expected)
 }
 
 func (h dataQuality) CheckValidationRule(ctx context.Context, req apigen.CheckValidationRuleRequestObject) (apigen.CheckValidationRuleResponseObject, error) {
@@ -129,14 +133,14 @@ func (h dataQuality) ListCompletenessWeights(ctx context.Context, _ apigen.ListC
 }
 
 func (h dataQuality) PutCompletenessWeights(ctx context.Context, req apigen.PutCompletenessWeightsRequestObject) (apigen.PutCompletenessWeightsResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	fields := each(req.Body.Fields, func(w apigen.CompletenessWeight) completeness.Weight {
 		return completeness.Weight{Field: w.Field, Weight: w.Weight}
 	})
-	w, job, err := h.svc.PutWeights(ctx, callOf(ctx), versions, string(req.Kind), fields)
+	w, job, err := h.svc.PutWeights(ctx, callOf(ctx), expected, string(req.Kind), fields)
 	if err != nil {
 		return nil, err
 	}
@@ -225,16 +229,14 @@ func ruleChangeFromAPI(b apigen.ValidationRulePatch) quality.Change {
 	return c
 }
 
-func ruleToAPI(r quality.Rule) apigen.ValidationRule {
+func ruleToAPI(r quality.Rule) (apigen.ValidationRule, error) {
 	out := apigen.ValidationRule{ID: r.ID, Version: r.Version, AppliesTo: apigen.RuleSubject(r.AppliesTo), Name: r.Name,
 		Kind: apigen.RuleKind(r.Kind), Field: set(r.Field), Pattern: set(r.Pattern), Severity: apigen.RuleSeverity(r.Severity),
 		Message: apigen.RuleMessage{En: set(r.Message.En), Zh: set(r.Message.Zh)}, Active: r.Active, Position: r.Position,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
-	if r.Condition != nil {
-		raw, _ := json.Marshal(r.Condition) // a node that was read always marshals
-		out.Condition = ptr(apigen.Condition(raw))
-	}
-	return out
+	var err error
+	out.Condition, err = conditionToAPI(r.Condition)
+	return out, err
 }
 
 func trialToAPI(t quality.Trial) apigen.ValidationRuleTrial {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/relation"
 )
 
@@ -15,16 +16,9 @@ type relations struct {
 
 func (h relations) ListRelations(ctx context.Context, req apigen.ListRelationsRequestObject) (apigen.ListRelationsResponseObject, error) {
 	types := each(or(req.Params.Type, nil), func(t apigen.RelationType) relation.Type { return relation.Type(t) })
-	scope := []string{"relations", req.CustomerID.String(), fmt.Sprint(types)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, types, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[relation.Relation], error) {
+		return h.svc.List(ctx, callOf(ctx).Tenant, req.CustomerID, types, r)
+	}, "relations", req.CustomerID.String(), fmt.Sprint(types))
 	return apigen.ListRelations200JSONResponse{Items: each(p.Items, relationToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -48,11 +42,11 @@ func (h relations) GetRelation(ctx context.Context, req apigen.GetRelationReques
 }
 
 func (h relations) PatchRelation(ctx context.Context, req apigen.PatchRelationRequestObject) (apigen.PatchRelationResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.RelationID, base, relation.Change{
+	r, err := h.svc.Update(ctx, callOf(ctx), req.CustomerID, req.RelationID, expected, relation.Change{
 		Note: field(req.Body.Note, same[string]), Since: field(req.Body.Since, dayFromAPI)})
 	if err != nil {
 		return nil, err
@@ -61,11 +55,11 @@ func (h relations) PatchRelation(ctx context.Context, req apigen.PatchRelationRe
 }
 
 func (h relations) DeleteRelation(ctx context.Context, req apigen.DeleteRelationRequestObject) (apigen.DeleteRelationResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteRelation204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.RelationID, base)
+	return apigen.DeleteRelation204Response{}, h.svc.Delete(ctx, callOf(ctx), req.CustomerID, req.RelationID, expected)
 }
 
 func (h relations) GetHierarchy(ctx context.Context, req apigen.GetHierarchyRequestObject) (apigen.GetHierarchyResponseObject, error) {

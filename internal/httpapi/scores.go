@@ -8,7 +8,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 )
@@ -63,7 +63,7 @@ func (h scores) GetScoreModel(ctx context.Context, req apigen.GetScoreModelReque
 }
 
 func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelRequestObject) (apigen.PatchScoreModelResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelR
 	if req.Body.Clock != nil {
 		change.Clock = ptr(scoreClockFromAPI(*req.Body.Clock))
 	}
-	m, err := h.svc.Update(ctx, callOf(ctx), req.ModelKey, versions, change)
+	m, err := h.svc.Update(ctx, callOf(ctx), req.ModelKey, expected, change)
 	if err != nil {
 		return nil, err
 	}
@@ -89,27 +89,20 @@ func (h scores) PatchScoreModel(ctx context.Context, req apigen.PatchScoreModelR
 }
 
 func (h scores) DeleteScoreModel(ctx context.Context, req apigen.DeleteScoreModelRequestObject) (apigen.DeleteScoreModelResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.ModelKey, versions); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.ModelKey, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteScoreModel204Response{}, nil
 }
 
 func (h scores) ListScoreRuns(ctx context.Context, req apigen.ListScoreRunsRequestObject) (apigen.ListScoreRunsResponseObject, error) {
-	scope := []string{"score_runs", req.ModelKey}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Runs(ctx, callOf(ctx).Tenant, req.ModelKey, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[score.Run], error) {
+		return h.svc.Runs(ctx, callOf(ctx).Tenant, req.ModelKey, r)
+	}, "score_runs", req.ModelKey)
 	if err != nil {
 		return nil, err
 	}
@@ -141,16 +134,9 @@ func (h scores) GetScoreRun(ctx context.Context, req apigen.GetScoreRunRequestOb
 }
 
 func (h scores) ListRunScores(ctx context.Context, req apigen.ListRunScoresRequestObject) (apigen.ListRunScoresResponseObject, error) {
-	scope := []string{"run_scores", req.ModelKey, req.RunID.String()}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Scores(ctx, callOf(ctx).Tenant, req.ModelKey, req.RunID, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[score.Scored], error) {
+		return h.svc.Scores(ctx, callOf(ctx).Tenant, req.ModelKey, req.RunID, r)
+	}, "run_scores", req.ModelKey, req.RunID.String())
 	return apigen.ListRunScores200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(s score.Scored) apigen.RunScore {
 			return apigen.RunScore{CustomerID: s.CustomerID, Value: s.Value, Band: s.Band, Label: set(s.Label)}
@@ -186,16 +172,9 @@ func (h scores) GetCustomerScore(ctx context.Context, req apigen.GetCustomerScor
 }
 
 func (h scores) ListCustomerScoreHistory(ctx context.Context, req apigen.ListCustomerScoreHistoryRequestObject) (apigen.ListCustomerScoreHistoryResponseObject, error) {
-	scope := []string{"score_history", req.CustomerID.String(), req.ModelKey}
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.History(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[score.Score], error) {
+		return h.svc.History(ctx, callOf(ctx).Tenant, req.CustomerID, req.ModelKey, r)
+	}, "score_history", req.CustomerID.String(), req.ModelKey)
 	return apigen.ListCustomerScoreHistory200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(s score.Score) apigen.Score { return scoreToAPI(ctx, s) })}, err
 }
@@ -234,9 +213,7 @@ func (h scores) ListScoreModelDependents(ctx context.Context, req apigen.ListSco
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ListScoreModelDependents200JSONResponse{Items: each(all, func(r condition.Reader) apigen.Dependent {
-		return apigen.Dependent{Type: r.Type, Key: r.Key, Name: r.Name}
-	})}, nil
+	return apigen.ListScoreModelDependents200JSONResponse{Items: each(all, dependentToAPI)}, nil
 }
 
 func (h scores) RetireScoreModel(ctx context.Context, req apigen.RetireScoreModelRequestObject) (apigen.RetireScoreModelResponseObject, error) {
@@ -263,19 +240,6 @@ func (h scores) mayKeep(ctx context.Context, p *apigen.ScoreParams) error {
 		return nil
 	}
 	return mayKeep(ctx, h.db, h.now(), each(*p.Rules, func(r apigen.ScoreRule) json.RawMessage { return r.Condition }))
-}
-
-// eachOr is each for what can fail.
-func eachOr[A, B any](in []A, f func(A) (B, error)) ([]B, error) {
-	var failed error
-	out := each(in, func(a A) B {
-		b, err := f(a)
-		if err != nil {
-			failed = err
-		}
-		return b
-	})
-	return out, failed
 }
 
 func scoreModelToAPI(m score.Model) (apigen.ScoreModel, error) {

@@ -1,9 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/score"
@@ -41,11 +38,9 @@ func scoreParamsToAPI(kind score.Kind, p score.Params) (apigen.ScoreParams, erro
 }
 
 func scoreRuleToAPI(r score.Rule) (apigen.ScoreRule, error) {
-	raw, err := json.Marshal(r.Condition)
-	if err != nil {
-		return apigen.ScoreRule{}, fmt.Errorf("write the condition of rule %s: %w", r.Name, err)
-	}
-	return apigen.ScoreRule{Name: r.Name, Points: r.Points, Condition: raw, HalfLifeDays: set(r.HalfLifeDays), Group: set(r.Group)}, nil
+	condition, err := conditionToAPI(r.Condition)
+	return apigen.ScoreRule{Name: r.Name, Points: r.Points, Condition: or(condition, nil), HalfLifeDays: set(r.HalfLifeDays),
+		Group: set(r.Group)}, err
 }
 
 func scoreParamsFromAPI(p apigen.ScoreParams) score.ParamsChange {

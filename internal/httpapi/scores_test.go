@@ -49,6 +49,46 @@ func TestScores(t *testing.T) {
 		return r
 	}
 
+	rules := func(field, op string, value any) object {
+		return object{"params": object{"rules": []object{{"name": "r", "points": 5, "condition": object{"field": field, "op": op, "value": value}}}}}
+	}
+	model := func(key, field, op string, value any) object {
+		m := rules(field, op, value)
+		m["key"], m["kind"] = key, "rules"
+		return m
+	}
+	t.Run("NothingDependsOnItself", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		segment := func(key, filter string) object {
+			return object{"key": key, "name": key, "basis": "value", "filter_text": filter}
+		}
+		c.OK(t, "POST", "/v1/segments", segment("a", `purchase_count >= 9`), nil)
+		c.OK(t, "POST", "/v1/score-models", model("m", "segments", "has", "a"), nil)
+		p := c.Refused(t, 409, "rule_cycle", "PATCH", "/v1/segments/a", object{"filter_text": "scores.m < 1"})
+		require.Contains(t, p.Detail, "scores.m → segments.a → scores.m")
+		// By way of a tag of an exclusive group, and of a condition to keep a tier.
+		var g, x object
+		c.OK(t, "POST", "/v1/tag-groups", object{"key": "g", "name": "g", "exclusive": true}, &g)
+		c.OK(t, "POST", "/v1/tags", object{"key": "x", "name": "x", "group_id": g["id"], "filter_text": `city = "上海"`}, &x)
+		c.OK(t, "PATCH", "/v1/score-models/m", rules("tags", "has", "x"), nil)
+		c.Refused(t, 409, "rule_cycle", "POST", "/v1/tags", object{"key": "y", "name": "y", "group_id": g["id"], "filter_text": "scores.m > 1"})
+		c.OK(t, "POST", "/v1/tier-schemes", object{"key": "s", "name": "s", "tiers": []object{{"key": "high", "name": "h",
+			"condition": object{"field": "city", "op": "eq", "value": "上海"}, "keep": object{"field": "scores.m", "op": "gt", "value": 1}}, {"key": "low", "name": "l"}}}, nil)
+		c.Refused(t, 409, "score_cycle", "PATCH", "/v1/score-models/m", rules("tiers.s", "eq", "high"))
+		// What conditions of scores name stays.
+		c.Refused(t, 409, "tag_in_condition", "DELETE", "/v1/tags/"+x["id"].(string), nil)
+	})
+	t.Run("ConditionsNameWhatIsThere", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		p := c.Refused(t, 422, "invalid", "POST", "/v1/score-models", model("m", "tags", "has", "nope"))
+		require.Equal(t, "/params/rules/0/condition/value", p.Errors[0].Pointer)
+		c.Refused(t, 422, "invalid", "POST", "/v1/score-models", model("m", "segments", "has", "nope"))
+		c.Refused(t, 422, "filter_value", "POST", "/v1/validation-rules", object{"name": "v", "kind": "condition", "severity": "warn", "applies_to": "customer", "message": object{"en": "m", "zh": "m"},
+			"condition": object{"field": "tags", "op": "has", "value": "nope"}})
+		c.Refused(t, 422, "filter_value", "POST", "/v1/filters/parse", object{"filter_text": `segments:"nope"`})
+	})
 	t.Run("FromModelToExplanation", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -27,20 +26,14 @@ type segments struct {
 func (h segments) ListSegments(ctx context.Context, req apigen.ListSegmentsRequestObject) (apigen.ListSegmentsResponseObject, error) {
 	p := req.Params
 	q := segment.Query{Basis: segment.Basis(or(p.Basis, "")), Archived: or(p.Archived, false)}
-	scope := []string{"segments", string(q.Basis), fmt.Sprint(q.Archived)}
-	var err error
-	if q.Page, err = h.request(ctx, p.Limit, p.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	found, err := h.svc.List(ctx, callOf(ctx).Tenant, q)
+	found, next, err := paged(ctx, h.lister, p.Limit, p.Cursor, func(r page.Request) (page.Of[segment.Segment], error) {
+		q.Page = r
+		return h.svc.List(ctx, callOf(ctx).Tenant, q)
+	}, "segments", string(q.Basis), fmt.Sprint(q.Archived))
 	if err != nil {
 		return nil, err
 	}
 	items, err := h.pack(ctx, or(p.Counts, false), found.Items...)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, found.Next, scope...)
 	return apigen.ListSegments200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -87,7 +80,7 @@ func (h segments) GetSegment(ctx context.Context, req apigen.GetSegmentRequestOb
 }
 
 func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentRequestObject) (apigen.PatchSegmentResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +96,7 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 	if b.Benefits != nil {
 		change.Benefits = ptr(each(*b.Benefits, benefitFromAPI))
 	}
-	x, _, err := h.svc.Update(ctx, callOf(ctx), req.SegmentKey, versions, change)
+	x, _, err := h.svc.Update(ctx, callOf(ctx), req.SegmentKey, expected, change)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +108,11 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 }
 
 func (h segments) DeleteSegment(ctx context.Context, req apigen.DeleteSegmentRequestObject) (apigen.DeleteSegmentResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteSegment204Response{}, h.svc.Delete(ctx, callOf(ctx), req.SegmentKey, versions)
+	return apigen.DeleteSegment204Response{}, h.svc.Delete(ctx, callOf(ctx), req.SegmentKey, expected)
 }
 
 func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegmentDependentsRequestObject) (apigen.ListSegmentDependentsResponseObject, error) {
@@ -130,10 +123,7 @@ func (h segments) ListSegmentDependents(ctx context.Context, req apigen.ListSegm
 func (h segments) PreviewSegment(ctx context.Context, req apigen.PreviewSegmentRequestObject) (apigen.PreviewSegmentResponseObject, error) {
 	b := req.Body
 	language, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
-	if err == nil && node == nil {
-		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
-	}
-	if err != nil {
+	if err := required(node, err); err != nil {
 		return nil, err
 	}
 	found, err := h.svc.Preview(ctx, callOf(ctx).Tenant, language, node, auth.From(ctx).Scopes.Has("tiers:read"))
@@ -250,14 +240,8 @@ func (h segments) ExplainSegment(ctx context.Context, req apigen.ExplainSegmentR
 	if e.Picked != nil {
 		out.Listed = &apigen.SegmentListed{Actor: e.Picked.Actor, Reason: set(e.Picked.Reason), ListedAt: e.Picked.At}
 	}
-	if e.Condition != nil {
-		raw, err := json.Marshal(e.Condition)
-		if err != nil {
-			return nil, fmt.Errorf("write the condition of segment %s: %w", x.Key, err)
-		}
-		out.Filter = ptr(apigen.Condition(raw))
-	}
-	return out, nil
+	out.Filter, err = conditionToAPI(e.Condition)
+	return out, err
 }
 
 func (h segments) GetSegmentValue(ctx context.Context, req apigen.GetSegmentValueRequestObject) (apigen.GetSegmentValueResponseObject, error) {
@@ -324,20 +308,10 @@ func segmentToAPI(x segment.Segment, at rule.Evaluation) (apigen.Segment, error)
 	if x.Condition == nil {
 		return out, nil
 	}
-	raw, err := json.Marshal(x.Condition)
-	if err != nil {
-		return apigen.Segment{}, fmt.Errorf("write the condition of segment %s: %w", x.Key, err)
-	}
-	out.Filter, out.FilterText = ptr(apigen.Condition(raw)), ptr(x.Condition.Text())
-	return out, nil
-}
-
-func dependentToAPI(r condition.Reader) apigen.RuleDependent {
-	return apigen.RuleDependent{Type: r.Type, Key: r.Key, Name: r.Name}
-}
-
-func evaluationToAPI(e rule.Evaluation) apigen.RuleEvaluation {
-	return apigen.RuleEvaluation{AsOf: dayToAPI(e.AsOf), EvaluatedAt: e.EvaluatedAt, JobID: e.Job}
+	out.FilterText = ptr(x.Condition.Text())
+	var err error
+	out.Filter, err = conditionToAPI(x.Condition)
+	return out, err
 }
 
 func benefitFromAPI(b apigen.SegmentBenefit) segment.Benefit {

@@ -146,7 +146,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 	people, conditions := customers{lists, s, cfg.Now}, filters{s, cfg.Now}
 	apigen.RegisterHandlers(headToo{e}, apigen.NewStrictHandler(handlers{
 		service:          service{s.DB, cfg.Verifier},
-		tenants:          tenants{lists, s.Tenants, s.Transactions, cfg.Now},
+		tenants:          tenants{lists, s.Tenants},
 		customers:        people,
 		contactPoints:    contactPoints{lists, s.ContactPoints, people},
 		addresses:        addresses{lists, s.Addresses},
@@ -165,7 +165,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		filters:          conditions,
 		segments:         segments{lists, s.Segments, conditions, people},
 		timelines:        timelines{lists, s.DB},
-		profiles:         profiles{people, cfg.Now},
+		profiles:         profiles{people},
 		fieldDefinitions: fieldDefinitions{s.Fields},
 		dataQuality:      dataQuality{s.Quality, s.DB, cfg.Now},
 	}, nil))

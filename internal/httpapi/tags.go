@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -48,11 +47,11 @@ func (h tags) GetTagGroup(ctx context.Context, req apigen.GetTagGroupRequestObje
 }
 
 func (h tags) PatchTagGroup(ctx context.Context, req apigen.PatchTagGroupRequestObject) (apigen.PatchTagGroupResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	g, err := h.svc.UpdateGroup(ctx, callOf(ctx), req.GroupID, versions, tag.GroupChange{Name: req.Body.Name,
+	g, err := h.svc.UpdateGroup(ctx, callOf(ctx), req.GroupID, expected, tag.GroupChange{Name: req.Body.Name,
 		Color: req.Body.Color, Exclusive: req.Body.Exclusive, Position: req.Body.Position})
 	if err != nil {
 		return nil, err
@@ -61,11 +60,11 @@ func (h tags) PatchTagGroup(ctx context.Context, req apigen.PatchTagGroupRequest
 }
 
 func (h tags) DeleteTagGroup(ctx context.Context, req apigen.DeleteTagGroupRequestObject) (apigen.DeleteTagGroupResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.DeleteGroup(ctx, callOf(ctx), req.GroupID, versions); err != nil {
+	if err := h.svc.DeleteGroup(ctx, callOf(ctx), req.GroupID, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteTagGroup204Response{}, nil
@@ -73,20 +72,14 @@ func (h tags) DeleteTagGroup(ctx context.Context, req apigen.DeleteTagGroupReque
 
 func (h tags) ListTags(ctx context.Context, req apigen.ListTagsRequestObject) (apigen.ListTagsResponseObject, error) {
 	q := tag.Query{Group: req.Params.GroupID, Archived: or(req.Params.Archived, false)}
-	scope := []string{"tags", or(q.Group, uuid.Nil).String(), fmt.Sprint(q.Archived)}
-	var err error
-	if q.Page, err = h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...); err != nil {
-		return nil, err
-	}
-	p, err := h.svc.Tags(ctx, callOf(ctx).Tenant, q)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[tag.Tag], error) {
+		q.Page = r
+		return h.svc.Tags(ctx, callOf(ctx).Tenant, q)
+	}, "tags", or(q.Group, uuid.Nil).String(), fmt.Sprint(q.Archived))
 	if err != nil {
 		return nil, err
 	}
 	items, err := h.pack(ctx, p.Items...)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
 	return apigen.ListTags200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, err
 }
 
@@ -131,7 +124,7 @@ func (h tags) GetTag(ctx context.Context, req apigen.GetTagRequestObject) (apige
 }
 
 func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (apigen.PatchTagResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +133,7 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 	if err != nil {
 		return nil, err
 	}
-	t, _, err := h.svc.Update(ctx, callOf(ctx), req.TagID, versions, tag.Change{Key: b.Key, Name: b.Name, Description: b.Description,
+	t, _, err := h.svc.Update(ctx, callOf(ctx), req.TagID, expected, tag.Change{Key: b.Key, Name: b.Name, Description: b.Description,
 		GroupID: field(b.GroupID, same[uuid.UUID]), Color: field(b.Color, same[string]), Position: b.Position, Condition: node,
 		Automatic: b.Automatic, Archived: b.Archived})
 	if err != nil {
@@ -154,11 +147,11 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 }
 
 func (h tags) DeleteTag(ctx context.Context, req apigen.DeleteTagRequestObject) (apigen.DeleteTagResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.TagID, versions, or(req.Params.Force, false)); err != nil {
+	if err := h.svc.Delete(ctx, callOf(ctx), req.TagID, expected, or(req.Params.Force, false)); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteTag204Response{}, nil
@@ -262,11 +255,10 @@ func (h tags) pack(ctx context.Context, list ...tag.Tag) ([]apigen.Tag, error) {
 		if !t.Automatic() {
 			continue
 		}
-		raw, err := json.Marshal(t.Condition)
-		if err != nil {
-			return nil, fmt.Errorf("write the condition of tag %s: %w", t.Key, err)
+		if items[i].Filter, err = conditionToAPI(t.Condition); err != nil {
+			return nil, err
 		}
-		items[i].Filter, items[i].FilterText, items[i].Relative = ptr(apigen.Condition(raw)), ptr(t.Condition.Text()), ptr(t.Relative())
+		items[i].FilterText, items[i].Relative = ptr(t.Condition.Text()), ptr(t.Relative())
 		items[i].Evaluation = ptr(evaluationToAPI(at[t.ID]))
 	}
 	return items, nil

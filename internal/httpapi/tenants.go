@@ -2,19 +2,16 @@ package httpapi
 
 import (
 	"context"
-	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/tenant"
-	"github.com/kezi-io/kezi/internal/transaction"
 )
 
 type tenants struct {
 	lister
-	svc   *tenant.Service
-	rates *transaction.Service
-	now   func() time.Time
+	svc *tenant.Service
 }
 
 func (h tenants) GetMe(ctx context.Context, _ apigen.GetMeRequestObject) (apigen.GetMeResponseObject, error) {
@@ -32,11 +29,11 @@ func (h tenants) GetTenant(ctx context.Context, _ apigen.GetTenantRequestObject)
 }
 
 func (h tenants) PatchTenant(ctx context.Context, req apigen.PatchTenantRequestObject) (apigen.PatchTenantResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	t, err := h.svc.Change(ctx, callOf(ctx).Tenant.ID, base, tenant.Change{Title: req.Body.Title, Currency: req.Body.Currency,
+	t, err := h.svc.Change(ctx, callOf(ctx).Tenant.ID, expected, tenant.Change{Title: req.Body.Title, Currency: req.Body.Currency,
 		TimeZone: req.Body.TimeZone, Region: req.Body.Region})
 	if err != nil {
 		return nil, err
@@ -55,50 +52,13 @@ func (h tenants) CreateTenant(ctx context.Context, req apigen.CreateTenantReques
 }
 
 func (h tenants) ListTenants(ctx context.Context, req apigen.ListTenantsRequestObject) (apigen.ListTenantsResponseObject, error) {
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "tenants")
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.svc.List(ctx, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, "tenants")
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[tenant.Tenant], error) {
+		return h.svc.List(ctx, r)
+	}, "tenants")
 	return apigen.ListTenants200JSONResponse{Items: each(p.Items, tenantToAPI), NextCursor: next, HasMore: next != nil}, err
-}
-
-func (h tenants) PutExchangeRate(ctx context.Context, req apigen.PutExchangeRateRequestObject) (apigen.PutExchangeRateResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	r, err := h.rates.PutRate(ctx, callOf(ctx), base, req.Currency, dayFromAPI(req.Day), req.Body.Rate)
-	if err != nil {
-		return nil, err
-	}
-	return apigen.PutExchangeRate200JSONResponse{Body: rateToAPI(r), Headers: apigen.PutExchangeRate200ResponseHeaders{ETag: etag(r.Version)}}, nil
-}
-
-func (h tenants) ListExchangeRates(ctx context.Context, req apigen.ListExchangeRatesRequestObject) (apigen.ListExchangeRatesResponseObject, error) {
-	currency := or(req.Params.Currency, "")
-	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "rates", currency)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.rates.ListRates(ctx, callOf(ctx).Tenant, currency, page)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, "rates", currency)
-	return apigen.ListExchangeRates200JSONResponse{Items: each(p.Items, rateToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 
 func tenantToAPI(t tenant.Tenant) apigen.Tenant {
 	return apigen.Tenant{Name: t.Name, Title: t.Title, Currency: t.Currency, TimeZone: t.Zone.String(), Region: t.Region, Version: t.Version,
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
-}
-
-func rateToAPI(r transaction.Rate) apigen.ExchangeRate {
-	return apigen.ExchangeRate{Currency: r.Currency, Day: dayToAPI(r.Day), Rate: r.Rate, Version: r.Version,
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 }

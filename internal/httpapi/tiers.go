@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tier"
 )
@@ -23,11 +22,8 @@ func (h tiers) ListTierSchemes(ctx context.Context, _ apigen.ListTierSchemesRequ
 	if err != nil {
 		return nil, err
 	}
-	all := apigen.ListTierSchemes200JSONResponse{Items: make([]apigen.TierScheme, len(found))}
-	for i, s := range found {
-		all.Items[i] = tierSchemeToAPI(s)
-	}
-	return all, nil
+	items, err := eachOr(found, tierSchemeToAPI)
+	return apigen.ListTierSchemes200JSONResponse{Items: items}, err
 }
 
 func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierSchemeRequestObject) (apigen.CreateTierSchemeResponseObject, error) {
@@ -46,8 +42,9 @@ func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierScheme
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateTierScheme201JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.CreateTierScheme201ResponseHeaders{
-		ETag: etag(s.Version), Location: ptr("/v1/tier-schemes/" + s.Key)}}, nil
+	body, err := tierSchemeToAPI(s)
+	return apigen.CreateTierScheme201JSONResponse{Body: body, Headers: apigen.CreateTierScheme201ResponseHeaders{
+		ETag: etag(s.Version), Location: ptr("/v1/tier-schemes/" + s.Key)}}, err
 }
 
 func (h tiers) GetTierScheme(ctx context.Context, req apigen.GetTierSchemeRequestObject) (apigen.GetTierSchemeResponseObject, error) {
@@ -55,11 +52,12 @@ func (h tiers) GetTierScheme(ctx context.Context, req apigen.GetTierSchemeReques
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetTierScheme200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.GetTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, nil
+	body, err := tierSchemeToAPI(s)
+	return apigen.GetTierScheme200JSONResponse{Body: body, Headers: apigen.GetTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err
 }
 
 func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRequestObject) (apigen.PatchTierSchemeResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -68,15 +66,16 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, versions, tier.Change{Name: b.Name, Terms: terms})
+	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, expected, tier.Change{Name: b.Name, Terms: terms})
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchTierScheme200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.PatchTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, nil
+	body, err := tierSchemeToAPI(s)
+	return apigen.PatchTierScheme200JSONResponse{Body: body, Headers: apigen.PatchTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err
 }
 
 func (h tiers) PutTierSchemeDraft(ctx context.Context, req apigen.PutTierSchemeDraftRequestObject) (apigen.PutTierSchemeDraftResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -84,46 +83,53 @@ func (h tiers) PutTierSchemeDraft(ctx context.Context, req apigen.PutTierSchemeD
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.svc.PutDraft(ctx, callOf(ctx), req.SchemeKey, versions, terms)
+	s, err := h.svc.PutDraft(ctx, callOf(ctx), req.SchemeKey, expected, terms)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PutTierSchemeDraft200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.PutTierSchemeDraft200ResponseHeaders{ETag: etag(s.Version)}}, nil
+	body, err := tierSchemeToAPI(s)
+	return apigen.PutTierSchemeDraft200JSONResponse{Body: body, Headers: apigen.PutTierSchemeDraft200ResponseHeaders{ETag: etag(s.Version)}}, err
 }
 
 func (h tiers) DeleteTierSchemeDraft(ctx context.Context, req apigen.DeleteTierSchemeDraftRequestObject) (apigen.DeleteTierSchemeDraftResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.DeleteTierSchemeDraft204Response{}, h.svc.DropDraft(ctx, callOf(ctx), req.SchemeKey, versions)
+	return apigen.DeleteTierSchemeDraft204Response{}, h.svc.DropDraft(ctx, callOf(ctx), req.SchemeKey, expected)
 }
 
 func (h tiers) ActivateTierScheme(ctx context.Context, req apigen.ActivateTierSchemeRequestObject) (apigen.ActivateTierSchemeResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	s, err := h.svc.Activate(ctx, callOf(ctx), req.SchemeKey, versions)
+	s, err := h.svc.Activate(ctx, callOf(ctx), req.SchemeKey, expected)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ActivateTierScheme200JSONResponse{Body: tierSchemeToAPI(s), Headers: apigen.ActivateTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, nil
+	body, err := tierSchemeToAPI(s)
+	return apigen.ActivateTierScheme200JSONResponse{Body: body, Headers: apigen.ActivateTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err
 }
 
 func (h tiers) ListTierSchemeVersions(ctx context.Context, req apigen.ListTierSchemeVersionsRequestObject) (apigen.ListTierSchemeVersionsResponseObject, error) {
 	found, err := h.svc.Revisions(ctx, callOf(ctx).Tenant, req.SchemeKey)
-	return apigen.ListTierSchemeVersions200JSONResponse{Items: each(found, func(r tier.Revision) apigen.TierSchemeVersion {
-		return apigen.TierSchemeVersion{Revision: r.Number, Definition: tierTermsToAPI(r.Definition), Actor: r.Actor, ActivatedAt: r.ActivatedAt}
-	})}, err
-}
-
-func (h tiers) DeleteTierScheme(ctx context.Context, req apigen.DeleteTierSchemeRequestObject) (apigen.DeleteTierSchemeResponseObject, error) {
-	versions, err := expected(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.svc.Delete(ctx, callOf(ctx), req.SchemeKey, versions); err != nil {
+	items, err := eachOr(found, func(r tier.Revision) (apigen.TierSchemeVersion, error) {
+		terms, err := tierTermsToAPI(r.Definition)
+		return apigen.TierSchemeVersion{Revision: r.Number, Definition: terms, Actor: r.Actor, ActivatedAt: r.ActivatedAt}, err
+	})
+	return apigen.ListTierSchemeVersions200JSONResponse{Items: items}, err
+}
+
+func (h tiers) DeleteTierScheme(ctx context.Context, req apigen.DeleteTierSchemeRequestObject) (apigen.DeleteTierSchemeResponseObject, error) {
+	expected, err := ifMatch(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.svc.Delete(ctx, callOf(ctx), req.SchemeKey, expected); err != nil {
 		return nil, err
 	}
 	return apigen.DeleteTierScheme204Response{}, nil
@@ -184,22 +190,19 @@ func tierFromAPI(t apigen.Tier) tier.TierDraft {
 		})}
 }
 
-func tierToAPI(t tier.Tier) apigen.Tier {
-	out := apigen.Tier{Key: t.Key, Name: t.Name, Condition: conditionToAPI(t.Condition), Keep: conditionToAPI(t.Keep), Strategy: set(t.Strategy)}
+func tierToAPI(t tier.Tier) (apigen.Tier, error) {
+	out := apigen.Tier{Key: t.Key, Name: t.Name, Strategy: set(t.Strategy)}
 	if len(t.Benefits) > 0 {
 		out.Benefits = ptr(each(t.Benefits, func(b tier.Benefit) apigen.TierBenefit {
 			return apigen.TierBenefit{Kind: apigen.TierBenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: set(b.Details)}
 		}))
 	}
-	return out
-}
-
-func conditionToAPI(n filter.Node) *apigen.Condition {
-	if n == nil {
-		return nil
+	var err error
+	if out.Condition, err = conditionToAPI(t.Condition); err != nil {
+		return out, err
 	}
-	raw, _ := json.Marshal(n) // what was parsed can be written
-	return ptr(apigen.Condition(raw))
+	out.Keep, err = conditionToAPI(t.Keep)
+	return out, err
 }
 
 func qualificationToAPI(d tier.Definition) apigen.TierQualification {
@@ -214,20 +217,27 @@ func qualificationToAPI(d tier.Definition) apigen.TierQualification {
 	return q
 }
 
-func tierTermsToAPI(d tier.Definition) apigen.TierTerms {
-	return apigen.TierTerms{Tiers: ptr(each(d.Tiers, tierToAPI)), Qualification: ptr(qualificationToAPI(d)), Downgrade: ptr(apigen.TierDowngradeMode(d.Downgrade)),
-		DowngradeAt: ptr(apigen.TierDowngradeMoment(d.DowngradeAt)), GraceDays: &d.GraceDays}
+func tierTermsToAPI(d tier.Definition) (apigen.TierTerms, error) {
+	tiers, err := eachOr(d.Tiers, tierToAPI)
+	return apigen.TierTerms{Tiers: &tiers, Qualification: ptr(qualificationToAPI(d)), Downgrade: ptr(apigen.TierDowngradeMode(d.Downgrade)),
+		DowngradeAt: ptr(apigen.TierDowngradeMoment(d.DowngradeAt)), GraceDays: &d.GraceDays}, err
 }
 
-func tierSchemeToAPI(s tier.Scheme) apigen.TierScheme {
+func tierSchemeToAPI(s tier.Scheme) (apigen.TierScheme, error) {
+	tiers, err := eachOr(s.Tiers, tierToAPI)
+	if err != nil {
+		return apigen.TierScheme{}, err
+	}
 	out := apigen.TierScheme{Key: s.Key, Version: s.Version, Name: s.Name, Active: s.Active(), Revision: s.Revision, EvaluatedAt: s.EvaluatedAt,
-		Tiers: each(s.Tiers, tierToAPI), Qualification: qualificationToAPI(s.Definition), Downgrade: apigen.TierDowngradeMode(s.Downgrade),
+		Tiers: tiers, Qualification: qualificationToAPI(s.Definition), Downgrade: apigen.TierDowngradeMode(s.Downgrade),
 		DowngradeAt: apigen.TierDowngradeMoment(s.DowngradeAt), GraceDays: s.GraceDays, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}
 	if s.Preset != "" {
 		out.Preset = ptr(apigen.TierPreset(s.Preset))
 	}
-	if s.Draft != nil {
-		out.Draft = ptr(tierTermsToAPI(*s.Draft))
+	if s.Draft == nil {
+		return out, nil
 	}
-	return out
+	draft, err := tierTermsToAPI(*s.Draft)
+	out.Draft = &draft
+	return out, err
 }

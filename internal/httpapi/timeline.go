@@ -10,6 +10,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/timeline"
@@ -29,17 +30,10 @@ func (h timelines) ListCustomerTimeline(ctx context.Context, req apigen.ListCust
 	if err != nil {
 		return nil, err
 	}
-	scope := []string{"timeline", req.CustomerID.String(), strings.Join(each(kinds, func(k timeline.Kind) string { return string(k) }), ",")}
-	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
-	if err != nil {
-		return nil, err
-	}
 	t := callOf(ctx).Tenant
-	p, err := timeline.Of(ctx, h.db, t, req.CustomerID, kinds, r)
-	if err != nil {
-		return nil, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
+	p, next, err := paged(ctx, h.lister, req.Params.Limit, req.Params.Cursor, func(r page.Request) (page.Of[timeline.Entry], error) {
+		return timeline.Of(ctx, h.db, t, req.CustomerID, kinds, r)
+	}, "timeline", req.CustomerID.String(), strings.Join(each(kinds, func(k timeline.Kind) string { return string(k) }), ","))
 	return apigen.ListCustomerTimeline200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(e timeline.Entry) apigen.TimelineEntry { return timelineEntryToAPI(e, t) })}, err
 }

@@ -10,10 +10,10 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/attribute"
-	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/transaction"
@@ -93,7 +93,7 @@ func (h transactions) GetTransaction(ctx context.Context, req apigen.GetTransact
 }
 
 func (h transactions) PatchTransaction(ctx context.Context, req apigen.PatchTransactionRequestObject) (apigen.PatchTransactionResponseObject, error) {
-	base, err := expected(req.Params.IfMatch)
+	expected, err := ifMatch(req.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (h transactions) PatchTransaction(ctx context.Context, req apigen.PatchTran
 	if err != nil {
 		return nil, err
 	}
-	t, err := h.svc.Update(ctx, callOf(ctx), req.TransactionID, base, c)
+	t, err := h.svc.Update(ctx, callOf(ctx), req.TransactionID, expected, c)
 	if err != nil {
 		return nil, err
 	}
@@ -147,17 +147,12 @@ func (h transactions) list(ctx context.Context, p apigen.ListTransactionsParams,
 	if q.AtMost, err = minorParameter("amount_at_most", p.AmountAtMost, t); err != nil {
 		return apigen.TransactionPage{}, err
 	}
-	scope := []string{name, fmt.Sprint(or(p.CustomerID, uuid.Nil)), fmt.Sprint(q.From), fmt.Sprint(q.Until), fmt.Sprint(q.Status),
+	found, next, err := paged(ctx, h.lister, p.Limit, p.Cursor, func(r page.Request) (page.Of[transaction.Transaction], error) {
+		q.Page = r
+		return h.svc.List(ctx, t, q)
+	}, name, fmt.Sprint(or(p.CustomerID, uuid.Nil)), fmt.Sprint(q.From), fmt.Sprint(q.Until), fmt.Sprint(q.Status),
 		fmt.Sprint(q.PaymentMethods), q.Channel, q.Store, fmt.Sprint(or(p.ProductID, uuid.Nil)), q.SKU, or(p.AmountAtLeast, ""),
-		or(p.AmountAtMost, ""), fmt.Sprint(q.Up)}
-	if q.Page, err = h.request(ctx, p.Limit, p.Cursor, scope...); err != nil {
-		return apigen.TransactionPage{}, err
-	}
-	found, err := h.svc.List(ctx, t, q)
-	if err != nil {
-		return apigen.TransactionPage{}, err
-	}
-	next, err := h.next(ctx, found.Next, scope...)
+		or(p.AmountAtMost, ""), fmt.Sprint(q.Up))
 	if err != nil {
 		return apigen.TransactionPage{}, err
 	}
@@ -284,7 +279,7 @@ func (h transactions) shown(ctx context.Context, list ...transaction.Transaction
 		}
 		if visible == nil {
 			var err error
-			visible, err = attribute.Visible(ctx, h.db, callOf(ctx).Tenant.ID, attribute.Transactions, auth.From(ctx).Scopes.Has(guarding))
+			visible, err = attribute.Visible(ctx, h.db, callOf(ctx).Tenant.ID, attribute.Transactions, unmasked(ctx))
 			if err != nil {
 				return nil, err
 			}

@@ -95,7 +95,7 @@ func addMember(f *fault.Fault, se *openapi3.SchemaError) *fault.Fault {
 	pointer := pointerOf(se.JSONPointer())
 	if se.SchemaField == "properties" || se.SchemaField == "additionalProperties" {
 		name := unknownMember(se)
-		pointer += "/" + escapePointer(name)
+		pointer += "/" + fault.Escape(name)
 		code = "unknown_member"
 		detail, accepted = unknownMemberText(se, name)
 	}
@@ -123,13 +123,9 @@ func schemaErrors(err error) []*openapi3.SchemaError {
 func pointerOf(segments []string) string {
 	var b strings.Builder
 	for _, s := range segments {
-		b.WriteString("/" + escapePointer(s))
+		b.WriteString("/" + fault.Escape(s))
 	}
 	return b.String()
-}
-
-func escapePointer(s string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
 }
 
 // unknownMember is the first member of the object that its schema does not know: kin says it only in a sentence.

@@ -198,7 +198,7 @@ func (c Creation) check() error {
 	var v fault.Validator
 	fields := fieldsOf[c.Type]
 	for _, field := range slices.Sorted(maps.Keys(c.Mapping)) {
-		pointer := "/mapping/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(field)
+		pointer := "/mapping/" + fault.Escape(field)
 		if !v.Check(isField(c.Type, field), pointer, "unknown_field", unknownField(c.Type, field), fields...) {
 			continue
 		}

@@ -162,6 +162,6 @@ func ascending(set map[uuid.UUID]bool) []uuid.UUID {
 	for id := range set {
 		ids = append(ids, id)
 	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, postgres.CompareIDs)
 	return ids
 }

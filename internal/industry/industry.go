@@ -25,9 +25,6 @@ const (
 	ISIC4   Scheme = "isic4"   // International Standard Industrial Classification, Rev. 4
 )
 
-// Schemes are all of them.
-func Schemes() []Scheme { return []Scheme{GBT4754, ISIC4} }
-
 // Entry is a place in a classification.
 type Entry struct {
 	Scheme  Scheme

@@ -91,12 +91,6 @@ func (m Money) Decimal() string {
 	return sign + s[:len(s)-digits] + "." + s[len(s)-digits:]
 }
 
-// Major is the amount in major units, for statistics.
-func (m Money) Major() float64 {
-	f, _ := new(big.Rat).SetFrac(big.NewInt(m.Minor), scale(m.Currency)).Float64()
-	return f
-}
-
 // Convert is m in another currency of which one unit of m's is worth rate; rounded half away from zero. ok is false
 // when the result is beyond MaxMinor.
 func (m Money) Convert(to string, rate *big.Rat) (converted Money, ok bool) {

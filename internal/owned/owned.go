@@ -294,7 +294,7 @@ func (k *Keeper[T, R]) record(ctx context.Context, tx postgres.Tx, call tenant.C
 // Record writes the event of something that a customer owns and the caller holds, whose completeness follows; previous names what changed, with
 // values before or Hidden.
 func Record(ctx context.Context, tx postgres.Tx, call tenant.Call, now time.Time, what, subject string, id, customerID uuid.UUID, previous map[string]any) error {
-	version, err := customerVersion(ctx, tx, call.Tenant.ID, customerID)
+	version, err := customer.Version(ctx, tx, call.Tenant.ID, customerID)
 	if err != nil {
 		return err
 	}

@@ -204,13 +204,3 @@ func (k *Keeper[T, R]) refused(what string, item T, err error) error {
 	}
 	return fmt.Errorf("%s %s %s: %w", what, k.kind.Name, k.kind.Base(&item).ID, err)
 }
-
-// customerVersion is the version of a customer that the caller holds.
-func customerVersion(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
-	var version int64
-	err := tx.QueryRow(ctx, `SELECT version FROM customers WHERE tenant_id = $1 AND id = $2`, tenantID, id).Scan(&version)
-	if err != nil {
-		return 0, fmt.Errorf("read the version of customer %s: %w", id, err)
-	}
-	return version, nil
-}

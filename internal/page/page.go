@@ -5,7 +5,9 @@ package page
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -52,6 +54,29 @@ func Cut[R, T any](rows []R, limit int, key func(R) Key, item func(R) T) Of[T] {
 		p.Items[i] = item(r)
 	}
 	return p
+}
+
+// Line is an entry of a log, in which Ord is its place.
+type Line[T any] struct {
+	Ord   int64
+	Entry T
+}
+
+// Before is where in a log a page begins, newest first: with the entry before this place.
+func (r Request) Before() (int64, error) {
+	if r.After == nil {
+		return math.MaxInt64, nil
+	}
+	ord, err := strconv.ParseInt(r.After[0], 10, 64)
+	if err != nil {
+		return 0, ErrCursor
+	}
+	return ord, nil
+}
+
+// Log makes a page of lines that were read one past the limit.
+func Log[T any](lines []Line[T], limit int) Of[T] {
+	return Cut(lines, limit, func(l Line[T]) Key { return Key{strconv.FormatInt(l.Ord, 10)} }, func(l Line[T]) T { return l.Entry })
 }
 
 // ErrCursor is answered to a cursor that this service did not make for this very list.

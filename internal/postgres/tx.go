@@ -58,7 +58,7 @@ func (tx Tx) Pgx() pgx.Tx { return tx.pgx }
 // three times, so fn must not keep what a failed attempt computed.
 func (db *DB) InTx(ctx context.Context, fn func(tx Tx) error) error {
 	if outer, ok := requestTx(ctx); ok {
-		return outer.savepoint(ctx, fn)
+		return outer.Savepoint(ctx, fn)
 	}
 	var err error
 	for range 3 {
@@ -70,7 +70,8 @@ func (db *DB) InTx(ctx context.Context, fn func(tx Tx) error) error {
 	return err
 }
 
-func (tx Tx) savepoint(ctx context.Context, fn func(tx Tx) error) error {
+// Savepoint runs fn so that its failure undoes only its own statements.
+func (tx Tx) Savepoint(ctx context.Context, fn func(tx Tx) error) error {
 	inner, err := tx.pgx.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("set a savepoint: %w", err)
@@ -83,9 +84,6 @@ func (tx Tx) savepoint(ctx context.Context, fn func(tx Tx) error) error {
 	}
 	return inner.Commit(ctx)
 }
-
-// Savepoint runs fn so that its failure undoes only its own statements.
-func (tx Tx) Savepoint(ctx context.Context, fn func(tx Tx) error) error { return tx.savepoint(ctx, fn) }
 
 func (db *DB) once(ctx context.Context, fn func(tx Tx) error) (err error) {
 	conn, err := db.sql.Conn(ctx)

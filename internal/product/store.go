@@ -3,11 +3,11 @@ package product
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -34,8 +34,8 @@ type row struct {
 func (row) TableName() string { return "products" }
 
 func toRow(tenantID int32, p Product) row {
-	r := row{TenantID: tenantID, ID: p.ID, Version: p.Version, SKU: p.SKU, Name: p.Name, Category: orNull(p.Category),
-		Brand: orNull(p.Brand), Unit: orNull(p.Unit), Description: orNull(p.Description), Status: string(p.Status),
+	r := row{TenantID: tenantID, ID: p.ID, Version: p.Version, SKU: p.SKU, Name: p.Name, Category: postgres.Null(p.Category),
+		Brand: postgres.Null(p.Brand), Unit: postgres.Null(p.Unit), Description: postgres.Null(p.Description), Status: string(p.Status),
 		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 	if p.Price != nil {
 		r.Price, r.Currency = &p.Price.Minor, &p.Price.Currency
@@ -44,27 +44,13 @@ func toRow(tenantID int32, p Product) row {
 }
 
 func (r row) product() Product {
-	p := Product{ID: r.ID, Version: r.Version, SKU: r.SKU, Name: r.Name, Category: text(r.Category), Brand: text(r.Brand),
-		Unit: text(r.Unit), Description: text(r.Description), Status: Status(r.Status), CreatedAt: r.CreatedAt.UTC(),
+	p := Product{ID: r.ID, Version: r.Version, SKU: r.SKU, Name: r.Name, Category: postgres.Value(r.Category), Brand: postgres.Value(r.Brand),
+		Unit: postgres.Value(r.Unit), Description: postgres.Value(r.Description), Status: Status(r.Status), CreatedAt: r.CreatedAt.UTC(),
 		UpdatedAt: r.UpdatedAt.UTC()}
 	if r.Price != nil {
 		p.Price = &money.Money{Minor: *r.Price, Currency: *r.Currency}
 	}
 	return p
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // get reads a product, locked as the SQL lock says.
@@ -132,17 +118,14 @@ func remove(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) e
 	return nil
 }
 
-// escape makes a text stand for itself in LIKE.
-var escape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
 func list(ctx context.Context, q postgres.Querier, tenantID int32, query Query) (page.Of[Product], error) {
 	db := q.Session(ctx).Where("tenant_id = ?", tenantID).Order("sku").Limit(query.Page.Limit + 1)
 	if query.Prefix != "" {
-		needle := escape.Replace(query.Prefix) + "%"
+		needle := filter.EscapeLike(query.Prefix) + "%"
 		db = db.Where("(lower(sku) LIKE lower(?) OR lower(name) LIKE lower(?))", needle, needle)
 	}
 	if query.Category != "" {
-		db = db.Where("(category = ? OR category LIKE ?)", query.Category, escape.Replace(query.Category)+"/%")
+		db = db.Where("(category = ? OR category LIKE ?)", query.Category, filter.EscapeLike(query.Category)+"/%")
 	}
 	if query.Status != "" {
 		db = db.Where("status = ?", string(query.Status))

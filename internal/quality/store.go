@@ -36,37 +36,23 @@ type row struct {
 
 func (row) TableName() string { return "validation_rules" }
 
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
 func toRow(tenantID int32, r Rule) (row, error) {
 	out := row{TenantID: tenantID, ID: r.ID, Version: r.Version, AppliesTo: string(r.AppliesTo), Name: r.Name, Kind: string(r.Kind),
-		Field: orNull(r.Field), Pattern: orNull(r.Pattern), Severity: string(r.Severity), MessageEn: r.Message.En, MessageZh: r.Message.Zh,
+		Field: postgres.Null(r.Field), Pattern: postgres.Null(r.Pattern), Severity: string(r.Severity), MessageEn: r.Message.En, MessageZh: r.Message.Zh,
 		Active: r.Active, Position: r.Position, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 	if r.Condition != nil {
 		raw, err := json.Marshal(r.Condition)
 		if err != nil {
 			return row{}, fmt.Errorf("store validation rule %s: %w", r.ID, err)
 		}
-		out.Condition = orNull(string(raw))
+		out.Condition = postgres.Null(string(raw))
 	}
 	return out, nil
 }
 
 func (r row) rule() (Rule, error) {
 	out := Rule{ID: r.ID, Version: r.Version, AppliesTo: attribute.AppliesTo(r.AppliesTo), Name: r.Name, Kind: RuleKind(r.Kind),
-		Field: orEmpty(r.Field), Pattern: orEmpty(r.Pattern), Severity: Severity(r.Severity), Message: fault.T(r.MessageEn, r.MessageZh),
+		Field: postgres.Value(r.Field), Pattern: postgres.Value(r.Pattern), Severity: Severity(r.Severity), Message: fault.T(r.MessageEn, r.MessageZh),
 		Active: r.Active, Position: r.Position, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 	if r.Condition != nil {
 		n, err := filter.ParseJSON([]byte(*r.Condition))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/jobs"
@@ -231,7 +232,7 @@ func (e *Engine) Changed(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := levelled(rules); err != nil {
+	if err := e.acyclic(ctx, tx, call.Tenant, rules); err != nil {
 		return nil, err
 	}
 	job, err := e.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: subject, SubjectID: rule.String()})
@@ -247,10 +248,30 @@ func (e *Engine) ChangedFields(ctx context.Context, tx postgres.Tx, call tenant.
 	if err != nil {
 		return nil, err
 	}
-	if _, err := levelled(rules); err != nil {
+	if err := e.acyclic(ctx, tx, call.Tenant, rules); err != nil {
 		return nil, err
 	}
 	return e.follow(ctx, tx, call, rules, fields)
+}
+
+// acyclic fails with ErrCycle when a rule depends on itself, by other rules or by scores.
+func (e *Engine) acyclic(ctx context.Context, q postgres.Querier, t tenant.Tenant, rules []judged) error {
+	if _, err := levelled(rules); err != nil {
+		return err
+	}
+	edges, err := condition.Edges(ctx, q, t.ID)
+	if err != nil {
+		return err
+	}
+	for name := range edges {
+		if condition.Family(name) != condition.Scores {
+			continue
+		}
+		if path := condition.Circle(edges, name); path != nil {
+			return cycle(path)
+		}
+	}
+	return nil
 }
 
 // follow starts the job that evaluates the rules that read one of the fields, if there are any.

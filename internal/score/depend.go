@@ -2,8 +2,6 @@ package score
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -111,55 +109,15 @@ func (s *Service) checkConditions(ctx context.Context, tx postgres.Tx, t tenant.
 
 // checkCycle fails with ErrCycle naming the way from a model to itself.
 func checkCycle(ctx context.Context, q postgres.Querier, tenantID int32, key string, of map[string]Model) error {
-	edges := map[string][]string{}
+	edges, err := condition.Edges(ctx, q, tenantID)
+	if err != nil {
+		return err
+	}
 	for k, m := range of {
 		edges[field(k)] = m.reads()
 	}
-	// Of segments and tiers, by the same names.
-	rows, err := q.Query(ctx, `SELECT 'segments.' || key, condition FROM segments WHERE tenant_id = $1 AND condition IS NOT NULL AND archived_at IS NULL
-		UNION ALL
-		SELECT 'tiers.' || s.key, r.condition FROM tier_schemes s JOIN tiers r ON r.tenant_id = s.tenant_id AND r.scheme_id = s.id
-			WHERE s.tenant_id = $1 AND r.condition IS NOT NULL`, tenantID)
-	if err != nil {
-		return fmt.Errorf("read what conditions depend on: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		var raw json.RawMessage
-		if err := rows.Scan(&name, &raw); err != nil {
-			return fmt.Errorf("read what conditions depend on: %w", err)
-		}
-		n, err := filter.ParseJSON(raw)
-		if err != nil {
-			return fmt.Errorf("read the condition of %s: %w", name, err)
-		}
-		edges[name] = append(edges[name], condition.Reads(n)...)
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read what conditions depend on: %w", err)
-	}
-	seen := map[string]bool{}
-	var path []string
-	var walk func(name string) bool
-	walk = func(name string) bool {
-		path = append(path, name)
-		for _, next := range edges[name] {
-			if next == field(key) {
-				path = append(path, next)
-				return true
-			}
-			if !seen[next] {
-				seen[next] = true
-				if walk(next) {
-					return true
-				}
-			}
-		}
-		path = path[:len(path)-1]
-		return false
-	}
-	if !walk(field(key)) {
+	path := condition.Circle(edges, field(key))
+	if path == nil {
 		return nil
 	}
 	way := strings.Join(path, " → ")

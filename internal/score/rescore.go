@@ -15,6 +15,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/event"
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -115,7 +116,7 @@ func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error
 	if t.scores && p != nil && !p.ofScores { // what this transaction has just scored by, under its lock
 		return nil
 	}
-	for fresh := false; ; fresh = true {
+	for tries := 0; ; tries++ {
 		ready := p != nil && p.day == day && p.tenant == of.Version
 		wanted := ready && p.wanted(t)
 		state, found, err := ask(ctx, tx, of.ID, p, wanted, day, now, ids)
@@ -128,7 +129,7 @@ func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error
 			}
 			return s.settle(ctx, tx, t.call, p, found, ids, now)
 		}
-		if fresh {
+		if tries == maxTries {
 			return errors.New("what scores are computed by does not stay as it is under its lock")
 		}
 		if p, err = s.compile(ctx, tx, of, state, day); err != nil {
@@ -136,6 +137,10 @@ func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error
 		}
 	}
 }
+
+// maxTries bounds how often the program is compiled anew for one transaction: fields and tier schemes change without the
+// lock of scores.
+const maxTries = 10
 
 // wanted reports whether what was touched can change a score.
 func (p *program) wanted(t touched) bool {
@@ -214,6 +219,11 @@ func (s *Service) compile(ctx context.Context, tx postgres.Tx, t tenant.Tenant, 
 		if l, err = condition.ForLater(ctx, tx, t, s.now()); err != nil {
 			return nil, err
 		}
+		// What a rule names may be gone since: its model's scores stay as they are, it must not stop the tenant's writes.
+		models = slices.DeleteFunc(models, func(m live) bool {
+			_, err := givenRules(l, m.params.Rules, day)
+			return m.summary.Kind == Rules && fault.Of(err) != nil
+		})
 	}
 	if p.reading, err = newReading(models, l, day); err != nil {
 		return nil, err

@@ -175,6 +175,10 @@ func clockDocument(c Clock) clockDoc {
 // patch.ErrVersion, or ErrInUse naming whose conditions read it.
 func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expected patch.Expected) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
+		// Who re-scores a customer at the moment writes to the partitions that go.
+		if err := alone(ctx, tx, call.Tenant.ID); err != nil {
+			return err
+		}
 		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
 		if err != nil {
 			return err

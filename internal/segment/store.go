@@ -54,7 +54,7 @@ func toRow(tenantID int32, s Segment) (row, error) {
 
 func (r row) segment() (Segment, error) {
 	s := Segment{ID: r.ID, Version: r.Version, Key: r.Key, Name: r.Name, Description: r.Description, Basis: Basis(r.Basis),
-		Strategy: r.Strategy, Preset: r.Preset, Revision: r.Revision, EvaluatedAt: utc(r.EvaluatedAt), ArchivedAt: utc(r.ArchivedAt),
+		Strategy: r.Strategy, Preset: r.Preset, Revision: r.Revision, EvaluatedAt: postgres.UTC(r.EvaluatedAt), ArchivedAt: postgres.UTC(r.ArchivedAt),
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), Benefits: []Benefit{}}
 	if err := json.Unmarshal(r.Benefits, &s.Benefits); err != nil {
 		return Segment{}, fmt.Errorf("read the benefits of segment %s: %w", r.Key, err)
@@ -67,14 +67,6 @@ func (r row) segment() (Segment, error) {
 		return Segment{}, fmt.Errorf("read the condition of segment %s: %w", r.Key, err)
 	}
 	return s, nil
-}
-
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	at := t.UTC()
-	return &at
 }
 
 func segments(rows []row) ([]Segment, error) {

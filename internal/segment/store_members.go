@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -136,12 +135,9 @@ func counted(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid
 
 // passages is a page of the log, newest first: of a segment, or of a customer.
 func passages(ctx context.Context, q postgres.Querier, tenantID int32, segmentID, customerID *uuid.UUID, req page.Request) (page.Of[Passage], error) {
-	before := int64(1<<63 - 1)
-	if req.After != nil {
-		var err error
-		if before, err = strconv.ParseInt(req.After[0], 10, 64); err != nil {
-			return page.Of[Passage]{}, page.ErrCursor
-		}
+	before, err := req.Before()
+	if err != nil {
+		return page.Of[Passage]{}, err
 	}
 	of, id := "l.segment_id = $2", segmentID
 	if customerID != nil {
@@ -155,35 +151,29 @@ func passages(ctx context.Context, q postgres.Querier, tenantID int32, segmentID
 	if err != nil {
 		return page.Of[Passage]{}, fmt.Errorf("read the log of segments: %w", err)
 	}
-	defer rows.Close()
-	type line struct {
-		ord int64
-		Passage
-	}
-	var lines []line
-	for rows.Next() {
-		var l line
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (page.Line[Passage], error) {
+		var l page.Line[Passage]
+		e := &l.Entry
 		var leaf *int
 		var raw json.RawMessage
-		err := rows.Scan(&l.ord, &l.CustomerID, &l.Key, &l.Name, &l.Entered, &l.Cause, &l.Event, &leaf, &raw, &l.Actor, &l.ChangeSet, &l.At)
+		err := row.Scan(&l.Ord, &e.CustomerID, &e.Key, &e.Name, &e.Entered, &e.Cause, &e.Event, &leaf, &raw, &e.Actor, &e.ChangeSet, &e.At)
 		if err != nil {
-			return page.Of[Passage]{}, fmt.Errorf("read the log of segments: %w", err)
+			return l, err
 		}
-		l.At = l.At.UTC()
+		e.At = e.At.UTC()
 		if leaf != nil && raw != nil {
 			n, err := filter.ParseJSON(raw)
 			if err != nil {
-				return page.Of[Passage]{}, fmt.Errorf("read a condition of segment %s: %w", l.Key, err)
+				return l, fmt.Errorf("read a condition of segment %s: %w", e.Key, err)
 			}
 			if leaves := filter.Leaves(n); *leaf >= 1 && *leaf <= len(leaves) {
-				l.Leaf = &leaves[*leaf-1]
+				e.Leaf = &leaves[*leaf-1]
 			}
 		}
-		lines = append(lines, l)
-	}
-	if err := rows.Err(); err != nil {
+		return l, nil
+	})
+	if err != nil {
 		return page.Of[Passage]{}, fmt.Errorf("read the log of segments: %w", err)
 	}
-	return page.Cut(lines, req.Limit, func(l line) page.Key { return page.Key{strconv.FormatInt(l.ord, 10)} },
-		func(l line) Passage { return l.Passage }), nil
+	return page.Log(lines, req.Limit), nil
 }

@@ -162,7 +162,7 @@ func toRow(tenantID int32, t Tag) (row, error) {
 
 func (r row) tag() (Tag, error) {
 	t := Tag{ID: r.ID, Version: r.Version, GroupID: r.GroupID, Key: r.Key, Name: r.Name, Description: r.Description,
-		Position: r.Position, EvaluatedAt: utc(r.EvaluatedAt), ArchivedAt: utc(r.ArchivedAt),
+		Position: r.Position, EvaluatedAt: postgres.UTC(r.EvaluatedAt), ArchivedAt: postgres.UTC(r.ArchivedAt),
 		Customers: r.Customers, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 	if r.Color != nil {
 		t.Color = *r.Color
@@ -172,14 +172,6 @@ func (r row) tag() (Tag, error) {
 		return Tag{}, fmt.Errorf("read the condition of tag %s: %w", r.Key, err)
 	}
 	return t, nil
-}
-
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	at := t.UTC()
-	return &at
 }
 
 // carriers is how many customers carry tag t: what is kept, without expired assignments that nobody has removed yet.

@@ -38,7 +38,7 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 		if err != nil {
 			return nil, fmt.Errorf("read the tags of %d customers: %w", len(ids), err)
 		}
-		a.AssignedAt, a.ExpiresAt = a.AssignedAt.UTC(), utc(a.ExpiresAt)
+		a.AssignedAt, a.ExpiresAt = a.AssignedAt.UTC(), postgres.UTC(a.ExpiresAt)
 		found[id] = append(found[id], a)
 	}
 	if err := rows.Err(); err != nil {

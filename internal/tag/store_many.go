@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -233,12 +232,9 @@ func getBulk(ctx context.Context, q postgres.Querier, tenantID int32, work uuid.
 
 // entries is a page of the history, newest first: of a tag, or of a customer.
 func entries(ctx context.Context, q postgres.Querier, tenantID int32, id, customerID *uuid.UUID, req page.Request) (page.Of[Entry], error) {
-	before := int64(1<<63 - 1)
-	if req.After != nil {
-		var err error
-		if before, err = strconv.ParseInt(req.After[0], 10, 64); err != nil {
-			return page.Of[Entry]{}, page.ErrCursor
-		}
+	before, err := req.Before()
+	if err != nil {
+		return page.Of[Entry]{}, err
 	}
 	of := "l.tag_id = $2"
 	if customerID != nil {
@@ -251,27 +247,21 @@ func entries(ctx context.Context, q postgres.Querier, tenantID int32, id, custom
 	if err != nil {
 		return page.Of[Entry]{}, fmt.Errorf("read the history of tags: %w", err)
 	}
-	defer rows.Close()
-	type line struct {
-		ord int64
-		Entry
-	}
-	var lines []line
-	for rows.Next() {
-		var l line
-		err := rows.Scan(&l.ord, &l.CustomerID, &l.TagID, &l.Key, &l.Name, &l.Action, &l.Source, &l.Cause, &l.Event, &l.Actor, &l.Reason,
-			&l.ExpiresAt, &l.ChangeSet, &l.At)
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (page.Line[Entry], error) {
+		var l page.Line[Entry]
+		e := &l.Entry
+		err := row.Scan(&l.Ord, &e.CustomerID, &e.TagID, &e.Key, &e.Name, &e.Action, &e.Source, &e.Cause, &e.Event, &e.Actor, &e.Reason,
+			&e.ExpiresAt, &e.ChangeSet, &e.At)
 		if err != nil {
-			return page.Of[Entry]{}, fmt.Errorf("read the history of tags: %w", err)
+			return l, err
 		}
-		l.ExpiresAt, l.At = utc(l.ExpiresAt), l.At.UTC()
-		lines = append(lines, l)
-	}
-	if err := rows.Err(); err != nil {
+		e.ExpiresAt, e.At = postgres.UTC(e.ExpiresAt), e.At.UTC()
+		return l, nil
+	})
+	if err != nil {
 		return page.Of[Entry]{}, fmt.Errorf("read the history of tags: %w", err)
 	}
-	return page.Cut(lines, req.Limit, func(l line) page.Key { return page.Key{strconv.FormatInt(l.ord, 10)} },
-		func(l line) Entry { return l.Entry }), nil
+	return page.Log(lines, req.Limit), nil
 }
 
 // untidy are the tenants that have something for Tidy.

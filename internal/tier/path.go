@@ -3,7 +3,6 @@ package tier
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -238,8 +237,4 @@ func first(values []string) string {
 		return ""
 	}
 	return values[0]
-}
-
-func (w Step) String() string {
-	return fmt.Sprintf("%s: %s %s (%s)", w.Text, w.Want, w.Needed, w.Difference)
 }

@@ -90,7 +90,7 @@ func membership() Terms {
 	step, end, grace := OneStep, PeriodEnd, 30
 	multiplied := func(by float64) Benefit { return Benefit{Kind: PointsMultiplier, Name: "积分加倍", Value: &by} }
 	off := func(percent float64) Benefit { return Benefit{Kind: Discount, Name: "会员折扣", Value: &percent} }
-	const spent = `sum(transactions.amount, "qualification") >= `
+	const spent = `sum(transactions.net_amount, "qualification") >= `
 	return Terms{Window: &WindowDraft{Window: Rolling, Months: 12}, Downgrade: &step, DowngradeAt: &end, GraceDays: &grace, Tiers: []TierDraft{
 		{Key: "platinum", Name: "铂金", Condition: tree(spent + `"10000"`), Keep: tree(spent + `"8000"`), Strategy: "专属顾问主动关怀，邀请参加新品与会员活动。",
 			Benefits: []Benefit{off(12), multiplied(2), {Kind: ServicePerson, Name: "专属顾问"}, {Kind: EarlyAccess, Name: "新品优先购"}}},

@@ -121,7 +121,7 @@ func (b bench) paths(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, p.Reached)
 	require.Equal(t, "ordinary", p.Current)
-	require.Equal(t, []tier.Way{{{Text: `sum(transactions.amount, "qualification") >= "3000"`, Seen: []string{"450.00"}, Needed: "3000.00", Want: "at_least",
+	require.Equal(t, []tier.Way{{{Text: `sum(transactions.net_amount, "qualification") >= "3000"`, Seen: []string{"450.00"}, Needed: "3000.00", Want: "at_least",
 		Difference: "2550.00", Unit: "CNY"}}}, p.Alternatives)
 	b.buy(t, id, 2549)
 	p, err = b.svc.Path(b.ctx, b.call.Tenant, id, "membership", "gold")

@@ -74,11 +74,7 @@ func toRow(tenantID int32, s Scheme) (row, error) {
 
 func (r row) scheme() (Scheme, error) {
 	s := Scheme{ID: r.ID, Version: r.Version, Key: r.Key, Name: r.Name, Preset: r.Preset, Revision: r.Revision, CreatedAt: r.CreatedAt.UTC(),
-		UpdatedAt: r.UpdatedAt.UTC()}
-	if r.EvaluatedAt != nil {
-		at := r.EvaluatedAt.UTC()
-		s.EvaluatedAt = &at
-	}
+		UpdatedAt: r.UpdatedAt.UTC(), EvaluatedAt: postgres.UTC(r.EvaluatedAt)}
 	d := document{Window: Window(r.Qualification), Months: r.WindowMonths, Days: r.WindowDays, Downgrade: Downgrade(r.Downgrade),
 		DowngradeAt: Moment(r.DowngradeAt), GraceDays: r.GraceDays}
 	if r.Tiers != nil {

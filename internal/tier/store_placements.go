@@ -3,7 +3,6 @@ package tier
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -123,12 +122,9 @@ func setManual(ctx context.Context, tx postgres.Tx, tenantID int32, customerID, 
 
 // history is a page of what happened, newest first: in a scheme, or to a customer, in one scheme or all.
 func history(ctx context.Context, q postgres.Querier, tenantID int32, scheme, customerID *uuid.UUID, req page.Request) (page.Of[Passage], error) {
-	before := int64(1<<63 - 1)
-	if req.After != nil {
-		var err error
-		if before, err = strconv.ParseInt(req.After[0], 10, 64); err != nil {
-			return page.Of[Passage]{}, page.ErrCursor
-		}
+	before, err := req.Before()
+	if err != nil {
+		return page.Of[Passage]{}, err
 	}
 	of, args := "h.scheme_id = $2", []any{tenantID, scheme, before, req.Limit + 1}
 	if customerID != nil {
@@ -142,25 +138,19 @@ func history(ctx context.Context, q postgres.Querier, tenantID int32, scheme, cu
 	if err != nil {
 		return page.Of[Passage]{}, fmt.Errorf("read the history of tiers: %w", err)
 	}
-	defer rows.Close()
-	type line struct {
-		ord int64
-		Passage
-	}
-	var lines []line
-	for rows.Next() {
-		var l line
-		err := rows.Scan(&l.ord, &l.CustomerID, &l.Scheme, &l.Change, &l.From, &l.To, &l.Cause, &l.Event, &l.Reason, &l.DowngradeOn, &l.Actor,
-			&l.ChangeSet, &l.At)
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (page.Line[Passage], error) {
+		var l page.Line[Passage]
+		e := &l.Entry
+		err := row.Scan(&l.Ord, &e.CustomerID, &e.Scheme, &e.Change, &e.From, &e.To, &e.Cause, &e.Event, &e.Reason, &e.DowngradeOn, &e.Actor,
+			&e.ChangeSet, &e.At)
 		if err != nil {
-			return page.Of[Passage]{}, fmt.Errorf("read the history of tiers: %w", err)
+			return l, err
 		}
-		l.At = l.At.UTC()
-		lines = append(lines, l)
-	}
-	if err := rows.Err(); err != nil {
+		e.At = e.At.UTC()
+		return l, nil
+	})
+	if err != nil {
 		return page.Of[Passage]{}, fmt.Errorf("read the history of tiers: %w", err)
 	}
-	return page.Cut(lines, req.Limit, func(l line) page.Key { return page.Key{strconv.FormatInt(l.ord, 10)} },
-		func(l line) Passage { return l.Passage }), nil
+	return page.Log(lines, req.Limit), nil
 }

@@ -208,7 +208,7 @@ func (j judge) current() filter.Span {
 		return filter.Span{From: filter.Concat(filter.SQL(`kezi_period_start(`), j.anniversary(), filter.SQL(`, 12, 0, ?::date, 0)`, j.today)),
 			To: filter.SQL(`?::date`, j.today)}
 	}
-	return filter.Span{From: filter.SQL(`?::date`, from), To: filter.SQL(`?::date`, j.today)}
+	return filter.Span{From: filter.SQL(`?::date`, from), To: filter.SQL(`?::date`, j.today), Fixed: true}
 }
 
 // anniversary is SQL for the day from which a customer's years are counted, over c and m.

@@ -1,7 +1,6 @@
 package transaction
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"maps"
@@ -65,12 +64,10 @@ func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Creation)
 		if len(touched) == 0 {
 			return nil
 		}
-		return metric.Refresh(ctx, tx, call.Tenant.ID, slices.SortedFunc(maps.Keys(touched), compareIDs))
+		return metric.Refresh(ctx, tx, call.Tenant.ID, slices.SortedFunc(maps.Keys(touched), postgres.CompareIDs))
 	})
 	return results, err
 }
-
-func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 // key is what the transaction is known by, where it has an external id.
 func (c Creation) key() customer.ExternalID {
@@ -122,7 +119,7 @@ func (s *Service) owners(ctx context.Context, tx postgres.Tx, t tenant.Tenant, i
 		}
 		at[owners[i]] = owners[i]
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(at), compareIDs) {
+	for _, id := range slices.SortedFunc(maps.Keys(at), postgres.CompareIDs) {
 		holder, err := customer.Hold(ctx, tx, t.ID, id)
 		if err != nil && fault.Of(err) == nil {
 			return nil, err

@@ -356,7 +356,7 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 
 // recordOf writes the event of something that hangs on t.
 func (s *Service) recordOf(ctx context.Context, tx postgres.Tx, call tenant.Call, t Transaction, what, subject string, id uuid.UUID, previous map[string]any) error {
-	version, err := customerVersion(ctx, tx, call.Tenant.ID, t.CustomerID)
+	version, err := customer.Version(ctx, tx, call.Tenant.ID, t.CustomerID)
 	if err != nil {
 		return err
 	}

@@ -57,23 +57,23 @@ func toRow(t tenant.Tenant, x Transaction) (row, error) {
 	if err != nil {
 		return row{}, fmt.Errorf("write the attributes of transaction %s: %w", x.ID, err)
 	}
-	return row{TenantID: t.ID, CustomerID: x.CustomerID, ID: x.ID, Version: x.Version, Source: x.Source, ExternalID: orNull(x.ExternalID),
+	return row{TenantID: t.ID, CustomerID: x.CustomerID, ID: x.ID, Version: x.Version, Source: x.Source, ExternalID: postgres.Null(x.ExternalID),
 		Status: string(x.Status), OccurredAt: x.OccurredAt, DateOnly: x.DateOnly, Day: x.Day, Amount: x.Amount.Minor,
 		Currency: x.Amount.Currency, BaseAmount: x.Base.Minor, Discount: x.Discount, Shipping: x.Shipping, Units: x.Units,
-		PaymentMethod: orNull(string(x.PaymentMethod)), Channel: orNull(x.Channel), Store: orNull(x.Store),
-		Carrier: orNull(x.Delivery.Carrier), TrackingNumber: orNull(x.Delivery.TrackingNumber), ShippedAt: x.Delivery.ShippedAt,
+		PaymentMethod: postgres.Null(string(x.PaymentMethod)), Channel: postgres.Null(x.Channel), Store: postgres.Null(x.Store),
+		Carrier: postgres.Null(x.Delivery.Carrier), TrackingNumber: postgres.Null(x.Delivery.TrackingNumber), ShippedAt: x.Delivery.ShippedAt,
 		DeliveredAt: x.Delivery.DeliveredAt, Attributes: attributes, Items: x.Lines, Returns: x.Returns, Returned: x.Returned,
-		BaseReturned: x.BaseReturned, CreatedBy: orNull(x.CreatedBy), CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt}, nil
+		BaseReturned: x.BaseReturned, CreatedBy: postgres.Null(x.CreatedBy), CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt}, nil
 }
 
 func (r row) transaction(t tenant.Tenant) (Transaction, error) {
-	x := Transaction{ID: r.ID, Version: r.Version, CustomerID: r.CustomerID, Source: r.Source, ExternalID: text(r.ExternalID),
+	x := Transaction{ID: r.ID, Version: r.Version, CustomerID: r.CustomerID, Source: r.Source, ExternalID: postgres.Value(r.ExternalID),
 		Status: Status(r.Status), OccurredAt: r.OccurredAt.UTC(), DateOnly: r.DateOnly, Day: r.Day,
 		Amount: money.Money{Minor: r.Amount, Currency: r.Currency}, Base: money.Money{Minor: r.BaseAmount, Currency: t.Currency},
-		Discount: r.Discount, Shipping: r.Shipping, Units: r.Units, PaymentMethod: Method(text(r.PaymentMethod)),
-		Channel: text(r.Channel), Store: text(r.Store), Delivery: Delivery{Carrier: text(r.Carrier),
-			TrackingNumber: text(r.TrackingNumber), ShippedAt: utc(r.ShippedAt), DeliveredAt: utc(r.DeliveredAt)},
-		Lines: r.Items, Returns: r.Returns, Returned: r.Returned, BaseReturned: r.BaseReturned, CreatedBy: text(r.CreatedBy),
+		Discount: r.Discount, Shipping: r.Shipping, Units: r.Units, PaymentMethod: Method(postgres.Value(r.PaymentMethod)),
+		Channel: postgres.Value(r.Channel), Store: postgres.Value(r.Store), Delivery: Delivery{Carrier: postgres.Value(r.Carrier),
+			TrackingNumber: postgres.Value(r.TrackingNumber), ShippedAt: postgres.UTC(r.ShippedAt), DeliveredAt: postgres.UTC(r.DeliveredAt)},
+		Lines: r.Items, Returns: r.Returns, Returned: r.Returned, BaseReturned: r.BaseReturned, CreatedBy: postgres.Value(r.CreatedBy),
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 	numbers := json.NewDecoder(bytes.NewReader(r.Attributes))
 	numbers.UseNumber() // none loses digits
@@ -81,28 +81,6 @@ func (r row) transaction(t tenant.Tenant) (Transaction, error) {
 		return Transaction{}, fmt.Errorf("read the attributes of transaction %s: %w", r.ID, err)
 	}
 	return x, nil
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	at := t.UTC()
-	return &at
 }
 
 func insert(ctx context.Context, q postgres.Querier, t tenant.Tenant, x Transaction) error {
@@ -156,16 +134,6 @@ func get(ctx context.Context, q postgres.Querier, t tenant.Tenant, id uuid.UUID)
 		return Transaction{}, fmt.Errorf("read transaction %s: %w", id, err)
 	}
 	return r.transaction(t)
-}
-
-// customerVersion is the version of a customer that the caller holds.
-func customerVersion(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
-	var version int64
-	err := tx.QueryRow(ctx, `SELECT version FROM customers WHERE tenant_id = $1 AND id = $2`, tenantID, id).Scan(&version)
-	if err != nil {
-		return 0, fmt.Errorf("read the version of customer %s: %w", id, err)
-	}
-	return version, nil
 }
 
 func list(ctx context.Context, q postgres.Querier, t tenant.Tenant, query Query) (page.Of[Transaction], error) {

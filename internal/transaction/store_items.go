@@ -44,7 +44,7 @@ func attach(ctx context.Context, q postgres.Querier, tenantID int32, all []*Tran
 		if err != nil {
 			return fmt.Errorf("read items: %w", err)
 		}
-		i.SKU, i.Category = text(sku), text(category)
+		i.SKU, i.Category = postgres.Value(sku), postgres.Value(category)
 		byID[of].Items = append(byID[of].Items, i)
 	}
 	if err := rows.Err(); err != nil {
@@ -62,7 +62,7 @@ func insertItems(ctx context.Context, q postgres.Querier, tenantID int32, t Tran
 	products, skus, names, categories, prices := make([]*uuid.UUID, n), make([]*string, n), make([]string, n), make([]*string, n), make([]*int64, n)
 	for i, item := range t.Items {
 		lines[i], quantities[i], discounts[i], amounts[i] = item.Line, int64(item.Quantity), item.Discount, item.Amount
-		products[i], skus[i], names[i], categories[i], prices[i] = item.ProductID, orNull(item.SKU), item.Name, orNull(item.Category), item.UnitPrice
+		products[i], skus[i], names[i], categories[i], prices[i] = item.ProductID, postgres.Null(item.SKU), item.Name, postgres.Null(item.Category), item.UnitPrice
 	}
 	_, err := q.Exec(ctx, `INSERT INTO transaction_items (tenant_id, customer_id, transaction_id, line, product_id, sku, name, category,
 			quantity, unit_price, discount, amount)
@@ -130,7 +130,7 @@ func insertStatus(ctx context.Context, q postgres.Querier, tenantID int32, t Tra
 	_, err := q.Exec(ctx, `INSERT INTO transaction_statuses (tenant_id, customer_id, transaction_id, id, from_status, to_status, actor,
 			reason, changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, tenantID, t.CustomerID, t.ID, uuid.Must(uuid.NewV7()), string(c.From), string(c.To),
-		c.Actor, orNull(c.Reason), c.At)
+		c.Actor, postgres.Null(c.Reason), c.At)
 	if err != nil {
 		return fmt.Errorf("note the status of transaction %s: %w", t.ID, err)
 	}
@@ -152,7 +152,7 @@ func history(ctx context.Context, q postgres.Querier, tenantID int32, t Transact
 		if err := rows.Scan(&c.From, &c.To, &c.Actor, &reason, &c.At); err != nil {
 			return nil, fmt.Errorf("read the statuses of transaction %s: %w", t.ID, err)
 		}
-		c.Reason, c.At = text(reason), c.At.UTC()
+		c.Reason, c.At = postgres.Value(reason), c.At.UTC()
 		all = append(all, c)
 	}
 	if err := rows.Err(); err != nil {

@@ -38,13 +38,13 @@ func (paymentRow) TableName() string { return "transaction_payments" }
 func toPaymentRow(tenantID int32, p Payment) paymentRow {
 	return paymentRow{TenantID: tenantID, CustomerID: p.CustomerID, ID: p.ID, TransactionID: p.TransactionID, Version: p.Version,
 		DueOn: p.DueOn, Due: p.Due.Minor, PaidOn: p.PaidOn, Paid: p.Paid.Minor, Currency: p.Due.Currency, BaseOpen: p.Open.Minor,
-		Method: orNull(string(p.Method)), Reference: orNull(p.Reference), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+		Method: postgres.Null(string(p.Method)), Reference: postgres.Null(p.Reference), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
 
 func (r paymentRow) payment(base string) Payment {
 	return Payment{ID: r.ID, Version: r.Version, CustomerID: r.CustomerID, TransactionID: r.TransactionID, DueOn: r.DueOn,
 		Due: money.Money{Minor: r.Due, Currency: r.Currency}, PaidOn: r.PaidOn, Paid: money.Money{Minor: r.Paid, Currency: r.Currency},
-		Open: money.Money{Minor: r.BaseOpen, Currency: base}, Method: Method(text(r.Method)), Reference: text(r.Reference),
+		Open: money.Money{Minor: r.BaseOpen, Currency: base}, Method: Method(postgres.Value(r.Method)), Reference: postgres.Value(r.Reference),
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 }
 

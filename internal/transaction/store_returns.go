@@ -38,7 +38,7 @@ func returns(ctx context.Context, q postgres.Querier, t tenant.Tenant, of Transa
 			return nil, fmt.Errorf("list the returns of transaction %s: %w", of.ID, err)
 		}
 		if n := len(all); n == 0 || all[n-1].ID != r.ID {
-			r.Day, r.Reason, r.CreatedAt = tenant.Day{Time: day}, text(reason), r.CreatedAt.UTC()
+			r.Day, r.Reason, r.CreatedAt = tenant.Day{Time: day}, postgres.Value(reason), r.CreatedAt.UTC()
 			all = append(all, r)
 		}
 		if line != nil {
@@ -83,7 +83,7 @@ func insertReturn(ctx context.Context, q postgres.Querier, tenantID int32, r Ret
 	_, err := q.Exec(ctx, `INSERT INTO transaction_returns (tenant_id, customer_id, id, transaction_id, day, amount, currency,
 			base_amount, reason, actor, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, tenantID, r.CustomerID, r.ID, r.TransactionID, r.Day.Time, r.Amount.Minor,
-		r.Amount.Currency, r.Base.Minor, orNull(r.Reason), r.Actor, r.CreatedAt)
+		r.Amount.Currency, r.Base.Minor, postgres.Null(r.Reason), r.Actor, r.CreatedAt)
 	if err != nil {
 		return fmt.Errorf("insert return %s: %w", r.ID, err)
 	}

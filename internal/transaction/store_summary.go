@@ -101,7 +101,7 @@ func summarize(ctx context.Context, q postgres.Querier, t tenant.Tenant, s Summa
 		if err := rows.Scan(&all, &key, &g.ProductID, &name, &g.Orders, &g.Units, &g.Amount, &g.Returned); err != nil {
 			return nil, Sales{}, fmt.Errorf("sum sales: %w", err)
 		}
-		if g.Key, g.Name = text(key), text(name); all {
+		if g.Key, g.Name = postgres.Value(key), postgres.Value(name); all {
 			total = g
 		} else {
 			groups = append(groups, g)

@@ -2591,7 +2591,10 @@ type CompletenessWeightsPut struct {
 // local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 // months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 // the conditions of tiers, `qualification`: the window of the tier scheme;
-// `where` is a condition over one fact.
+// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+// below it within a year.
 //
 // At most 10 deep, with 200 leaves.
 //
@@ -3188,7 +3191,10 @@ type CustomerSearch struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3354,16 +3360,16 @@ type DeliveryPatch struct {
 // DeliveryState What the order's status and the moments of its delivery say together.
 type DeliveryState string
 
-// Dependent defines model for Dependent.
+// Dependent Something in force that reads what was asked about.
 type Dependent struct {
 	Key  string `json:"key"`
 	Name string `json:"name"`
 
-	// Type segment, tier_scheme, score_model and the like.
+	// Type What it is: segment, tier_scheme, score_model and the like.
 	Type string `json:"type"`
 }
 
-// DependentList defines model for DependentList.
+// DependentList Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
 type DependentList struct {
 	Items []Dependent `json:"items"`
 }
@@ -3642,7 +3648,10 @@ type FilterExplain struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3663,7 +3672,10 @@ type FilterExplanation struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3715,7 +3727,10 @@ type FilterGiven struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -3739,7 +3754,10 @@ type FilterParsed struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -4762,20 +4780,6 @@ type ReturnList struct {
 	Items []Return `json:"items"`
 }
 
-// RuleDependent defines model for RuleDependent.
-type RuleDependent struct {
-	Key  string `json:"key"`
-	Name string `json:"name"`
-
-	// Type What it is, such as segment or tier_scheme.
-	Type string `json:"type"`
-}
-
-// RuleDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
-type RuleDependents struct {
-	Items []RuleDependent `json:"items"`
-}
-
 // RuleEvaluation defines model for RuleEvaluation.
 type RuleEvaluation struct {
 	// AsOf The local day for which a condition relative to today holds for everybody.
@@ -5158,7 +5162,10 @@ type ScoreRule struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5357,7 +5364,10 @@ type Segment struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5416,7 +5426,10 @@ type SegmentCreate struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5457,7 +5470,10 @@ type SegmentExplanation struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5537,7 +5553,10 @@ type SegmentMembersChange struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5647,7 +5666,10 @@ type SegmentPatch struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5684,7 +5706,10 @@ type SegmentPreviewAsked struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5804,7 +5829,10 @@ type Tag struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5840,7 +5868,10 @@ type TagBulk struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -5876,7 +5907,10 @@ type TagCreate struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6019,7 +6053,10 @@ type TagPatch struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6118,7 +6155,10 @@ type Tier struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6135,7 +6175,10 @@ type Tier struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6867,7 +6910,10 @@ type ValidationRule struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -6913,7 +6959,10 @@ type ValidationRuleCreate struct {
 	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
 	// months or years with today (`90d`, `12m`), from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`) or, in
 	// the conditions of tiers, `qualification`: the window of the tier scheme;
-	// `where` is a condition over one fact.
+	// `where` is a condition over one fact. The sources are `transactions` (purchases; `amount` is before returns, `net_amount`
+	// after them), `orders` (of any status) and `items` (the lines of purchases), each with the tenant's own fields of
+	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
+	// below it within a year.
 	//
 	// At most 10 deep, with 200 leaves.
 	//
@@ -11134,7 +11183,7 @@ type ClientInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -11159,7 +11208,7 @@ type ClientInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -15732,7 +15781,7 @@ func (c *Client) ListTierSchemes(ctx context.Context, reqEditors ...RequestEdito
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -15767,7 +15816,7 @@ func (c *Client) CreateTierSchemeWithBody(ctx context.Context, params *CreateTie
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -32601,7 +32650,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -32626,7 +32675,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-	// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 	// as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -45026,7 +45075,7 @@ type ListSegmentDependentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *RuleDependents
+	JSON200 *DependentList
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -45042,7 +45091,7 @@ type ListSegmentDependentsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListSegmentDependentsResponse) GetJSON200() *RuleDependents {
+func (r ListSegmentDependentsResponse) GetJSON200() *DependentList {
 	return r.JSON200
 }
 
@@ -46844,7 +46893,7 @@ type ListTagDependentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *RuleDependents
+	JSON200 *DependentList
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -46860,7 +46909,7 @@ type ListTagDependentsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListTagDependentsResponse) GetJSON200() *RuleDependents {
+func (r ListTagDependentsResponse) GetJSON200() *DependentList {
 	return r.JSON200
 }
 
@@ -54711,7 +54760,7 @@ func (c *ClientWithResponses) ListTierSchemesWithResponse(ctx context.Context, r
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -54742,7 +54791,7 @@ func (c *ClientWithResponses) CreateTierSchemeWithBodyWithResponse(ctx context.C
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
 // tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
-// `qualification` counts within the scheme's window: `sum(transactions.amount, "qualification") >= 1000`.
+// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
 // as `downgrade` says: never, one step, or directly to the tier that could be entered; with `downgrade_at: period_end` only
@@ -66637,7 +66686,7 @@ func ParseListSegmentDependentsResponse(rsp *http.Response) (*ListSegmentDepende
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest RuleDependents
+		var dest DependentList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -68341,7 +68390,7 @@ func ParseListTagDependentsResponse(rsp *http.Response) (*ListTagDependentsRespo
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest RuleDependents
+		var dest DependentList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

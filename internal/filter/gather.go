@@ -1,0 +1,71 @@
+package filter
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// gathered is a fact of all customers at once: an aggregate over a source's rows, grouped by customer.
+type gathered struct {
+	source Source
+	name   string // of its column
+	value  Expr
+	rows   Expr // which of the source's rows count; zero for all
+}
+
+// gather makes the value of a fact a column that [Expr.Gathered] joins. Equal facts are one column, whoever asks.
+func gather(source Source, value, rows Expr, absent constant) Expr {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%v|%s|%v", source.Name, value.text, value.args, rows.text, rows.args))
+	g := gathered{source: source, name: "f_" + hex.EncodeToString(sum[:12]), value: value, rows: rows}
+	e := Expr{text: g.name, facts: []gathered{g}}
+	if absent != "" {
+		e.text = "coalesce(" + g.name + ", " + string(absent) + ")"
+	}
+	return e
+}
+
+// Gathered is SQL for the joins to the customers c that e needs when it was compiled for everybody. Each source is read
+// once, however many facts are made of it.
+func (e Expr) Gathered() Expr {
+	var all []Expr
+	var sources []string
+	for _, f := range e.facts {
+		if slices.Contains(sources, f.source.Name) {
+			continue
+		}
+		sources = append(sources, f.source.Name)
+		var same []gathered
+		for _, other := range e.facts {
+			if other.source.Name == f.source.Name {
+				same = append(same, other)
+			}
+		}
+		alias := "g_" + strconv.Itoa(len(sources))
+		all = append(all, SQL(" LEFT JOIN (SELECT "), f.source.Customer, SQL(" AS of"))
+		for _, one := range same {
+			all = append(all, SQL(", "), one.value)
+			if len(same) > 1 && !one.rows.IsZero() {
+				all = append(all, SQL(" FILTER (WHERE "), one.rows, SQL(")"))
+			}
+			all = append(all, Expr{text: " AS " + one.name})
+		}
+		all = append(all, SQL(" FROM "), f.source.From, SQL(" WHERE "), f.source.All)
+		if len(same) == 1 && !f.rows.IsZero() {
+			all = append(all, SQL(" AND "), f.rows)
+		}
+		all = append(all, SQL(" GROUP BY 1"), Expr{text: ") " + alias + " ON " + alias + ".of = c.id"})
+	}
+	return concat(all...)
+}
+
+func mergeFacts(all, more []gathered) []gathered {
+	for _, f := range more {
+		if !slices.ContainsFunc(all, func(g gathered) bool { return g.name == f.name }) {
+			all = append(all, f)
+		}
+	}
+	return all
+}

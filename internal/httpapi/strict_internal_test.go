@@ -141,7 +141,7 @@ func TestExplain(t *testing.T) {
 	_, detail, _ = explain(&openapi3.SchemaError{SchemaField: "maxLength", Schema: &openapi3.Schema{MaxLength: &one}})
 	require.Equal(t, "must have at most 1 character", detail.En)
 	_, detail, _ = explain(&openapi3.SchemaError{SchemaField: "pattern", Schema: &openapi3.Schema{Pattern: "^a$", Description: "One letter."}})
-	require.Equal(t, fault.T("does not have the right form: One letter.", "不符合格式 ^a$"), detail)
+	require.Equal(t, fault.T("does not match ^a$", "不符合格式 ^a$"), detail)
 }
 
 func TestEveryPatternIsToldInWords(t *testing.T) {

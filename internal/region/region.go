@@ -169,7 +169,7 @@ func (x *names) city(p *Place, province *province) *city {
 
 // district is the name of the districts that the city's field names instead: 朝阳区 is in Beijing and in Changchun.
 func (x *names) district(p Place, province *province) string {
-	if p.District != "" || !strings.HasSuffix(p.City, "区") && !strings.HasSuffix(p.City, "县") {
+	if homes[p.Country] != "" || p.District != "" || !strings.HasSuffix(p.City, "区") && !strings.HasSuffix(p.City, "县") {
 		return ""
 	}
 	candidates := x.counties[fold(p.City)]

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/kezi-io/kezi/internal/filter"
 )
 
 const (
@@ -45,26 +47,88 @@ var committedRules = []ruled{
 		AND (m.last_purchase_on >= '2026-01-01' OR m.units_total >= 10) AND c.source_channel IS DISTINCT FROM 'third_party'`},
 }
 
+// kind is a subject of rules. Its plain SQL finds its customers in the common table expression found, and everybody else in
+// rest; $1 is the tenant and $2 one id for everything that has one.
+type kind struct {
+	name, path string
+	tables     []string // what is written
+	plain      string
+	body       func(key, name, condition string) (map[string]any, error)
+	members    func(c *caller, key string) (int64, error)
+}
+
+var kinds = []kind{
+	{"segment", "/v1/segments", []string{"segment_members", "segment_log"},
+		`members AS (INSERT INTO segment_members (tenant_id, customer_id, segment_id, since) SELECT $1, id, $2, now() FROM found),
+		log AS (INSERT INTO segment_log (tenant_id, customer_id, segment_id, entered, cause, event, revision, leaf, actor, change_set, occurred_at)
+			SELECT $1, id, $2, true, 'rule_change', '', 1, 1, 'bench', $2, now() FROM found),
+		changed AS (SELECT id FROM found)`,
+		func(key, name, condition string) (map[string]any, error) {
+			return map[string]any{"key": key, "name": name, "basis": "value", "filter_text": condition}, nil
+		}, customers("/v1/segments/")},
+	{"tag", "/v1/tags", []string{"customer_tags", "customer_tag_log"},
+		`carried AS (INSERT INTO customer_tags (tenant_id, customer_id, tag_id, source, actor, reason, assigned_at)
+			SELECT $1, id, $2, 'rule', 'bench', '', now() FROM found),
+		log AS (INSERT INTO customer_tag_log (tenant_id, customer_id, tag_id, action, source, cause, event, actor, reason, change_set, occurred_at)
+			SELECT $1, id, $2, 'assigned', 'rule', 'rule_change', '', 'bench', '', $2, now() FROM found),
+		changed AS (SELECT id FROM found)`,
+		func(key, name, condition string) (map[string]any, error) {
+			return map[string]any{"key": key, "name": name, "filter_text": condition}, nil
+		}, customers("/v1/tags/")},
+	{"tier", "/v1/tier-schemes", []string{"tier_placements", "tier_history"},
+		`changed AS (SELECT id, 'high' AS tier FROM found UNION ALL SELECT id, 'low' FROM rest),
+		placed AS (INSERT INTO tier_placements (tenant_id, customer_id, scheme_id, tier_id, earned_tier_id, earned_on, change_set, placed_at)
+			SELECT $1, id, $2, $2, $2, current_date, $2, now() FROM changed),
+		log AS (INSERT INTO tier_history (tenant_id, customer_id, scheme_id, change, to_tier, cause, event, reason, actor, change_set, occurred_at)
+			SELECT $1, id, $2, 'placed', tier, 'rule_change', '', '', 'bench', $2, now() FROM changed)`,
+		func(key, name, condition string) (map[string]any, error) {
+			n, err := filter.Parse(condition)
+			return map[string]any{"key": key, "name": name, "tiers": []map[string]any{{"key": "high", "name": "high", "condition": n},
+				{"key": "low", "name": "low"}}}, err
+		}, func(c *caller, key string) (int64, error) {
+			var d struct {
+				Items []struct {
+					Key       string
+					Customers int64
+				}
+			}
+			err := c.json("GET", "/v1/tier-schemes/"+key+"/distribution", "", &d)
+			for _, i := range d.Items {
+				if i.Key == "high" {
+					return i.Customers, err
+				}
+			}
+			return 0, err
+		}},
+}
+
+func customers(path string) func(c *caller, key string) (int64, error) {
+	return func(c *caller, key string) (int64, error) {
+		var made struct{ Customers int64 }
+		err := c.json("GET", path+key, "", &made)
+		return made.Customers, err
+	}
+}
+
 // rules measures what everybody by one rule costs, and one transaction under many rules.
 func (s scale) rules(ctx context.Context) error {
-	const name = "rules"
-	if !strings.Contains(name, s.kinds) {
-		return nil
-	}
-	if err := s.segments(ctx); err != nil {
+	if err := s.everybody(ctx); err != nil {
 		return fmt.Errorf("rules: %w", err)
 	}
-	if err := s.transactionUnderRules(ctx); err != nil {
-		return fmt.Errorf("rules: %w", err)
+	if strings.Contains("rules: a transaction", s.kinds) {
+		if err := s.transactionUnderRules(ctx); err != nil {
+			return fmt.Errorf("rules: %w", err)
+		}
 	}
-	s.report.note("rules: a segment is timed from the request that makes it until its job has ended; plain SQL writes the same members and "+
-		"log rows into tables of the same shape, with the same indexes, in one transaction. A transaction under rules is the median of %d, "+
-		"beside that of as many before there were any.", purchasesTimed)
+	s.report.note("rules: a segment, a tag, a scheme of two tiers is timed from the request that makes it until its job has ended; plain SQL "+
+		"writes the same rows (members, carriers or placements, their log, and the items of the change set) into the same tables in one "+
+		"transaction, which is taken back. A transaction under rules is the median of %d, beside that of as many before "+
+		"there were any.", purchasesTimed)
 	return nil
 }
 
-// segments puts each rule to everybody, as a segment and as plain SQL.
-func (s scale) segments(ctx context.Context) (err error) {
+// everybody puts each rule to everybody, as each kind and as plain SQL.
+func (s scale) everybody(ctx context.Context) (err error) {
 	conn, err := pgx.Connect(ctx, s.server.DSN(largeDatabase))
 	if err != nil {
 		return err
@@ -82,96 +146,105 @@ func (s scale) segments(ctx context.Context) (err error) {
 	if err := conn.QueryRow(ctx, `SELECT id FROM tenants WHERE name = $1`, tenantName).Scan(&tenantID); err != nil {
 		return err
 	}
-	if err := s.forget(p, len(committedRules)); err != nil { // those of a run that was interrupted
-		return err
-	}
-	for i, r := range committedRules {
-		plain, customers, err := s.plainRule(ctx, conn, tenantID, r)
-		if err != nil {
-			return fmt.Errorf("%s, plain: %w", r.name, err)
-		}
-		ours, members, err := s.segment(p, fmt.Sprintf("bench_%d", i), r)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-		if members != customers {
-			return fmt.Errorf("%s: %d members, and %d by plain SQL", r.name, members, customers)
-		}
-		progress("scale: segment by %s: %s, plain %s", r.name, ours, plain)
-		s.report.most(fmt.Sprintf("segment of %d by %s", members, r.name), ours.Round(time.Millisecond).String(), plain.Round(time.Millisecond).String(),
-			float64(ours)/float64(plain), setTarget)
-	}
-	return s.forget(p, len(committedRules))
-}
-
-// plainRule writes into copies of a segment's tables, which are made for it and dropped.
-func (s scale) plainRule(ctx context.Context, conn *pgx.Conn, tenantID int32, r ruled) (took time.Duration, customers int64, err error) {
-	if _, err := conn.Exec(ctx, `DROP TABLE IF EXISTS bench_members, bench_log;
-		CREATE TABLE bench_members (LIKE segment_members INCLUDING ALL); CREATE TABLE bench_log (LIKE segment_log INCLUDING ALL)`); err != nil {
-		return 0, 0, err
-	}
-	began := time.Now()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		done, err := tx.Exec(ctx, `WITH found AS (`+r.plain+`), made AS (INSERT INTO bench_members (tenant_id, customer_id, segment_id, since)
-				SELECT $1, id, '01890a5d-ac96-774b-bcce-b302099b9999', now() FROM found RETURNING customer_id)
-			INSERT INTO bench_log (tenant_id, customer_id, segment_id, entered, cause, event, revision, actor, change_set, occurred_at)
-			SELECT $1, customer_id, '01890a5d-ac96-774b-bcce-b302099b9999', true, 'rule_change', '', 1, 'bench', '01890a5d-ac96-774b-bcce-b302099b9999', now() FROM made`,
-			tenantID)
-		customers = done.RowsAffected()
-		return err
-	})
-	took = time.Since(began)
-	if err != nil {
-		return 0, 0, err
-	}
-	_, err = conn.Exec(ctx, `DROP TABLE bench_members, bench_log`)
-	return took, customers, err
-}
-
-// segment makes a segment and waits for its job.
-func (s scale) segment(p *process, key string, r ruled) (took time.Duration, members int64, err error) {
-	c, err := dial(p.address, s.token)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer c.close()
-	body, err := json.Marshal(map[string]any{"key": key, "name": r.name, "basis": "value", "filter_text": r.condition})
-	if err != nil {
-		return 0, 0, err
-	}
-	began := time.Now()
-	var made struct {
-		Customers  int64
-		Evaluation struct {
-			JobID string `json:"job_id"`
-		}
-	}
-	if err := c.json("POST", "/v1/segments", string(body), &made); err != nil {
-		return 0, 0, err
-	}
-	if err := c.wait(made.Evaluation.JobID); err != nil {
-		return 0, 0, err
-	}
-	took = time.Since(began)
-	if err := c.json("GET", "/v1/segments/"+key, "", &made); err != nil {
-		return 0, 0, err
-	}
-	return took, made.Customers, nil
-}
-
-// forget deletes the segments. What a job does then is not measured.
-func (s scale) forget(p *process, many int) error {
-	c, err := dial(p.address, s.token)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	for i := range many {
-		if _, err := c.do("DELETE", fmt.Sprintf("/v1/segments/bench_%d", i), ""); err != nil {
-			return err
+	for _, k := range kinds {
+		for i, r := range committedRules {
+			name := k.name + " by " + r.name
+			if !strings.Contains("rules: "+name, s.kinds) {
+				continue
+			}
+			key := fmt.Sprintf("bench_%d", i)
+			if err := s.forget(p, k, key); err != nil { // that of a run that was interrupted
+				return err
+			}
+			plain, customers, err := s.plainRule(ctx, conn, tenantID, k, r)
+			if err != nil {
+				return fmt.Errorf("%s, plain: %w", name, err)
+			}
+			ours, members, err := s.rule(p, k, key, r)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if members != customers {
+				return fmt.Errorf("%s: %d customers, and %d by plain SQL", name, members, customers)
+			}
+			progress("scale: %s: %s, plain %s", name, ours, plain)
+			s.report.most(fmt.Sprintf("%s (%d)", name, members), ours.Round(time.Millisecond).String(), plain.Round(time.Millisecond).String(),
+				float64(ours)/float64(plain), setTarget)
+			if err := s.forget(p, k, key); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// plainRule writes the rows into the very same tables, and takes them back.
+func (s scale) plainRule(ctx context.Context, conn *pgx.Conn, tenantID int32, k kind, r ruled) (took time.Duration, customers int64, err error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // twice does nothing
+	began := time.Now()
+	err = tx.QueryRow(ctx, `WITH found AS MATERIALIZED (`+r.plain+`), rest AS (SELECT id FROM customers WHERE tenant_id = $1 AND deleted_at IS NULL
+			AND merged_into IS NULL AND id NOT IN (SELECT id FROM found)), `+k.plain+`,
+		items AS (INSERT INTO change_set_items (tenant_id, change_set_id, customer_id) SELECT $1, $2, id FROM changed)
+		SELECT count(*) FROM found`, tenantID, uuid.New()).Scan(&customers)
+	took = time.Since(began)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := tx.Rollback(ctx); err != nil {
+		return 0, 0, err
+	}
+	_, err = conn.Exec(ctx, `VACUUM change_set_items, `+strings.Join(k.tables, ", "))
+	return took, customers, err
+}
+
+// rule makes one and waits for its job.
+func (s scale) rule(p *process, k kind, key string, r ruled) (took time.Duration, members int64, err error) {
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.close()
+	began := time.Now()
+	err = c.make(k, key, r.name, r.condition)
+	if err == nil {
+		err = c.idle()
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(began)
+	members, err = k.members(c, key)
+	return took, members, err
+}
+
+// make makes a rule; a job puts it to everybody.
+func (c *caller) make(k kind, key, name, condition string) error {
+	made, err := k.body(key, name, condition)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	return c.json("POST", k.path, string(body), &struct{}{})
+}
+
+// forget deletes a rule and waits for what a job does then.
+func (s scale) forget(p *process, k kind, key string) error {
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if _, err := c.do("DELETE", k.path+"/"+key, ""); err != nil {
+		return err
+	}
+	return c.idle()
 }
 
 // json is do that demands success and reads the answer.
@@ -186,33 +259,29 @@ func (c *caller) json(method, target, body string, out any) error {
 	return json.Unmarshal(a.body, out)
 }
 
-// wait is over when a job has succeeded.
-func (c *caller) wait(job string) error {
+// idle waits until no job is left, and fails when the newest did.
+func (c *caller) idle() error {
 	for {
-		var j struct{ Status string }
-		if err := c.json("GET", "/v1/jobs/"+job, "", &j); err != nil {
+		var left, newest struct {
+			Items []struct{ ID, Status string }
+		}
+		if err := c.json("GET", "/v1/jobs?limit=1&status=queued,running", "", &left); err != nil {
 			return err
 		}
-		switch j.Status {
-		case "succeeded":
-			return nil
-		case "failed", "cancelled":
-			return fmt.Errorf("job %s %s", job, j.Status)
+		if len(left.Items) > 0 {
+			time.Sleep(5 * time.Millisecond)
+			continue
 		}
-		time.Sleep(5 * time.Millisecond)
+		err := c.json("GET", "/v1/jobs?limit=1", "", &newest)
+		if err == nil && len(newest.Items) > 0 && newest.Items[0].Status != "succeeded" {
+			err = fmt.Errorf("job %s %s", newest.Items[0].ID, newest.Items[0].Status)
+		}
+		return err
 	}
 }
 
-// ruleCounts are how many rules a transaction is written under: half of them read what purchases change.
-var ruleCounts = []struct {
-	kind, path string
-	many       int
-	body       func(key, condition string) map[string]any
-}{
-	{"segments", "/v1/segments", 200, func(key, condition string) map[string]any {
-		return map[string]any{"key": key, "name": key, "basis": "value", "filter_text": condition}
-	}},
-}
+// ruleCounts are how many rules of each kind a transaction is written under: half of them read what purchases change.
+var ruleCounts = []int{200, 50, 5}
 
 // ruleMix is the i-th condition.
 func ruleMix(i int) string {
@@ -257,40 +326,29 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 			err = errors.Join(err, failed)
 		}
 	}()
-	var kinds []string
-	for _, k := range ruleCounts {
-		for i := range k.many {
+	var names []string
+	for n, k := range kinds {
+		for i := range ruleCounts[n] {
 			key := fmt.Sprintf("bench_rule_%d", i)
 			target := k.path + "/" + key
 			if _, err := c.do("DELETE", target, ""); err != nil { // of a run that was interrupted
 				return err
 			}
-			body, err := json.Marshal(k.body(key, ruleMix(i)))
-			if err != nil {
-				return err
-			}
-			var out struct {
-				Evaluation struct {
-					JobID string `json:"job_id"`
-				}
-			}
-			if err := c.json("POST", k.path, string(body), &out); err != nil {
-				return err
-			}
 			made = append(made, target)
-			if out.Evaluation.JobID != "" {
-				if err := c.wait(out.Evaluation.JobID); err != nil {
-					return err
-				}
+			if err := c.make(k, key, key, ruleMix(i)); err != nil {
+				return err
 			}
 		}
-		kinds = append(kinds, fmt.Sprintf("%d %s", k.many, k.kind))
+		names = append(names, fmt.Sprintf("%d %ss", ruleCounts[n], k.name))
+	}
+	if err := c.idle(); err != nil {
+		return err
 	}
 	with, err := s.purchases(c, ids)
 	if err != nil {
 		return err
 	}
-	s.report.most("a transaction under "+strings.Join(kinds, ", "), with.String(), without.String(), float64(with)/float64(without), writeTarget)
+	s.report.most("a transaction under "+strings.Join(names, ", "), with.String(), without.String(), float64(with)/float64(without), writeTarget)
 	return ctx.Err()
 }
 

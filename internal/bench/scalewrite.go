@@ -109,12 +109,13 @@ func (s scale) write(ctx context.Context, k write) (costs [2]cost, err error) {
 // are due when it starts, nor looks at the data, such as for names that are not searchable yet.
 const (
 	restFirst   = 3 * time.Second // until what begins at the start has begun
-	restLooks   = 4               // in a row, so far apart:
+	restLooks   = 8               // in a row, so far apart:
 	restPause   = 250 * time.Millisecond
 	restPatient = 15 * time.Minute
 )
 
-// rest waits until a service that was started does nothing by itself any more: that is no request's.
+// rest waits until a service that was started does nothing by itself any more: that is no request's. A job that is queued
+// begins within a second; one that stays queued was left by a process that was killed, and is not waited for.
 func (s scale) rest(ctx context.Context, p *process, database string) error {
 	c, err := dial(p.address, s.token)
 	if err != nil {
@@ -129,7 +130,7 @@ func (s scale) rest(ctx context.Context, p *process, database string) error {
 		case <-time.After(pause):
 		}
 		var jobs struct{ Items []struct{ Kind string } }
-		if err := c.json("GET", "/v1/jobs?status=queued,running", "", &jobs); err != nil {
+		if err := c.json("GET", "/v1/jobs?status=running", "", &jobs); err != nil {
 			return err
 		}
 		active, err := query[int64](ctx, s, database, `SELECT count(*) FROM pg_stat_activity

@@ -292,6 +292,10 @@ var (
 		"parallel_setup_cost": "100", "parallel_tuple_cost": "0"}
 )
 
+// To start workers takes as long as counting thousands of customers does: the planner, which expects a tenth of that, takes
+// some for every middling count.
+const workersPay = "20000"
+
 // Tune prepares a transaction for looking up customers by the terms of their names, and by other keys. Where there is
 // one way for all values they are planned once, since planning for hashes of names takes longer than to look for them.
 // Of several words the rarest should lead, which only a plan for these very words knows.

@@ -18,7 +18,6 @@ import (
 func TestEverySortKeyHasItsIndex(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	ctx := postgrestest.Context(t, b.call.Tenant)
 	for _, name := range slices.Sorted(maps.Keys(customer.Sorts())) {
 		s := customer.Sorts()[name]
 		column, _ := s.Column.Where()
@@ -26,31 +25,49 @@ func TestEverySortKeyHasItsIndex(t *testing.T) {
 		if s.Nullable {
 			where = " AND " + column + " IS NOT NULL"
 		}
-		var plan strings.Builder
-		err := b.db.InTx(ctx, func(tx postgres.Tx) error {
-			// A table of a test is small: what the planner could do is asked, not what is cheapest for a handful of rows.
-			if _, err := tx.Exec(ctx, `SELECT set_config(x, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort']) x`); err != nil {
-				return err
-			}
-			rows, err := tx.Query(ctx, `EXPLAIN SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.deleted_at IS NULL`+where+
-				` ORDER BY `+column+`, c.id LIMIT 50`, b.call.Tenant.ID)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var line string
-				if err := rows.Scan(&line); err != nil {
-					return err
-				}
-				plan.WriteString(line + "\n")
-			}
-			return rows.Err()
-		})
-		require.NoError(t, err)
-		require.NotContains(t, plan.String(), "Sort", name)
-		require.Contains(t, plan.String(), "Index", name)
+		plan := b.plan(`SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.deleted_at IS NULL` + where + ` ORDER BY ` + column + `, c.id LIMIT 50`)
+		require.NotContains(t, plan, "Sort", name)
+		require.Contains(t, plan, "Index", name)
 	}
+}
+
+func TestNamesAreWalkedInTheOrderOfAnIndex(t *testing.T) { // S3-03
+	t.Parallel()
+	b := setup(t)
+	for _, part := range customer.NameParts() {
+		plan := b.plan(`SELECT n.name, n.customer_id FROM customer_search n WHERE n.tenant_id = $1 AND ` + part +
+			` AND (n.name, n.customer_id) > ('x', '00000000-0000-0000-0000-000000000000') ORDER BY n.name, n.customer_id LIMIT 50`)
+		require.NotContains(t, plan, "Sort", part)
+		require.Regexp(t, "customer_search_(name|long)_idx", plan)
+	}
+}
+
+// plan is how the database would read the tenant's rows if tables were not as small as those of a test: what it could do
+// is asked, and not what is cheapest for a handful of rows.
+func (b bench) plan(sql string) string {
+	b.Helper()
+	ctx := postgrestest.Context(b.T, b.call.Tenant)
+	var plan strings.Builder
+	err := b.db.InTx(ctx, func(tx postgres.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config(x, 'off', true) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort']) x`); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `EXPLAIN `+sql, b.call.Tenant.ID)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				return err
+			}
+			plan.WriteString(line + "\n")
+		}
+		return rows.Err()
+	})
+	require.NoError(b, err)
+	return plan.String()
 }
 
 func TestBatchesInAnyOrderDoNotDeadlock(t *testing.T) {

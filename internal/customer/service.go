@@ -70,7 +70,8 @@ func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (p page.Of
 // ErrTooCostly then. how may be nil.
 func (s *Service) patiently(ctx context.Context, how tuning, fn func(tx postgres.Tx) error) error {
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := tune(ctx, tx, how.with("statement_timeout", strconv.Itoa(s.patience))); err != nil {
+		how := how.with("statement_timeout", strconv.Itoa(s.patience)).with("parallel_setup_cost", workersPay)
+		if err := tune(ctx, tx, how); err != nil {
 			return err
 		}
 		return fn(tx)

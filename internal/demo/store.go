@@ -95,7 +95,7 @@ var (
 	ofTenants = []string{"customer_search_looks", "change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "tag_bulks", "tag_carriers", "tiers", "tier_scheme_versions", "tier_schemes", "score_model_revisions",
 		"exchange_rates", "product_relations", "products",
-		"segment_bulks", "segment_conditions", "segments", "rule_states", "field_definitions", "validation_rules", "completeness_weights"}
+		"segment_bulks", "segment_conditions", "segments", "rule_states", "rule_runs", "rule_touched", "field_definitions", "validation_rules", "completeness_weights"}
 )
 
 // wipe removes all rows of a tenant but the tenant itself.

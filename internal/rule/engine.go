@@ -132,56 +132,87 @@ type moment struct {
 	now       time.Time
 	customers []uuid.UUID
 	one       bool
-	held      bool // whether the customers are locked for certain
+	held      bool      // whether the customers are locked for certain
+	after     uuid.UUID // in place of customers: all with higher ids
+	given     *given    // what was decided about them, when that is known
 }
 
 func (m moment) of(arg any, call tenant.Call) any {
-	switch arg {
-	case filter.Now{}:
+	switch arg := arg.(type) {
+	case filter.Now:
 		return m.now
-	case Tenant:
-		return call.Tenant.ID
-	case Customers:
-		return m.customers
-	case Actor:
-		return call.Actor
-	case ChangeSet:
-		return call.ChangeSet
-	case Because:
-		return string(m.cause)
-	case Event:
-		return m.event
+	case decidedBy:
+		return m.given.decided[arg]
+	case Value:
+		switch arg {
+		case Tenant:
+			return call.Tenant.ID
+		case Customers:
+			return m.customers
+		case Actor:
+			return call.Actor
+		case ChangeSet:
+			return call.ChangeSet
+		case Because:
+			return string(m.cause)
+		case Event:
+			return m.event
+		case gone:
+			return m.given.gone
+		case after:
+			return m.after
+		}
 	}
 	return arg
+}
+
+// inForce is the program by which a transaction may judge customers until it ends, and the call with its tenant; nil when
+// there are no rules. It locks the customers.
+func (e *Engine) inForce(ctx context.Context, tx postgres.Tx, call tenant.Call, lock []uuid.UUID) (*program, tenant.Call, error) {
+	var version *uuid.UUID
+	if err := tx.QueryRow(ctx, `SELECT kezi_rules($1, $2)`, call.Tenant.ID, lock).Scan(&version); err != nil {
+		return nil, call, fmt.Errorf("keep the rules as they are: %w", err)
+	}
+	if version == nil {
+		return nil, call, nil
+	}
+	if call.Tenant.Zone == nil { // housekeeping knows its tenants by number
+		var err error
+		if call.Tenant, err = e.tenants.ByID(ctx, call.Tenant.ID); err != nil {
+			return nil, call, err
+		}
+	}
+	p, err := e.program(ctx, tx, call.Tenant, *version)
+	return p, call, err
 }
 
 // judge evaluates the rules that want selects for m's customers, level by level: a rule that reads what others have just
 // decided anew is evaluated too. It answers everything that changed, and the call with its tenant.
 func (e *Engine) judge(ctx context.Context, tx postgres.Tx, call tenant.Call, m moment, changed set, want func(judged) bool) (outcome, tenant.Call, error) {
-	var version *uuid.UUID
 	lock := m.customers
 	if m.held {
 		lock = []uuid.UUID{}
 	}
-	if err := tx.QueryRow(ctx, `SELECT kezi_rules($1, $2)`, call.Tenant.ID, lock).Scan(&version); err != nil {
-		return outcome{}, call, fmt.Errorf("keep the rules as they are: %w", err)
-	}
-	if version == nil {
-		return outcome{}, call, nil
-	}
-	if call.Tenant.Zone == nil { // housekeeping knows its tenants by number
-		var err error
-		if call.Tenant, err = e.tenants.ByID(ctx, call.Tenant.ID); err != nil {
-			return outcome{}, call, err
-		}
-	}
-	p, err := e.program(ctx, tx, call.Tenant, *version)
-	if err != nil {
+	p, call, err := e.inForce(ctx, tx, call, lock)
+	if p == nil || err != nil {
 		return outcome{}, call, err
 	}
 	all := outcome{previous: map[string]any{}}
+	err = e.walk(ctx, tx, call, p, 0, m, changed, want, &all)
+	return all, call, err
+}
+
+// walk evaluates from a level on. What all says already was decided before.
+func (e *Engine) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, p *program, from int, m moment, changed set, want func(judged) bool, all *outcome) error {
 	everybody, moved, decided := m.customers, map[uuid.UUID]bool{}, set{}
-	for _, level := range p.levels {
+	note := func(o outcome) {
+		decided.add(o.fields...)
+		for _, id := range o.customers {
+			moved[id] = true
+		}
+	}
+	note(*all)
+	for _, level := range p.levels[from:] {
 		var rules []judged
 		wanted := false
 		for _, r := range level {
@@ -200,25 +231,20 @@ func (e *Engine) judge(ctx context.Context, tx postgres.Tx, call tenant.Call, m 
 		}
 		liked := maps.Clone(decided)
 		maps.Copy(liked, changed)
-		stmt, err := e.plan(p, rules, liked, m.cause == NewDay, m.one)
+		stmt, err := e.plan(p, rules, liked, m)
 		if err != nil {
-			return outcome{}, call, err
+			return err
 		}
 		o, err := stmt.run(ctx, tx, call, m)
 		if err != nil {
-			return outcome{}, call, err
+			return err
 		}
-		all.changes += o.changes
-		all.fields = append(all.fields, o.fields...)
-		maps.Copy(all.previous, o.previous)
-		decided.add(o.fields...)
-		for _, id := range o.customers {
-			moved[id] = true
-		}
+		all.add(o)
+		note(o)
 	}
 	slices.Sort(all.fields)
 	all.fields = slices.Compact(all.fields)
-	return all, call, nil
+	return nil
 }
 
 // Changed is told in the transaction that changes a subject's rule, or makes or deletes one, after the change: writers wait

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +23,6 @@ const (
 	newDay   = "day"
 	meaning  = "fields"
 	settings = "tenant"
-
-	// chunk is how many customers one transaction judges.
-	chunk = 10_000
 )
 
 // Ended is a subject that wants to know when a job has put its rule to everybody.
@@ -34,8 +30,8 @@ type Ended interface {
 	Ended(ctx context.Context, tx postgres.Tx, call tenant.Call, rule uuid.UUID) error
 }
 
-// Work evaluates the rules that a job is about for everybody. A second attempt walks again and finds nothing to change
-// where the first has been. The rules are read anew for each chunk: who is judged by newer ones is judged rightly.
+// Work evaluates the rules that a job is about for everybody. A second attempt reads everybody again, and finds nothing to
+// change where the first one has been.
 func (e *Engine) Work(ctx context.Context, run *jobs.Run) error {
 	if run.Job.Progress >= 1 {
 		return nil
@@ -44,46 +40,24 @@ func (e *Engine) Work(ctx context.Context, run *jobs.Run) error {
 	if err != nil {
 		return err
 	}
-	rules, err := e.compile(ctx, e.db, run.Call.Tenant)
+	s, err := e.begin(ctx, run, func(r judged) bool { return want(e.subjects[r.subject], r) }, cause)
 	if err != nil {
 		return err
 	}
-	var total, done, changed int64
-	if err := e.db.QueryRow(ctx, `SELECT count(*) FROM customers WHERE tenant_id = $1`, run.Call.Tenant.ID).Scan(&total); err != nil {
-		return fmt.Errorf("count customers: %w", err)
-	}
-	fields := set{}
-	more := slices.ContainsFunc(rules, func(r judged) bool { return want(e.subjects[r.subject], r) })
-	for after := uuid.Nil; more; {
-		var ids []uuid.UUID
-		var o outcome
-		err := e.db.InTx(ctx, func(tx postgres.Tx) error {
-			var err error
-			if ids, err = hold(ctx, tx, run.Call.Tenant.ID, after); err != nil || len(ids) == 0 {
-				return err
+	for i, level := range s.levels {
+		if len(level) == 0 {
+			continue
+		}
+		if err := s.level(ctx, i, func(part float64) float64 { return min((float64(i)+part)/float64(len(s.levels)), 0.99) }); err != nil {
+			after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if abandoned := s.abandon(after); abandoned != nil {
+				return errors.Join(err, abandoned)
 			}
-			m := moment{cause: cause, now: e.now(), customers: ids, held: true}
-			if o, _, err = e.judge(ctx, tx, run.Call, m, nil, func(r judged) bool { return want(e.subjects[r.subject], r) }); err != nil {
-				return err
-			}
-			return run.Step(ctx, tx, min(float64(done+int64(len(ids)))/float64(max(total, 1)), 0.99),
-				map[string]int64{"customers": done + int64(len(ids)), "changed": changed + o.changes})
-		})
-		if err != nil {
 			return err
 		}
-		if more = len(ids) > 0; more {
-			after = ids[len(ids)-1]
-		}
-		done, changed = done+int64(len(ids)), changed+o.changes
-		fields.add(o.fields...)
 	}
-	return e.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := e.ended(ctx, tx, run, fields); err != nil {
-			return err
-		}
-		return run.Step(ctx, tx, 1, map[string]int64{"customers": done, "changed": changed})
-	})
+	return s.end(ctx)
 }
 
 // wanted says which rules a job is about.
@@ -103,17 +77,6 @@ func wanted(job jobs.Job) (func(Subject, judged) bool, Cause, error) {
 		return nil, "", fmt.Errorf("read the rule of job %s: %w", job.ID, err)
 	}
 	return func(s Subject, r judged) bool { return s.Name() == job.SubjectType && r.decides(id) }, RuleChange, nil
-}
-
-// hold locks the next chunk of customers, deleted ones too, in the order of their ids.
-func hold(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID) ([]uuid.UUID, error) {
-	var ids []uuid.UUID
-	err := tx.QueryRow(ctx, `SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM (SELECT id FROM customers
-		WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR NO KEY UPDATE) c`, tenantID, after, chunk).Scan(&ids)
-	if err != nil {
-		return nil, fmt.Errorf("lock customers: %w", err)
-	}
-	return ids, nil
 }
 
 // ended tells of what the job has changed, and remembers what it was about.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,11 @@ type program struct {
 
 	mutex sync.Mutex
 	plans map[string]*plan
+}
+
+// same reports whether both decide alike.
+func (p *program) same(other *program) bool {
+	return p.version == other.version && p.tenant == other.tenant && p.day == other.day
 }
 
 // judged is a rule and whose it is.
@@ -53,12 +59,16 @@ func (p *programs) put(id int32, prog *program) {
 	p.of[id] = prog
 }
 
-// compile reads the rules of all subjects. Fails with ErrCycle.
+// compile reads the rules of all subjects.
 func (e *Engine) compile(ctx context.Context, q postgres.Querier, t tenant.Tenant) ([]judged, error) {
 	language, err := condition.ForLater(ctx, q, t, e.now())
 	if err != nil {
 		return nil, err
 	}
+	return e.rules(ctx, q, t, language)
+}
+
+func (e *Engine) rules(ctx context.Context, q postgres.Querier, t tenant.Tenant, language condition.Language) ([]judged, error) {
 	var all []judged
 	for i, s := range e.subjects {
 		rules, err := s.Rules(ctx, q, t, language)
@@ -155,11 +165,12 @@ type plan struct {
 	args []any // Value and filter.Now stand for what differs from call to call
 }
 
-// plan is the statement for some of the rules; liked are the fields whose leaves count as what decided. one tells of each
-// change, for a single customer; otherwise they are added up and noted as touched.
-func (e *Engine) plan(p *program, rules []judged, liked set, relative, one bool) (*plan, error) {
+// plan is the statement for some of the rules; liked are the fields whose leaves count as what decided. For one customer it
+// tells of each change; otherwise they are added up and noted as touched.
+func (e *Engine) plan(p *program, rules []judged, liked set, m moment) (*plan, error) {
 	var key strings.Builder
-	fmt.Fprintf(&key, "%t %t %v", relative, one, liked)
+	relative := m.cause == NewDay
+	fmt.Fprintf(&key, "%t %t %t %v", relative, m.one, m.given != nil, liked)
 	for _, r := range rules {
 		key.Write(r.ID[:])
 		key.WriteByte(byte(r.subject))
@@ -174,7 +185,7 @@ func (e *Engine) plan(p *program, rules []judged, liked set, relative, one bool)
 			return condition.Relative(l)
 		}
 		return liked.any(condition.LeafReads(l))
-	}, one)
+	}, m.one, m.given != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -188,43 +199,34 @@ func (e *Engine) plan(p *program, rules []judged, liked set, relative, one bool)
 // maxPlans is more than the ways in which ordinary writes select rules.
 const maxPlans = 100
 
-func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one bool) (*plan, error) {
-	bySubject := make([][]Rule, len(e.subjects))
-	for _, r := range rules {
-		bySubject[r.subject] = append(bySubject[r.subject], r.Rule)
+func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one, given bool) (*plan, error) {
+	decided, from := customerByCustomer()
+	if given {
+		decided, from = asGiven()
 	}
 	sql := []filter.Expr{filter.SQL(`WITH judged AS MATERIALIZED (SELECT c.id AS customer_id, g.gone`)}
 	var writes, changed []filter.Expr
-	for i, s := range e.subjects {
-		rules := bySubject[i]
+	for i, rules := range e.bySubject(rules) {
 		if len(rules) == 0 {
 			continue
 		}
+		s := e.subjects[i]
 		name, err := nameOf(s)
 		if err != nil {
 			return nil, err
 		}
-		sql = append(sql, filter.SQL(`, CASE WHEN g.gone THEN array_fill(0, ARRAY[?::integer]) ELSE ARRAY[`, len(rules)))
-		for n, r := range rules {
-			if n > 0 {
-				sql = append(sql, filter.SQL(`,`))
-			}
-			sql = append(sql, filter.SQL(`(`), r.Decide, filter.SQL(`)`))
-		}
-		sql = append(sql, filter.SQL(`]::integer[] END AS `), name)
+		sql = append(sql, filter.SQL(`, `), decided(i, rules), filter.SQL(` AS `), name)
 		writes = append(writes, filter.SQL(`, `), s.Write(rules, prefer))
 		if len(changed) > 0 {
 			changed = append(changed, filter.SQL(` UNION ALL `))
 		}
-		changed = append(changed, filter.SQL(`SELECT customer_id, field, previous FROM `), name, filter.SQL(`_changed`))
+		of := filter.SQL(`SELECT customer_id, field FROM `)
+		if one {
+			of = filter.SQL(`SELECT customer_id, field, previous FROM `)
+		}
+		changed = append(changed, of, name, filter.SQL(`_changed`))
 	}
-	// Customers are looked up one by one (LIMIT, which the planner leaves as it is): while the table is small it would rather
-	// read all of it and compare each with the whole list.
-	sql = append(sql, filter.SQL(` FROM unnest(?::uuid[]) x (id)
-		CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = x.id LIMIT 1) c
-		CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id LIMIT 1) m
-		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g)`, Customers, Tenant))
-	sql = append(sql, writes...)
+	sql = append(append(sql, from, filter.SQL(`)`)), writes...)
 	sql = append(sql, filter.SQL(`, changed AS MATERIALIZED (`))
 	sql = append(sql, changed...)
 	sql = append(sql, filter.SQL(`)`))
@@ -232,12 +234,44 @@ func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one bo
 		sql = append(sql, filter.SQL(` SELECT customer_id, field, previous FROM changed ORDER BY field`))
 	} else {
 		sql = append(sql, filter.SQL(`, touched AS (INSERT INTO change_set_items (tenant_id, change_set_id, customer_id)
-				SELECT DISTINCT ?::integer, ?::uuid, customer_id FROM changed ON CONFLICT DO NOTHING)
-			SELECT count(*), coalesce(array_agg(DISTINCT customer_id), '{}'), coalesce(array_agg(DISTINCT field), '{}') FROM changed`,
+				SELECT ?::integer, ?::uuid, customer_id FROM changed ON CONFLICT DO NOTHING)
+			SELECT (SELECT count(*) FROM changed), ARRAY(SELECT customer_id FROM changed GROUP BY 1), ARRAY(SELECT field FROM changed GROUP BY 1)`,
 			Tenant, ChangeSet))
 	}
 	text, args := filter.Concat(sql...).Numbered(1)
 	return &plan{text, args}, nil
+}
+
+// customerByCustomer is how a statement comes to its customers and to what a subject's rules decide about each. They are
+// looked up one by one (LIMIT, which the planner leaves as it is): while the table is small it would rather read all of it
+// and compare each with the whole list.
+func customerByCustomer() (decided func(subject int, rules []Rule) filter.Expr, from filter.Expr) {
+	return func(_ int, rules []Rule) filter.Expr { return decisions(rules, filter.SQL(`g.gone`)) },
+		filter.SQL(` FROM unnest(?::uuid[]) x (id)
+		CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = x.id LIMIT 1) c
+		CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id LIMIT 1) m
+		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g`, Customers, Tenant)
+}
+
+// decisions is what rules decide about the customer c, as an array.
+func decisions(rules []Rule, gone filter.Expr) filter.Expr {
+	all := []filter.Expr{filter.SQL(`CASE WHEN `), gone, filter.SQL(` THEN array_fill(0, ARRAY[?::integer]) ELSE ARRAY[`, len(rules))}
+	for n, r := range rules {
+		if n > 0 {
+			all = append(all, filter.SQL(`,`))
+		}
+		all = append(all, filter.SQL(`(`), r.Decide, filter.SQL(`)`))
+	}
+	return filter.Concat(append(all, filter.SQL(`]::integer[] END`))...)
+}
+
+// bySubject are rules as the subjects take them, in the order of the engine's subjects.
+func (e *Engine) bySubject(rules []judged) [][]Rule {
+	all := make([][]Rule, len(e.subjects))
+	for _, r := range rules {
+		all[r.subject] = append(all[r.subject], r.Rule)
+	}
+	return all
 }
 
 // nameOf is a subject's name as SQL.
@@ -261,12 +295,27 @@ type outcome struct {
 	previous  map[string]any // of a single customer
 }
 
+func (o *outcome) add(more outcome) {
+	o.changes += more.changes
+	o.customers, o.fields = append(o.customers, more.customers...), append(o.fields, more.fields...)
+	if o.previous == nil {
+		o.previous = map[string]any{}
+	}
+	maps.Copy(o.previous, more.previous)
+}
+
+// values are what the plan is executed with.
+func (p *plan) values(m moment, call tenant.Call) []any {
+	values := make([]any, len(p.args))
+	for i, a := range p.args {
+		values[i] = m.of(a, call)
+	}
+	return values
+}
+
 // run executes the plan for locked customers.
 func (p *plan) run(ctx context.Context, tx postgres.Tx, call tenant.Call, m moment) (outcome, error) {
-	args := make([]any, len(p.args))
-	for i, a := range p.args {
-		args[i] = m.of(a, call)
-	}
+	args := p.values(m, call)
 	if !m.one {
 		var o outcome
 		if err := tx.QueryRow(ctx, p.sql, args...).Scan(&o.changes, &o.customers, &o.fields); err != nil {

@@ -78,6 +78,17 @@ type Subject interface {
 	// with what changed for whom, as it stands in events. [Tenant], [Actor], [ChangeSet], [Because], [Event] and [filter.Now]
 	// are the values that differ from call to call. The customers are locked.
 	Write(rules []Rule, prefer func(filter.Leaf) bool) filter.Expr
+
+	// Differs is SQL that finds, among everybody of the tenant, those for whom Write would write something.
+	Differs(tenantID int32, rules []Rule) Difference
+}
+
+// Difference is SQL over all customers at once: judged is as for [Subject.Write], and j is a row of it. It has to bear a million
+// of them: what stands is joined, not looked up.
+type Difference struct {
+	With  filter.Expr // common table expressions that Join needs, separated by commas; zero for none
+	Join  filter.Expr // what is joined to judged j
+	Where filter.Expr // true for who differs
 }
 
 // Value stands among the values of a subject's SQL for one that is known when it is executed.
@@ -91,6 +102,9 @@ const (
 	ChangeSet              // uuid
 	Because                // text: the Cause
 	Event                  // text: the type of the event that led here; empty for none or several
+
+	gone  // boolean[]: which of the customers are deleted or merged, where that is given
+	after // uuid: only customers with higher ids
 )
 
 // Cause is why rules were evaluated, for logs and histories.

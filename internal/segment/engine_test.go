@@ -282,6 +282,59 @@ func TestAJobThatWasKilledGoesOn(t *testing.T) {
 	require.Len(t, b.passages(t, ada), 1, "who is right already is not told of again")
 }
 
+// S4-19
+func TestAWriteBetweenReadingEverybodyAndWriting(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := make([]uuid.UUID, 0, 4)
+	for range 4 {
+		ids = append(ids, b.customer(t, customer.Registration{City: "上海"}))
+	}
+	b.segment(t, "below", `city = "杭州"`)
+	// What attempts left behind that died, and a job that was cancelled.
+	_, err := b.db.Exec(b.ctx, `WITH run AS (INSERT INTO rule_runs (tenant_id, id, job_id) SELECT $1, gen_random_uuid(), gen_random_uuid() RETURNING id)
+		INSERT INTO rule_touched (tenant_id, run_id, customer_id) SELECT $1, run.id, $2 FROM run`, b.call.Tenant.ID, ids[0])
+	require.NoError(t, err)
+	held := make(chan error, 1)
+	locked, release := make(chan struct{}), make(chan struct{})
+	go func() {
+		held <- b.db.InTx(b.ctx, func(tx postgres.Tx) error {
+			_, err := tx.Exec(b.ctx, `SELECT FROM customers WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE`, b.call.Tenant.ID, ids[0])
+			close(locked)
+			<-release
+			return err
+		})
+	}()
+	<-locked
+	_, job, err := b.svc.Create(b.ctx, b.call, segment.Draft{Key: "shanghai", Basis: segment.Behavioural, Condition: node(t, `city = "上海" OR segments:"below"`)})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // it has read everybody, and waits for the first of them
+		var waiting bool
+		err := b.db.QueryRow(b.ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+			AND query LIKE '%ORDER BY id FOR NO KEY UPDATE%')`).Scan(&waiting)
+		return err == nil && waiting
+	}, 20*time.Second, 5*time.Millisecond)
+	b.move(t, ids[1], "北京")
+	b.move(t, ids[2], "杭州")
+	require.NoError(t, b.customers.Delete(b.ctx, b.call, ids[3], nil))
+	made, second, err := b.svc.Create(b.ctx, b.call, segment.Draft{Key: "other", Basis: segment.Behavioural, Condition: node(t, `city = "上海"`)})
+	require.NoError(t, err)
+	close(release)
+	require.NoError(t, <-held)
+	b.wait(t, job)
+	b.wait(t, second)
+	require.NotEqual(t, uuid.Nil, made.ID)
+	for i, want := range [][]string{{"other", "shanghai"}, {}, {"below", "shanghai"}, {}} {
+		require.ElementsMatch(t, want, b.in(t, ids[i]), i)
+	}
+	b.verify(t)
+	b.replay(t)
+	var left int
+	require.NoError(t, b.db.QueryRow(b.ctx, `SELECT (SELECT count(*) FROM rule_runs WHERE tenant_id = $1)
+		+ (SELECT count(*) FROM rule_touched WHERE tenant_id = $1)`, b.call.Tenant.ID).Scan(&left))
+	require.Zero(t, left, "nobody is told of sweeps that are over")
+}
+
 func TestWhatIsOnlyTriedLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

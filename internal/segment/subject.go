@@ -101,10 +101,10 @@ func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr
 		leaf = filter.Concat(append(why, filter.SQL(` END`))...)
 	}
 	return filter.Concat(filter.SQL(`
-		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, r.decided > 0 AS entered
-			FROM judged j CROSS JOIN LATERAL unnest(?::uuid[], ?::text[], j.segment) WITH ORDINALITY r (segment_id, field, decided, n)
+		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, j.segment[r.n] > 0 AS entered
+			FROM judged j CROSS JOIN unnest(?::uuid[], ?::text[]) WITH ORDINALITY r (segment_id, field, n)
 				LEFT JOIN segment_members s ON s.tenant_id = ?::integer AND s.customer_id = j.customer_id AND s.segment_id = r.segment_id
-			WHERE (r.decided > 0) <> (s.segment_id IS NOT NULL)),
+			WHERE (j.segment[r.n] > 0) <> (s.segment_id IS NOT NULL)),
 		segment_in AS (INSERT INTO segment_members (tenant_id, customer_id, segment_id, since)
 			SELECT ?::integer, customer_id, segment_id, ?::timestamptz FROM segment_diff WHERE entered),
 		segment_out AS (DELETE FROM segment_members s USING segment_diff d
@@ -117,6 +117,18 @@ func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr
 			FROM segment_diff d JOIN segments x ON x.tenant_id = ?::integer AND x.id = d.segment_id`, rule.Actor, rule.ChangeSet, filter.Now{}, rule.Tenant),
 		facts, filter.SQL(`),
 		segment_changed AS (SELECT customer_id, field, to_jsonb(NOT entered) AS previous FROM segment_diff)`))
+}
+
+// Differs implements rule.Subject.
+func (Rules) Differs(tenantID int32, rules []rule.Rule) rule.Difference {
+	ids, differs := make([]uuid.UUID, len(rules)), make([]filter.Expr, len(rules))
+	for i, r := range rules {
+		ids[i] = r.ID
+		differs[i] = filter.SQL(`(j.segment[?::integer] > 0) <> coalesce(?::uuid = ANY(segment_held.ids), false)`, i+1, r.ID)
+	}
+	return rule.Difference{Where: filter.AnyOf(differs...), Join: filter.SQL(` LEFT JOIN (SELECT s.customer_id, array_agg(s.segment_id) AS ids
+		FROM segment_members s WHERE s.tenant_id = ?::integer AND s.segment_id = ANY(?::uuid[]) GROUP BY 1) segment_held
+		ON segment_held.customer_id = j.customer_id`, tenantID, ids)}
 }
 
 // Ended implements rule.Ended.

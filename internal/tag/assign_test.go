@@ -246,6 +246,7 @@ func TestDeleteTag(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		vip, other := b.tag(t, "vip", nil), b.tag(t, "other", nil)
+		b.tag(t, "x", nil)
 		_, err := tier.NewService(b.db, b.jobs, b.engine, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Terms: tier.Terms{Tiers: []tier.TierDraft{
 			{Key: "in", Name: "in", Condition: json.RawMessage(`{"not": {"or": [{"field": "city", "op": "eq", "value": "other"}, {"field": "tags", "op": "in", "values": ["x", "vip"]}]}}`)},
 			{Key: "out", Name: "out"}}}})

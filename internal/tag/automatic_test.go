@@ -125,16 +125,9 @@ func TestAutomaticTags(t *testing.T) {
 		_, err = b.update(made.ID, nil, tag.Change{Key: new("other")})
 		require.ErrorIs(t, err, tag.ErrKeyTaken)
 	})
-	t.Run("AnotherKeyMeansSomethingToWhoNamesItAlready", func(t *testing.T) {
-		old := b.tag(t, "old", nil)
-		b.automatic(t, tag.Draft{Key: "reader"}, `tags:"fresh"`)
-		b.put(t, ada, old.ID)
-		b.idle(t)
-		require.NotContains(t, b.keys(t, ada), "reader")
-		_, err := b.update(old.ID, nil, tag.Change{Key: new("fresh")})
-		require.NoError(t, err)
-		b.idle(t)
-		require.Contains(t, b.keys(t, ada), "reader")
+	t.Run("NoConditionNamesATagThatIsNotThere", func(t *testing.T) {
+		_, err := b.create(tag.Draft{Key: "reader", Name: "reader", Condition: node(t, `tags:"fresh"`)})
+		require.ErrorIs(t, err, filter.ErrValue)
 	})
 	t.Run("WithoutItsConditionWhoCarriesItKeepsIt", func(t *testing.T) {
 		some := b.automatic(t, tag.Draft{Key: "some"}, `city = "上海"`)

@@ -137,6 +137,23 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 		rule.Tenant, rule.Because, rule.Event, rule.Actor, rule.ChangeSet, filter.Now{})
 }
 
+// Differs implements rule.Subject.
+func (Rules) Differs(tenantID int32, rules []rule.Rule) rule.Difference {
+	var ids []uuid.UUID
+	var differs []filter.Expr
+	for i, r := range rules {
+		for n, p := range append([]rule.Part{{ID: r.ID, Field: r.Field}}, r.Also...) {
+			ids = append(ids, p.ID)
+			differs = append(differs, filter.SQL(`CASE WHEN ?::uuid = ANY(tag_held.ids) THEN ?::uuid = ANY(tag_held.ruled) AND j.tag[?::integer] <> ?::integer
+				ELSE j.tag[?::integer] = ?::integer END`, p.ID, p.ID, i+1, n+1, i+1, n+1))
+		}
+	}
+	return rule.Difference{Where: filter.AnyOf(differs...), Join: filter.SQL(` LEFT JOIN (SELECT ct.customer_id, array_agg(ct.tag_id) AS ids,
+			array_agg(ct.tag_id) FILTER (WHERE ct.source = 'rule') AS ruled
+		FROM customer_tags ct WHERE ct.tenant_id = ?::integer AND ct.tag_id = ANY(?::uuid[]) GROUP BY 1) tag_held
+		ON tag_held.customer_id = j.customer_id`, tenantID, ids)}
+}
+
 // Ended implements rule.Ended.
 func (r Rules) Ended(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID) error {
 	_, err := tx.Exec(ctx, `UPDATE tags SET evaluated_at = $3 WHERE tenant_id = $1 AND id = $2`, call.Tenant.ID, id, r.now())

@@ -136,6 +136,9 @@ func (b bench) paths(t *testing.T) {
 	_, err = b.svc.Path(b.ctx, b.call.Tenant, id, "membership", "x")
 	require.ErrorIs(t, err, tier.ErrNoTier)
 
+	_, err = b.db.Exec(b.ctx, `INSERT INTO tags (tenant_id, id, version, key, name, description, created_at, updated_at)
+		VALUES ($1, $2, 1, 'vip', 'vip', '', $3, $3)`, b.call.Tenant.ID, uuid.New(), b.now())
+	require.NoError(t, err)
 	top, err := filter.Parse(`(spend_total > 5000 OR purchase_count >= 9) AND city = "上海" AND NOT stage = "lost" AND (last_purchase_on < today-10d OR tags:"vip")`)
 	require.NoError(t, err)
 	raw, err := json.Marshal(top)

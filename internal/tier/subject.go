@@ -300,6 +300,18 @@ func next(rules []rule.Rule, everybody bool) filter.Expr {
 						WHERE NOT j.gone OFFSET 0) v) w) x OFFSET 0) y)`))
 }
 
+// differs is SQL over a row x of tier_next for whom something is to be written.
+var differs = filter.SQL(`(x.ids[x.shown] IS DISTINCT FROM x.tier_id OR x.rank IS DISTINCT FROM x.stands OR x.next_downgrade_on IS DISTINCT FROM x.downgrade_on
+	OR x.next_period_ends_on IS DISTINCT FROM x.period_ends_on OR x.next_stepped_on IS DISTINCT FROM x.stepped_on
+	OR x.manual_tier_id IS NOT NULL AND NOT x.by_hand)`)
+
+// Differs implements rule.Subject.
+func (Rules) Differs(_ int32, rules []rule.Rule) rule.Difference {
+	return rule.Difference{With: next(rules, true), Where: filter.SQL(`tier_differs.customer_id IS NOT NULL`),
+		Join: filter.Concat(filter.SQL(` LEFT JOIN (SELECT DISTINCT x.customer_id FROM tier_next x WHERE `), differs,
+			filter.SQL(`) tier_differs ON tier_differs.customer_id = j.customer_id`))}
+}
+
 // Write implements rule.Subject. Who is gone keeps the tier, which counts for nothing until the customer returns.
 func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 	return filter.Concat(next(rules, false), filter.SQL(`,
@@ -308,10 +320,7 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 				CASE WHEN x.ids[x.shown] IS DISTINCT FROM x.tier_id THEN CASE WHEN x.showed IS NULL THEN 'placed' WHEN x.shown < x.showed THEN 'up' ELSE 'down' END
 					WHEN x.move = 'fails' AND x.downgrade_on IS NULL THEN 'grace'
 					WHEN x.move = 'keeps' AND x.downgrade_on IS NOT NULL THEN 'recovered' END AS change
-			FROM tier_next x
-			WHERE x.ids[x.shown] IS DISTINCT FROM x.tier_id OR x.rank IS DISTINCT FROM x.stands OR x.next_downgrade_on IS DISTINCT FROM x.downgrade_on
-				OR x.next_period_ends_on IS DISTINCT FROM x.period_ends_on OR x.next_stepped_on IS DISTINCT FROM x.stepped_on
-				OR x.manual_tier_id IS NOT NULL AND NOT x.by_hand),
+			FROM tier_next x WHERE `), differs, filter.SQL(`),
 		tier_placed AS (INSERT INTO tier_placements AS p (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at, earned_tier_id, earned_on,
 				downgrade_on, period_ends_on, stepped_on, manual_tier_id)
 			SELECT ?::integer, customer_id, scheme_id, next_tier_id, CASE WHEN seen OR NOT had THEN ?::uuid ELSE change_set END,

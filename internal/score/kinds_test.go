@@ -466,7 +466,7 @@ func TestModelsThatReadOthers(t *testing.T) {
 	readers, err := b.svc.Dependents(b.ctx, b.call.Tenant, "a")
 	require.NoError(t, err)
 	require.Len(t, readers, 1)
-	require.Equal(t, "score_model b", readers[0].String())
+	require.Equal(t, "score model b", readers[0].String())
 	require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, "a", nil), score.ErrInUse)
 	require.NoError(t, b.svc.Delete(b.ctx, b.call, "c", nil))
 

@@ -137,7 +137,7 @@ func TestModels(t *testing.T) {
 		require.NoError(t, err)
 		err = b.svc.Delete(b.ctx, b.call, "x", nil)
 		require.ErrorIs(t, err, score.ErrInUse)
-		require.Equal(t, []string{"tier_scheme value"}, fault.Of(err).Fields[0].Accepted)
+		require.Equal(t, []string{"tier scheme value"}, fault.Of(err).Fields[0].Accepted)
 		require.NoError(t, b.svc.Delete(b.ctx, b.call, "x2", nil), "another key that begins alike")
 	})
 	t.Run("AnotherTenantHasItsOwn", func(t *testing.T) {

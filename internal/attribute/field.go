@@ -1,6 +1,7 @@
 package attribute
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -88,7 +89,7 @@ func (d *Definition) field(attributes filter.Expr) filter.Field {
 	as := func(with ...filter.Expr) filter.Expr { return filter.Concat(with...) }
 	switch d.Type {
 	case Text:
-		f.Type, f.Column = filter.TypeText, of(filter.SQL(`'string'`), value, text)
+		f.Type, f.Column, f.Example = filter.TypeText, of(filter.SQL(`'string'`), value, text), d.example()
 	case Number:
 		f.Type, f.Column = filter.TypeNumber, of(filter.SQL(`'number'`), value, as(filter.SQL(`(`), value, filter.SQL(`)::numeric`)))
 	case Money:
@@ -110,4 +111,14 @@ func (d *Definition) field(attributes filter.Expr) filter.Field {
 			'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN (`), text, filter.SQL(`)::uuid END`))
 	}
 	return f
+}
+
+// example is a text that the field could hold; an empty one where it takes only what has a pattern, and nobody knows of one.
+func (d *Definition) example() *filter.Value {
+	var given string
+	if err := json.Unmarshal(d.Default, &given); (err != nil || given == "") && d.Validation.Pattern == "" {
+		return nil
+	}
+	v := filter.String(given)
+	return &v
 }

@@ -213,7 +213,8 @@ func (s *Service) checkRead(ctx context.Context, q postgres.Querier, tenantID in
 		return nil
 	}
 	list := strings.Join(names, ", ")
-	return ErrRead.Because("conditions, rules or weights name the field; change them first, in: "+list, "以下条件、规则或权重引用了该字段，请先修改："+list)
+	detail := fault.T("conditions, rules or weights name the field; change them first, in: "+list, "以下条件、规则或权重引用了该字段，请先修改："+list)
+	return ErrRead.Because(detail.En, detail.Zh).At("", "in_use", detail, names...)
 }
 
 // Delete deletes a field, and by a job the values that are stored under it. Until the job is done its key is taken;

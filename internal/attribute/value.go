@@ -187,9 +187,7 @@ func (d *Definition) money(raw json.RawMessage, w *world) (json.RawMessage, *wro
 	if m.Currency != w.base {
 		rate := w.rates[m.Currency]
 		if rate == nil {
-			return nil, &wrong{member: "/currency", code: "rate_missing", detail: fault.T(
-				"there is no exchange rate for this currency on or before today; set one under /v1/exchange-rates",
-				"该货币没有今日或更早的汇率，请先在 /v1/exchange-rates 设置")}
+			return nil, &wrong{member: "/currency", code: "rate_missing", detail: tenant.NoRateToday}
 		}
 		if base, ok = m.Convert(w.base, rate); !ok {
 			return nil, &wrong{member: "/amount", code: "amount_too_large", detail: money.BaseTooLarge}

@@ -3,9 +3,11 @@
 package condition
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,12 +40,14 @@ type Language struct {
 // model is a score model that conditions may name.
 type model struct {
 	Key        string
+	Name       string
 	Kind       string
 	CurrentRun *int64
 }
 
 type scheme struct {
 	Key   string
+	Name  string
 	ID    uuid.UUID
 	Tiers []struct{ Key, Name string } // lowest first
 
@@ -100,16 +104,16 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	// One round trip for all families.
 	var models, placed, own, ofOrders []byte
 	err := q.QueryRow(ctx, `SELECT
-			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
+			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Name', name, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
-			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'TenantID', s.tenant_id, 'Tiers',
+			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'Name', s.name, 'ID', s.id, 'TenantID', s.tenant_id, 'Tiers',
 				(SELECT json_agg(json_build_object('Key', r.key, 'Name', r.name) ORDER BY r.rank DESC) FROM tiers r
 					WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
-				'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
 				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
-				'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
 				FROM field_definitions WHERE tenant_id = $1 AND subject = 'transaction' AND removed_at IS NULL)`, t.ID).
 		Scan(&models, &placed, &own, &ofOrders)
 	if err != nil {
@@ -270,7 +274,7 @@ var catalogue = filter.NewCatalogue(labelled(append([]filter.Field{
 	{Name: "source", Type: filter.TypeChoice, Label: fault.T("Source", "来源"), Choices: customer.Channels, Nullable: true, Column: filter.SQL("c.source_channel")},
 	{Name: "campaign", Type: filter.TypeText, Label: fault.T("Campaign", "来源活动"), Nullable: true, Column: filter.SQL("c.source_campaign")},
 	{Name: "owner", Type: filter.TypeText, Label: fault.T("Owner", "负责人"), Nullable: true, Column: filter.SQL("c.owner")},
-	{Name: "country", Type: filter.TypeText, Label: fault.T("Country", "国家"), Nullable: true, Column: filter.SQL("c.country")},
+	{Name: "country", Type: filter.TypeText, Label: fault.T("Country", "国家"), Nullable: true, Column: filter.SQL("c.country"), Example: example("CN")},
 	{Name: "province", Type: filter.TypeText, Label: fault.T("Province", "省份"), Nullable: true, Column: filter.SQL("c.province")},
 	{Name: "city", Type: filter.TypeText, Label: fault.T("City", "城市"), Nullable: true, Column: filter.SQL("c.city")},
 	{Name: "industry", Type: filter.TypeText, Label: fault.T("Industry", "行业"), Nullable: true, Column: filter.SQL("c.industry")},
@@ -299,14 +303,14 @@ func (c carried) Resolve(name string) (filter.Field, bool) {
 // AtRisk is a field of every tenant: the score of the model of that key, which nobody has where there is none.
 const AtRisk = "value_at_risk"
 
-// scores is the family scores.<key>, its band and, for rfm, its label.
+// scores is the family scores.<key>, its band and, for kinds that name what they find, its label.
 type scores []model
 
 func (s scores) Names() []string {
 	names := []string{AtRisk}
 	for _, m := range s {
 		names = append(names, "scores."+m.Key, "scores."+m.Key+".band")
-		if m.Kind == "rfm" {
+		if labels["scores."+m.Kind+".label"] != nil {
 			names = append(names, "scores."+m.Key+".label")
 		}
 	}
@@ -326,10 +330,14 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 	if i < 0 && name != AtRisk {
 		return filter.Field{}, false
 	}
-	run := int64(0) // no run: nobody has a score
-	if i >= 0 && s[i].CurrentRun != nil {
-		run = *s[i].CurrentRun
+	run, m := int64(0), model{Key: key} // no run: nobody has a score
+	if i >= 0 {
+		m = s[i]
 	}
+	if m.CurrentRun != nil {
+		run = *m.CurrentRun
+	}
+	called := cmp.Or(m.Name, key)
 	f := filter.Field{Name: name, Nullable: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
 		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run)}
 	switch part {
@@ -338,11 +346,17 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 			f.Type, f.Label, f.Column = filter.TypeScore, fault.T("Value at risk", "风险价值"), filter.SQL("s.value")
 			break
 		}
-		f.Type, f.Label, f.Column = filter.TypeScore, fault.T("Score "+key, "评分 "+key), filter.SQL("s.value")
+		f.Type, f.Label, f.Column = filter.TypeScore, fault.T(called, called), filter.SQL("s.value")
+		if m.Kind == "churn" { // a probability
+			f.Example = number("0.8")
+		}
 	case "band":
-		f.Type, f.Label, f.Column = filter.TypeInteger, fault.T("Band of "+key, "评分档位 "+key), filter.SQL("s.band")
+		f.Type, f.Label, f.Column = filter.TypeInteger, fault.T("Band of "+called, called+"档位"), filter.SQL("s.band")
 	case "label":
-		f.Type, f.Label, f.Column = filter.TypeText, fault.T("Segment by "+key, "评分分群 "+key), filter.SQL("s.label")
+		f.Type, f.Label, f.Column = filter.TypeText, fault.T("Segment by "+called, called+"分群"), filter.SQL("s.label")
+		if named := labels["scores."+m.Kind+".label"]; named != nil {
+			f.Type, f.Choices, f.ChoiceLabels = filter.TypeChoice, slices.Sorted(maps.Keys(named)), named
+		}
 	default:
 		return filter.Field{}, false
 	}
@@ -367,12 +381,13 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 		return filter.Field{}, false
 	}
 	var keys []string
+	called := cmp.Or(s[i].Name, key)
 	names := make(map[string]fault.Text, len(s[i].Tiers))
 	for _, t := range s[i].Tiers {
 		keys = append(keys, t.Key)
 		names[t.Key] = fault.T(t.Name, t.Name)
 	}
-	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T("Tier in "+key, "分层 "+key), Choices: keys, ChoiceLabels: names,
+	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T(called, called), Choices: keys, ChoiceLabels: names,
 		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
 			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),

@@ -58,7 +58,7 @@ var transactions = filter.NewCatalogue(labelled([]filter.Field{
 		Nullable: true, Column: filter.SQL("t.payment_method")},
 	{Name: "store", Type: filter.TypeText, Label: fault.T("Store", "门店"), Nullable: true, Column: filter.SQL("t.store")},
 	{Name: "source", Type: filter.TypeText, Label: fault.T("Source", "来源系统"), Column: filter.SQL("t.source")},
-	{Name: "currency", Type: filter.TypeText, Label: fault.T("Currency", "币种"), Column: filter.SQL("t.currency")},
+	{Name: "currency", Type: filter.TypeText, Label: fault.T("Currency", "币种"), Column: filter.SQL("t.currency"), Example: example("CNY")},
 	{Name: "hour", Type: filter.TypeInteger, Label: fault.T("Local hour, 0 to 23", "当地时刻（0–23 时）"), Nullable: true,
 		Column: filter.SQL(`CASE WHEN NOT t.date_only THEN extract(hour FROM t.occurred_at AT TIME ZONE
 			(SELECT z.time_zone FROM tenants z WHERE z.id = t.tenant_id))::bigint END`)},

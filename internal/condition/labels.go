@@ -31,6 +31,14 @@ var labels = map[string]map[string]fault.Text{
 	"payment_method": {"card": fault.T("Card", "银行卡"), "cash": fault.T("Cash", "现金"), "wechat_pay": fault.T("WeChat Pay", "微信支付"),
 		"alipay": fault.T("Alipay", "支付宝"), "bank_transfer": fault.T("Bank transfer", "银行转账"), "credit": fault.T("Credit", "赊账"),
 		"other": fault.T("Other", "其他")},
+	// Of models, by their kind.
+	"scores.rfm.label": {"champions": fault.T("Champions", "冠军客户"), "loyal": fault.T("Loyal", "忠诚客户"),
+		"potential_loyal": fault.T("Potentially loyal", "潜在忠诚客户"), "new": fault.T("New", "新客户"),
+		"promising": fault.T("Promising", "有潜力的客户"), "need_attention": fault.T("In need of attention", "需要关注"),
+		"about_to_sleep": fault.T("About to sleep", "即将沉睡"), "at_risk": fault.T("At risk", "有流失风险"),
+		"cannot_lose": fault.T("Not to be lost", "不能失去"), "hibernating": fault.T("Hibernating", "沉睡客户"), "lost": fault.T("Lost", "已流失")},
+	"scores.potential.label": {"high_value": fault.T("High value", "高价值客户"), "potential": fault.T("Potential", "潜力客户"),
+		"ordinary": fault.T("Ordinary", "普通客户")},
 }
 
 // labelled gives choices the labels of their values.

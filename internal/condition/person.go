@@ -12,6 +12,11 @@ func example(s string) *filter.Value {
 	return &v
 }
 
+func number(s string) *filter.Value {
+	v := filter.Number(s)
+	return &v
+}
+
 // record are the fields of what is known of a customer beyond the basics.
 var record = []filter.Field{
 	{Name: "aliases", Type: filter.TypeText, Label: fault.T("Other names", "别名"), Nullable: true, Column: filter.SQL("x.v"),
@@ -33,7 +38,7 @@ var record = []filter.Field{
 	{Name: "interests", Type: filter.TypeTags, Label: fault.T("Interests", "兴趣爱好"), Nullable: true, Column: filter.SQL("x.v"),
 		Exists: filter.SQL("EXISTS (SELECT 1 FROM unnest(c.interests) x (v) WHERE %s)"), Example: example("茶")},
 
-	{Name: "legal_name", Type: filter.TypeText, Label: fault.T("Legal name", "法定名称"), Nullable: true, Column: filter.SQL("c.legal_name"), Example: example("*茶叶*")},
+	{Name: "legal_name", Type: filter.TypeText, Label: fault.T("Legal name", "法定名称"), Nullable: true, Column: filter.SQL("c.legal_name"), Example: example("杭州西湖茶叶有限公司")},
 	{Name: "registration_scheme", Type: filter.TypeText, Label: fault.T("Kind of registration number", "登记号类别"), Nullable: true, Column: filter.SQL("c.registration_scheme"), Example: example("uscc")},
 	{Name: "registration_number", Type: filter.TypeText, Label: fault.T("Registration number", "登记号"), Nullable: true, Column: filter.SQL("c.registration_number"), Example: example("91440300708461136T")},
 	{Name: "employees", Type: filter.TypeInteger, Label: fault.T("Employees", "员工人数"), Nullable: true, Column: filter.SQL("c.employees")},

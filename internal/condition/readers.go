@@ -1,12 +1,14 @@
 package condition
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/postgres"
 )
@@ -61,8 +63,19 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 	return found, nil
 }
 
-// Names are readers in a sentence.
-func Names(readers []Reader) string { return strings.Join(names(readers), ", ") }
+// readerTypes are what people call the types of readers.
+var readerTypes = map[string]string{"segment": "客户细分", "tag": "标签", "tier_scheme": "分层方案", "score_model": "评分模型", "validation_rule": "校验规则"}
+
+// Blocks is f with the readers because of which what, that a path parameter names, cannot go.
+func Blocks(f *fault.Fault, parameter string, what fault.Text, readers []Reader) error {
+	chinese := make([]string, len(readers))
+	for i, r := range readers {
+		chinese[i] = readerTypes[r.Type] + "“" + cmp.Or(r.Name, r.Key) + "”"
+	}
+	detail := fault.T("conditions name "+what.En+"; change them first: "+strings.Join(names(readers), ", "),
+		"以下条件引用了"+what.Zh+"，请先修改："+strings.Join(chinese, "、"))
+	return f.Because(detail.En, detail.Zh).AtParameter(parameter, "in_use", detail, names(readers)...)
+}
 
 func names(readers []Reader) []string {
 	all := make([]string, len(readers))

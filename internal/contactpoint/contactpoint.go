@@ -62,6 +62,8 @@ type ContactPoint struct {
 	Consent    Consent
 	ContactID  *uuid.UUID // the person of the company that it belongs to
 	Source     string     // where it is from
+
+	rewritten bool // given a value by somebody who must not learn whether it is another one
 }
 
 // Draft is what a caller may say about a new contact point.
@@ -76,6 +78,7 @@ type Draft struct {
 	Consent    Consent // unknown unless told
 	ContactID  *uuid.UUID
 	Source     string
+	Blind      bool // the caller is not shown values: see look
 }
 
 // Change is a merge patch of a contact point. Its kind and platform stay: another account is another contact point.
@@ -87,23 +90,26 @@ type Change struct {
 	VerifiedAt    patch.Field[time.Time]
 	Consent       *Consent
 	ContactID     patch.Field[uuid.UUID]
+	Blind         bool // the caller is not shown values, so any value but the mask counts as another one
 }
 
 // write gives the contact point a value as it was written, and fails with fault.ErrInvalid. It answers whether the
-// value is another one now: a new spelling of the same value changes nothing.
-func (p *ContactPoint) write(given, region string) (bool, error) {
+// value is another one now: a new spelling of the same value changes nothing. Blind it always is.
+func (p *ContactPoint) write(given, region string, blind bool) (bool, error) {
 	if p.Value != "" && given == Masked(p.Kind, p.Value) { // a form sends back what it was shown
 		return false, nil
 	}
 	n, wrong := Normalize(p.Kind, p.Platform, given, region)
 	if wrong != nil {
 		at := "/value"
-		if p.Kind == Social && wrong.Code == "platform_missing" || wrong.Code == "not_applicable" {
+		switch wrong.Code {
+		case "platform_missing", "bad_platform", "not_applicable":
 			at = "/platform"
 		}
 		return false, fault.ErrInvalid.At(at, wrong.Code, wrong.Detail)
 	}
-	if n.folded() == p.normal().folded() {
+	p.rewritten = blind
+	if !blind && n.folded() == p.normal().folded() {
 		return false, nil
 	}
 	p.Platform, p.Value, p.NumberType, p.Given = n.Platform, n.Value, n.NumberType, ""
@@ -136,7 +142,7 @@ func (c Change) apply(to *ContactPoint, region string) error {
 	var wrong error
 	if c.Value != nil {
 		var changed bool
-		if changed, wrong = to.write(*c.Value, region); changed { // what was known was known of the old value
+		if changed, wrong = to.write(*c.Value, region, c.Blind); changed { // what was known was known of the old value
 			to.VerifiedAt, to.Valid = nil, true
 		}
 	}
@@ -164,7 +170,7 @@ func difference(before, after ContactPoint) map[string]any {
 	}
 	note("kind", before.Kind != after.Kind, before.Kind)
 	note("platform", before.Platform != after.Platform, before.Platform)
-	note("value", before.Value != after.Value || before.Given != after.Given, owned.Hidden)
+	note("value", before.Value != after.Value || before.Given != after.Given || after.rewritten, owned.Hidden)
 	note("label", before.Label != after.Label, before.Label)
 	note("primary", before.Primary != after.Primary, before.Primary)
 	note("valid", before.Valid != after.Valid, before.Valid)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/net/idna"
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -54,7 +56,15 @@ func Normalize(kind Kind, platform, given, region string) (Normal, *Wrong) {
 	default:
 		n.Value, wrong = account(kind, s)
 	}
-	if kind == Social && !platforms.MatchString(n.Platform) {
+	if key, ok := platformKeys[n.Platform]; ok && kind == Social {
+		n.Platform = key
+	}
+	switch {
+	case kind != Social || platforms.MatchString(n.Platform):
+	case n.Platform != "":
+		wrong = &Wrong{"bad_platform", fault.T("a platform is written in lower-case Latin letters, digits, _ and -, such as douyin, xiaohongshu or linkedin",
+			"平台请用小写拉丁字母、数字、_ 和 - 书写，例如 douyin、xiaohongshu 或 linkedin")}
+	default:
 		wrong = &Wrong{"platform_missing", fault.T("a social account needs its platform, such as douyin, linkedin or whatsapp",
 			"社交账号须注明平台，例如 douyin、linkedin 或 whatsapp")}
 	}
@@ -63,6 +73,11 @@ func Normalize(kind Kind, platform, given, region string) (Normal, *Wrong) {
 	}
 	return n, wrong
 }
+
+// platformKeys are platforms by what people call them.
+var platformKeys = map[string]string{"抖音": "douyin", "小红书": "xiaohongshu", "快手": "kuaishou", "b站": "bilibili",
+	"哔哩哔哩": "bilibili", "知乎": "zhihu", "支付宝": "alipay", "淘宝": "taobao", "天猫": "tmall", "京东": "jd", "拼多多": "pinduoduo", "领英": "linkedin",
+	"钉钉": "dingtalk", "飞书": "feishu", "企业微信": "wecom"}
 
 var (
 	platforms = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
@@ -122,8 +137,16 @@ func badPhone(region, en, zh string) *Wrong {
 		example = phonenumbers.Format(n, phonenumbers.NATIONAL)
 	}
 	return &Wrong{"bad_phone", fault.T(
-		en+"; send a number of "+region+", such as "+example+", or another country's with + and its country code",
-		zh+"；请填写 "+region+" 的号码，例如 "+example+"，或带 + 和国家代码的其他国家号码")}
+		en+"; send a number of "+countryName(region, language.English)+", such as "+example+", or another country's with + and its country code",
+		zh+"；请填写"+countryName(region, language.Chinese)+"的号码，例如 "+example+"，或带 + 和国家代码的其他国家号码")}
+}
+
+func countryName(region string, in language.Tag) string {
+	r, err := language.ParseRegion(region)
+	if err != nil {
+		return region
+	}
+	return display.Regions(in).Name(r)
 }
 
 var numberTypes = map[phonenumbers.PhoneNumberType]string{

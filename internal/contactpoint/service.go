@@ -49,7 +49,7 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, customerID uuid.
 		}
 		patch.Keep(&p.Valid, d.Valid)
 		var v fault.Validator
-		_, err := p.write(d.Value, call.Tenant.Region)
+		_, err := p.write(d.Value, call.Tenant.Region, d.Blind)
 		if err := errors.Join(v.Merge("", err), v.Merge("", p.check(s.now()))); err != nil {
 			return err
 		}
@@ -58,6 +58,11 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, customerID uuid.
 		}
 		if err := v.Err(); err != nil {
 			return err
+		}
+		if d.Blind {
+			if err := s.refuseLookalike(ctx, tx, call.Tenant, *p); err != nil {
+				return err
+			}
 		}
 		if d.Primary != nil {
 			p.Primary = *d.Primary
@@ -82,7 +87,10 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, customerID, id u
 				return err
 			}
 		}
-		return v.Err()
+		if err := v.Err(); err != nil || !c.Blind || (c.Value == nil && !c.ContactID.Given) {
+			return err
+		}
+		return s.refuseLookalike(ctx, tx, call.Tenant, *p)
 	})
 }
 
@@ -97,7 +105,7 @@ func (s *Service) checkContact(ctx context.Context, tx postgres.Tx, v *fault.Val
 
 // Enter adds drafts to a customer, all or none, and answers whether it added any. Those that the customer has already
 // stay as they are, so that the same list may be sent again; with strict they are refused instead. Faults point at the
-// draft, counted from 0, such as /3/value.
+// draft, counted from 0, such as /3/value. Of blind drafts the customer has what looks like one of them.
 func (s *Service) Enter(ctx context.Context, call tenant.Call, customerID uuid.UUID, drafts []Draft, strict bool) (bool, error) {
 	added := false
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -110,9 +118,25 @@ func (s *Service) Enter(ctx context.Context, call tenant.Call, customerID uuid.U
 			}
 		}
 		var v fault.Validator
+		var seen map[look]bool
 		for i, d := range drafts {
 			at := "/" + strconv.Itoa(i)
 			n, wrong := Normalize(d.Kind, d.Platform, d.Value, call.Tenant.Region)
+			if wrong == nil && d.Blind {
+				if seen == nil {
+					var err error
+					if seen, err = s.looks(ctx, tx, call.Tenant, customerID, uuid.Nil); err != nil {
+						return err
+					}
+				}
+				d.Blind = false // those that are entered together are told apart: the caller knows them
+				if seen[lookOf(d.ContactID, n)] {
+					if strict {
+						return ErrTaken.At(at+"/value", "repeated", ErrTaken.Message)
+					}
+					continue
+				}
+			}
 			if wrong == nil && !strict {
 				whole, err := s.whole(call.Tenant.ID, n)
 				if err != nil {

@@ -168,13 +168,25 @@ func (c *Customer) tidy() {
 	c.Company.tidy()
 }
 
-func trim(s *string) { *s = strings.TrimSpace(*s) }
+func trim(s *string) { *s = plain(*s) }
+
+// plain is a text without white space around it, and without what turns or hides the text beside it: a name with an
+// override of direction would show another one in lists.
+func plain(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Bidi_Control, r), r == '\u200b', r == '\ufeff':
+			return -1
+		}
+		return r
+	}, s))
+}
 
 // tidyList is never nil.
 func tidyList(all []string) []string {
 	kept := make([]string, 0, len(all))
 	for _, s := range all {
-		if s = strings.TrimSpace(s); Visible(s) && !slices.Contains(kept, s) {
+		if s = plain(s); Visible(s) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
 	}

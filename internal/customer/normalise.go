@@ -65,6 +65,10 @@ func (c *Customer) place(before Customer) {
 			*f.of = f.now
 		}
 	}
+	if other := region.Elsewhere(c.region()); other != "" {
+		c.Warnings = append(c.Warnings, fault.Field{Pointer: "/city", Code: "city_elsewhere", Detail: fault.T(
+			"this city is in "+other+", which is not the province given", "该城市属于"+other+"，与所填省份不符")})
+	}
 }
 
 // The classifications of industries.

@@ -268,8 +268,8 @@ func TestRevenueIsConvertedByTheRateOfItsDay(t *testing.T) {
 	base := func() int {
 		return b.number(`SELECT coalesce(annual_revenue, -1)::int FROM customers WHERE tenant_id = $1 AND id = $2`, c.ID)
 	}
-	set(100)
-	require.Equal(t, -1, base(), "no rate, no refusal: conditions do not find it")
+	unknown := b.refused(c.ID, company(customer.CompanyChange{AnnualRevenue: patch.Set(money.Money{Minor: 100, Currency: "USD"})}))
+	require.Equal(t, "/company/annual_revenue/currency rate_missing", unknown.Pointer+" "+unknown.Code, "conditions would not find it")
 	_, err := b.db.Exec(ctx, `INSERT INTO exchange_rates (tenant_id, currency, day, rate, version, created_at, updated_at)
 		VALUES ($1, 'USD', '2026-01-01', 7.2, 1, now(), now())`, b.call.Tenant.ID)
 	require.NoError(t, err)

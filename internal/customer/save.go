@@ -8,6 +8,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -125,18 +126,16 @@ func (s *Service) normaliseAll(ctx context.Context, tx postgres.Tx, call tenant.
 			return err
 		}
 		c.ExternalIDs = sorted(c.ExternalIDs)
-		if w.Refuse(&v); w.Err != nil {
-			continue
-		}
-		if err := c.convert(ctx, tx, call.Tenant, today, before, rates); err != nil {
+		if err := c.convert(ctx, tx, &v, call.Tenant, today, before, rates); err != nil {
 			return err
 		}
+		w.Refuse(&v)
 	}
 	return nil
 }
 
-// convert keeps the annual revenue in the base currency as well, by today's rate where there is one.
-func (c *Customer) convert(ctx context.Context, tx postgres.Tx, t tenant.Tenant, today tenant.Day, before Customer, rates map[string]*big.Rat) error {
+// convert keeps the annual revenue in the base currency as well, by today's rate: what conditions and reports compare.
+func (c *Customer) convert(ctx context.Context, tx postgres.Tx, v *fault.Validator, t tenant.Tenant, today tenant.Day, before Customer, rates map[string]*big.Rat) error {
 	d := &c.Company
 	switch {
 	case d.AnnualRevenue == nil:
@@ -162,10 +161,11 @@ func (c *Customer) convert(ctx context.Context, tx postgres.Tx, t tenant.Tenant,
 		rates[currency] = rate
 	}
 	d.baseRevenue = nil
-	if rate == nil {
+	if !v.Check(rate != nil, "/company/annual_revenue/currency", "rate_missing", tenant.NoRateToday) {
 		return nil
 	}
-	if base, ok := d.AnnualRevenue.Convert(t.Currency, rate); ok {
+	base, ok := d.AnnualRevenue.Convert(t.Currency, rate)
+	if v.Check(ok, "/company/annual_revenue/amount", "amount_too_large", money.BaseTooLarge) {
 		d.baseRevenue = &base.Minor
 	}
 	return nil

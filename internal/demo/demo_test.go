@@ -183,6 +183,8 @@ func TestLargeFill(t *testing.T) {
 			ON c.tenant_id = t.tenant_id AND c.id = t.customer_id WHERE t.tenant_id = $1 AND t.occurred_at < c.created_at`))
 	}
 
+	f.refersToWhatIsThere(t)
+
 	in, ctx := f.tenant(t, demo.Tenant)
 	d, err := f.app.Tiers.Distribution(ctx, in, "value")
 	require.NoError(t, err)
@@ -237,6 +239,37 @@ func TestLargeFill(t *testing.T) {
 		require.Equal(t, second, f.facts(t, demo.Second))
 		require.Equal(t, []string{"Ada"}, f.rows(t, demo.Tenant, `SELECT name FROM customers WHERE tenant_id = $1`))
 	})
+}
+
+// refersToWhatIsThere fails when ids were exchanged in one place but not in another that refers to it. The places come from
+// the schema: whatever is called by what it refers to.
+func (f filled) refersToWhatIsThere(t *testing.T) {
+	t.Helper()
+	subjects := map[string]string{"contact_id": "contacts", "customer_id": "customers", "group_id": "tag_groups", "import_id": "imports",
+		"job_id": "jobs", "model_id": "score_models", "other_id": "customers", "person_id": "customers", "product_id": "products",
+		"related_id": "products", "scheme_id": "tier_schemes", "segment_id": "segments", "tag_id": "tags", "transaction_id": "transactions"}
+	// Nobody exchanges the ids of tiers, returns and items; change sets are no rows.
+	elsewhere := []string{"tier_id", "from_tier_id", "to_tier_id", "earned_tier_id", "manual_tier_id", "return_id", "item_id", "change_set_id"}
+	_, ctx := f.tenant(t, demo.Tenant)
+	rows, err := f.app.DB.Query(ctx, `SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace AND a.attname LIKE '%\_id'
+		AND a.atttypid = 'uuid'::regtype AND EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'tenant_id')`)
+	require.NoError(t, err)
+	for rows.Next() {
+		var table, column string
+		require.NoError(t, rows.Scan(&table, &column))
+		subject := subjects[column]
+		if subject == "" {
+			require.Contains(t, elsewhere, column, "%s.%s: say what it refers to", table, column)
+			continue
+		}
+		require.Equal(t, []string{"0"}, f.rows(t, demo.Tenant, fmt.Sprintf(`SELECT count(*) FROM %s x WHERE tenant_id = $1 AND %s IS NOT NULL
+			AND NOT EXISTS (SELECT FROM %s s WHERE s.tenant_id = x.tenant_id AND s.id = x.%[2]s)`, table, column, subject)), "%s.%s", table, column)
+	}
+	require.NoError(t, rows.Err())
+	// The counter that guards a tag against being deleted is what it counts.
+	require.Equal(t, f.rows(t, demo.Tenant, `SELECT tag_id, count(*) FROM customer_tags WHERE tenant_id = $1 GROUP BY tag_id ORDER BY tag_id`),
+		f.rows(t, demo.Tenant, `SELECT tag_id, sum(change)::bigint FROM tag_carriers WHERE tenant_id = $1 GROUP BY tag_id HAVING sum(change) <> 0 ORDER BY tag_id`))
 }
 
 // tenantTables are all that a tenant has rows in, so that a table that Reset does not know fails the test.

@@ -17,7 +17,7 @@ type pins map[uuid.UUID]uuid.UUID
 // can be exchanged like any other value.
 var (
 	pinned = []struct{ table, column string }{
-		{"tags", "id"}, {"customer_tags", "tag_id"}, {"tag_suppressions", "tag_id"}, {"customer_tag_log", "tag_id"}, {"customer_tag_log", "change_set"},
+		{"tags", "id"}, {"customer_tags", "tag_id"}, {"tag_suppressions", "tag_id"}, {"tag_carriers", "tag_id"}, {"customer_tag_log", "tag_id"}, {"customer_tag_log", "change_set"},
 		{"jobs", "id"}, {"jobs", "change_set"}, {"score_runs", "id"}, {"score_runs", "job_id"}, {"score_runs", "calibrated_by"},
 		{"imports", "id"}, {"imports", "job_id"}, {"imports", "change_set"}, {"import_chunks", "import_id"},
 		{"import_errors", "import_id"}, {"import_row_counts", "import_id"},

@@ -32,7 +32,7 @@ func (h contactPoints) ListContactPoints(ctx context.Context, req apigen.ListCon
 }
 
 func (h contactPoints) CreateContactPoint(ctx context.Context, req apigen.CreateContactPointRequestObject) (apigen.CreateContactPointResponseObject, error) {
-	p, err := h.svc.Create(ctx, callOf(ctx), req.CustomerID, contactPointFromAPI(*req.Body))
+	p, err := h.svc.Create(ctx, callOf(ctx), req.CustomerID, contactPointFromAPI(ctx)(*req.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (h contactPoints) PatchContactPoint(ctx context.Context, req apigen.PatchCo
 	}
 	b := req.Body
 	c := contactpoint.Change{Value: b.Value, Label: field(b.Label, same[string]), Source: field(b.Source, same[string]), Primary: b.Primary,
-		Valid: b.Valid, VerifiedAt: field(b.VerifiedAt, same), ContactID: field(b.ContactID, same[uuid.UUID])}
+		Valid: b.Valid, VerifiedAt: field(b.VerifiedAt, same), ContactID: field(b.ContactID, same[uuid.UUID]), Blind: !unmasked(ctx)}
 	if b.Consent != nil {
 		c.Consent = ptr(contactpoint.Consent(*b.Consent))
 	}
@@ -107,10 +107,14 @@ func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.Lookup
 	return apigen.LookupContactPoint200JSONResponse{Items: items, NextCursor: next, HasMore: next != nil}, nil
 }
 
-func contactPointFromAPI(b apigen.ContactPointCreate) contactpoint.Draft {
-	return contactpoint.Draft{Kind: contactpoint.Kind(b.Kind), Platform: or(b.Platform, ""), Value: b.Value, Label: or(b.Label, ""),
-		Primary: b.Primary, Valid: b.Valid, VerifiedAt: b.VerifiedAt, Consent: contactpoint.Consent(or(b.Consent, "")),
-		ContactID: b.ContactID, Source: or(b.Source, "")}
+// contactPointFromAPI unpacks new contact points of a caller who may be shown values or not.
+func contactPointFromAPI(ctx context.Context) func(apigen.ContactPointCreate) contactpoint.Draft {
+	blind := !unmasked(ctx)
+	return func(b apigen.ContactPointCreate) contactpoint.Draft {
+		return contactpoint.Draft{Kind: contactpoint.Kind(b.Kind), Platform: or(b.Platform, ""), Value: b.Value, Label: or(b.Label, ""),
+			Primary: b.Primary, Valid: b.Valid, VerifiedAt: b.VerifiedAt, Consent: contactpoint.Consent(or(b.Consent, "")),
+			ContactID: b.ContactID, Source: or(b.Source, ""), Blind: blind}
+	}
 }
 
 // contactPointToAPI packs contact points as the caller may see them.

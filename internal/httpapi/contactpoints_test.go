@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -240,6 +241,53 @@ func TestContactPoints(t *testing.T) {
 		require.Len(t, list.Items, 1, "what was the contact's goes with the contact")
 		require.Equal(t, own.ID, list.Items[0].ID)
 	})
+	t.Run("WhoSeesMasksLearnsNothingByTrying", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		base := newCustomer(t, c, "a")
+		var person struct{ ID string }
+		c.OK(t, "POST", base+"/contacts", map[string]any{"name": "周经理"}, &person)
+		var hidden, other point
+		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13800138000", "verified_at": "2026-01-02T03:04:05Z"}, &hidden)
+		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "email", "value": "Info@example.com"}, nil)
+		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13900001111", "contact_id": person.ID}, &other)
+		eye := blind(t, s, c)
+		guesses := []string{"13800138000", "138 0013 8000", "13800148000"} // the first two are the value, the third looks like it
+		answers := map[string]bool{}
+		note := func(what string, a apptest.Answer) {
+			var body map[string]any
+			require.NoError(t, json.Unmarshal(a.Body, &body))
+			delete(body, "request_id")
+			delete(body, "updated_at")
+			answers[fmt.Sprint(what, a.Status, body)] = true
+		}
+		for _, dry := range []string{"?validate_only=true", ""} {
+			for _, guess := range guesses {
+				note("post", eye.Do(t, "POST", base+"/contact-points"+dry, map[string]any{"kind": "phone", "value": guess}))
+				note("move", eye.Do(t, "PATCH", base+"/contact-points/"+other.ID+dry, map[string]any{"value": guess, "contact_id": nil}))
+				note("inline", eye.Do(t, "PATCH", base+dry, map[string]any{"contact_points": []any{map[string]any{"kind": "phone", "value": guess}}}))
+			}
+		}
+		for _, guess := range guesses {
+			note("value", eye.Do(t, "PATCH", base+"/contact-points/"+hidden.ID+"?validate_only=true", map[string]any{"value": guess}))
+		}
+		require.Len(t, answers, 4, "one answer of each way, whatever is tried: %v", answers)
+		eye.Refused(t, 409, "contact_point_exists", "POST", base+"/contact-points", map[string]any{"kind": "email", "value": "Inge@example.com"})
+		eye.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13600001111"}, nil)
+		eye.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13800148000", "contact_id": person.ID}, nil)
+		// What is sent together is told apart, and what was shown goes back as it is.
+		var made withParts
+		eye.OK(t, "POST", "/v1/customers", map[string]any{"kind": "person", "name": "李四", "contact_points": []any{
+			map[string]any{"kind": "email", "value": "lisi@example.com"}, map[string]any{"kind": "email", "value": "liwu@example.com"}}}, &made)
+		require.Len(t, made.ContactPoints, 2)
+		var same point
+		eye.OK(t, "PATCH", base+"/contact-points/"+hidden.ID, map[string]any{"value": "+86138****8000"}, &same)
+		require.Equal(t, hidden.Version, same.Version)
+		eye.OK(t, "PATCH", base+"/contact-points/"+hidden.ID, map[string]any{"value": "13800138000"}, &same)
+		require.Greater(t, same.Version, hidden.Version, "for all they know it is another one")
+		c.Refused(t, 409, "contact_point_exists", "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13800138000"})
+		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13800148000"}, nil)
+	})
 	t.Run("LookupFindsEverybodyWithExactlyThisValue", func(t *testing.T) {
 		t.Parallel()
 		c, stranger := s.Client(t), s.Client(t)
@@ -352,7 +400,7 @@ func TestACustomerWithItsPartsInOneCall(t *testing.T) {
 		require.Equal(t, "unchanged", batch(map[string]any{"kind": "phone", "value": "+8657187654321"}))
 		require.Equal(t, "updated", batch(map[string]any{"kind": "phone", "value": "13700000001"}, map[string]any{"kind": "phone", "value": "137-0000-0001"}))
 		require.Equal(t, "failed", batch(map[string]any{"kind": "phone", "value": "13700000002"}, map[string]any{"kind": "phone", "value": "137"}))
-		require.Equal(t, "/contact_points/1/value", out.Items[0].Problem.Errors[0].Pointer)
+		require.Equal(t, "/items/0/customer/contact_points/1/value", out.Items[0].Problem.Errors[0].Pointer)
 		c.OK(t, "GET", "/v1/customers/"+made.ID+"?expand=contact_points", nil, &made)
 		require.Len(t, made.ContactPoints, 5)
 		c.OK(t, "PATCH", "/v1/customers/"+made.ID, map[string]any{"contact_points": []any{map[string]any{"kind": "qq", "value": "100001"}}}, &made)

@@ -111,6 +111,13 @@ func contract(ops operations) echo.MiddlewareFunc {
 			err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 				Request: r, PathParams: params, Route: op.route, Options: use})
 			if err != nil {
+				if op.itemwise {
+					body, _ := c.Get(bodyKey).([]byte)
+					if rest := passOver(r, body, err); rest != nil {
+						c.SetRequest(rest)
+						return next(c)
+					}
+				}
 				return violation(err)
 			}
 			return next(c)

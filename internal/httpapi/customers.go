@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -164,10 +165,15 @@ func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomers
 	}
 	var items []customer.Item
 	var at []int
+	inItem := func(i int, err error) error { return below(err, "/items/"+strconv.Itoa(i)+"/customer") }
 	for i, item := range req.Body.Items {
+		if err := refusedItem(ctx, i); err != nil {
+			failed(i, err)
+			continue
+		}
 		change, err := changeFromAPI(item.Customer)
 		if err != nil {
-			failed(i, err)
+			failed(i, inItem(i, err))
 			continue
 		}
 		items, at = append(items, customer.Item{ID: customer.ExternalID{Source: item.Source, ID: item.ExternalID}, Change: change,
@@ -179,7 +185,7 @@ func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomers
 	}
 	for n, r := range results {
 		if r.Err != nil {
-			failed(at[n], r.Err)
+			failed(at[n], inItem(at[n], r.Err))
 			continue
 		}
 		outcomes[at[n]] = apigen.CustomerBatchOutcome{Status: apigen.BatchStatus(r.Outcome), ID: &r.Customer.ID, Version: &r.Customer.Version,

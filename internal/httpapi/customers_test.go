@@ -130,6 +130,36 @@ func TestCustomers(t *testing.T) {
 		c.Refused(t, 404, "customer_not_found", "GET", "/v1/customers/by-external-id/s/2", nil)
 		c.OK(t, "POST", "/v1/customers/batch", object{"items": []object{item("1", "甲"), item("3", "丁")}}, &out)
 		require.Equal(t, []any{"unchanged", "updated"}, []any{status(0), status(1)})
+		// Whatever an item is, it is an outcome and the others are written.
+		for _, path := range []string{"/v1/customers/batch", "/v1/transactions/batch"} {
+			c.Refused(t, 400, "contract_violation", "POST", path, object{"items": "all"})
+			c.Refused(t, 400, "contract_violation", "POST", path, object{"items": []object{}})
+			c.Refused(t, 400, "contract_violation", "POST", path, object{"items": []any{5}, "mode": "all"})
+			c.OK(t, "POST", path, object{"items": []any{5, nil, []any{}, object{"nmae": 1}}}, &out)
+			for i, o := range out.Items {
+				require.Equal(t, "failed", o["status"])
+				p := o["problem"].(object)
+				require.Equal(t, "contract_violation", p["code"])
+				require.Contains(t, p["errors"].([]any)[0].(object)["pointer"], fmt.Sprint("/items/", i))
+			}
+		}
+		pointer := func(i int) any {
+			return out.Items[i]["problem"].(object)["errors"].([]any)[0].(object)["pointer"]
+		}
+		mistyped, unknown := item("5", "x"), item("6", "x")
+		mistyped["customer"].(object)["name"] = nil
+		unknown["customer"].(object)["nmae"] = "x"
+		c.OK(t, "POST", "/v1/customers/batch", object{"items": []object{mistyped, item("4", "戊"), unknown, item("7", " ")}}, &out)
+		require.Equal(t, []any{"failed", "created", "failed", "failed"}, []any{status(0), status(1), status(2), status(3)})
+		require.Equal(t, []any{"/items/0/customer/name", "/items/2/customer/nmae", "/items/3/customer/name"}, []any{pointer(0), pointer(2), pointer(3)})
+		order := func(amount any) object {
+			return object{"customer": object{"source": "s", "external_id": "4"}, "occurred_on": "2026-02-01", "amount": amount}
+		}
+		money := object{"amount": "1.00", "currency": "CNY"}
+		c.OK(t, "POST", "/v1/transactions/batch", object{"items": []object{order(1), order(money), order(object{"amount": "1.005", "currency": "CNY"})}}, &out)
+		require.Equal(t, []any{"failed", "created", "failed"}, []any{status(0), status(1), status(2)})
+		require.Equal(t, []any{"/items/0/amount", "/items/2/amount/amount"}, []any{pointer(0), pointer(2)})
+		c.OK(t, "POST", "/v1/customers/batch", object{"items": []object{item("1", "甲"), item("3", "丁")}}, &out)
 		var got struct {
 			Items   []object
 			Missing []string

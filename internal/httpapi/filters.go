@@ -135,6 +135,9 @@ func (h filters) ListFilterFields(ctx context.Context, _ apigen.ListFilterFields
 		})}, nil
 }
 
+// unitLabels are what people call units that are words.
+var unitLabels = map[string]fault.Text{"days": fault.T("days", "天"), "years": fault.T("years", "岁")}
+
 func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 	f := apigen.FilterField{Name: e.Name, Type: string(e.Type), Label: preferred(ctx, e.Label), Unit: set(e.Unit),
 		Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
@@ -148,7 +151,10 @@ func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 		}
 		f.ChoiceLabels = &labels
 	}
-	if len(e.Operators) > 0 {
+	if unit, ok := unitLabels[e.Unit]; ok {
+		f.UnitLabel = ptr(preferred(ctx, unit))
+	}
+	if len(e.Operators) > 0 && e.Example != filter.String("") {
 		f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())
 	}
 	return f

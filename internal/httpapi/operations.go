@@ -38,6 +38,7 @@ type operation struct {
 	timeout   time.Duration
 	retryable bool // honours Idempotency-Key
 	dryRuns   bool // honours validate_only
+	itemwise  bool // a batch whose items are refused one by one
 }
 
 // operations finds the operation of a request that Echo has routed.
@@ -84,7 +85,8 @@ func readOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem
 		}
 	}
 	var seconds int
-	if err := errors.Join(extension(op, "x-body-limit", &o.bodyLimit), extension(op, "x-timeout-seconds", &seconds)); err != nil {
+	if err := errors.Join(extension(op, "x-body-limit", &o.bodyLimit), extension(op, "x-timeout-seconds", &seconds),
+		extension(op, "x-item-outcomes", &o.itemwise)); err != nil {
 		return nil, err
 	}
 	if seconds > 0 {

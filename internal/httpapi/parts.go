@@ -38,7 +38,7 @@ func (h customers) write(ctx context.Context, p parts) customer.With {
 		return nil
 	}
 	call := callOf(ctx)
-	points, places := each(or(p.points, nil), contactPointFromAPI), each(or(p.addresses, nil), addressFromAPI)
+	points, places := each(or(p.points, nil), contactPointFromAPI(ctx)), each(or(p.addresses, nil), addressFromAPI)
 	return func(ctx context.Context, id uuid.UUID) (bool, error) {
 		one, err := h.ContactPoints.Enter(ctx, call, id, points, p.strict)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/timeline"
 )
 
 // S0-06, S0-07, S0-38, S2-05, S3-38, S4-05, S1-07, S1-08, S2-34
@@ -76,6 +77,24 @@ func TestProfileAndTimeline(t *testing.T) {
 	require.Equal(t, page["items"], whole, "pages of two are the whole")
 	require.Contains(t, kinds(page), any("stage"))
 	require.Contains(t, kinds(page), any("change"))
+	for _, k := range timeline.Kinds { // each alone, and page by page, is what the whole has of it
+		var alone []any
+		for _, e := range page["items"].([]any) {
+			if e.(object)["kind"] == string(k) {
+				alone = append(alone, e)
+			}
+		}
+		var of object
+		var got []any
+		for cursor, more := "", true; more; {
+			c.OK(t, "GET", "/v1/customers/"+id+"/timeline?limit=1&kind="+string(k)+cursor, nil, &of)
+			got = append(got, of["items"].([]any)...)
+			if more = of["has_more"].(bool); more {
+				cursor = "&cursor=" + of["next_cursor"].(string)
+			}
+		}
+		require.Equal(t, alone, got, k)
+	}
 	narrow.OK(t, "GET", "/v1/customers/"+id+"/timeline", nil, &page)
 	require.NotContains(t, kinds(page), any("order"))
 	narrow.Refused(t, http.StatusForbidden, "scope_missing", "GET", "/v1/customers/"+id+"/timeline?kind=order", nil)

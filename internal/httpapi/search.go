@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/region"
 )
 
 func (h customers) ListCustomers(ctx context.Context, req apigen.ListCustomersRequestObject) (apigen.ListCustomersResponseObject, error) {
@@ -55,6 +57,24 @@ type narrowing struct {
 	node      filter.Node
 }
 
+// written are names of provinces or cities with the standard names that writes give them: 上海市 is kept as 上海.
+func written(names []string, as func(string) region.Place) []string {
+	all := slices.Clone(names)
+	for _, n := range names {
+		p := as(n)
+		standard, _ := region.Normalize(p)
+		name := standard.City
+		if p.City == "" {
+			name = standard.Province
+		}
+		// A district that was given as a city is less than its city.
+		if standard.District == "" && name != "" && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 func narrowings(p apigen.ListCustomersParams) []narrowing {
 	var all []narrowing
 	anyOf := func(parameter, field string, values []string) {
@@ -69,8 +89,8 @@ func narrowings(p apigen.ListCustomersParams) []narrowing {
 	anyOf("source", "source", texts(p.Source))
 	anyOf("owner", "owner", or(p.Owner, nil))
 	anyOf("department", "departments", or(p.Department, nil))
-	anyOf("province", "province", or(p.Province, nil))
-	anyOf("city", "city", or(p.City, nil))
+	anyOf("province", "province", written(or(p.Province, nil), func(v string) region.Place { return region.Place{Province: v} }))
+	anyOf("city", "city", written(or(p.City, nil), func(v string) region.Place { return region.Place{City: v} }))
 	anyOf("industry", "industry", or(p.Industry, nil))
 	anyOf("tag", "tags", or(p.Tag, nil))
 	if p.Segment != nil {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -140,5 +141,34 @@ func TestExplain(t *testing.T) {
 	_, detail, _ = explain(&openapi3.SchemaError{SchemaField: "maxLength", Schema: &openapi3.Schema{MaxLength: &one}})
 	require.Equal(t, "must have at most 1 character", detail.En)
 	_, detail, _ = explain(&openapi3.SchemaError{SchemaField: "pattern", Schema: &openapi3.Schema{Pattern: "^a$", Description: "One letter."}})
-	require.Equal(t, fault.T("does not have the right form: One letter.", "不符合格式 ^a$"), detail)
+	require.Equal(t, fault.T("does not match ^a$", "不符合格式 ^a$"), detail)
+}
+
+func TestEveryPatternIsToldInWords(t *testing.T) {
+	t.Parallel()
+	var parts map[string]any
+	doc, err := Document()
+	require.NoError(t, err)
+	raw, err := json.Marshal(doc)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &parts))
+	var walk func(v any, at string)
+	walk = func(v any, at string) {
+		switch v := v.(type) {
+		case map[string]any:
+			if p, ok := v["pattern"].(string); ok && v["type"] == "string" {
+				require.Contains(t, patterns, p, at)
+			}
+			for name, member := range v {
+				if !strings.HasPrefix(name, "example") {
+					walk(member, at+"/"+name)
+				}
+			}
+		case []any:
+			for _, member := range v {
+				walk(member, at)
+			}
+		}
+	}
+	walk(parts, "")
 }

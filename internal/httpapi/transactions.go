@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,10 +53,15 @@ func (h transactions) BatchTransactions(ctx context.Context, req apigen.BatchTra
 	}
 	var items []transaction.Creation
 	var at []int // where each of them is in the request
+	inItem := func(i int, err error) error { return below(err, "/items/"+strconv.Itoa(i)) }
 	for i, item := range req.Body.Items {
+		if err := refusedItem(ctx, i); err != nil {
+			failed(i, err)
+			continue
+		}
 		c, err := transactionFromAPI(item)
 		if err != nil {
-			failed(i, err)
+			failed(i, inItem(i, err))
 			continue
 		}
 		items, at = append(items, c), append(at, i)
@@ -66,7 +72,7 @@ func (h transactions) BatchTransactions(ctx context.Context, req apigen.BatchTra
 	}
 	for n, r := range results {
 		if r.Err != nil {
-			failed(at[n], r.Err)
+			failed(at[n], inItem(at[n], r.Err))
 			continue
 		}
 		outcomes[at[n]] = apigen.TransactionBatchOutcome{Status: apigen.BatchStatusCreated, ID: &r.Transaction.ID, Version: &r.Transaction.Version}

@@ -23,13 +23,7 @@ const maxPlaces = 50
 func violation(err error) error {
 	f := errContract
 	for _, e := range flatten(err) {
-		if len(f.Fields) == maxPlaces {
-			break
-		}
 		f = addPlace(f, e)
-	}
-	if len(f.Fields) == 0 {
-		return f
 	}
 	return f
 }
@@ -76,24 +70,16 @@ func addPlace(f *fault.Fault, err error) *fault.Fault {
 		return f.AtParameter(re.Parameter.Name, "empty", fault.T("must not be empty", "不能为空"))
 	}
 	for _, e := range flatten(re.Err) {
+		if len(f.Fields) >= maxPlaces {
+			return f
+		}
 		for _, se := range schemaErrors(e) {
-			code, detail, accepted := explain(se)
 			if re.Parameter != nil {
+				code, detail, accepted := explain(se)
 				f = f.AtParameter(re.Parameter.Name, code, detail, accepted...)
 				continue
 			}
-			pointer := pointerOf(se.JSONPointer())
-			if se.SchemaField == "properties" || se.SchemaField == "additionalProperties" {
-				name := unknownMember(se)
-				pointer += "/" + fault.Escape(name)
-				code = "unknown_member"
-				detail, accepted = unknownMemberText(se, name)
-			}
-			if se.SchemaField == "required" {
-				// kin points at the missing member already.
-				code = "required"
-			}
-			f = f.At(pointer, code, detail, accepted...)
+			f = addMember(f, se)
 		}
 		var pe *openapi3filter.ParseError
 		if errors.As(e, &pe) && re.Parameter != nil {
@@ -101,6 +87,19 @@ func addPlace(f *fault.Fault, err error) *fault.Fault {
 		}
 	}
 	return f
+}
+
+// addMember names the place of a body that breaks its schema.
+func addMember(f *fault.Fault, se *openapi3.SchemaError) *fault.Fault {
+	code, detail, accepted := explain(se)
+	pointer := pointerOf(se.JSONPointer())
+	if se.SchemaField == "properties" || se.SchemaField == "additionalProperties" {
+		name := unknownMember(se)
+		pointer += "/" + fault.Escape(name)
+		code = "unknown_member"
+		detail, accepted = unknownMemberText(se, name)
+	}
+	return f.At(pointer, code, detail, accepted...)
 }
 
 // schemaErrors unwraps what kin hides behind allOf, oneOf and anyOf.
@@ -209,8 +208,8 @@ func explain(se *openapi3.SchemaError) (code string, detail fault.Text, accepted
 	case "maxProperties":
 		return "too_many", fault.T("must have at most "+count(*s.MaxProps, "member", "members"), fmt.Sprintf("最多 %d 个成员", *s.MaxProps)), nil
 	case "pattern":
-		if s.Description != "" {
-			return "bad_format", fault.T("does not have the right form: "+s.Description, "不符合格式 "+s.Pattern), nil
+		if text, ok := patterns[s.Pattern]; ok {
+			return "bad_format", text, nil
 		}
 		return "bad_format", fault.T("does not match "+s.Pattern, "不符合格式 "+s.Pattern), nil
 	case "format":
@@ -219,6 +218,36 @@ func explain(se *openapi3.SchemaError) (code string, detail fault.Text, accepted
 		return "no_match", fault.T("has none of the accepted forms", "不符合任何可接受的形式"), nil
 	}
 	return "invalid", fault.T("is not what the contract allows", "不符合接口约定"), nil
+}
+
+// patterns are the contract's patterns for people; a test knows them all.
+var patterns = map[string]fault.Text{
+	`^#[0-9a-fA-F]{6}$`: fault.T("must be a colour such as #1677ff", "应为颜色值，例如 #1677ff"),
+	`^[A-Z]{2}$`:        fault.T("must be a country's two capital letters (ISO 3166-1), such as CN", "应为国家或地区的两位大写代码（ISO 3166-1），例如 CN"),
+	`^[A-Z]{3}$`:        fault.T("must be a currency's three capital letters (ISO 4217), such as CNY", "应为三位大写货币代码（ISO 4217），例如 CNY"),
+	`^[A-Za-z0-9][A-Za-z0-9._-]*$`: fault.T("must be of Latin letters, digits, dots, _ and -, the first a letter or digit, such as shop-1",
+		"只能用拉丁字母、数字、点、_ 和 -，并以字母或数字开头，例如 shop-1"),
+	`^[\p{L}\p{N}_][\p{L}\p{N}_-]*$`: fault.T("must be of letters, digits, _ and -, the first not -, such as vip-2026",
+		"只能用文字、数字、_ 和 -，且不以 - 开头，例如 vip-2026"),
+	`^[a-z0-9][a-z0-9_-]{0,62}$`: fault.T("must be of up to 63 lower-case Latin letters, digits, _ and -, the first a letter or digit, such as acme-cn",
+		"最多 63 个小写拉丁字母、数字、_ 和 -，并以字母或数字开头，例如 acme-cn"),
+	`^[a-z][a-z0-9_]{0,19}$`: key(20),
+	`^[a-z][a-z0-9_]{0,62}$`: key(63),
+	`^-?[0-9]{1,15}(\.[0-9]{1,4})?$`: fault.T("must be a decimal number in plain digits, with at most 15 digits before the point and 4 behind it, such as -12.5",
+		"应为十进制数字，小数点前最多 15 位、后最多 4 位，例如 -12.5"),
+	`^[0-9]{1,15}(\.[0-9]{1,4})?$`:  decimal(15, 4, "129.90"),
+	`^[0-9]{1,12}(\.[0-9]{1,4})?$`:  decimal(12, 4, "129.90"),
+	`^[0-9]{1,12}(\.[0-9]{1,12})?$`: decimal(12, 12, "7.1234"),
+}
+
+func key(most int) fault.Text {
+	return fault.T(fmt.Sprintf("must be of up to %d lower-case Latin letters, digits and _, the first a letter, such as vip_2026", most),
+		fmt.Sprintf("最多 %d 个小写拉丁字母、数字和 _，并以字母开头，例如 vip_2026", most))
+}
+
+func decimal(before, behind int, example string) fault.Text {
+	return fault.T(fmt.Sprintf("must be a decimal number that is not negative, with at most %d digits before the point and %d behind it, such as %s", before, behind, example),
+		fmt.Sprintf("应为非负的十进制数字，小数点前最多 %d 位、后最多 %d 位，例如 %s", before, behind, example))
 }
 
 func format(name string) (string, fault.Text, []string) {

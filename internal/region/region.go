@@ -134,6 +134,10 @@ func (x *names) resolve(p Place) (Place, bool) {
 	}
 	city := x.city(&p, province)
 	if city == nil {
+		if d := x.district(p, province); d != "" { // which of them it is nobody can tell; a city it is not
+			p.City, p.District = "", d
+			return p, true
+		}
 		return p, p.Province != ""
 	}
 	p.Province, p.City = city.province.name, city.name
@@ -161,6 +165,34 @@ func (x *names) city(p *Place, province *province) *city {
 		return c.city
 	}
 	return x.split(p, key, province)
+}
+
+// district is the name of the districts that the city's field names instead: 朝阳区 is in Beijing and in Changchun.
+func (x *names) district(p Place, province *province) string {
+	if homes[p.Country] != "" || p.District != "" || !strings.HasSuffix(p.City, "区") && !strings.HasSuffix(p.City, "县") {
+		return ""
+	}
+	candidates := x.counties[fold(p.City)]
+	if province != nil {
+		candidates = province.counties[fold(p.City)]
+	}
+	if len(candidates) < 2 {
+		return ""
+	}
+	return candidates[0].name
+}
+
+// Elsewhere is the province of the city of a place in standard names, where the place names another province.
+func Elsewhere(p Place) string {
+	x := index()
+	province := x.provinces[fold(p.Province)]
+	if _, chinese := chineseCountry(p.Country); !chinese || province == nil || p.City == "" || x.cityNamed(fold(p.City), province) != nil {
+		return ""
+	}
+	if c := x.cityNamed(fold(p.City), nil); c != nil {
+		return c.province.name
+	}
+	return ""
 }
 
 func (x *names) cityNamed(key string, province *province) *city {

@@ -50,7 +50,7 @@ func TestStandardNames(t *testing.T) { // S3-09
 		{place{"", "北京", "朝阳", ""}, place{"CN", "北京", "北京", "朝阳区"}},
 		{place{"", "辽宁", "朝阳", ""}, place{"CN", "辽宁", "朝阳", ""}},
 		{place{"", "", "朝阳市", ""}, place{"CN", "辽宁", "朝阳", ""}},
-		{place{"CN", "", "朝阳区", ""}, place{"CN", "", "朝阳区", ""}}, // of Beijing or of Changchun
+		{place{"CN", "", "朝阳区", ""}, place{"CN", "", "", "朝阳区"}}, // of Beijing or of Changchun
 		{place{"", "海南", "", ""}, place{"CN", "海南", "", ""}},
 		{place{"", "", "海南", ""}, place{"CN", "海南", "", ""}},
 		{place{"", "青海", "海南", ""}, place{"CN", "青海", "海南", ""}},

@@ -90,7 +90,7 @@ func explainRFM(p Params, currency, label string, in []float64) (map[string]floa
 			Text: fault.T(
 				fmt.Sprintf("Days since the last purchase: %.0f (band %d); purchase days%s: %.0f (band %d); spend: %s (band %d). Segment: %s.",
 					in[inRecency], r, within.En, in[inDays], f, spend, m, name.En),
-				fmt.Sprintf("距最近一次购买 %.0f 天（%d 档）；%s购买 %.0f 天（%d 档），消费 %s（%d 档）。分群：%s。",
+				fmt.Sprintf("距最近一次购买 %.0f 天（%d 档）；%s %.0f 个购买日（%d 档），消费 %s（%d 档）。分群：%s。",
 					in[inRecency], r, within.Zh, in[inDays], f, spend, m, name.Zh)),
 			Factors: []Factor{
 				factor("r", in[inRecency], r, p.Weights.R, parts[0]),
@@ -145,7 +145,7 @@ func explainChurn(p Params, in []float64) (map[string]float64, Explanation) {
 		Text: fault.T(
 			fmt.Sprintf("Repeat purchase days: %.0f; days since the last purchase: %.0f; chance of no purchase within %d day(s): %.1f %%.",
 				in[inX], in[inT]-in[inTx], p.HorizonDays, 100*value),
-			fmt.Sprintf("重复购买 %.0f 天，距最近一次购买 %.0f 天，未来 %d 天内不购买的概率为 %.1f%%。",
+			fmt.Sprintf("首次之后 %.0f 个购买日，距最近一次购买 %.0f 天，未来 %d 天内不购买的概率为 %.1f%%。",
 				in[inX], in[inT]-in[inTx], p.HorizonDays, 100*value)),
 		Factors: []Factor{
 			{Name: "p_purchase", Value: &buys},

@@ -195,9 +195,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 			return err
 		}
 		if len(readers) > 0 {
-			names := condition.Names(readers)
-			detail := fault.T("read by "+names, "正被以下对象使用："+names)
-			return ErrInUse.Because(detail.En, detail.Zh).AtParameter("model_key", "in_use", detail, strings.Split(names, ", ")...)
+			return condition.Blocks(ErrInUse, "model_key", fault.T("the model", "该评分模型"), readers)
 		}
 		if err := deleteModel(ctx, tx, call.Tenant.ID, m, s.now()); err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,7 +107,7 @@ func (s *Service) try(ctx context.Context, tx postgres.Tx, t tenant.Tenant, id u
 	if err != nil {
 		return Score{}, err
 	}
-	if err := w.checkInputs(target); err != nil {
+	if err := w.checkInputs(target, models); err != nil {
 		return Score{}, err
 	}
 	r.adjust = func(m live, c *subject) {
@@ -226,30 +228,65 @@ func (m live) names() []string {
 	return names
 }
 
-func (w WhatIf) checkInputs(m live) error {
+func (w WhatIf) checkInputs(m live, models []live) error {
 	var v fault.Validator
 	names := m.names()
 	for _, name := range slices.Sorted(maps.Keys(w.Inputs)) {
 		known := slices.Contains(names, name)
 		v.Check(known, "/inputs/"+name, "unknown_input", fault.T("scores of this model have no such input", "该模型的评分没有此输入项"), names...)
-		v.Check(!known || m.plausible(name, w.Inputs[name]), "/inputs/"+name, "out_of_range", fault.T("this value is out of range", "该值超出范围"))
+		if known {
+			of := m.span(name, models)
+			v.Check(of.has(w.Inputs[name]), "/inputs/"+name, "out_of_range", of.text())
+		}
 	}
 	return v.Err()
 }
 
-// plausible bounds inputs by what facts could be.
-func (m live) plausible(name string, value float64) bool {
+// span is what an input could be.
+type span struct {
+	low, high float64
+	whole     bool
+}
+
+func (s span) has(value float64) bool {
+	return value >= s.low && value <= s.high && (!s.whole || value == math.Trunc(value))
+}
+
+func (s span) text() fault.Text {
+	low, high := strconv.FormatFloat(s.low, 'f', -1, 64), strconv.FormatFloat(s.high, 'f', -1, 64)
+	if s.whole {
+		return fault.T("must be a whole number from "+low+" to "+high, "应为 "+low+" 至 "+high+" 的整数")
+	}
+	return fault.T("must be from "+low+" to "+high, "应在 "+low+" 至 "+high+" 之间")
+}
+
+// span bounds an input by what facts could be, and a part by what its own model answers.
+func (m live) span(name string, models []live) span {
+	money := span{0, 1e12, false}
 	switch m.summary.Kind {
 	case Composite, AtRisk:
-		return math.Abs(value) <= 1e12
+		kind := Kind("")
+		if i := slices.IndexFunc(models, func(x live) bool { return x.summary.Key == name }); i >= 0 {
+			kind = models[i].summary.Kind
+		}
+		switch kind {
+		case Churn:
+			return span{0, 1, false}
+		case Composite:
+			return span{0, 100, false}
+		}
+		return span{-1e12, 1e12, false}
 	case Rules:
-		return value >= 0 && value <= 1e5
+		if slices.ContainsFunc(m.params.Rules, func(r Rule) bool { return r.Name == name }) {
+			return span{0, 1, true} // whether it holds
+		}
+		return span{0, 1e5, false}
 	}
 	switch name {
 	case "spend", "mean_repeat_spend", "value_so_far":
-		return value >= 0 && value <= 1e12
+		return money
 	}
-	return value >= 0 && value <= 1e5
+	return span{0, 1e5, !strings.HasPrefix(name, "weeks_")}
 }
 
 // replace puts inputs in the place of what is known of a customer.

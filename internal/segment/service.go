@@ -147,8 +147,7 @@ func (s *Service) unread(ctx context.Context, q postgres.Querier, t tenant.Tenan
 	if err != nil || len(readers) == 0 {
 		return err
 	}
-	names := condition.Names(readers)
-	return ErrInUse.Because("conditions name the segment; change them first: "+names, "以下条件引用了该客户细分，请先修改："+names)
+	return condition.Blocks(ErrInUse, "segment_key", fault.T("the segment", "该客户细分"), readers)
 }
 
 func dependents(ctx context.Context, q postgres.Querier, t tenant.Tenant, key string) ([]condition.Reader, error) {

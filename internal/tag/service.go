@@ -350,8 +350,7 @@ func unread(ctx context.Context, q postgres.Querier, tenantID int32, key string)
 	if err != nil || len(readers) == 0 {
 		return err
 	}
-	names := condition.Names(readers)
-	return ErrRead.Because("conditions name the tag; change them first: "+names, "以下条件引用了该标签，请先修改："+names)
+	return condition.Blocks(ErrRead, "tag_id", fault.T("the tag", "该标签"), readers)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what string, id uuid.UUID, previous map[string]any) error {

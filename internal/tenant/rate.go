@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"math/big"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
 )
+
+// NoRateToday says what is wrong with an amount that is converted as it is written.
+var NoRateToday = fault.T("there is no exchange rate for this currency on or before today; set one under /v1/exchange-rates",
+	"该货币没有今日或更早的汇率，请先在 /v1/exchange-rates 设置")
 
 // RateOn is the latest rate of a currency to the tenant's base currency on or before day, or nil when there is none.
 func RateOn(ctx context.Context, q postgres.Querier, tenantID int32, currency string, day Day) (*big.Rat, error) {

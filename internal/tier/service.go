@@ -334,8 +334,7 @@ func (s *Service) checkGone(ctx context.Context, tx postgres.Tx, tenantID int32,
 	if err != nil || len(readers) == 0 {
 		return err
 	}
-	names := condition.Names(readers)
-	return ErrTierInUse.Because("conditions name the tier that should go; change them first: "+names, "以下条件引用了要删除的层级，请先修改："+names)
+	return condition.Blocks(ErrTierInUse, "scheme_key", fault.T("the tier that should go", "要删除的层级"), readers)
 }
 
 // Delete deletes the scheme, and in the same commit every placement in it disappears: without its scheme it shows
@@ -358,8 +357,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 			return err
 		}
 		if len(readers) > 0 {
-			names := condition.Names(readers)
-			return ErrInUse.Because("conditions name the scheme's tiers; change them first: "+names, "以下条件引用了该方案，请先修改："+names)
+			return condition.Blocks(ErrInUse, "scheme_key", fault.T("the scheme's tiers", "该方案"), readers)
 		}
 		if err := drop(ctx, tx, call.Tenant.ID, scheme.ID); err != nil {
 			return err

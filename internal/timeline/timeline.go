@@ -135,7 +135,9 @@ func Of(ctx context.Context, q postgres.Querier, t tenant.Tenant, customerID uui
 		parts = append(parts, fmt.Sprintf(`(SELECT '%s'::text AS kind, %s AS at, %s AS id, %s AS details FROM %s ORDER BY %s DESC, %s DESC LIMIT $4)`,
 			s.kind, s.at, s.id, s.what, where, s.at, s.id))
 	}
-	rows, err := q.Query(ctx, strings.Join(parts, " UNION ALL ")+` ORDER BY at DESC, kind DESC, id DESC LIMIT $4`, args...)
+	rows, err := q.Query(ctx, `SELECT * FROM (`+strings.Join(parts, " UNION ALL ")+`) x
+		WHERE $3::text IS NOT NULL -- which not every kind asks for
+		ORDER BY at DESC, kind DESC, id DESC LIMIT $4`, args...)
 	if err != nil {
 		return page.Of[Entry]{}, fmt.Errorf("read the timeline of customer %s: %w", owner, err)
 	}

@@ -167,7 +167,8 @@ type Rate struct {
 }
 
 // InFuture says what is wrong with such a moment.
-var InFuture = fault.T("must not be in the future: a transaction is something that happened", "不能晚于现在：交易是已经发生的事")
+var InFuture = fault.T("must not be more than 24 hours ahead (somewhere tomorrow has begun already): a transaction is something that happened",
+	"不能晚于现在 24 小时以上（以容纳其他时区的日期）：交易是已经发生的事")
 
 // Ahead reports whether a moment is further in the future than clocks and time zones explain: whatever happened cannot
 // have happened then.

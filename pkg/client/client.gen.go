@@ -3093,7 +3093,7 @@ type CustomerPatch struct {
 	City       nullable.Nullable[string]             `json:"city,omitempty"`
 	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
 
-	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own. To a caller without `pii:read` the customer has whatever looks the same when masked.
 	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
 	Country       nullable.Nullable[string]   `json:"country,omitempty"`
 	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
@@ -3702,7 +3702,12 @@ type FilterField struct {
 	Name      string   `json:"name"`
 	Operators []string `json:"operators"`
 	Type      string   `json:"type"`
-	Unit      *string  `json:"unit,omitempty"`
+
+	// Unit Of numbers: `days`, `years`, `%`, a currency, or what the tenant calls it.
+	Unit *string `json:"unit,omitempty"`
+
+	// UnitLabel What people call the unit, in the language of the answer, where it is a word.
+	UnitLabel *string `json:"unit_label,omitempty"`
 }
 
 // FilterFields defines model for FilterFields.
@@ -9235,8 +9240,9 @@ type ClientInterface interface {
 	// BatchCustomersWithBody Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9246,8 +9252,9 @@ type ClientInterface interface {
 	// BatchCustomers Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9439,7 +9446,8 @@ type ClientInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9455,7 +9463,8 @@ type ClientInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9479,7 +9488,8 @@ type ClientInterface interface {
 	// PatchContactPointWithBody Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes any type of body and a specified content type.
@@ -9490,7 +9500,8 @@ type ClientInterface interface {
 	// PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
@@ -11440,8 +11451,8 @@ type ClientInterface interface {
 
 	// BatchTransactionsWithBody Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes any type of body and a specified content type.
@@ -11451,8 +11462,8 @@ type ClientInterface interface {
 
 	// BatchTransactions Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes a body of the `application/json` content type.
@@ -11994,8 +12005,9 @@ func (c *Client) CreateCustomer(ctx context.Context, params *CreateCustomerParam
 // BatchCustomersWithBody Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes any type of body and a specified content type.
 //
@@ -12015,8 +12027,9 @@ func (c *Client) BatchCustomersWithBody(ctx context.Context, params *BatchCustom
 // BatchCustomers Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -12408,7 +12421,8 @@ func (c *Client) ListContactPoints(ctx context.Context, customerID CustomerID, p
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -12434,7 +12448,8 @@ func (c *Client) CreateContactPointWithBody(ctx context.Context, customerID Cust
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -12488,7 +12503,8 @@ func (c *Client) GetContactPoint(ctx context.Context, customerID CustomerID, con
 // PatchContactPointWithBody Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes any type of body and a specified content type.
@@ -12509,7 +12525,8 @@ func (c *Client) PatchContactPointWithBody(ctx context.Context, customerID Custo
 // PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes a body of the `application/merge-patch+json` content type.
@@ -16279,8 +16296,8 @@ func (c *Client) CreateTransaction(ctx context.Context, params *CreateTransactio
 
 // BatchTransactionsWithBody Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes any type of body and a specified content type.
@@ -16300,8 +16317,8 @@ func (c *Client) BatchTransactionsWithBody(ctx context.Context, params *BatchTra
 
 // BatchTransactions Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes a body of the `application/json` content type.
@@ -30656,8 +30673,9 @@ type ClientWithResponsesInterface interface {
 	// BatchCustomersWithBodyWithResponse Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30667,8 +30685,9 @@ type ClientWithResponsesInterface interface {
 	// BatchCustomersWithResponse Write up to 1000 customers
 	//
 	// Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-	// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-	// second item on the same key is refused.
+	// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+	// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+	// refused.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30874,7 +30893,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30890,7 +30910,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+	// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30918,7 +30939,8 @@ type ClientWithResponsesInterface interface {
 	// PatchContactPointWithBodyWithResponse Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -30929,7 +30951,8 @@ type ClientWithResponsesInterface interface {
 	// PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
 	//
 	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+	// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 	// platform stay: another account is another contact point.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -33071,8 +33094,8 @@ type ClientWithResponsesInterface interface {
 
 	// BatchTransactionsWithBodyWithResponse Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -33082,8 +33105,8 @@ type ClientWithResponsesInterface interface {
 
 	// BatchTransactionsWithResponse Record up to 1000 transactions
 	//
-	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+	// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 	// was recorded before.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -51789,8 +51812,9 @@ func (c *ClientWithResponses) CreateCustomerWithResponse(ctx context.Context, pa
 // BatchCustomersWithBodyWithResponse Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -51806,8 +51830,9 @@ func (c *ClientWithResponses) BatchCustomersWithBodyWithResponse(ctx context.Con
 // BatchCustomersWithResponse Write up to 1000 customers
 //
 // Creates or merges each item by its `source` and `external_id`, as the PUT by external id does, and answers an
-// outcome per item in the same order. Items are independent: a bad one is reported and the others are written. A
-// second item on the same key is refused.
+// outcome per item in the same order. Items are independent: a bad one, even one that does not match the contract,
+// is reported with pointers such as `/items/3/customer/name`, and the others are written. A second item on the same key is
+// refused.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -52133,7 +52158,8 @@ func (c *ClientWithResponses) ListContactPointsWithResponse(ctx context.Context,
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -52155,7 +52181,8 @@ func (c *ClientWithResponses) CreateContactPointWithBodyWithResponse(ctx context
 //
 // The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
 // one before. What the customer has already is refused with 409; another customer may have it too. A caller without
-// `pii:read` may write all the same. Values never appear in events, errors or logs.
+// `pii:read` may write all the same, but is told nothing about the values there: 409 then means that the customer has a
+// value whose masked form is the same, whether it is this one or not. Values never appear in events, errors or logs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -52201,7 +52228,8 @@ func (c *ClientWithResponses) GetContactPointWithResponse(ctx context.Context, c
 // PatchContactPointWithBodyWithResponse Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -52218,7 +52246,8 @@ func (c *ClientWithResponses) PatchContactPointWithBodyWithResponse(ctx context.
 // PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
 //
 // Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
-// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Without `pii:read` any other `value` counts as new, even if it is
+// the one that is there, and 409 means that another value of the customer looks the same when masked. Kind and
 // platform stay: another account is another contact point.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -55452,8 +55481,8 @@ func (c *ClientWithResponses) CreateTransactionWithResponse(ctx context.Context,
 
 // BatchTransactionsWithBodyWithResponse Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -55469,8 +55498,8 @@ func (c *ClientWithResponses) BatchTransactionsWithBodyWithResponse(ctx context.
 
 // BatchTransactionsWithResponse Record up to 1000 transactions
 //
-// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
-// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one, even
+// one that does not match the contract, is reported with pointers such as `/items/3/amount`, and the others are written. A second item with the same source and external id is refused; so is one that
 // was recorded before.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

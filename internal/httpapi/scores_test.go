@@ -79,6 +79,25 @@ func TestScores(t *testing.T) {
 		// What conditions of scores name stays.
 		c.Refused(t, 409, "tag_in_condition", "DELETE", "/v1/tags/"+x["id"].(string), nil)
 	})
+	t.Run("RulesFollowWhatOtherRulesDecide", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		var who object
+		c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "随动", "city": "北京"}, &who)
+		c.OK(t, "POST", "/v1/segments", object{"key": "a", "name": "a", "basis": "geographic", "filter_text": `city = "上海"`}, nil)
+		c.OK(t, "POST", "/v1/score-models", model("m", "segments", "has", "a"), nil)
+		run(t, c, "m", object{})
+		score := func() any {
+			var out object
+			c.OK(t, "GET", "/v1/customers/"+who["id"].(string)+"/scores/m", nil, &out)
+			return out["value"]
+		}
+		require.InDelta(t, 0, score(), 0)
+		c.OK(t, "PATCH", "/v1/customers/"+who["id"].(string), object{"city": "上海"}, nil)
+		require.InDelta(t, 5, score(), 0, "in the same commit")
+		c.OK(t, "PATCH", "/v1/segments/a", object{"filter_text": `city = "广州"`}, nil)
+		require.Eventually(t, func() bool { return score() == 0.0 }, 20*time.Second, 10*time.Millisecond, "after the job")
+	})
 	t.Run("ConditionsNameWhatIsThere", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)

@@ -122,7 +122,11 @@ func (e *Engine) Settle(ctx context.Context, tx postgres.Tx, notes []any) error 
 		ev = event.Event{Type: "customer.classified", SubjectType: "customer", SubjectID: id.String(), CustomerID: &id,
 			Changed: o.fields, Previous: o.previous}
 	}
-	return event.Record(ctx, tx, call, m.now, ev)
+	if err := event.Record(ctx, tx, call, m.now, ev); err != nil || m.one {
+		return err
+	}
+	tx.Note(event.Noted{Call: call, Type: ev.Type, Changed: o.fields, Customers: m.customers})
+	return nil
 }
 
 // moment is what differs from one execution of a plan to the next.

@@ -30,9 +30,9 @@ type program struct {
 	tenant    int64 // version of the tenant: its zone and currency are part of what conditions mean
 	day       tenant.Day
 	reading   *reading
-	running   []int64 // live runs in progress, which must hear of whom a write touched
-	rules     bool    // whether a model of rules is among them: they read more than facts
-	ofScores  bool    // whether one of those reads scores
+	running   []int64         // live runs in progress, which must hear of whom a write touched
+	reads     map[string]bool // what models of rules among them read; nil without one
+	ofScores  bool            // whether one of those reads scores
 	forTenant int32
 }
 
@@ -58,26 +58,28 @@ func (p *programs) put(prog *program) {
 type touched struct {
 	call      tenant.Call
 	customers map[uuid.UUID]bool
-	facts     bool // what they bought, perhaps
-	scores    bool // nothing but scores
+	facts     bool            // what they bought, perhaps
+	only      bool            // nothing but what decided names, and scores
+	scored    bool            // scores among it
+	decided   map[string]bool // the segments, tags and tiers that rules decided otherwise, as condition.Reads names them
+	sets      map[string]bool // the same by a job, for customers of whom it does not tell
 }
 
-// unscored are the changes that scores do not follow at once: they are consequences of scores themselves, or say nothing of
-// a customer. Models of rules that read tags, segments or tiers see them with the next change, at the latest at night.
-var unscored = map[string]bool{"customer.classified": true, "customers.classified": true, "customer.data_reviewed": true}
+// classified are the events of what rules decided.
+var classified = map[string]bool{"customer.classified": true, "customers.classified": true}
 
 // records are the subjects of events that change nothing of what was bought.
 var records = map[string]bool{"customer": true, "customers": true, "tag": true, "tags": true, "tier_scheme": true, "segment": true,
 	"contact_point": true, "address": true, "contact": true, "note": true, "relation": true}
 
 // returning are the events of customers that bring back what they bought.
-var returning = map[string]bool{"customer.undeleted": true, "customer.deleted": true, "customer.merged": true, "customer.restored": true}
+var returning = map[string]bool{"customer.undeleted": true, "customer.deleted": true, "customer.merged": true}
 
 func readNotes(notes []any) (touched, error) {
-	t := touched{customers: map[uuid.UUID]bool{}, scores: true}
+	t := touched{customers: map[uuid.UUID]bool{}, only: true, decided: map[string]bool{}, sets: map[string]bool{}}
 	for _, n := range notes {
 		n, ok := n.(event.Noted)
-		if !ok || len(n.Customers) == 0 || unscored[n.Type] {
+		if !ok || len(n.Customers) == 0 && !classified[n.Type] {
 			continue
 		}
 		if t.call.Tenant.ID != 0 && t.call.Tenant.ID != n.Call.Tenant.ID {
@@ -87,9 +89,23 @@ func readNotes(notes []any) (touched, error) {
 		for _, id := range n.Customers {
 			t.customers[id] = true
 		}
+		into := t.decided
+		if len(n.Customers) == 0 {
+			into = t.sets
+		}
+		switch {
+		case classified[n.Type]:
+			for _, name := range n.Changed {
+				into[name] = true
+			}
+			continue
+		case n.Type == scoredNote:
+			t.scored = true
+			continue
+		}
+		t.only = false
 		subject, _, _ := strings.Cut(n.Type, ".")
 		t.facts = t.facts || returning[n.Type] || !records[subject]
-		t.scores = t.scores && n.Type == scoredNote
 	}
 	return t, nil
 }
@@ -99,10 +115,15 @@ func readNotes(notes []any) (touched, error) {
 // the number of models. A model with a fixed clock is only moved by runs, and a backtest by nothing.
 func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error {
 	t, err := readNotes(notes)
-	if err != nil || len(t.customers) == 0 {
+	if err != nil || t.call.Tenant.Zone == nil { // nothing, or housekeeping, which knows its tenants by number
 		return err
 	}
-	if t.call.Tenant.Zone == nil { // housekeeping knows its tenants by number
+	if len(t.sets) > 0 {
+		if err := s.followRules(ctx, tx, t.call, t.sets); err != nil {
+			return err
+		}
+	}
+	if len(t.customers) == 0 {
 		return nil
 	}
 	ids := make([]uuid.UUID, 0, len(t.customers))
@@ -113,7 +134,7 @@ func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error
 	of, now := t.call.Tenant, s.now()
 	day := of.Today(now)
 	p := s.programs.get(of.ID)
-	if t.scores && p != nil && !p.ofScores { // what this transaction has just scored by, under its lock
+	if t.only && p != nil && !p.follows(t) { // what this transaction has just scored by, under its lock
 		return nil
 	}
 	for tries := 0; ; tries++ {
@@ -148,12 +169,48 @@ func (p *program) wanted(t touched) bool {
 		return false
 	}
 	switch {
-	case t.scores:
-		return p.ofScores
+	case t.only:
+		return p.follows(t)
 	case t.facts:
 		return true
 	}
-	return p.rules || len(p.running) > 0
+	return p.reads != nil || len(p.running) > 0
+}
+
+// follows reports whether models of rules read scores that changed, or what rules decided otherwise.
+func (p *program) follows(t touched) bool {
+	return t.scored && p.ofScores || intersect(p.reads, t.decided)
+}
+
+func intersect(a, b map[string]bool) bool {
+	for name := range a {
+		if b[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// followRules starts runs, by the calibrations in force, of the models of rules that read what a job of rules decided
+// otherwise.
+func (s *Service) followRules(ctx context.Context, tx postgres.Tx, call tenant.Call, decided map[string]bool) error {
+	if err := alone(ctx, tx, call.Tenant.ID); err != nil {
+		return err
+	}
+	all, err := models(ctx, tx, call.Tenant.ID)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		reads := func(name string) bool { return decided[name] }
+		if m.Kind != Rules || m.CurrentRun == nil || m.RetiredAt != nil || !slices.ContainsFunc(m.reads(), reads) {
+			continue
+		}
+		if err := s.again(ctx, tx, call, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ask takes the lock and reads the digest, and with it, if the program is wanted, what it needs to know: one round trip.
@@ -210,12 +267,15 @@ func (s *Service) compile(ctx context.Context, tx postgres.Tx, t tenant.Tenant, 
 		if m.summary.Kind != Rules {
 			continue
 		}
-		p.rules = true
+		if p.reads == nil {
+			p.reads = map[string]bool{}
+		}
 		for _, name := range (Model{Params: m.params}).reads() {
+			p.reads[name] = true
 			p.ofScores = p.ofScores || condition.Family(name) == condition.Scores
 		}
 	}
-	if p.rules {
+	if p.reads != nil {
 		if l, err = condition.ForLater(ctx, tx, t, s.now()); err != nil {
 			return nil, err
 		}

@@ -101,11 +101,17 @@ func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	return nil
 }
 
-// again starts a run of a value_at_risk model whose parts have scores, unless one waits for its turn.
+// again starts a run of a model, by the calibration in force where that is by its parameters of now, unless its parts have no
+// scores or a run waits for its turn. The caller is alone.
 func (s *Service) again(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model) error {
 	run, err := s.planned(call.Tenant, m, Request{})
 	if err != nil {
 		return err
+	}
+	if m.Kind == Rules {
+		if err := keepCalibration(ctx, tx, call.Tenant, m, &run); err != nil {
+			return err
+		}
 	}
 	switch err := hasParts(ctx, tx, call.Tenant.ID, run); {
 	case fault.Of(err) != nil:

@@ -31,7 +31,9 @@ func TestEverySortKeyHasItsIndex(t *testing.T) {
 	}
 }
 
-func TestNamesAreWalkedInTheOrderOfAnIndex(t *testing.T) { // S3-03
+// As the owner of the tables: under row-level security the database looks into texts only after it knows whose a row is, and
+// sorts.
+func TestLargeNamesAreWalkedInTheOrderOfAnIndex(t *testing.T) { // S3-03
 	t.Parallel()
 	b := setup(t)
 	for _, part := range customer.NameParts() {

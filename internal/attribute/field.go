@@ -86,28 +86,27 @@ func (d *Definition) field(attributes filter.Expr) filter.Field {
 	of := func(kind, path, shown filter.Expr) filter.Expr {
 		return filter.Concat(filter.SQL(`CASE WHEN jsonb_typeof(`), path, filter.SQL(`) = `), kind, filter.SQL(` THEN `), shown, filter.SQL(` END`))
 	}
-	as := func(with ...filter.Expr) filter.Expr { return filter.Concat(with...) }
 	switch d.Type {
 	case Text:
 		f.Type, f.Column, f.Example = filter.TypeText, of(filter.SQL(`'string'`), value, text), d.example()
 	case Number:
-		f.Type, f.Column = filter.TypeNumber, of(filter.SQL(`'number'`), value, as(filter.SQL(`(`), value, filter.SQL(`)::numeric`)))
+		f.Type, f.Column = filter.TypeNumber, of(filter.SQL(`'number'`), value, filter.Concat(filter.SQL(`(`), value, filter.SQL(`)::numeric`)))
 	case Money:
 		f.Type, f.Unit = filter.TypeMoney, "" // compared in the base currency
-		base := as(value, filter.SQL(` -> 'base'`))
-		f.Column = of(filter.SQL(`'number'`), base, as(filter.SQL(`(`), base, filter.SQL(`)::bigint`)))
+		base := filter.Concat(value, filter.SQL(` -> 'base'`))
+		f.Column = of(filter.SQL(`'number'`), base, filter.Concat(filter.SQL(`(`), base, filter.SQL(`)::bigint`)))
 	case Date:
-		f.Type, f.Column = filter.TypeDate, as(filter.SQL(`kezi_day(`), value, filter.SQL(`)`))
+		f.Type, f.Column = filter.TypeDate, filter.Concat(filter.SQL(`kezi_day(`), value, filter.SQL(`)`))
 	case Boolean:
-		f.Type, f.Column = filter.TypeBoolean, of(filter.SQL(`'boolean'`), value, as(filter.SQL(`(`), value, filter.SQL(`)::boolean`)))
+		f.Type, f.Column = filter.TypeBoolean, of(filter.SQL(`'boolean'`), value, filter.Concat(filter.SQL(`(`), value, filter.SQL(`)::boolean`)))
 	case Choice:
 		f.Type, f.Column = filter.TypeChoice, of(filter.SQL(`'string'`), value, text)
 	case MultiChoice:
 		f.Type, f.Column = filter.TypeTags, filter.SQL("v.key")
-		f.Exists = as(filter.SQL(`EXISTS (SELECT 1 FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(`), value, filter.SQL(`) = 'array' THEN `), value,
+		f.Exists = filter.Concat(filter.SQL(`EXISTS (SELECT 1 FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(`), value, filter.SQL(`) = 'array' THEN `), value,
 			filter.SQL(` ELSE '[]' END) v (key) WHERE %s)`))
 	case Reference:
-		f.Type, f.Column = filter.TypeUUID, as(filter.SQL(`CASE WHEN `), text, filter.SQL(` ~
+		f.Type, f.Column = filter.TypeUUID, filter.Concat(filter.SQL(`CASE WHEN `), text, filter.SQL(` ~
 			'^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN (`), text, filter.SQL(`)::uuid END`))
 	}
 	return f

@@ -115,7 +115,8 @@ func (s scale) rules(ctx context.Context) error {
 	if err := s.everybody(ctx); err != nil {
 		return fmt.Errorf("rules: %w", err)
 	}
-	if strings.Contains("rules: a transaction", s.kinds) {
+	const transaction = "rules: a transaction"
+	if strings.Contains(transaction, s.kinds) {
 		if err := s.transactionUnderRules(ctx); err != nil {
 			return fmt.Errorf("rules: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -110,6 +111,8 @@ func forget(ctx context.Context, tx postgres.Tx, tenantID int32, job uuid.UUID) 
 
 // abandon is the end of a sweep that failed: nobody tells it of customers any more.
 func (s *sweep) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
 	tenantID := s.run.Call.Tenant.ID
 	_, err := s.engine.db.Exec(ctx, `WITH over AS (DELETE FROM rule_runs WHERE tenant_id = $1 AND id = $2 RETURNING id)
 		DELETE FROM rule_touched t USING over WHERE t.tenant_id = $1 AND t.run_id = over.id`, tenantID, s.id)

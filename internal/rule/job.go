@@ -49,12 +49,7 @@ func (e *Engine) Work(ctx context.Context, run *jobs.Run) error {
 			continue
 		}
 		if err := s.level(ctx, i, func(part float64) float64 { return min((float64(i)+part)/float64(len(s.levels)), 0.99) }); err != nil {
-			after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			if abandoned := s.abandon(after); abandoned != nil {
-				return errors.Join(err, abandoned)
-			}
-			return err
+			return errors.Join(err, s.abandon(ctx))
 		}
 	}
 	return s.end(ctx)

@@ -86,7 +86,8 @@ func (s *Service) nextDay(ctx context.Context, t tenant.Tenant) error {
 		return nil
 	}
 	call := tenant.Call{Tenant: t, Actor: "kezi", RequestID: "nightly", ChangeSet: uuid.Must(uuid.NewV7())}
-	if _, err = s.startSet(ctx, call, asked); fault.Of(err) != nil { // somebody else has started, retired or deleted them
+	_, err = s.startSet(ctx, call, asked)
+	if fault.Of(err) != nil { // somebody else has started, retired or deleted them
 		return nil
 	}
 	return err

@@ -67,7 +67,7 @@ func (p *pass) read(ctx context.Context, q postgres.Querier, l condition.Languag
 		args = append(args, values...)
 		given, width = append(given, new([]float64)), append(width, 2*len(r.Params.Rules))
 	}
-	rows, err := q.Query(ctx, strings.Replace(sql, "%s", more.String(), 1), args...)
+	rows, err := q.Query(ctx, strings.Replace(sql, "%s", more.String(), 1), args...) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return fmt.Errorf("read what is known of everybody: %w", err)
 	}
@@ -115,7 +115,7 @@ func (p *pass) readAgain(ctx context.Context, q postgres.Querier, ids []uuid.UUI
 	at := finder{crowd: &p.crowd}
 	for len(ids) > 0 {
 		n := min(len(ids), chunk)
-		rows, err := q.Query(ctx, someToday, p.tenant.ID, p.asOf.Time, tenant.Day{}.Time, ids[:n])
+		rows, err := q.Query(ctx, someToday, p.tenant.ID, p.asOf.Time, tenant.Day{}.Time, ids[:n]) //nolint:rowserrcheck // ForEachRow does
 		if err != nil {
 			return fmt.Errorf("read the facts of %d customers: %w", n, err)
 		}
@@ -143,7 +143,7 @@ func (p *pass) readWindows(ctx context.Context, q postgres.Querier) error {
 		}
 	}
 	for n, days := range p.windows {
-		rows, err := q.Query(ctx, windowFacts, p.tenant.ID, p.asOf.Time, windowStart(p.asOf, days).Time)
+		rows, err := q.Query(ctx, windowFacts, p.tenant.ID, p.asOf.Time, windowStart(p.asOf, days).Time) //nolint:rowserrcheck // ForEachRow does
 		if err != nil {
 			return fmt.Errorf("read what was bought within %d days: %w", days, err)
 		}
@@ -176,7 +176,8 @@ func (p *pass) readOthers(ctx context.Context, q postgres.Querier) error {
 	}
 	for n, no := range p.others {
 		// With the number in its text, the statement is planned for the one partition.
-		rows, err := q.Query(ctx, fmt.Sprintf(`SELECT customer_id, value FROM scores WHERE tenant_id = $1 AND run_no = %d ORDER BY customer_id`, no), p.tenant.ID)
+		sql := fmt.Sprintf(`SELECT customer_id, value FROM scores WHERE tenant_id = $1 AND run_no = %d ORDER BY customer_id`, no)
+		rows, err := q.Query(ctx, sql, p.tenant.ID) //nolint:rowserrcheck // ForEachRow does
 		if err != nil {
 			return fmt.Errorf("read the scores of run number %d: %w", no, err)
 		}

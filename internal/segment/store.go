@@ -185,25 +185,3 @@ func remove(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUI
 	}
 	return nil
 }
-
-// existing are those of keys that name segments in force.
-func existing(ctx context.Context, q postgres.Querier, tenantID int32, keys []string) (map[string]uuid.UUID, error) {
-	rows, err := q.Query(ctx, `SELECT key, id FROM segments WHERE tenant_id = $1 AND key = ANY($2) AND archived_at IS NULL`, tenantID, keys)
-	if err != nil {
-		return nil, fmt.Errorf("look for segments: %w", err)
-	}
-	defer rows.Close()
-	found := map[string]uuid.UUID{}
-	for rows.Next() {
-		var key string
-		var id uuid.UUID
-		if err := rows.Scan(&key, &id); err != nil {
-			return nil, fmt.Errorf("look for segments: %w", err)
-		}
-		found[key] = id
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("look for segments: %w", err)
-	}
-	return found, nil
-}

@@ -353,7 +353,7 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 	case "band":
 		f.Type, f.Label, f.Column = filter.TypeInteger, fault.T("Band of "+called, called+"档位"), filter.SQL("s.band")
 	case "label":
-		f.Type, f.Label, f.Column = filter.TypeText, fault.T("Segment by "+called, called+"分群"), filter.SQL("s.label")
+		f.Type, f.Label, f.Column = filter.TypeText, fault.T("Segment by "+called, called+"：客群"), filter.SQL("s.label")
 		if named := labels["scores."+m.Kind+".label"]; named != nil {
 			f.Type, f.Choices, f.ChoiceLabels = filter.TypeChoice, slices.Sorted(maps.Keys(named)), named
 		}

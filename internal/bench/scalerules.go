@@ -260,6 +260,23 @@ func (c *caller) json(method, target, body string, out any) error {
 	return json.Unmarshal(a.body, out)
 }
 
+// wait is over when a job has succeeded.
+func (c *caller) wait(job string) error {
+	for pause := 5 * time.Millisecond; ; pause = min(pause*11/10, 100*time.Millisecond) {
+		var j struct{ Status string }
+		if err := c.json("GET", "/v1/jobs/"+job, "", &j); err != nil {
+			return err
+		}
+		switch j.Status {
+		case "succeeded":
+			return nil
+		case "failed", "cancelled":
+			return fmt.Errorf("job %s %s", job, j.Status)
+		}
+		time.Sleep(pause)
+	}
+}
+
 // idle waits until no job is left, and fails when the newest did.
 func (c *caller) idle() error {
 	for pause := 5 * time.Millisecond; ; pause = min(pause*11/10, 100*time.Millisecond) {

@@ -116,7 +116,7 @@ func (c *caller) scoreAll(body string) (took time.Duration, scored int64, err er
 	if err := c.json("POST", "/v1/score-runs", body, &job); err != nil {
 		return 0, 0, err
 	}
-	if err := c.idle(); err != nil {
+	if err := c.wait(job.ID); err != nil {
 		return 0, 0, err
 	}
 	took = time.Since(began)

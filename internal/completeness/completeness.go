@@ -80,7 +80,7 @@ func expression(weights [2]Weights) (filter.Expr, error) {
 	if err != nil {
 		return filter.Expr{}, err
 	}
-	return filter.Join(filter.SQL("CASE c.kind WHEN 'person' THEN "), people, filter.SQL(" ELSE "), companies, filter.SQL(" END")), nil
+	return filter.Concat(filter.SQL("CASE c.kind WHEN 'person' THEN "), people, filter.SQL(" ELSE "), companies, filter.SQL(" END")), nil
 }
 
 func (w Weights) share() (filter.Expr, error) {
@@ -90,10 +90,10 @@ func (w Weights) share() (filter.Expr, error) {
 		if !ok {
 			return filter.Expr{}, fmt.Errorf("completeness: there is no field %q", x.Field)
 		}
-		sum = filter.Join(sum, filter.SQL(" + CASE WHEN "), f.present, filter.SQL(" THEN ?::int ELSE 0 END", x.Weight))
+		sum = filter.Concat(sum, filter.SQL(" + CASE WHEN "), f.present, filter.SQL(" THEN ?::int ELSE 0 END", x.Weight))
 		total += x.Weight
 	}
-	return filter.Join(sum, filter.SQL(") / ?::int", total)), nil
+	return filter.Concat(sum, filter.SQL(") / ?::int", total)), nil
 }
 
 func expressionOf(ctx context.Context, q postgres.Querier, tenantID int32, first int) (sql string, args []any, err error) {

@@ -96,7 +96,7 @@ func countFacets(ctx context.Context, q postgres.Querier, tenantID int32, query 
 	s.from(tenantID, query, source, "")
 	s.where(query.Where)
 	if percent < 100 && query.Search != nil {
-		s.where(filter.Join(filter.SQL(`EXISTS (SELECT FROM customer_search n WHERE n.tenant_id = ? AND n.customer_id = c.id AND (`, tenantID),
+		s.where(filter.Concat(filter.SQL(`EXISTS (SELECT FROM customer_search n WHERE n.tenant_id = ? AND n.customer_id = c.id AND (`, tenantID),
 			query.Search.Many, filter.SQL(") OFFSET 0)")))
 	}
 	s.add(") SELECT -1 AS facet, NULL AS value, NULL AS label, count(*) AS customers FROM h")

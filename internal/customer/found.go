@@ -83,7 +83,7 @@ func (s *Search) all(tenantID int32) filter.Expr {
 
 // matching selects the ids f of the customers whose names fulfil a condition over n.
 func matching(tenantID int32, condition filter.Expr) filter.Expr {
-	return filter.Join(filter.SQL("(SELECT n.customer_id AS id FROM customer_search n WHERE n.tenant_id = ? AND (", tenantID), condition,
+	return filter.Concat(filter.SQL("(SELECT n.customer_id AS id FROM customer_search n WHERE n.tenant_id = ? AND (", tenantID), condition,
 		filter.SQL(") OFFSET 0) f")) // by its terms, whatever the planner thinks of the rest
 }
 

@@ -217,7 +217,7 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 	var branches []filter.Expr
 	branch := func(condition filter.Expr) {
 		// The tenant is in the terms: naming it would count its share of the table twice.
-		branches = append(branches, filter.Join(filter.SQL("SELECT 1 FROM customer_search n WHERE n.tenant_id IS NOT NULL AND "), condition))
+		branches = append(branches, filter.Concat(filter.SQL("SELECT 1 FROM customer_search n WHERE n.tenant_id IS NOT NULL AND "), condition))
 	}
 	for _, t := range tokens {
 		for _, c := range t.Clauses {
@@ -236,7 +236,7 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 	for _, b := range branches {
 		parts = append(parts, filter.SQL(" UNION ALL "), b)
 	}
-	sql, args := filter.Join(parts...).Where()
+	sql, args := filter.Concat(parts...).Where()
 	var raw string
 	if err := q.Session(ctx).Raw(sql, args...).Row().Scan(&raw); err != nil {
 		return 0, 0, fmt.Errorf("guess the number of names: %w", err)
@@ -400,7 +400,7 @@ type match struct {
 func matching(ctx context.Context, q postgres.Querier, tenantID int32, where filter.Expr, names []string, limit int) ([]match, error) {
 	// The limit stands inside: which of too many come back is of no matter, and sorting them all would be. The tenant is
 	// in the terms, and no way to the rows: IS TRUE keeps a plan that is made for all tenants from reading a whole one.
-	sql, args := filter.Join(filter.SQL("SELECT id, exact FROM (SELECT n.customer_id AS id, ("), whole(names),
+	sql, args := filter.Concat(filter.SQL("SELECT id, exact FROM (SELECT n.customer_id AS id, ("), whole(names),
 		filter.SQL(") AS exact FROM customer_search n WHERE (n.tenant_id = ?) IS TRUE AND (", tenantID), where, filter.SQL(") LIMIT ?) x ORDER BY id", limit)).Numbered(1)
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
@@ -467,7 +467,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 
 // anybody tells whether a condition over n holds for a customer that is deleted, or is not.
 func anybody(ctx context.Context, q postgres.Querier, tenantID int32, where filter.Expr, deleted bool) (bool, error) {
-	sql, args := filter.Join(filter.SQL(`SELECT EXISTS (SELECT FROM (SELECT n.customer_id AS id FROM customer_search n
+	sql, args := filter.Concat(filter.SQL(`SELECT EXISTS (SELECT FROM (SELECT n.customer_id AS id FROM customer_search n
 		WHERE (n.tenant_id = ?) IS TRUE AND (`, tenantID), where, filter.SQL(`) OFFSET 0) x CROSS JOIN LATERAL (SELECT FROM customers c
 		WHERE c.tenant_id = ? AND c.id = x.id AND (c.deleted_at IS NOT NULL) = ? AND c.merged_into IS NULL LIMIT 1) y)`, tenantID, deleted)).Numbered(1)
 	var some bool

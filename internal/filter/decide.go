@@ -5,9 +5,6 @@ import (
 	"strings"
 )
 
-// Concat is the expressions one after the other.
-func Concat(parts ...Expr) Expr { return concat(parts...) }
-
 // Constant reports whether e is a plain number, for which no row needs to be read.
 func (e Expr) Constant() bool {
 	_, err := strconv.Atoi(e.text)

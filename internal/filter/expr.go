@@ -99,5 +99,5 @@ func AllOf(parts ...Expr) Expr { return join(parts, " AND ") }
 // AnyOf is true where one of the parts is.
 func AnyOf(parts ...Expr) Expr { return join(parts, " OR ") }
 
-// Join puts parts one after the other.
-func Join(parts ...Expr) Expr { return concat(parts...) }
+// Concat is the expressions one after the other.
+func Concat(parts ...Expr) Expr { return concat(parts...) }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -104,9 +103,6 @@ type member struct {
 	raw  json.RawMessage
 }
 
-// pointerEscapes are those of RFC 6901 section 3.
-var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
-
 var nodeMembers = []string{"and", "or", "not", "field", "function", "of", "window", "where", "op", "value", "values"}
 
 // members reads an object, and refuses members that are unknown or stand twice.
@@ -118,7 +114,7 @@ func (d *decoder) members(raw json.RawMessage, pointer string) (map[string]json.
 	found := map[string]json.RawMessage{}
 	ok := true
 	for _, m := range object(raw) {
-		at := pointer + "/" + pointerEscapes.Replace(m.name)
+		at := pointer + "/" + fault.Escape(m.name)
 		switch _, twice := found[m.name]; {
 		case !slices.Contains(nodeMembers, m.name):
 			d.wrong(at, "unknown member", "未知成员", nodeMembers...)

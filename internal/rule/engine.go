@@ -364,5 +364,5 @@ func (e *Engine) meant(ctx context.Context, tx postgres.Tx, call tenant.Call, fi
 }
 
 func sorted(ids map[uuid.UUID]bool) []uuid.UUID {
-	return slices.SortedFunc(maps.Keys(ids), func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	return slices.SortedFunc(maps.Keys(ids), postgres.CompareIDs)
 }

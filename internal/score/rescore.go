@@ -130,7 +130,7 @@ func (s *Service) Settle(ctx context.Context, tx postgres.Tx, notes []any) error
 	for id := range t.customers {
 		ids = append(ids, id)
 	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, postgres.CompareIDs)
 	of, now := t.call.Tenant, s.now()
 	day := of.Today(now)
 	p := s.programs.get(of.ID)

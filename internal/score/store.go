@@ -39,7 +39,7 @@ const modelSelect = `SELECT m.id, m.key, m.version, m.revision, m.name, m.kind, 
 func (r modelRow) model() (Model, error) {
 	m := Model{ID: r.ID, Key: r.Key, Version: r.Version, Revision: r.Revision, Name: r.Name, Kind: Kind(r.Kind),
 		CurrentRun: r.CurrentRunID, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
-	m.RetiredAt = inUTC(r.RetiredAt)
+	m.RetiredAt = postgres.UTC(r.RetiredAt)
 	if r.ClockDay != nil {
 		m.Clock.Fixed = &tenant.Day{Time: *r.ClockDay}
 	}
@@ -177,7 +177,7 @@ func (r runRow) run() (Run, error) {
 	run := Run{ID: r.ID, ModelKey: r.ModelKey, Revision: r.Revision, Kind: Kind(r.Kind), AsOf: tenant.Day{Time: r.AsOf},
 		Status: jobs.Status(r.Status), Current: r.Current, Kept: r.Kept, JobID: r.JobID, Version: r.Version,
 		Customers: r.Customers, Scored: r.Scored, CreatedAt: r.CreatedAt.UTC(), no: r.RunNo, model: r.ModelID, activate: r.Activate,
-		FinishedAt: inUTC(r.FinishedAt), CalibratedBy: r.CalibratedBy, Live: r.Live, recalibrate: r.Recalibrate}
+		FinishedAt: postgres.UTC(r.FinishedAt), CalibratedBy: r.CalibratedBy, Live: r.Live, recalibrate: r.Recalibrate}
 	if r.CalibratedOn != nil {
 		run.CalibratedOn = &tenant.Day{Time: *r.CalibratedOn}
 	}
@@ -316,14 +316,6 @@ func setCurrent(ctx context.Context, q postgres.Querier, tenantID int32, model u
 		return fmt.Errorf("put score run number %d into force: %w", runNo, err)
 	}
 	return nil
-}
-
-func inUTC(at *time.Time) *time.Time {
-	if at == nil {
-		return nil
-	}
-	utc := at.UTC()
-	return &utc
 }
 
 // day is a nullable date column.

@@ -74,7 +74,11 @@ var kinds = []kind{
 		changed AS (SELECT id FROM found)`,
 		func(key, name, condition string) (map[string]any, error) {
 			return map[string]any{"key": key, "name": name, "filter_text": condition}, nil
-		}, customers("/v1/tags/")},
+		}, func(c *caller, key string) (int64, error) {
+			var found struct{ Total int64 }
+			err := c.json("GET", "/v1/customers?limit=1&total=exact&tag="+key, "", &found)
+			return found.Total, err
+		}},
 	{"tier", "/v1/tier-schemes", []string{"tier_placements", "tier_history"},
 		`changed AS (SELECT id, 'high' AS tier FROM found UNION ALL SELECT id, 'low' FROM rest),
 		placed AS (INSERT INTO tier_placements (tenant_id, customer_id, scheme_id, tier_id, earned_tier_id, earned_on, change_set, placed_at)
@@ -242,10 +246,39 @@ func (s scale) forget(p *process, k kind, key string) error {
 		return err
 	}
 	defer c.close()
-	if _, err := c.do("DELETE", k.path+"/"+key, ""); err != nil {
+	if err := c.drop(k, key); err != nil {
 		return err
 	}
 	return c.idle()
+}
+
+// drop deletes a rule, if there is one.
+func (c *caller) drop(k kind, key string) error {
+	at, err := c.at(k, key)
+	if err != nil || at == "" {
+		return err
+	}
+	_, err = c.do("DELETE", at, "")
+	return err
+}
+
+// at is the path of a rule to delete, in use or not: tags have one by id; empty when there is no such tag.
+func (c *caller) at(k kind, key string) (string, error) {
+	if k.name != "tag" {
+		return k.path + "/" + key, nil
+	}
+	var all struct {
+		Items []struct{ ID, Key string }
+	}
+	if err := c.json("GET", k.path+"?limit=1000", "", &all); err != nil {
+		return "", err
+	}
+	for _, t := range all.Items {
+		if t.Key == key {
+			return k.path + "/" + t.ID + "?force=true", nil
+		}
+	}
+	return "", nil
 }
 
 // json is do that demands success and reads the answer.
@@ -337,22 +370,20 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var made []string
+	var undo []func() error
 	defer func() {
-		for _, target := range made {
-			_, failed := c.do("DELETE", target, "")
-			err = errors.Join(err, failed)
+		for _, f := range undo {
+			err = errors.Join(err, f())
 		}
 	}()
 	var names []string
 	for n, k := range kinds {
 		for i := range ruleCounts[n] {
 			key := fmt.Sprintf("bench_rule_%d", i)
-			target := k.path + "/" + key
-			if _, err := c.do("DELETE", target, ""); err != nil { // of a run that was interrupted
+			if err := c.drop(k, key); err != nil { // of a run that was interrupted
 				return err
 			}
-			made = append(made, target)
+			undo = append(undo, func() error { return c.drop(k, key) })
 			if err := c.make(k, key, key, ruleMix(i)); err != nil {
 				return err
 			}

@@ -30,6 +30,10 @@ type Write struct {
 	Reason string // why the stage moves, when it does and somebody said so
 	Err    error  // a fault that refuses this customer and no other
 
+	// Later is set by a hook's Before where more is written with the customer: it asks for Settle, see Settler.
+	Later bool
+
+	claims   bool           // its external ids are yet to be claimed
 	Outcome  Outcome        // what became of it
 	previous map[string]any // the changed fields with their values before
 

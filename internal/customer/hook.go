@@ -42,6 +42,16 @@ type Write struct {
 	Told map[string]any
 }
 
+// ChangedBeyond reports whether the write, which is done, changed more than these fields.
+func (w *Write) ChangedBeyond(fields ...string) bool {
+	for name := range w.previous {
+		if !slices.Contains(fields, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Cause is the way by which a customer was changed.
 type Cause string
 

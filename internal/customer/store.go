@@ -216,9 +216,12 @@ func insert(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Wri
 	if err != nil {
 		return err
 	}
+	// LATERAL asks by the keys of each customer; else the whole tenant's contact points would be read for the guessed
+	// hundred rows of the set.
 	_, err = tx.Exec(ctx, `WITH made AS (INSERT INTO customers (tenant_id, id, `+written+`)
 			SELECT $1, id, `+written+` FROM json_populate_recordset(NULL::customers, $2) RETURNING *),
-		measured AS (INSERT INTO customer_metrics (tenant_id, customer_id, completeness) SELECT c.tenant_id, c.id, `+complete+` FROM made c)
+		measured AS (INSERT INTO customer_metrics (tenant_id, customer_id, completeness) SELECT c.tenant_id, c.id, f.percent
+			FROM made c CROSS JOIN LATERAL (SELECT `+complete+` AS percent OFFSET 0) f)
 		INSERT INTO customer_stages (tenant_id, `+stageColumns+`)
 		SELECT $1, `+stageColumns+` FROM json_populate_recordset(NULL::customer_stages, $3)`,
 		append([]any{call.Tenant.ID, raw, stages}, weights...)...)

@@ -63,11 +63,12 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 	})
 }
 
-// After implements customer.Hook. Whoever is new has its completeness from the beginning.
+// After implements customer.Hook. Whoever is new has its completeness from the beginning, and everybody has a name and a
+// stage.
 func (h Hook) After(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*customer.Write) error {
 	var ids []uuid.UUID
 	for _, w := range writes {
-		if w.Before != nil {
+		if w.Before != nil && w.ChangedBeyond("name", "aliases", "stage", "deleted_at") {
 			ids = append(ids, w.After.ID)
 		}
 	}

@@ -211,9 +211,6 @@ func (p *pass) sameForecast(as *forecast) int {
 	})
 }
 
-// predictedAtOnce is how many buyers are predicted at a time: enough for the tables that the models share between them.
-const predictedAtOnce = 200_000
-
 // predict computes the forecast of a run, unless another one has the same.
 func (p *pass) predict(ctx context.Context, r *scoring) error {
 	if !r.Kind.predicts() {
@@ -227,26 +224,21 @@ func (p *pass) predict(ctx context.Context, r *scoring) error {
 		return nil
 	}
 	r.forecast, p.forecasts = len(p.forecasts), append(p.forecasts, f)
-	var histories []btyd.History
-	from := 0
-	for n, b := range p.crowd.blocks {
+	histories := make([]btyd.History, 0, p.crowd.buyers())
+	for _, b := range p.crowd.blocks {
 		for _, f := range b.facts {
 			if f.bought() {
 				histories = append(histories, f.fact().history())
 			}
 		}
-		if len(histories) < predictedAtOnce && n < len(p.crowd.blocks)-1 {
-			continue
-		}
-		predictions, err := btyd.Predict(ctx, f.model, histories, f.ask)
-		if err != nil {
-			return fmt.Errorf("predict: %w", err)
-		}
-		for ; from <= n; from++ {
-			b := p.crowd.blocks[from]
-			b.ahead[r.forecast], predictions = predictions[:b.buyers()], predictions[b.buyers():]
-		}
-		histories = histories[:0]
+	}
+	predictions, err := btyd.Predict(ctx, f.model, histories, f.ask)
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	for _, b := range p.crowd.blocks {
+		n := b.buyers()
+		b.ahead[r.forecast], predictions = predictions[:n], predictions[n:]
 	}
 	return nil
 }
@@ -336,12 +328,13 @@ func (p *pass) valueAll(ctx context.Context, r *scoring) error {
 	var workers sync.WaitGroup
 	for w := range failed {
 		workers.Go(func() {
+			var in room
 			for b := range next {
 				if failed[w] != nil {
 					continue
 				}
 				var all []rated
-				if all, failed[w] = p.rate(ctx, r, b); failed[w] != nil {
+				if all, failed[w] = p.rate(ctx, r, b, &in); failed[w] != nil {
 					continue
 				}
 				b.values[r.at] = make([]float64, len(b.ids))
@@ -366,12 +359,12 @@ func (p *pass) valueAll(ctx context.Context, r *scoring) error {
 	return nil
 }
 
-// rate scores the customers of a block.
-func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) {
+// rate scores the customers of a block; see judge.
+func (p *pass) rate(ctx context.Context, r *scoring, b *block, in *room) ([]rated, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	subjects := make([]subject, len(b.ids))
+	in.subjects = sized(in.subjects, len(b.ids))
 	inputs := 0
 	switch {
 	case r.Kind == Rules:
@@ -379,15 +372,15 @@ func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) 
 	case r.Kind.joins():
 		inputs = 2 * len(r.parts)
 	}
-	given := make([]float64, inputs*len(b.ids))
+	in.given = sized(in.given, inputs*len(b.ids))
+	clear(in.given)
 	for i, id := range b.ids {
-		c := &subjects[i]
-		c.id = id
+		c := &in.subjects[i]
+		*c = subject{id: id, given: in.given[i*inputs : (i+1)*inputs : (i+1)*inputs]}
 		if f := b.facts[i]; f.bought() {
 			w := b.window(r, i)
 			c.bought, c.fact, c.windowDays, c.windowSpend = true, f.fact(), int(w.days), w.spend
 		}
-		c.given = given[i*inputs : (i+1)*inputs : (i+1)*inputs]
 		if r.Kind == Rules {
 			for n := range c.given {
 				c.given[n] = float64(b.rules[r.rules][i*inputs+n])
@@ -403,9 +396,5 @@ func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) 
 	if r.forecast >= 0 {
 		predictions = b.ahead[r.forecast]
 	}
-	all, err := r.by.judge(subjects, predictions)
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
+	return r.by.judge(in.subjects, predictions, in)
 }

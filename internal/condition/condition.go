@@ -66,7 +66,7 @@ func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time
 }
 
 // Strict is For conditions that somebody writes down: they can't name a tag that does not exist, or a segment that is not
-// in force.
+// in force. An archived tag stays on customers, and in conditions.
 func Strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
 	return strict(ctx, q, t, now, "")
 }
@@ -82,11 +82,26 @@ func strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.T
 	if err != nil {
 		return Language{}, err
 	}
+	return l.naming(ctx, q, hold)
+}
+
+// Naming is l that knows tags and segments by name, as Strict does: for conditions that are asked once and for which
+// NamesKeys holds. The others need no reading of keys.
+func (l Language) Naming(ctx context.Context, q postgres.Querier) (Language, error) {
+	return l.naming(ctx, q, "")
+}
+
+// NamesKeys reports whether a condition compares tags or segments.
+func NamesKeys(n filter.Node) bool {
+	return slices.ContainsFunc(n.Fields(), func(f string) bool { return f == Tags || f == Segments })
+}
+
+func (l Language) naming(ctx context.Context, q postgres.Querier, hold string) (Language, error) {
 	for field, sql := range map[string]string{
 		Tags:     `SELECT key FROM tags WHERE tenant_id = $1 ORDER BY id`,
 		Segments: `SELECT key FROM segments WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY id`,
 	} {
-		rows, err := q.Query(ctx, sql+hold, t.ID)
+		rows, err := q.Query(ctx, sql+hold, l.tenantID)
 		if err != nil {
 			return Language{}, fmt.Errorf("read the keys of %s: %w", field, err)
 		}

@@ -108,11 +108,15 @@ func (f Field) accepted(env Env, v Value) (detail fault.Text, choices []string) 
 	if f.Choices == nil {
 		return fault.T("expected text in quotes, such as "+example, "应为带引号的文本，例如 "+example), nil
 	}
-	if near := nearest.Of(v.Text, f.Choices); near != "" && len(f.Choices) > maxChoices {
-		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), []string{near}
-	}
 	if len(f.Choices) == 0 {
 		return fault.T("there is no such choice; the field has none yet", "没有这个可选值，该字段目前没有任何可选值"), nil
+	}
+	near := nearest.Of(v.Text, f.Choices)
+	switch {
+	case near != "" && len(f.Choices) > maxChoices:
+		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), []string{near}
+	case near != "":
+		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), f.Choices
 	}
 	return fault.T("expected one of the field's choices, in quotes, such as "+example, "应为该字段的可选值之一并加引号，例如 "+example),
 		f.Choices[:min(len(f.Choices), maxChoices)]

@@ -7375,7 +7375,7 @@ type ListCustomersParams struct {
 	// Industry Only customers of this industry; repeated, of one of the industries.
 	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
 
-	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags. A key that no tag has is a 422 with the nearest one.
 	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
 
 	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
@@ -7399,7 +7399,7 @@ type ListCustomersParams struct {
 	// LastPurchaseTo Only customers who last bought on this day or earlier.
 	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
-	// Segment Only customers of the segment of this key.
+	// Segment Only customers of the segment of this key. A key that no segment in force has is a 422 with the nearest one.
 	Segment *string `form:"segment,omitempty" json:"segment,omitempty"`
 
 	// Deleted List the deleted customers instead.
@@ -9188,7 +9188,7 @@ type ClientInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 	//
@@ -10156,7 +10156,9 @@ type ClientInterface interface {
 	// ParseFilterWithBody Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10166,7 +10168,9 @@ type ClientInterface interface {
 	// ParseFilter Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -11923,7 +11927,7 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 //
@@ -13881,7 +13885,9 @@ func (c *Client) ExplainFilter(ctx context.Context, body ExplainFilterJSONReques
 // ParseFilterWithBody Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -13901,7 +13907,9 @@ func (c *Client) ParseFilterWithBody(ctx context.Context, contentType string, bo
 // ParseFilter Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -30619,7 +30627,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 	//
@@ -31689,7 +31697,9 @@ type ClientWithResponsesInterface interface {
 	// ParseFilterWithBodyWithResponse Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31699,7 +31709,9 @@ type ClientWithResponsesInterface interface {
 	// ParseFilterWithResponse Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -51740,7 +51752,7 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 //
@@ -53404,7 +53416,9 @@ func (c *ClientWithResponses) ExplainFilterWithResponse(ctx context.Context, bod
 // ParseFilterWithBodyWithResponse Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53420,7 +53434,9 @@ func (c *ClientWithResponses) ParseFilterWithBodyWithResponse(ctx context.Contex
 // ParseFilterWithResponse Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

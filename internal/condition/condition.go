@@ -66,7 +66,7 @@ func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time
 }
 
 // Strict is For conditions that somebody writes down: they can't name a tag that does not exist, or a segment that is not
-// in force. An archived tag stays on customers, and in conditions.
+// in force, nor contradict themselves. An archived tag stays on customers, and in conditions.
 func Strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
 	return strict(ctx, q, t, now, "")
 }
@@ -82,7 +82,13 @@ func strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.T
 	if err != nil {
 		return Language{}, err
 	}
-	return l.naming(ctx, q, hold)
+	return l.ForRules().naming(ctx, q, hold)
+}
+
+// ForRules is l for conditions that decide about customers, see filter.Env.
+func (l Language) ForRules() Language {
+	l.Env.Rule = true
+	return l
 }
 
 // Naming is l that knows tags and segments by name, as Strict does: for conditions that are asked once and for which
@@ -353,7 +359,7 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 		run = *m.CurrentRun
 	}
 	called := cmp.Or(m.Name, key)
-	f := filter.Field{Name: name, Nullable: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
+	f := filter.Field{Name: name, Nullable: true, One: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
 		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run)}
 	switch part {
 	case "":
@@ -403,7 +409,7 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 		names[t.Key] = fault.T(t.Name, t.Name)
 	}
 	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T(called, called), Choices: keys, ChoiceLabels: names,
-		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
+		Nullable: true, One: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
 			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),
 		Known: filter.SQL(`p.tier_id = ANY(kezi_tier_ids(?::integer, ?::uuid, %s))`, s[i].TenantID, s[i].ID)}, true

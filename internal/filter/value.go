@@ -22,6 +22,10 @@ type Env struct {
 
 	Qualification *Span // what Qualification means; nil where it means nothing
 
+	// Rule compiles a condition that is kept and decides about customers: one that nobody can ever fulfil is a mistake. Asked
+	// once, it has the answer that it deserves.
+	Rule bool
+
 	// Everybody compiles for a statement that puts the condition to all customers of a catalogue's tenant: it joins
 	// Expr.Gathered, so that facts are added up for all of them at once and not customer by customer.
 	Everybody bool

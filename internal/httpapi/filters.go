@@ -63,9 +63,22 @@ func required(node filter.Node, err error) error {
 
 // asked is the condition of a body, which the caller may ask about; nil for none.
 func (h filters) asked(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	return h.understood(ctx, text, tree, false)
+}
+
+// ruling is asked for a condition that is kept and decides about customers.
+func (h filters) ruling(ctx context.Context, text *string, tree *apigen.Condition) (filter.Node, error) {
+	_, node, err := h.understood(ctx, text, tree, true)
+	return node, err
+}
+
+func (h filters) understood(ctx context.Context, text *string, tree *apigen.Condition, rule bool) (condition.Language, filter.Node, error) {
 	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
 	if err != nil {
 		return condition.Language{}, nil, err
+	}
+	if rule {
+		language = language.ForRules()
 	}
 	read := func() (filter.Node, error) { return readCondition(language, or(text, ""), or(tree, nil), "") }
 	node, err := read()

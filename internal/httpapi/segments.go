@@ -39,7 +39,7 @@ func (h segments) ListSegments(ctx context.Context, req apigen.ListSegmentsReque
 
 func (h segments) CreateSegment(ctx context.Context, req apigen.CreateSegmentRequestObject) (apigen.CreateSegmentResponseObject, error) {
 	b := req.Body
-	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	node, err := h.filters.ruling(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 		return nil, err
 	}
 	b := req.Body
-	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	node, err := h.filters.ruling(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}

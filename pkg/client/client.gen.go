@@ -2596,7 +2596,11 @@ type CompletenessWeightsPut struct {
 // transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 // below it within a year.
 //
-// At most 10 deep, with 200 leaves.
+// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+//
+// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+// with the place of both. A list or a preview with it has nobody.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
@@ -3196,7 +3200,11 @@ type CustomerSearch struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3653,7 +3661,11 @@ type FilterExplain struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3677,7 +3689,11 @@ type FilterExplanation struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3732,7 +3748,11 @@ type FilterGiven struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3759,7 +3779,11 @@ type FilterParsed struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5167,7 +5191,11 @@ type ScoreRule struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5375,7 +5403,11 @@ type Segment struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5437,7 +5469,11 @@ type SegmentCreate struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5481,7 +5517,11 @@ type SegmentExplanation struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5564,7 +5604,11 @@ type SegmentMembersChange struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5677,7 +5721,11 @@ type SegmentPatch struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5717,7 +5765,11 @@ type SegmentPreviewAsked struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5840,7 +5892,11 @@ type Tag struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5879,7 +5935,11 @@ type TagBulk struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5918,7 +5978,11 @@ type TagCreate struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6064,7 +6128,11 @@ type TagPatch struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6166,7 +6234,11 @@ type Tier struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6186,7 +6258,11 @@ type Tier struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6921,7 +6997,11 @@ type ValidationRule struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6970,7 +7050,11 @@ type ValidationRuleCreate struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}

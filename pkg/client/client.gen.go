@@ -3298,7 +3298,7 @@ type CustomerTagList struct {
 
 // CustomerTagPut defines model for CustomerTagPut.
 type CustomerTagPut struct {
-	// ExpiresAt When the tag falls off by itself; in the future.
+	// ExpiresAt When the tag falls off by itself; in the future. From that instant on no read shows it. What gave way to it or reads it (the automatic tags of its exclusive group, segments and tiers) follows within a minute, as does the event `tags.expired`.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
@@ -9965,7 +9965,8 @@ type ClientInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9977,7 +9978,8 @@ type ClientInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -13404,7 +13406,8 @@ func (c *Client) DeleteCustomerTag(ctx context.Context, customerID CustomerID, t
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -13426,7 +13429,8 @@ func (c *Client) PutCustomerTagWithBody(ctx context.Context, customerID Customer
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -31476,7 +31480,8 @@ type ClientWithResponsesInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31488,7 +31493,8 @@ type ClientWithResponsesInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -53021,7 +53027,8 @@ func (c *ClientWithResponses) DeleteCustomerTagWithResponse(ctx context.Context,
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53039,7 +53046,8 @@ func (c *ClientWithResponses) PutCustomerTagWithBodyWithResponse(ctx context.Con
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -5237,7 +5237,10 @@ type ScoreRun struct {
 	Current bool `json:"current"`
 
 	// Customers Customers that were not deleted.
-	Customers  int64              `json:"customers"`
+	Customers int64 `json:"customers"`
+
+	// Error Why it failed; absent otherwise. `too_few_repeat_buyers` and `no_observation_time` pass as customers buy.
+	Error      *JobError          `json:"error,omitempty"`
 	FinishedAt *time.Time         `json:"finished_at,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
 	JobID      openapi_types.UUID `json:"job_id"`
@@ -9759,8 +9762,8 @@ type ClientInterface interface {
 	// GetCustomerPredictions Predict what a customer will do
 	//
 	// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-	// a run in force.
+	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+	// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 	//
 	// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 	// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -10572,6 +10575,10 @@ type ClientInterface interface {
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
 	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
+	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -10636,6 +10643,10 @@ type ClientInterface interface {
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
+	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
 	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -10817,7 +10828,8 @@ type ClientInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10830,7 +10842,8 @@ type ClientInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -12990,8 +13003,8 @@ func (c *Client) ListCustomerPayments(ctx context.Context, customerID CustomerID
 // GetCustomerPredictions Predict what a customer will do
 //
 // Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-// a run in force.
+// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 //
 // The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 // run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -14563,6 +14576,10 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
 //
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
+//
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 // The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -14637,6 +14654,10 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
+//
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
 //
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -14978,7 +14999,8 @@ func (c *Client) GetScoreRunValidation(ctx context.Context, modelKey ModelKey, r
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -15001,7 +15023,8 @@ func (c *Client) CreateScoreRunsWithBody(ctx context.Context, params *CreateScor
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -31244,8 +31267,8 @@ type ClientWithResponsesInterface interface {
 	// GetCustomerPredictionsWithResponse Predict what a customer will do
 	//
 	// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-	// a run in force.
+	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+	// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 	//
 	// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 	// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -32147,6 +32170,10 @@ type ClientWithResponsesInterface interface {
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
 	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
+	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -32211,6 +32238,10 @@ type ClientWithResponsesInterface interface {
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
+	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
 	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -32414,7 +32445,8 @@ type ClientWithResponsesInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32427,7 +32459,8 @@ type ClientWithResponsesInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -37554,6 +37587,8 @@ type GetCustomerPredictionsResponse struct {
 	ApplicationProblemJSON404 *P404
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *P503
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -37588,6 +37623,11 @@ func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON404() *P404 {
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON409() *P409 {
 	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -52665,8 +52705,8 @@ func (c *ClientWithResponses) ListCustomerPaymentsWithResponse(ctx context.Conte
 // GetCustomerPredictionsWithResponse Predict what a customer will do
 //
 // Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-// a run in force.
+// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 //
 // The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 // run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -54024,6 +54064,10 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
 //
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
+//
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 // The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -54094,6 +54138,10 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
+//
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
 //
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -54393,7 +54441,8 @@ func (c *ClientWithResponses) GetScoreRunValidationWithResponse(ctx context.Cont
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -54412,7 +54461,8 @@ func (c *ClientWithResponses) CreateScoreRunsWithBodyWithResponse(ctx context.Co
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -59912,6 +59962,13 @@ func ParseGetCustomerPredictionsResponse(rsp *http.Response) (*GetCustomerPredic
 			return nil, err
 		}
 		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest P503

@@ -68,9 +68,9 @@ func getBulk(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UU
 func sweep(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
 	var all int64
 	for _, sql := range []string{
-		`DELETE FROM segment_members WHERE tenant_id = $1 AND segment_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
+		`DELETE FROM segment_members WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM segment_members WHERE tenant_id = $1 AND segment_id = $2 ORDER BY customer_id LIMIT $3))`,
-		`DELETE FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
+		`DELETE FROM segment_picks WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 ORDER BY customer_id LIMIT $3))`,
 		`DELETE FROM segment_log WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM segment_log WHERE tenant_id = $1 AND segment_id = $2 ORDER BY ord LIMIT $3))`,

@@ -146,15 +146,15 @@ func some(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID)
 
 // takeOff removes the assignments of a tag that is gone from locked customers and answers those that had one.
 func takeOff(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, customers []uuid.UUID) ([]uuid.UUID, error) {
-	return scanIDs(q.Query(ctx, `DELETE FROM customer_tags WHERE tenant_id = $1 AND tag_id = $2 AND customer_id = ANY($3) RETURNING customer_id`,
-		tenantID, id, customers))
+	return scanIDs(q.Query(ctx, `DELETE FROM customer_tags ct USING unnest($3::uuid[]) c (id)
+		WHERE ct.tenant_id = $1 AND ct.tag_id = $2 AND ct.customer_id = c.id RETURNING ct.customer_id`, tenantID, id, customers))
 }
 
 // sweep removes a chunk of what tells of a deleted tag, and answers how much it was.
 func sweep(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) (int64, error) {
 	var all int64
 	for _, sql := range []string{
-		`DELETE FROM tag_suppressions WHERE tenant_id = $1 AND tag_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
+		`DELETE FROM tag_suppressions WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM tag_suppressions WHERE tenant_id = $1 AND tag_id = $2 ORDER BY customer_id LIMIT $3))`,
 		`DELETE FROM customer_tag_log WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid
 			FROM customer_tag_log WHERE tenant_id = $1 AND tag_id = $2 ORDER BY ord LIMIT $3))`,

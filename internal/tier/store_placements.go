@@ -55,19 +55,14 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 	return found, nil
 }
 
-// unplace removes up to limit placements of a scheme that is gone, in ascending order of the customers.
+// unplace removes up to limit placements of a scheme that is gone, and answers whose they were.
 func unplace(ctx context.Context, tx postgres.Tx, tenantID int32, scheme uuid.UUID, limit int) ([]uuid.UUID, error) {
-	rows, err := tx.Query(ctx, `SELECT customer_id FROM tier_placements
-		WHERE tenant_id = $1 AND scheme_id = $2 ORDER BY customer_id LIMIT $3 FOR UPDATE`, tenantID, scheme, limit)
+	rows, err := tx.Query(ctx, `DELETE FROM tier_placements WHERE tenant_id = $1 AND ctid = ANY(ARRAY(SELECT ctid FROM tier_placements
+		WHERE tenant_id = $1 AND scheme_id = $2 ORDER BY customer_id LIMIT $3 FOR UPDATE)) RETURNING customer_id`, tenantID, scheme, limit)
 	if err != nil {
 		return nil, fmt.Errorf("remove the placements of scheme %s: %w", scheme, err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("remove the placements of scheme %s: %w", scheme, err)
-	}
-	_, err = tx.Exec(ctx, `DELETE FROM tier_placements WHERE tenant_id = $1 AND scheme_id = $2 AND customer_id = ANY($3)`,
-		tenantID, scheme, ids)
 	if err != nil {
 		return nil, fmt.Errorf("remove the placements of scheme %s: %w", scheme, err)
 	}

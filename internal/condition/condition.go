@@ -131,7 +131,7 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 				(SELECT json_agg(json_build_object('Key', r.key, 'Name', r.name) ORDER BY r.rank DESC) FROM tiers r
 					WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
-				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived, 'AppliesTo', applies_to) ORDER BY position, label, id), '[]')
 				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
 				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
@@ -181,6 +181,17 @@ func (l Language) Guarded(names ...string) bool {
 		source, field, _ := strings.Cut(name, ".")
 		return Family(source) == Transactions && l.ofOrders.Guarded(field)
 	})
+}
+
+// KindOf is the one kind of customers that have the field of that name; empty when customers of any kind have it.
+func (l Language) KindOf(name string) string {
+	switch {
+	case slices.Contains([]string{"gender", "born_on", "age", "next_birthday_on", "income_band", "education", "occupation", "interests"}, name):
+		return string(customer.Person)
+	case slices.Contains([]string{"legal_name", "registration_scheme", "registration_number", "employees", "annual_revenue", "registered_on"}, name):
+		return string(customer.Company)
+	}
+	return l.own.KindOf(name)
 }
 
 // Hold keeps what conditions name from being deleted until the transaction ends: whoever stores a condition holds

@@ -136,12 +136,34 @@ func (h filters) ListFilterFields(ctx context.Context, _ apigen.ListFilterFields
 	describe := func(c *filter.Catalogue) []apigen.FilterField {
 		return each(c.Describe(language.Env), func(e filter.Entry) apigen.FilterField { return filterFieldToAPI(ctx, e) })
 	}
+	items := describe(language.Catalogue)
+	if err := h.nameExamples(ctx, language, items); err != nil {
+		return nil, err
+	}
 	functions := each(filter.Functions, func(f filter.Function) string { return string(f) })
-	return apigen.ListFilterFields200JSONResponse{Items: describe(language.Catalogue),
+	return apigen.ListFilterFields200JSONResponse{Items: items,
 		Sources: each(language.Catalogue.Sources(), func(s filter.Source) apigen.FilterSource {
 			return apigen.FilterSource{Name: s.Name, Label: preferred(ctx, s.Label), Functions: functions, Fields: describe(s.Fields),
 				Measures: each(s.Measures(), func(m string) string { return s.Name + "." + m })}
 		})}, nil
+}
+
+// nameExamples lets the examples of tags and segments name one that there is, to callers who may read them.
+func (h filters) nameExamples(ctx context.Context, language condition.Language, items []apigen.FilterField) error {
+	language, err := language.Naming(ctx, h.DB)
+	if err != nil {
+		return err
+	}
+	for i, f := range items {
+		if f.Name != condition.Tags && f.Name != condition.Segments || mayRead(ctx, f.Name) != nil {
+			continue
+		}
+		items[i].Example = nil
+		if named, _ := language.Catalogue.Field(f.Name); len(named.Choices) > 0 {
+			items[i].Example = ptr(filter.Leaf{Field: f.Name, Op: filter.Has, Values: []filter.Value{filter.String(named.Choices[0])}}.Text())
+		}
+	}
+	return nil
 }
 
 // unitLabels are what people call units that are words.

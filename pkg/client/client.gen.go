@@ -11770,7 +11770,8 @@ type ClientInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes any type of body and a specified content type.
@@ -11785,7 +11786,8 @@ type ClientInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -16831,7 +16833,8 @@ func (c *Client) ListValidationRules(ctx context.Context, reqEditors ...RequestE
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes any type of body and a specified content type.
@@ -16856,7 +16859,8 @@ func (c *Client) CreateValidationRuleWithBody(ctx context.Context, params *Creat
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes a body of the `application/json` content type.
@@ -33465,7 +33469,8 @@ type ClientWithResponsesInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -33480,7 +33485,8 @@ type ClientWithResponsesInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -55995,7 +56001,8 @@ func (c *ClientWithResponses) ListValidationRulesWithResponse(ctx context.Contex
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -56016,7 +56023,8 @@ func (c *ClientWithResponses) CreateValidationRuleWithBodyWithResponse(ctx conte
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -8173,7 +8173,7 @@ type ListProductsParams struct {
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q What the sku or the name begins with, in any case.
+	// Q Words that are all found somewhere in the sku or the name, in any case, traditional or simplified: `挂耳` finds 云南挂耳咖啡.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
 	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.

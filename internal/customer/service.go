@@ -139,7 +139,7 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 
 // write merges the change into c, which is locked and becomes what is to be stored.
 func (c Change) write(to *Customer, cause Cause) *Write {
-	w := &Write{Before: to.clone(), After: to, Cause: cause, Reason: c.StageReason}
+	w := &Write{Before: to.clone(), After: to, Cause: cause, Reason: c.StageReason, Said: c.said()}
 	c.apply(to)
 	return w
 }

@@ -9,5 +9,8 @@ CREATE INDEX products_unfolded_idx ON products (tenant_id) WHERE folded IS NULL;
 DROP INDEX products_sku_prefix_idx;
 DROP INDEX products_name_prefix_idx;
 
+-- Whether whoever began the import is not shown personal values: then its outcome does not tell of them either.
+ALTER TABLE imports ADD COLUMN blind boolean NOT NULL DEFAULT false;
+
 -- +goose Down
 SELECT 1;

@@ -10578,7 +10578,8 @@ type ClientInterface interface {
 
 	// DeleteScoreModel Delete a score model
 	//
-	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+	// which nobody can read any more. 409 with the list of `.../dependents` while
 	// conditions or other models read it.
 	//
 	// Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
@@ -14583,7 +14584,8 @@ func (c *Client) CreateScoreModel(ctx context.Context, params *CreateScoreModelP
 
 // DeleteScoreModel Delete a score model
 //
-// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+// which nobody can read any more. 409 with the list of `.../dependents` while
 // conditions or other models read it.
 //
 // Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
@@ -32141,7 +32143,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteScoreModelWithResponse Delete a score model
 	//
-	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+	// which nobody can read any more. 409 with the list of `.../dependents` while
 	// conditions or other models read it.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -54024,7 +54027,8 @@ func (c *ClientWithResponses) CreateScoreModelWithResponse(ctx context.Context, 
 
 // DeleteScoreModelWithResponse Delete a score model
 //
-// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+// which nobody can read any more. 409 with the list of `.../dependents` while
 // conditions or other models read it.
 //
 // Returns a wrapper object for the known response body format(s).

@@ -13,6 +13,7 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/httpapi"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -59,6 +60,32 @@ func readable(err error) error {
 	return errors.New(strings.Join(parts, "; "))
 }
 
+// tenantOf is the tenant of that name. Where there is none, the error names those there are.
+func tenantOf(ctx context.Context, db *postgres.DB, name string) (tenant.Tenant, error) {
+	tenants := tenant.NewService(db, now)
+	t, err := tenants.ByName(ctx, name)
+	if !errors.Is(err, tenant.ErrUnknown) {
+		return t, err
+	}
+	const shown = 20
+	all, err := tenants.List(postgres.ForAllTenants(ctx), page.Request{Limit: shown})
+	if err != nil {
+		return tenant.Tenant{}, err
+	}
+	names := make([]string, len(all.Items))
+	for i, t := range all.Items {
+		names[i] = t.Name
+	}
+	there := "the tenants are " + strings.Join(names, ", ")
+	switch {
+	case len(names) == 0:
+		there = "there is none yet"
+	case all.Next != nil:
+		there += " and more"
+	}
+	return tenant.Tenant{}, fmt.Errorf("there is no tenant %s (%s); kezi tenant create %s makes it", name, there, name)
+}
+
 type tokenCmd struct {
 	storage
 	Tenant  string        `required:"" help:"The tenant's name."`
@@ -74,9 +101,7 @@ func (c *tokenCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	if _, err := tenant.NewService(db, now).ByName(ctx, c.Tenant); errors.Is(err, tenant.ErrUnknown) {
-		return fmt.Errorf("there is no tenant %s; kezi tenant create %s makes it", c.Tenant, c.Tenant)
-	} else if err != nil {
+	if _, err := tenantOf(ctx, db, c.Tenant); err != nil {
 		return err
 	}
 	scopes := strings.Fields(c.Scopes)
@@ -121,9 +146,9 @@ func (c *recomputeCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	t, err := tenant.NewService(db, now).ByName(ctx, c.Tenant)
+	t, err := tenantOf(ctx, db, c.Tenant)
 	if err != nil {
-		return readable(err)
+		return err
 	}
 	ctx = postgres.WithTenant(ctx, t.ID)
 	if !c.Verify {

@@ -30,6 +30,7 @@ type importCmd struct {
 	Map      map[string]string `required:"" mapsep:"," placeholder:"FIELD=COLUMN,..." help:"Which column holds which field; a wrong field is answered with the right ones."`
 	Currency string            `help:"Of rows without a mapped currency; the tenant's unless given."`
 	Encoding string            `enum:"utf-8,gb18030" default:"utf-8" help:"Of the file: ${enum}."`
+	Check    string            `name:"registration-check" enum:"refuse,warn," default:"" help:"What a registration number of a company with a wrong check character does: refuse its row (unless told), or warn."`
 	Strict   bool              `help:"End with code 1 when a row was refused."`
 	Type     string            `arg:"" enum:"transactions,customers" help:"What the rows are: ${enum}."`
 	File     string            `arg:"" help:"A CSV file with a header, plain or gzipped."`
@@ -84,6 +85,10 @@ func (c *importCmd) create(ctx context.Context) (uuid.UUID, error) {
 	body := client.ImportCreate{Type: client.ImportType(c.Type), Source: c.Source, Mapping: c.Map, Encoding: &encoding}
 	if c.Currency != "" {
 		body.Currency = &c.Currency
+	}
+	if c.Check != "" {
+		check := client.ImportCreateRegistrationCheck(c.Check)
+		body.RegistrationCheck = &check
 	}
 	res, err := c.api.CreateImportWithResponse(ctx, nil, body)
 	if err != nil {
@@ -188,8 +193,15 @@ func (c *importCmd) report(ctx context.Context, id uuid.UUID) error {
 	if im.Type == client.ImportTypeTransactions {
 		fmt.Printf("; %d customers created", im.CustomersCreated)
 	}
+	warned := int64(0)
+	if im.Warned != nil {
+		warned = *im.Warned
+	}
+	if warned > 0 {
+		fmt.Printf("; %d with a warning", warned)
+	}
 	fmt.Println()
-	if im.Failed > 0 {
+	if im.Failed+warned > 0 {
 		if err := c.printErrors(ctx, im); err != nil {
 			return err
 		}
@@ -217,11 +229,14 @@ func (c *importCmd) printErrors(ctx context.Context, im client.Import) error {
 		return problem(res.HTTPResponse, res.Body)
 	}
 	for _, e := range res.JSON200.Items {
-		if e.Column == "" {
-			fmt.Printf("  line %d: %s (%s)\n", e.Line, e.Detail, e.Code)
-		} else {
-			fmt.Printf("  line %d, column %s: %s (%s)\n", e.Line, e.Column, e.Detail, e.Code)
+		where := fmt.Sprintf("line %d", e.Line)
+		if e.Column != "" {
+			where += ", column " + e.Column
 		}
+		if e.Severity == client.ImportErrorSeverityWarning {
+			where += ", taken with a warning"
+		}
+		fmt.Printf("  %s: %s (%s)\n", where, e.Detail, e.Code)
 	}
 	if res.JSON200.HasMore {
 		fmt.Printf("  and more: GET %s/v1/imports/%s/errors\n", strings.TrimSuffix(c.URL, "/"), im.ID)

@@ -191,6 +191,14 @@ func TestKilledInTheMiddleOfAnImport(t *testing.T) {
 	require.Zero(t, imports.Items[0].Created)
 
 	i.killedInTheMiddleOfARun(t, second, customers)
+
+	// A number whose check character is wrong: refused, unless a warning is asked for.
+	require.NoError(t, os.WriteFile(path, []byte("no,name,code\n1,甲有限公司,914403007084611369\n"), 0o600))
+	companies := []string{"import", "customers", path, "--source", "erp", "--map", "external_id=no,name=name,company.registration_number=code"}
+	require.Contains(t, i.run(t, companies...), "1 refused")
+	out = i.run(t, append(companies, "--registration-check", "warn")...)
+	require.Contains(t, out, "1 created, 0 updated, 0 unchanged, 0 refused; 1 with a warning")
+	require.Contains(t, out, "line 2, column code, taken with a warning: ")
 }
 
 // killedInTheMiddleOfARun kills the service when everybody's scores are loaded and none is in force yet.
@@ -251,7 +259,16 @@ func TestCommandsWorkWithoutAServer(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	require.Contains(t, i.run(t, "migrate"), "the schema is at version")
+	stranger := func(args ...string) string {
+		out, err := i.command(t.Context(), append(args, "--tenant", "nobody")...).CombinedOutput()
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit)
+		require.Equal(t, 1, exit.ExitCode())
+		return lastLine(string(out))
+	}
+	require.Equal(t, "kezi: there is no tenant nobody (there is none yet); kezi tenant create nobody makes it", stranger("recompute"))
 	i.run(t, "tenant", "create", "one")
+	require.Equal(t, "kezi: there is no tenant nobody (the tenants are one); kezi tenant create nobody makes it", stranger("recompute", "--verify"))
 	out, err := i.command(t.Context(), "tenant", "create", "one").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "already")
@@ -260,8 +277,6 @@ func TestCommandsWorkWithoutAServer(t *testing.T) {
 	require.Contains(t, string(out), "currency")
 	require.Contains(t, string(out), "time_zone")
 	require.Len(t, strings.Split(lastLine(i.run(t, "token", "--tenant", "one")), "."), 3)
-	out, err = i.command(t.Context(), "token", "--tenant", "nobody").CombinedOutput()
-	require.Error(t, err)
-	require.Contains(t, string(out), "kezi tenant create nobody")
+	require.Contains(t, stranger("token"), "kezi tenant create nobody")
 	require.Contains(t, i.run(t, "version"), "kezi")
 }

@@ -43,6 +43,14 @@ func (f Fields) Guarded(names ...string) bool {
 	return false
 }
 
+// KindOf is the one kind of customers that the field of that name applies to; empty for all, and where there is none.
+func (f Fields) KindOf(name string) string {
+	if d := f.find(name); d != nil && d.AppliesTo != Customers {
+		return string(d.AppliesTo)
+	}
+	return ""
+}
+
 func (f Fields) find(name string) *Definition {
 	key, ok := strings.CutPrefix(name, prefix)
 	if !ok {

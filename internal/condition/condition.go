@@ -66,7 +66,7 @@ func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time
 }
 
 // Strict is For conditions that somebody writes down: they can't name a tag that does not exist, or a segment that is not
-// in force.
+// in force, nor contradict themselves. An archived tag stays on customers, and in conditions.
 func Strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
 	return strict(ctx, q, t, now, "")
 }
@@ -82,11 +82,32 @@ func strict(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.T
 	if err != nil {
 		return Language{}, err
 	}
+	return l.ForRules().naming(ctx, q, hold)
+}
+
+// ForRules is l for conditions that decide about customers, see filter.Env.
+func (l Language) ForRules() Language {
+	l.Env.Rule = true
+	return l
+}
+
+// Naming is l that knows tags and segments by name, as Strict does: for conditions that are asked once and for which
+// NamesKeys holds. The others need no reading of keys.
+func (l Language) Naming(ctx context.Context, q postgres.Querier) (Language, error) {
+	return l.naming(ctx, q, "")
+}
+
+// NamesKeys reports whether a condition compares tags or segments.
+func NamesKeys(n filter.Node) bool {
+	return slices.ContainsFunc(n.Fields(), func(f string) bool { return f == Tags || f == Segments })
+}
+
+func (l Language) naming(ctx context.Context, q postgres.Querier, hold string) (Language, error) {
 	for field, sql := range map[string]string{
 		Tags:     `SELECT key FROM tags WHERE tenant_id = $1 ORDER BY id`,
 		Segments: `SELECT key FROM segments WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY id`,
 	} {
-		rows, err := q.Query(ctx, sql+hold, t.ID)
+		rows, err := q.Query(ctx, sql+hold, l.tenantID)
 		if err != nil {
 			return Language{}, fmt.Errorf("read the keys of %s: %w", field, err)
 		}
@@ -110,7 +131,7 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 				(SELECT json_agg(json_build_object('Key', r.key, 'Name', r.name) ORDER BY r.rank DESC) FROM tiers r
 					WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
-				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived, 'AppliesTo', applies_to) ORDER BY position, label, id), '[]')
 				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
 				'Validation', validation, 'Default', default_value, 'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
@@ -160,6 +181,17 @@ func (l Language) Guarded(names ...string) bool {
 		source, field, _ := strings.Cut(name, ".")
 		return Family(source) == Transactions && l.ofOrders.Guarded(field)
 	})
+}
+
+// KindOf is the one kind of customers that have the field of that name; empty when customers of any kind have it.
+func (l Language) KindOf(name string) string {
+	switch {
+	case slices.Contains([]string{"gender", "born_on", "age", "next_birthday_on", "income_band", "education", "occupation", "interests"}, name):
+		return string(customer.Person)
+	case slices.Contains([]string{"legal_name", "registration_scheme", "registration_number", "employees", "annual_revenue", "registered_on"}, name):
+		return string(customer.Company)
+	}
+	return l.own.KindOf(name)
 }
 
 // Hold keeps what conditions name from being deleted until the transaction ends: whoever stores a condition holds
@@ -338,7 +370,7 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 		run = *m.CurrentRun
 	}
 	called := cmp.Or(m.Name, key)
-	f := filter.Field{Name: name, Nullable: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
+	f := filter.Field{Name: name, Nullable: true, One: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
 		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run)}
 	switch part {
 	case "":
@@ -388,7 +420,7 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 		names[t.Key] = fault.T(t.Name, t.Name)
 	}
 	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T(called, called), Choices: keys, ChoiceLabels: names,
-		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
+		Nullable: true, One: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
 			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),
 		Known: filter.SQL(`p.tier_id = ANY(kezi_tier_ids(?::integer, ?::uuid, %s))`, s[i].TenantID, s[i].ID)}, true

@@ -30,12 +30,26 @@ type Write struct {
 	Reason string // why the stage moves, when it does and somebody said so
 	Err    error  // a fault that refuses this customer and no other
 
+	// Later is set by a hook's Before where more is written with the customer: it asks for Settle, see Settler.
+	Later bool
+
+	claims   bool           // its external ids are yet to be claimed
 	Outcome  Outcome        // what became of it
 	previous map[string]any // the changed fields with their values before
 
 	// Told is set by a hook's Before: what the event tells of fields instead of their values before, such as nothing
 	// of a personal one.
 	Told map[string]any
+}
+
+// ChangedBeyond reports whether the write, which is done, changed more than these fields.
+func (w *Write) ChangedBeyond(fields ...string) bool {
+	for name := range w.previous {
+		if !slices.Contains(fields, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Cause is the way by which a customer was changed.

@@ -80,6 +80,9 @@ type Field struct {
 	// A customer without a row is one whose value is absent.
 	Exists Expr
 
+	// One tells of Exists that a customer has at most one row.
+	One bool
+
 	// Known, where given, is how Column is found to be one of several values; %s is where their array goes. It is for a
 	// Column that hides from the planner how many rows have that very value, such as the key of a tag that is joined:
 	//

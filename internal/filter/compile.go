@@ -13,7 +13,7 @@ import (
 // Compile checks a condition against the catalogue and makes it one predicate, which is true or false or, where the
 // condition is false, NULL: right in WHERE, CASE WHEN and FILTER, and in IS TRUE where a value is needed.
 //
-// Fails with ErrUnknownField, ErrOperator, ErrValue, ErrLimit or ErrSyntax; the places are pointers into the JSON
+// Fails with ErrUnknownField, ErrOperator, ErrValue, ErrLimit, ErrSyntax or, for a rule, ErrContradiction; the places are pointers into the JSON
 // form, or for CompileText characters of the text. All wrong leaves are told at once.
 func (c *Catalogue) Compile(n Node, env Env) (Expr, error) { return c.compile(n, env, byPath) }
 
@@ -44,10 +44,13 @@ func (c *Catalogue) compile(n Node, env Env, at locator) (Expr, error) {
 	if err := check(n, at); err != nil {
 		return Expr{}, err
 	}
-	k := compiler{catalogue: c, env: env, at: at}
+	k := compiler{catalogue: c, env: env, at: at, seen: map[string]compared{}}
 	e := k.node(n, "", false)
 	if k.broken != nil {
 		return Expr{}, k.broken
+	}
+	if env.Rule && k.first == nil {
+		k.never(n)
 	}
 	if err := k.err(); err != nil {
 		return Expr{}, err
@@ -61,7 +64,8 @@ type compiler struct {
 	env       Env
 	at        locator
 	leaves    int
-	broken    error // a field that a resolver made wrongly: not the caller's fault
+	seen      map[string]compared // the leaves by path, for Env.Rule
+	broken    error               // a field that a resolver made wrongly: not the caller's fault
 }
 
 func (c *compiler) wrong(f *fault.Fault, at place, detail fault.Text, accepted ...string) {
@@ -117,6 +121,9 @@ func (c *compiler) leaf(l Leaf, at place, negated bool) Expr {
 	operands, ok := c.operands(f, l, at)
 	if !ok {
 		return Expr{}
+	}
+	if c.env.Rule {
+		c.seen[at.path] = compared{l, f, at}
 	}
 	op := l.Op
 	switch op {

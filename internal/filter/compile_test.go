@@ -105,7 +105,7 @@ func TestCompileRefuses(t *testing.T) {
 		{`created_at > "2026-01-01T00:00:00.0000001Z"`, filter.ErrValue, "at character 14: expected a day such as", nil},
 		{`created_at > "2026-01-01T7:00:00Z"`, filter.ErrValue, "at character 14: expected a day such as", nil},
 		{`subscribed = "true"`, filter.ErrValue, "at character 14: expected true or false, without quotes", nil},
-		{`stage = "New"`, filter.ErrValue, `at character 9: expected one of the field's choices, in quotes, such as "new"`, []string{"new", "active", "lost"}},
+		{`stage = "New"`, filter.ErrValue, `at character 9: there is no such choice; the nearest is new`, []string{"new", "active", "lost"}},
 		{`owner = "1"`, filter.ErrValue, "at character 9: expected a UUID", nil},
 		{`owner = "{01890a5d-ac96-774b-bcce-b302099a8057}"`, filter.ErrValue, "at character 9: expected a UUID", nil},
 	} {

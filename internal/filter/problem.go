@@ -19,6 +19,8 @@ var (
 		"the condition uses an operator that the field does not have", "筛选条件使用了该字段不支持的运算符")
 	ErrValue = fault.New(fault.Invalid, "filter_value",
 		"the condition compares a field with a value that does not fit", "筛选条件中的值与字段类型不符")
+	ErrContradiction = fault.New(fault.Invalid, "filter_contradiction",
+		"nobody can ever fulfil the condition", "没有任何客户能满足该条件")
 )
 
 // InParameter makes the places of err those of the query parameter name.

@@ -1,7 +1,9 @@
 package filter
 
 import (
+	"regexp"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -59,6 +61,7 @@ var habits = map[string]string{"==": "=", "<>": "!=", "&&": "AND", "||": "OR", "
 type lexer struct {
 	src    []rune
 	pos    int
+	start  int   // of the last token
 	places []int // of the characters of src, and its end, when it stands in quotes within another text
 }
 
@@ -86,6 +89,7 @@ func (x *lexer) next() token {
 		x.pos++
 	}
 	start := x.pos
+	x.start = start
 	if start == len(x.src) {
 		return token{kind: tokenEnd, at: x.char(start)}
 	}
@@ -166,6 +170,9 @@ func (x *lexer) day(start int) token {
 	return token{kind: tokenDay, text: day, at: x.char(start)}
 }
 
+// span is a number of days, weeks, months or years.
+var span = regexp.MustCompile(`^[0-9]{1,5}[dwmy]$`)
+
 func (x *lexer) number() token {
 	start := x.pos
 	x.pos++
@@ -187,6 +194,14 @@ func (x *lexer) number() token {
 		rest = "." + rest
 	}
 	number := sign + whole + rest
+	switch {
+	case span.MatchString(digits):
+		return x.bad(start, `a number has no unit; write a relative day as today-`+digits+` and a window in quotes, "`+digits+`"`,
+			`数字不带单位；相对日期写作 today-`+digits+`，时间窗口须加引号："`+digits+`"`)
+	case dateForm.MatchString(string(x.src[start:min(start+len(time.DateOnly), len(x.src))])):
+		day := string(x.src[start : start+len(time.DateOnly)])
+		return x.bad(start, `a day stands in quotes; write "`+day+`"`, `日期须加引号，请写 "`+day+`"`)
+	}
 	if !isDigit(rune(digits[0])) || !isNumber(number) {
 		return x.bad(start, "a number is digits with an optional sign and decimals, such as -1000.5; text, days and identifiers stand in quotes",
 			"数字由可选的正负号、数字和小数组成，例如 -1000.5；文本、日期和标识须加引号")

@@ -195,7 +195,7 @@ func (p *parser) fact(function Function, at *leafPlace, depth int) (*Fact, error
 	if p.sign(",") {
 		p.advance()
 		if p.tok.kind != tokenString {
-			return nil, p.expected(`a window in quotes, such as "90d"`, `带引号的时间窗口，例如 "90d"`)
+			return nil, p.unquoted()
 		}
 		at.window = p.tok.at
 		if f.Window = string(p.tok.runes); f.Window == allTime {
@@ -216,6 +216,20 @@ func (p *parser) fact(function Function, at *leafPlace, depth int) (*Fact, error
 	}
 	p.advance()
 	return f, nil
+}
+
+// unquoted refuses what stands in the place of a window, and tells how it is written where it could be one.
+func (p *parser) unquoted() error {
+	given, _, _ := strings.Cut(string(p.lexer.src[p.lexer.start:]), ",")
+	given, _, _ = strings.Cut(given, ")")
+	given = strings.TrimSpace(given)
+	if isDigits(given) {
+		given += "d"
+	}
+	if !windowShaped(given) && given != allTime {
+		return p.expected(`a window in quotes, such as "90d"`, `带引号的时间窗口，例如 "90d"`)
+	}
+	return p.fail(ErrSyntax, p.tok.at, `a window stands in quotes; write "`+given+`"`, `时间窗口须加引号，请写 "`+given+`"`)
 }
 
 // quoted reads the filter in quotes within a function; its places are those of the text around it.

@@ -22,6 +22,10 @@ type Env struct {
 
 	Qualification *Span // what Qualification means; nil where it means nothing
 
+	// Rule compiles a condition that is kept and decides about customers: one that nobody can ever fulfil is a mistake. Asked
+	// once, it has the answer that it deserves.
+	Rule bool
+
 	// Everybody compiles for a statement that puts the condition to all customers of a catalogue's tenant: it joins
 	// Expr.Gathered, so that facts are added up for all of them at once and not customer by customer.
 	Everybody bool
@@ -108,11 +112,15 @@ func (f Field) accepted(env Env, v Value) (detail fault.Text, choices []string) 
 	if f.Choices == nil {
 		return fault.T("expected text in quotes, such as "+example, "应为带引号的文本，例如 "+example), nil
 	}
-	if near := nearest.Of(v.Text, f.Choices); near != "" && len(f.Choices) > maxChoices {
-		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), []string{near}
-	}
 	if len(f.Choices) == 0 {
 		return fault.T("there is no such choice; the field has none yet", "没有这个可选值，该字段目前没有任何可选值"), nil
+	}
+	near := nearest.Of(v.Text, f.Choices)
+	switch {
+	case near != "" && len(f.Choices) > maxChoices:
+		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), []string{near}
+	case near != "":
+		return fault.T("there is no such choice; the nearest is "+near, "没有这个可选值，最接近的是 "+near), f.Choices
 	}
 	return fault.T("expected one of the field's choices, in quotes, such as "+example, "应为该字段的可选值之一并加引号，例如 "+example),
 		f.Choices[:min(len(f.Choices), maxChoices)]

@@ -334,6 +334,28 @@ func TestACustomerWithItsPartsInOneCall(t *testing.T) {
 				map[string]any{"kind": "email", "value": "info@example.com"}, map[string]any{"kind": "social", "platform": "douyin", "value": "@xihucha"}},
 			"addresses": []any{map[string]any{"province": "浙江", "city": "杭州", "district": "西湖", "street": "龙井路 1 号", "postal_code": "310013", "area_type": "tourist"}}}
 	}
+	t.Run("WhatIsWrongOfIt", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		for platform, code := range map[string]string{"抖 音!": "bad_platform", "": "platform_missing"} {
+			wrong := card()
+			social := map[string]any{"kind": "social", "value": "@xihucha"}
+			if platform != "" {
+				social["platform"] = platform
+			}
+			wrong["contact_points"] = []any{social}
+			p := c.Refused(t, 422, "invalid", "POST", "/v1/customers", wrong)
+			require.Equal(t, "/contact_points/0/platform", p.Errors[0].Pointer)
+			require.Equal(t, code, p.Errors[0].Code)
+		}
+		// Marks that turn the text around, or hide, are left away; a city of another province is told.
+		var made map[string]any
+		c.OK(t, "POST", "/v1/customers", map[string]any{"kind": "person", "name": "\u202e李\u2066四\u200b", "province": "浙江", "city": "苏州"}, &made)
+		require.Equal(t, "李四", made["name"])
+		warning := made["warnings"].([]any)[0].(map[string]any)
+		require.Equal(t, []any{"city_elsewhere", "/city"}, []any{warning["code"], warning["pointer"]})
+		require.Contains(t, warning["detail"], "江苏")
+	})
 	t.Run("AllOfIt", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)

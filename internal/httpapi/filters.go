@@ -8,8 +8,6 @@ import (
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
-	"github.com/kezi-io/kezi/internal/postgres"
-	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 type filters struct {
@@ -49,22 +47,9 @@ func below(err error, prefix string) error {
 	return err
 }
 
-// reader reads a language, such as condition.For.
-type reader func(context.Context, postgres.Querier, tenant.Tenant, time.Time) (condition.Language, error)
-
-// given is the condition of a body; nil for none.
-func (h filters) given(ctx context.Context, in reader, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, err := in(ctx, h.DB, callOf(ctx).Tenant, h.now())
-	if err != nil {
-		return condition.Language{}, nil, err
-	}
-	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
-	return language, node, err
-}
-
 // read is a condition that must be there, in a body.
 func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, node, err := h.given(ctx, condition.Strict, text, tree)
+	language, node, err := h.asked(ctx, text, tree)
 	return language, node, required(node, err)
 }
 
@@ -78,11 +63,38 @@ func required(node filter.Node, err error) error {
 
 // asked is the condition of a body, which the caller may ask about; nil for none.
 func (h filters) asked(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
-	language, node, err := h.given(ctx, condition.For, text, tree)
+	return h.understood(ctx, text, tree, false)
+}
+
+// ruling is asked for a condition that is kept and decides about customers.
+func (h filters) ruling(ctx context.Context, text *string, tree *apigen.Condition) (filter.Node, error) {
+	_, node, err := h.understood(ctx, text, tree, true)
+	return node, err
+}
+
+func (h filters) understood(ctx context.Context, text *string, tree *apigen.Condition, rule bool) (condition.Language, filter.Node, error) {
+	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+	if err != nil {
+		return condition.Language{}, nil, err
+	}
+	if rule {
+		language = language.ForRules()
+	}
+	read := func() (filter.Node, error) { return readCondition(language, or(text, ""), or(tree, nil), "") }
+	node, err := read()
 	if err != nil || node == nil {
 		return language, nil, err
 	}
-	return language, node, mayAsk(ctx, language, node)
+	if err := mayAsk(ctx, language, node); err != nil {
+		return language, nil, err
+	}
+	if condition.NamesKeys(node) { // what there is to name is told only to those who may read it
+		if language, err = language.Naming(ctx, h.DB); err != nil {
+			return language, nil, err
+		}
+		node, err = read()
+	}
+	return language, node, err
 }
 
 func (h filters) ParseFilter(ctx context.Context, req apigen.ParseFilterRequestObject) (apigen.ParseFilterResponseObject, error) {
@@ -97,9 +109,6 @@ func (h filters) ParseFilter(ctx context.Context, req apigen.ParseFilterRequestO
 func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequestObject) (apigen.ExplainFilterResponseObject, error) {
 	language, node, err := h.read(ctx, req.Body.FilterText, req.Body.Filter)
 	if err != nil {
-		return nil, err
-	}
-	if err := mayAsk(ctx, language, node); err != nil {
 		return nil, err
 	}
 	t := callOf(ctx).Tenant
@@ -127,12 +136,34 @@ func (h filters) ListFilterFields(ctx context.Context, _ apigen.ListFilterFields
 	describe := func(c *filter.Catalogue) []apigen.FilterField {
 		return each(c.Describe(language.Env), func(e filter.Entry) apigen.FilterField { return filterFieldToAPI(ctx, e) })
 	}
+	items := describe(language.Catalogue)
+	if err := h.nameExamples(ctx, language, items); err != nil {
+		return nil, err
+	}
 	functions := each(filter.Functions, func(f filter.Function) string { return string(f) })
-	return apigen.ListFilterFields200JSONResponse{Items: describe(language.Catalogue),
+	return apigen.ListFilterFields200JSONResponse{Items: items,
 		Sources: each(language.Catalogue.Sources(), func(s filter.Source) apigen.FilterSource {
 			return apigen.FilterSource{Name: s.Name, Label: preferred(ctx, s.Label), Functions: functions, Fields: describe(s.Fields),
 				Measures: each(s.Measures(), func(m string) string { return s.Name + "." + m })}
 		})}, nil
+}
+
+// nameExamples lets the examples of tags and segments name one that there is, to callers who may read them.
+func (h filters) nameExamples(ctx context.Context, language condition.Language, items []apigen.FilterField) error {
+	language, err := language.Naming(ctx, h.DB)
+	if err != nil {
+		return err
+	}
+	for i, f := range items {
+		if f.Name != condition.Tags && f.Name != condition.Segments || mayRead(ctx, f.Name) != nil {
+			continue
+		}
+		items[i].Example = nil
+		if named, _ := language.Catalogue.Field(f.Name); len(named.Choices) > 0 {
+			items[i].Example = ptr(filter.Leaf{Field: f.Name, Op: filter.Has, Values: []filter.Value{filter.String(named.Choices[0])}}.Text())
+		}
+	}
+	return nil
 }
 
 // unitLabels are what people call units that are words.

@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -74,6 +76,37 @@ func TestConditionsOverHTTP(t *testing.T) {
 		narrow.Refused(t, 403, "scope_missing", "POST", "/v1/filters/explain", object{"customer_id": id, "filter_text": `count(orders, "all", "amount > 1") > 0`})
 		narrow.Refused(t, 403, "scope_missing", "GET", "/v1/customers?filter="+url.QueryEscape(`max(transactions.amount) > 1`), nil)
 	})
-	c.OK(t, "GET", "/v1/filter-fields", nil, &out)
+	for _, path := range []string{"/v1/tags", "/v1/score-models", "/v1/field-definitions", "/v1/tier-schemes"} {
+		body := map[string]object{"/v1/tags": {"key": "regular", "name": "常客"}, "/v1/score-models": {"key": "rfm", "kind": "rfm"},
+			"/v1/field-definitions": {"applies_to": "customer", "key": "roast", "label": "烘焙度", "type": "choice", "choices": []object{{"key": "light", "label": "浅"}}},
+			"/v1/tier-schemes":      {"key": "value", "preset": "membership"}}[path]
+		c.OK(t, "POST", path, body, nil)
+	}
+	c.OK(t, "GET", "/v1/filter-fields", nil, &out, "Accept-Language", "zh")
+	parses := func(source, example string) {
+		if source != "" {
+			example = `count(` + source + `, "all", '` + strings.ReplaceAll(strings.ReplaceAll(example, `\`, `\\`), `'`, `\'`) + `') >= 1`
+		}
+		c.OK(t, "POST", "/v1/filters/parse", object{"filter_text": example}, nil)
+	}
+	offered := 0
+	for _, f := range out["items"].([]any) {
+		require.NotEmpty(t, f.(object)["label"], f)
+		if example, ok := f.(object)["example"].(string); ok {
+			parses("", example)
+			offered++
+		}
+	}
+	require.Greater(t, offered, 50)
+	for _, s := range out["sources"].([]any) {
+		for _, f := range s.(object)["fields"].([]any) {
+			require.NotEmpty(t, f.(object)["label"], f)
+			if example, ok := f.(object)["example"].(string); ok {
+				parses(s.(object)["name"].(string), example)
+			}
+		}
+	}
+	require.Contains(t, fmt.Sprint(out["items"]), `tags:"regular"`)
+	require.NotContains(t, fmt.Sprint(out["items"]), `segments:"`, "there is none")
 	require.Contains(t, out["sources"].([]any)[0].(object)["measures"], "transactions.amount")
 }

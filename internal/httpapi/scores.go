@@ -274,6 +274,9 @@ func scoreRunToAPI(ctx context.Context, r score.Run) (apigen.ScoreRun, error) {
 	out := apigen.ScoreRun{ID: r.ID, Version: r.Version, ModelKey: r.ModelKey, ModelVersion: r.Revision, Kind: apigen.ScoreKind(r.Kind),
 		Params: params, AsOf: dayToAPI(r.AsOf), CalibratedBy: r.CalibratedBy, Status: apigen.JobStatus(r.Status), Current: r.Current,
 		Kept: r.Kept, JobID: r.JobID, Customers: r.Customers, Scored: r.Scored, CreatedAt: r.CreatedAt.UTC(), FinishedAt: utc(r.FinishedAt)}
+	if r.Failure != nil {
+		out.Error = &apigen.JobError{Code: r.Failure.Code, Detail: preferred(ctx, r.Failure.Detail)}
+	}
 	if r.Calibration != nil {
 		out.Calibration = ptr(calibrationToAPI(ctx, *r.Calibration))
 	}

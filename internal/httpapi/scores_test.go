@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,7 +198,11 @@ func TestScores(t *testing.T) {
 		require.Equal(t, "CNY", p["prediction"].(object)["expected_spend"].(object)["currency"])
 		c.OK(t, "GET", predictions+"?model=churn", nil, &p)
 		require.Equal(t, "churn", p["kind"])
-		c.Refused(t, 409, "no_model_to_predict_with", "GET", predictions+"?model=value_at_risk", nil)
+		wrong := c.Refused(t, 422, "invalid", "GET", predictions+"?model=value_at_risk", nil)
+		require.Equal(t, []string{"churn", "clv"}, wrong.Errors[0].Accepted)
+		wrong = c.Refused(t, 422, "invalid", "GET", predictions+"?model=chorn", nil)
+		require.Equal(t, "model", wrong.Errors[0].Parameter)
+		require.Contains(t, wrong.Errors[0].Detail, "churn")
 		c.Refused(t, 400, "contract_violation", "GET", predictions+"?horizon_days=1097", nil)
 		c.Refused(t, 400, "contract_violation", "GET", predictions+"?model=%27%3B--", nil)
 		var never object
@@ -205,6 +210,48 @@ func TestScores(t *testing.T) {
 		p = nil
 		c.OK(t, "GET", "/v1/customers/"+never["id"].(string)+"/predictions", nil, &p)
 		require.NotContains(t, p, "prediction")
+
+		// What is tried stays within what a database and a reader can hold.
+		whatIf := "/v1/customers/" + id + "/scores/clv/what-if"
+		for pointer, tried := range map[string]object{
+			"/until":                       {"until": "2026-06-29"},
+			"/until ":                      {"until": "2036-07-15"},
+			"/purchases/0/on":              {"purchases": []object{{"amount": "1.00", "on": "2026-07-02"}}, "until": "2026-07-01"},
+			"/purchases/1/on":              {"purchases": []object{{"amount": "1.00"}, {"amount": "1.00", "on": "2026-06-29"}}},
+			"/purchases/0/amount":          {"purchases": []object{{"amount": "1.005"}}},
+			"/inputs/nonsense~1~0":         {"inputs": object{"nonsense/~": 1}},
+			"/inputs/repeat_purchase_days": {"inputs": object{"repeat_purchase_days": -1}},
+			"/inputs/weeks_observed":       {"inputs": object{"weeks_observed": 1e308}},
+			"/inputs/mean_repeat_spend":    {"inputs": object{"mean_repeat_spend": 1e308}},
+		} {
+			require.Equal(t, strings.TrimSpace(pointer), c.Refused(t, 422, "invalid", "POST", whatIf, tried).Errors[0].Pointer)
+		}
+		many := make([]object, 101)
+		for i := range many {
+			many[i] = object{"amount": "100000000000.00"}
+		}
+		c.Refused(t, 400, "contract_violation", "POST", whatIf, object{"purchases": many})
+		c.Refused(t, 400, "contract_violation", "POST", whatIf, object{"purchases": []object{{"amount": "1000000000000"}}})
+		var then object
+		c.OK(t, "POST", whatIf, object{"purchases": many[1:], "until": "2026-07-30"}, &then)
+		require.Greater(t, then["then"].(object)["value"], 0.0)
+
+		// All models in one job, which two callers can't start at once.
+		c.Refused(t, 400, "contract_violation", "POST", "/v1/score-runs", object{"activate": true})
+		s.In(t, c.Tenant, "scores:read").Refused(t, 403, "scope_missing", "POST", "/v1/score-runs", object{})
+		s.Client(t).Refused(t, 409, "score_runs_none", "POST", "/v1/score-runs", object{})
+		var job, all object
+		started := c.OK(t, "POST", "/v1/score-runs", object{"recalibrate": false}, &job)
+		require.Equal(t, 202, started.Status)
+		require.Equal(t, "tenant", job["subject"].(object)["type"])
+		if again := c.Do(t, "POST", "/v1/score-runs", object{}); again.Status != 202 { // unless all have ended by now
+			require.Contains(t, string(again.Body), "score_runs_none")
+		}
+		all = c.Wait(t, job["id"].(string))
+		require.Equal(t, "succeeded", all["status"])
+		require.InDelta(t, 0, all["counts"].(object)["failed"], 0)
+		c.OK(t, "GET", "/v1/score-models/clv/runs?limit=2", nil, &list)
+		require.Contains(t, []any{list.Items[0]["job_id"], list.Items[1]["job_id"]}, job["id"])
 
 		var m object
 		c.OK(t, "GET", "/v1/score-models/value_at_risk", nil, &m)
@@ -313,6 +360,10 @@ func TestScores(t *testing.T) {
 		var job object
 		c.OK(t, "GET", "/v1/jobs/"+r["job_id"].(string), nil, &job)
 		require.Equal(t, "too_few_repeat_buyers", job["error"].(object)["code"])
+		require.Equal(t, "too_few_repeat_buyers", r["error"].(object)["code"])
+		require.Contains(t, r["error"].(object)["detail"], "fewer than 10 customers")
+		c.OK(t, "GET", "/v1/score-models/m/runs/"+r["id"].(string), nil, &r, "Accept-Language", "zh")
+		require.Contains(t, r["error"].(object)["detail"], "少于 10 个")
 		c.Refused(t, 409, "score_run_not_succeeded", "POST", "/v1/score-models/m/runs/"+r["id"].(string)+"/activate", nil)
 		c.Refused(t, 422, "invalid", "POST", "/v1/score-models/m/runs", object{"as_of": "2999-01-01"})
 	})

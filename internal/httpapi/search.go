@@ -46,6 +46,7 @@ type search struct {
 	tree      []byte // or as JSON
 	parameter string // the query parameter that text came from; empty for the body's filter_text
 	narrowed  []narrowing
+	within    filter.Node // of whom, which the call need not check
 	fields    []apigen.CustomerField
 	expand    []apigen.CustomerExpansion
 	facets    []apigen.CustomerFacetField
@@ -137,16 +138,13 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	if err := mayUse(ctx, language, append(texts(&s.facets), strings.TrimPrefix(s.sort, "-"))...); err != nil {
 		return out, err
 	}
-	node, where, err := s.condition(language)
+	node, where, err := h.condition(ctx, language, s)
 	if err != nil {
 		return out, err
 	}
 	q.Where, q.Metrics = where, condition.NeedsMetrics(node)
 	canonical := ""
 	if node != nil {
-		if err := mayAsk(ctx, language, node); err != nil {
-			return out, err
-		}
 		canonical = node.Text()
 	}
 	scope := []string{"customers", canonical, s.sort, strconv.FormatBool(s.deleted), s.q}
@@ -190,11 +188,43 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 
 var errTier = fault.T("expected scheme:tier, such as value:high", "应为“分层方案:层级”，例如 value:high")
 
-// condition joins the condition given and the parameters that narrow.
-func (s search) condition(language condition.Language) (filter.Node, filter.Expr, error) {
-	node, err := readCondition(language, s.text, s.tree, s.parameter)
+// condition is whom a call asks for, which the caller may ask about; nil for everybody.
+func (h customers) condition(ctx context.Context, language condition.Language, s search) (filter.Node, filter.Expr, error) {
+	node, err := s.asked(language)
 	if err != nil {
 		return nil, filter.Expr{}, err
+	}
+	if node != nil {
+		if err := mayAsk(ctx, language, node); err != nil {
+			return nil, filter.Expr{}, err
+		}
+		if condition.NamesKeys(node) { // what there is to name is told only to those who may read it
+			named, err := language.Naming(ctx, h.DB)
+			if err != nil {
+				return nil, filter.Expr{}, err
+			}
+			if _, err := s.asked(named); err != nil {
+				return nil, filter.Expr{}, err
+			}
+		}
+	}
+	switch {
+	case node == nil && s.within == nil:
+		return nil, filter.Expr{}, nil
+	case node == nil:
+		node = s.within
+	case s.within != nil:
+		node = filter.And{node, s.within}
+	}
+	where, err := language.Catalogue.Compile(node, language.Env)
+	return node, where, err
+}
+
+// asked joins the condition given and the parameters that narrow; nil for neither.
+func (s search) asked(language condition.Language) (filter.Node, error) {
+	node, err := readCondition(language, s.text, s.tree, s.parameter)
+	if err != nil {
+		return nil, err
 	}
 	var all filter.And
 	if node != nil {
@@ -202,23 +232,20 @@ func (s search) condition(language condition.Language) (filter.Node, filter.Expr
 	}
 	for _, n := range s.narrowed {
 		if n.node == nil {
-			return nil, filter.Expr{}, fault.ErrInvalid.AtParameter(n.parameter, "bad_tier", errTier)
+			return nil, fault.ErrInvalid.AtParameter(n.parameter, "bad_tier", errTier)
 		}
 		if _, err := language.Catalogue.Compile(n.node, language.Env); err != nil {
-			return nil, filter.Expr{}, filter.InParameter(err, n.parameter)
+			return nil, filter.InParameter(err, n.parameter)
 		}
 		all = append(all, n.node)
 	}
-	switch len(all) {
-	case 0:
-		return nil, filter.Expr{}, nil
-	case 1:
-		node = all[0]
-	default:
-		node = all
+	if len(all) > 1 {
+		return all, nil
 	}
-	where, err := language.Catalogue.Compile(node, language.Env)
-	return node, where, err
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return nil, nil
 }
 
 func (h customers) addFacets(ctx context.Context, out *apigen.CustomerPage, language condition.Language, q customer.Query, names []apigen.CustomerFacetField) error {

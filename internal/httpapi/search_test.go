@@ -128,7 +128,6 @@ func TestFindingCustomers(t *testing.T) {
 			"created_to=2020-01-01":                {},
 			"updated_from=2020-01-01&kind=company": {"华信（集团）股份有限公司"},
 			"last_purchase_from=2020-01-01":        {},
-			"tag=none":                             {},
 			"kind=person&filter=" + url.QueryEscape(`city = "杭州"`) + "&q=zhang": {"张建国华"},
 		} {
 			require.Equal(t, want, list(t, query).names(), query)
@@ -137,6 +136,27 @@ func TestFindingCustomers(t *testing.T) {
 		require.Equal(t, "tier", p.Errors[0].Parameter)
 		p = c.Refused(t, 422, "filter_unknown_field", "GET", "/v1/customers?tier=nobody:high", nil)
 		require.Equal(t, "tier", p.Errors[0].Parameter)
+		c.OK(t, "POST", "/v1/tags", object{"key": "vip_gold", "name": "金卡"}, nil)
+		c.OK(t, "POST", "/v1/segments", object{"key": "salon", "name": "沙龙", "basis": "psychographic", "static": true}, nil)
+		require.Empty(t, list(t, "tag=vip_gold&segment=salon").Items)
+		for query, at := range map[string][2]string{
+			"tag=vip_gold&tag=vip_golt":                           {"tag", "vip_gold"},
+			"segment=saloon":                                      {"segment", "salon"},
+			"filter=" + url.QueryEscape(`tags IN ("vip-gold")`):   {"filter", "at character 10: there is no such choice; the nearest is vip_gold"},
+			"filter=" + url.QueryEscape(`NOT segments:"zalon"`):   {"filter", "at character 14: there is no such choice; the nearest is salon"},
+			"filter=" + url.QueryEscape(`tags:"x"`) + "&tag=nope": {"filter", "at character 6"},
+		} {
+			p = c.Refused(t, 422, "filter_value", "GET", "/v1/customers?"+query, nil)
+			require.Equal(t, at[0], p.Errors[0].Parameter, query)
+			require.Contains(t, p.Errors[0].Detail, at[1], query)
+		}
+		p = c.Refused(t, 422, "filter_value", "POST", "/v1/customers/search", object{"filter": object{"field": "tags", "op": "has", "value": "vip"}})
+		require.Equal(t, "/filter/value", p.Errors[0].Pointer)
+		require.Equal(t, []string{"vip_gold"}, p.Errors[0].Accepted)
+		c.Refused(t, 422, "filter_value", "POST", "/v1/segments/preview", object{"filter_text": `tags:"vip"`})
+		c.OK(t, "PATCH", "/v1/segments/salon", object{"archived": true}, nil)
+		c.Refused(t, 422, "filter_value", "GET", "/v1/customers?segment=salon", nil)
+		c.OK(t, "GET", "/v1/segments/salon/members", nil, nil)
 		c.Refused(t, 400, "contract_violation", "GET", "/v1/customers?created_from=yesterday", nil)
 		c.Refused(t, 400, "contract_violation", "GET", "/v1/customers?stage=nowhere", nil)
 	})

@@ -39,7 +39,7 @@ func (h segments) ListSegments(ctx context.Context, req apigen.ListSegmentsReque
 
 func (h segments) CreateSegment(ctx context.Context, req apigen.CreateSegmentRequestObject) (apigen.CreateSegmentResponseObject, error) {
 	b := req.Body
-	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	node, err := h.filters.ruling(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 		return nil, err
 	}
 	b := req.Body
-	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	node, err := h.filters.ruling(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (h segments) PreviewSegment(ctx context.Context, req apigen.PreviewSegmentR
 		}))
 	}
 	if n := or(b.Sample, 10); n > 0 && found.Customers > 0 {
-		sample, err := h.customers.search(ctx, search{limit: &n, sort: "-created_at", total: page.TotalNone, narrowed: []narrowing{{"filter", node}}, expand: or(b.Expand, nil)})
+		sample, err := h.customers.search(ctx, search{limit: &n, sort: "-created_at", total: page.TotalNone, within: node, expand: or(b.Expand, nil)})
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +172,7 @@ func (h segments) ListSegmentMembers(ctx context.Context, req apigen.ListSegment
 	}
 	found, err := h.customers.search(ctx, search{limit: p.Limit, cursor: p.Cursor, sort: or(p.Sort, "-created_at"), fields: or(p.Fields, nil),
 		expand: or(p.Expand, nil), total: page.Total(or(p.Total, apigen.ListSegmentMembersParamsTotalNone)), text: or(p.Filter, ""),
-		parameter: "filter", narrowed: []narrowing{{"segment_key", condition.AnyOf("segments", []string{x.Key})}}})
+		parameter: "filter", within: condition.AnyOf(condition.Segments, []string{x.Key})})
 	return apigen.ListSegmentMembers200JSONResponse{Items: found.Items, HasMore: found.HasMore, NextCursor: found.NextCursor, Total: found.Total,
 		TotalIsEstimate: found.TotalIsEstimate, Evaluation: evaluationToAPI(at[x.ID])}, err
 }

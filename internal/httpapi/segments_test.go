@@ -81,10 +81,11 @@ func TestSegmentsOverHTTP(t *testing.T) {
 			status int
 			code   string
 		}{
-			`city = "x" AND owner = "y" OR stage = "lead"`: {400, "filter_syntax"},
-			`city = 'a'; DROP TABLE tags;--`:               {400, "filter_syntax"},
-			`cty = "x"`:                                    {422, "filter_unknown_field"},
-			`spend_total = "x"`:                            {422, "filter_value"},
+			`city = "x" AND owner = "y" OR stage = "lead"`:               {400, "filter_syntax"},
+			`city = 'a'; DROP TABLE tags;--`:                             {400, "filter_syntax"},
+			`cty = "x"`:                                                  {422, "filter_unknown_field"},
+			`spend_total = "x"`:                                          {422, "filter_value"},
+			`spend_total >= 5000 AND spend_total < 1000`:                 {422, "filter_contradiction"},
 			strings.Repeat("(", 50) + "city:*" + strings.Repeat(")", 50): {422, "filter_limit"},
 		} {
 			p := c.Refused(t, want.status, want.code, "POST", "/v1/segments", object{"key": "bad", "name": "x", "basis": "value", "filter_text": text})

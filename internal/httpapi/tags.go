@@ -85,7 +85,7 @@ func (h tags) ListTags(ctx context.Context, req apigen.ListTagsRequestObject) (a
 
 func (h tags) CreateTag(ctx context.Context, req apigen.CreateTagRequestObject) (apigen.CreateTagResponseObject, error) {
 	b := req.Body
-	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	node, err := h.filters.ruling(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 		return nil, err
 	}
 	b := req.Body
-	_, node, err := h.filters.asked(ctx, b.FilterText, b.Filter)
+	node, err := h.filters.ruling(ctx, b.FilterText, b.Filter)
 	if err != nil {
 		return nil, err
 	}

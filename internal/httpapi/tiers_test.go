@@ -123,6 +123,12 @@ func TestTiersOverHTTP(t *testing.T) {
 		p = c.Refused(t, 422, "invalid", "POST", "/v1/tier-schemes", object{"key": "x", "tiers": []object{
 			{"key": "high", "name": "h", "condition": object{"field": "tiers.x", "op": "eq", "value": "low"}}, {"key": "low", "name": "l"}}})
 		require.Equal(t, "own_tier", p.Errors[0].Code)
+		p = c.Refused(t, 422, "invalid", "POST", "/v1/tier-schemes", object{"key": "x", "tiers": []object{{"key": "a", "name": "a", "condition": object{"and": []object{
+			{"field": "spend_total", "op": "gte", "value": "5000"}, {"field": "spend_total", "op": "lt", "value": "1000"},
+		}}}, {"key": "b", "name": "b"}}})
+		require.Equal(t, "filter_contradiction", p.Errors[0].Code)
+		require.Equal(t, "/tiers/0/condition/and/0/field", p.Errors[0].Pointer)
+		require.Equal(t, "/tiers/0/condition/and/1/field", p.Errors[1].Pointer)
 		c.Refused(t, 404, "tier_scheme_not_found", "GET", "/v1/tier-schemes/x", nil)
 		c.Refused(t, 409, "tier_draft_missing", "POST", "/v1/tier-schemes/credit/activate", nil)
 	})

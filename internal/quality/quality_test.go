@@ -135,6 +135,12 @@ func TestRulesAboutContactPoints(t *testing.T) {
 	b.OK(t, "PATCH", path, object{"name": "李四"}, nil)
 	b.OK(t, "PUT", "/v1/customers/by-external-id/s/1", body, nil)
 	b.Refused(t, 422, "invalid", "PUT", "/v1/customers/by-external-id/s/2", object{"name": "x"})
+	b.rule(t, object{"kind": "required", "field": "external_ids", "severity": "block"})
+	body["contact_points"] = []object{{"kind": "phone", "value": "13812345679"}}
+	p = b.Refused(t, 422, "invalid", "POST", "/v1/customers", body)
+	require.Equal(t, "/external_ids", p.Errors[0].Pointer)
+	body["external_ids"] = []object{{"source": "s", "external_id": "3"}}
+	b.OK(t, "POST", "/v1/customers", body, nil)
 	b.trueToTheRecords(t)
 }
 
@@ -150,6 +156,9 @@ func TestARuleIsTriedFirst(t *testing.T) {
 		b.OK(t, "POST", "/v1/customers", c, nil)
 	}
 	draft := object{"applies_to": "person", "name": "城市", "kind": "required", "field": "city", "severity": "block"}
+	b.OK(t, "POST", "/v1/field-definitions", object{"applies_to": "person", "key": "size", "label": "尺码", "type": "text"}, nil)
+	b.rule(t, object{"applies_to": "person", "kind": "required", "field": "attributes.size", "severity": "warn"})
+	b.rule(t, object{"applies_to": "company", "kind": "required", "field": "company.legal_name", "severity": "warn"})
 	var trial object
 	b.OK(t, "POST", "/v1/validation-rules/check", draft, &trial)
 	require.InDelta(t, 3, trial["customers"], 0)
@@ -168,6 +177,9 @@ func TestARuleIsTriedFirst(t *testing.T) {
 		"sealed":            {"applies_to": "person", "name": "x", "kind": "pattern", "field": "contact_points.phone", "pattern": "1", "severity": "warn"},
 		"pattern":           {"applies_to": "person", "name": "x", "kind": "pattern", "field": "city", "pattern": "(", "severity": "warn"},
 		"pattern of number": {"applies_to": "person", "name": "x", "kind": "pattern", "field": "purchase_count", "pattern": "1", "severity": "warn"},
+		"of companies":      {"applies_to": "customer", "name": "x", "kind": "required", "field": "company.legal_name", "severity": "block"},
+		"of companies, too": {"applies_to": "person", "name": "x", "kind": "required", "field": "registration_number", "severity": "warn"},
+		"of people":         {"applies_to": "company", "name": "x", "kind": "required", "field": "attributes.size", "severity": "warn"},
 		"both":              {"applies_to": "person", "name": "x", "kind": "required", "field": "city", "pattern": "a", "severity": "warn"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -162,9 +162,18 @@ func (r *Rule) check(l condition.Language, raw json.RawMessage) error {
 		if _, known := present(l, r.Field); !known {
 			unknownField(&v, "/field", r.Field, append(completeness.Names(), l.Catalogue.Names()...))
 		}
+		kind := l.KindOf(r.Field)
+		if f, ok := completeness.Find(r.Field); ok && f.Kind != "" {
+			kind = f.Kind
+		}
+		v.Check(kind == "" || string(r.AppliesTo) == kind || !r.Active, "/applies_to", "never_fulfilled", fault.T(
+			"only a "+kind+" has "+r.Field+", so that nobody else could be written any more", "只有"+kinds[kind]+"客户才有 "+r.Field+"，其他客户将无法保存"), kind)
 	}
 	return v.Err()
 }
+
+// kinds are what people call the kinds of customers.
+var kinds = map[string]string{"person": "个人", "company": "企业"}
 
 func unknownField(v *fault.Validator, pointer, name string, known []string) {
 	if guess := nearest.Of(name, known); guess != "" {
@@ -196,10 +205,10 @@ func (r Rule) Fields() []string {
 	return []string{r.Field}
 }
 
-// ofRecord reports whether the rule reads only what stands in the customer's own row. Anything else, such as contact
-// points, is asked when everything is written.
-func (r Rule) ofRecord() bool {
-	return !slices.ContainsFunc(r.Fields(), func(name string) bool {
+// ofTheRest reports whether the rule reads what does not stand in the customer's own row, such as contact points: it is
+// asked when everything is written.
+func (r Rule) ofTheRest() bool {
+	return slices.ContainsFunc(r.Fields(), func(name string) bool {
 		head, _, _ := strings.Cut(name, ".")
 		return slices.Contains([]string{"contact_points", "addresses", "contacts", "external_ids", "tags", "tiers", "scores"}, head) ||
 			condition.NeedsMetrics(filter.Leaf{Field: name})

@@ -67,27 +67,47 @@ func (s *Service) chooseFamily(ctx context.Context, t tenant.Tenant, r Run) (str
 	if err != nil || !enough {
 		return standard, tooLittle, err
 	}
+	chosen := pick(standard, errorsOf)
+	return chosen, chosenBecause(r.Kind, standard, chosen, errorsOf, days), nil
+}
+
+// pick is the family with the smallest error, or the standard one unless another is better enough.
+func pick(standard string, errorsOf map[string]float64) string {
 	chosen := standard
-	texts := make([]string, 0, len(errorsOf))
 	for _, f := range btyd.Families() {
-		e, ok := errorsOf[f]
-		if !ok {
-			continue
-		}
-		texts = append(texts, fmt.Sprintf("%s %.4f", f, math.Sqrt(e)))
-		of, known := errorsOf[chosen]
-		if !known || e < of && (chosen != standard || e < better*of) {
+		if e := errorsOf[f]; e < errorsOf[chosen] && (chosen != standard || e < better*errorsOf[standard]) {
 			chosen = f
+		}
+	}
+	return chosen
+}
+
+// chosenBecause says by what rule and by which numbers a family was chosen.
+func chosenBecause(kind Kind, standard, chosen string, errorsOf map[string]float64, days int) Diagnostic {
+	least, texts := standard, make([]string, 0, len(errorsOf))
+	for _, f := range btyd.Families() {
+		texts = append(texts, fmt.Sprintf("%s %.4f", f, math.Sqrt(errorsOf[f])))
+		if errorsOf[f] < errorsOf[least] {
+			least = f
 		}
 	}
 	compared := strings.Join(texts, ", ")
 	en, zh := "of purchases per customer", "每位客户购买次数"
-	if r.Kind == Churn {
+	if kind == Churn {
 		en, zh = "of the chance of no purchase", "不购买概率"
 	}
-	return chosen, Diagnostic{"family_chosen", fault.T(
-		fmt.Sprintf("the family is %s by the root mean squared error %s over the last %d days: %s", chosen, en, days, compared),
-		fmt.Sprintf("按最近 %d 天%s的均方根误差选用模型族 %s：%s", days, zh, chosen, compared))}, nil
+	rule := fault.T("it has the smallest error", "其误差最小")
+	switch {
+	case chosen != least:
+		rule = fault.T(fmt.Sprintf("the default stays, since the square of the error of %s is less than half a percent smaller", least),
+			fmt.Sprintf("%s 的误差平方仅小不到 0.5%%，因此保留默认模型族", least))
+	case chosen != standard:
+		rule = fault.T(fmt.Sprintf("it has the smallest error, its square at least half a percent below that of the default, %s", standard),
+			fmt.Sprintf("其误差最小，且误差平方比默认模型族 %s 至少小 0.5%%", standard))
+	}
+	return Diagnostic{"family_chosen", fault.T(
+		fmt.Sprintf("the family is %s: %s. Root mean squared errors %s over a holdout, the last %d days, by models fitted to the days before: %s", chosen, rule.En, en, days, compared),
+		fmt.Sprintf("采用模型族 %s：%s。以此前数据拟合，在最近 %d 天的留出期内%s的均方根误差：%s", chosen, rule.Zh, days, zh, compared))}
 }
 
 // compareFamilies is the mean squared error of each family that can be fitted; false where too few had bought again.

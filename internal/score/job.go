@@ -143,7 +143,7 @@ func (s *Service) failThose(ctx context.Context, run *jobs.Run, p *pass, did *ta
 		if r.failed == nil {
 			continue
 		}
-		if err := s.fail(ctx, run, r.Run); err != nil {
+		if err := s.fail(ctx, run, r.Run, fault.Of(r.failed)); err != nil {
 			return err // while the run's end is not written, the fault must not end the job
 		}
 		did.fail(r.failed)
@@ -365,9 +365,9 @@ func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m 
 }
 
 // fail ends the run for a reason that trying again does not change.
-func (s *Service) fail(ctx context.Context, run *jobs.Run, r Run) error {
+func (s *Service) fail(ctx context.Context, run *jobs.Run, r Run, why *fault.Fault) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
-		first, err := fail(ctx, tx, run.Call.Tenant.ID, r.ID, s.now())
+		first, err := fail(ctx, tx, run.Call.Tenant.ID, r.ID, why, s.now())
 		if err != nil || !first {
 			return err
 		}

@@ -2,13 +2,16 @@ package score
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/nearest"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/pkg/btyd"
 )
@@ -55,13 +58,16 @@ type Next struct {
 const furthest = 3653
 
 // Predict looks ahead for one customer by the model of a key, or where it is empty by the first clv model, or churn
-// model, in order of keys. Fails with customer.ErrNotFound or ErrNoPrediction.
+// model, in order of keys. Fails with customer.ErrNotFound, ErrNoPrediction, or fault.ErrInvalid for a key that no such model has.
 func (s *Service) Predict(ctx context.Context, t tenant.Tenant, id uuid.UUID, key string, days int) (Prediction, error) {
 	c, err := s.customers.Get(ctx, t, id)
 	if err != nil {
 		return Prediction{}, err
 	}
 	m, err := modelInForce(ctx, s.db, t.ID, key)
+	if errors.Is(err, ErrNoPrediction) && key != "" {
+		err = s.unrun(ctx, t, key)
+	}
 	if err != nil {
 		return Prediction{}, err
 	}
@@ -83,6 +89,28 @@ func (s *Service) Predict(ctx context.Context, t tenant.Tenant, id uuid.UUID, ke
 		return Prediction{}, fmt.Errorf("predict for customer %s: %w", c.ID, err)
 	}
 	return p, nil
+}
+
+// unrun is why nothing can be predicted by the model of a key: it has not run yet, or there is none that predicts.
+func (s *Service) unrun(ctx context.Context, t tenant.Tenant, key string) error {
+	all, err := models(ctx, s.db, t.ID)
+	if err != nil {
+		return err
+	}
+	keys := []string{}
+	for _, m := range all {
+		if m.Kind == CLV || m.Kind == Churn {
+			keys = append(keys, m.Key)
+		}
+	}
+	if slices.Contains(keys, key) {
+		return ErrNoPrediction
+	}
+	text := fault.T("there is no clv or churn model with this key", "没有此键的 clv 或 churn 模型")
+	if near := nearest.Of(key, keys); near != "" {
+		text = fault.T(text.En+"; the nearest is "+near, text.Zh+"，最接近的是 "+near)
+	}
+	return fault.ErrInvalid.AtParameter("model", "score_model_unknown", text, keys...)
 }
 
 func (p predictor) outlook(ctx context.Context, f fact, currency string, from tenant.Day, days int) (*Outlook, error) {

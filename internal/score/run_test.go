@@ -532,6 +532,12 @@ func TestSetWithOneThatCannotBe(t *testing.T) {
 		p, err := b.svc.Runs(b.ctx, b.call.Tenant, key, page.Request{Limit: 1})
 		require.NoError(t, err)
 		require.Equal(t, want, p.Items[0].Status)
+		if want == jobs.Failed {
+			require.Equal(t, "too_few_repeat_buyers", p.Items[0].Failure.Code)
+			require.NotEmpty(t, p.Items[0].Failure.Detail.Zh)
+		} else {
+			require.Nil(t, p.Items[0].Failure)
+		}
 	}
 	require.Equal(t, 1, b.partitions(t))
 }

@@ -156,7 +156,8 @@ type Run struct {
 	JobID       uuid.UUID
 	Version     int64 // raised by any change of the run or its job
 	Calibration *Calibration
-	Customers   int64 // customers that were neither deleted nor merged away
+	Failure     *Diagnostic // why it failed
+	Customers   int64       // customers that were neither deleted nor merged away
 	Scored      int64
 	CreatedAt   time.Time
 	FinishedAt  *time.Time

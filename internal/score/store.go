@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -154,6 +155,9 @@ type runRow struct {
 	Scored      int64
 	CreatedAt   time.Time
 	FinishedAt  *time.Time
+	ErrorCode   *string
+	ErrorEn     string
+	ErrorZh     string
 
 	CalibratedBy *uuid.UUID
 	CalibratedOn *time.Time
@@ -167,7 +171,8 @@ const runSelect = `SELECT r.id, r.run_no, r.model_id, m.key AS model_key, r.revi
 		CASE r.status WHEN 'queued' THEN coalesce(j.status, 'failed') ELSE r.status END AS status,
 		m.current_run IS NOT DISTINCT FROM r.run_no AS current, r.status = 'succeeded' AND r.dropped_at IS NULL AS kept,
 		r.job_id, r.version + coalesce(j.version, 0) AS version, r.calibration, r.customers, r.scored, r.created_at,
-		coalesce(r.finished_at, j.finished_at) AS finished_at, r.calibrated_by, r.calibrated_on, r.recalibrate, r.live
+		coalesce(r.finished_at, j.finished_at) AS finished_at, coalesce(r.error_code, j.error_code) AS error_code,
+		coalesce(r.error_en, j.error_detail, '') AS error_en, coalesce(r.error_zh, j.error_detail, '') AS error_zh, r.calibrated_by, r.calibrated_on, r.recalibrate, r.live
 	FROM score_runs r JOIN score_models m ON m.tenant_id = r.tenant_id AND m.id = r.model_id
 	LEFT JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
 	WHERE r.tenant_id = ?`
@@ -179,6 +184,9 @@ func (r runRow) run() (Run, error) {
 		FinishedAt: postgres.UTC(r.FinishedAt), CalibratedBy: r.CalibratedBy, Live: r.Live, recalibrate: r.Recalibrate}
 	if r.CalibratedOn != nil {
 		run.CalibratedOn = &tenant.Day{Time: *r.CalibratedOn}
+	}
+	if r.ErrorCode != nil && run.Status == jobs.Failed {
+		run.Failure = &Diagnostic{*r.ErrorCode, fault.T(r.ErrorEn, r.ErrorZh)}
 	}
 	var err error
 	if run.Params, err = readParams(run.Kind, r.Params); err != nil {
@@ -294,9 +302,9 @@ func succeed(ctx context.Context, q postgres.Querier, tenantID int32, r Run, now
 }
 
 // fail ends a run without scores; false says that it had ended before.
-func fail(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, now time.Time) (bool, error) {
-	tag, err := q.Exec(ctx, `UPDATE score_runs SET status = 'failed', version = version + 1, finished_at = $3
-		WHERE tenant_id = $1 AND id = $2 AND status = 'queued'`, tenantID, id, now)
+func fail(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, why *fault.Fault, now time.Time) (bool, error) {
+	tag, err := q.Exec(ctx, `UPDATE score_runs SET status = 'failed', version = version + 1, finished_at = $3, error_code = $4, error_en = $5, error_zh = $6
+		WHERE tenant_id = $1 AND id = $2 AND status = 'queued'`, tenantID, id, now, why.Code, why.Message.En, why.Message.Zh)
 	if err != nil {
 		return false, fmt.Errorf("end score run %s: %w", id, err)
 	}

@@ -233,10 +233,10 @@ func (w WhatIf) checkInputs(m live, models []live) error {
 	names := m.names()
 	for _, name := range slices.Sorted(maps.Keys(w.Inputs)) {
 		known := slices.Contains(names, name)
-		v.Check(known, "/inputs/"+name, "unknown_input", fault.T("scores of this model have no such input", "该模型的评分没有此输入项"), names...)
+		v.Check(known, "/inputs/"+fault.Escape(name), "unknown_input", fault.T("scores of this model have no such input", "该模型的评分没有此输入项"), names...)
 		if known {
 			of := m.span(name, models)
-			v.Check(of.has(w.Inputs[name]), "/inputs/"+name, "out_of_range", of.text())
+			v.Check(of.has(w.Inputs[name]), "/inputs/"+fault.Escape(name), "out_of_range", of.text())
 		}
 	}
 	return v.Err()

@@ -1,7 +1,6 @@
 package tier
 
 import (
-	"math/big"
 	"reflect"
 	"slices"
 
@@ -9,7 +8,7 @@ import (
 )
 
 // implies reports whether it is certain that everybody who fulfils a fulfils b. It knows ands and ors, and comparisons of
-// one field with numbers and lists; where it does not know, the answer is no.
+// one field with numbers, days and lists; where it does not know, the answer is no.
 func implies(a, b filter.Node) bool {
 	if reflect.DeepEqual(a, b) {
 		return true
@@ -36,12 +35,7 @@ func implies(a, b filter.Node) bool {
 	}
 	x, okX := a.(filter.Leaf)
 	y, okY := b.(filter.Leaf)
-	return okX && okY && sameOperand(x, y) && leafImplies(x, y)
-}
-
-// sameOperand reports whether two comparisons look at the same value.
-func sameOperand(x, y filter.Leaf) bool {
-	return x.Field == y.Field && reflect.DeepEqual(x.Fact, y.Fact)
+	return okX && okY && x.SameOperand(y) && leafImplies(x, y)
 }
 
 func leafImplies(x, y filter.Leaf) bool {
@@ -54,7 +48,7 @@ func leafImplies(x, y filter.Leaf) bool {
 	if len(x.Values) != 1 || len(y.Values) != 1 {
 		return false
 	}
-	c, ok := compare(x.Values[0], y.Values[0])
+	c, ok := filter.Order(x.Values[0], y.Values[0])
 	if !ok {
 		return false
 	}
@@ -75,7 +69,7 @@ func fits(v filter.Value, y filter.Leaf) bool {
 	if len(y.Values) != 1 {
 		return false
 	}
-	c, ok := compare(v, y.Values[0])
+	c, ok := filter.Order(v, y.Values[0])
 	switch y.Op {
 	case filter.Gte:
 		return ok && c >= 0
@@ -91,13 +85,3 @@ func fits(v filter.Value, y filter.Leaf) bool {
 
 func up(o filter.Op) bool   { return o == filter.Gt || o == filter.Gte }
 func down(o filter.Op) bool { return o == filter.Lt || o == filter.Lte }
-
-// compare compares values that are numbers, or amounts written as text.
-func compare(a, b filter.Value) (int, bool) {
-	x, okX := new(big.Rat).SetString(a.Text)
-	y, okY := new(big.Rat).SetString(b.Text)
-	if !okX || !okY || a.Kind == filter.KindBool || b.Kind == filter.KindBool {
-		return 0, false
-	}
-	return x.Cmp(y), true
-}

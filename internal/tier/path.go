@@ -188,7 +188,7 @@ func (s search) evaluate(n filter.Node, first int, p plan) bool {
 
 // subject is the first leaf that looks at the same value as the leaf at i.
 func (s search) subject(i int) int {
-	return slices.IndexFunc(s.leaves, func(l condition.Leaf) bool { return sameOperand(l.Comparison, s.leaves[i].Comparison) })
+	return slices.IndexFunc(s.leaves, func(l condition.Leaf) bool { return l.Comparison.SameOperand(s.leaves[i].Comparison) })
 }
 
 // holds tells whether a leaf holds under a plan. Where a changed value can't be compared here, the leaf that asked for the

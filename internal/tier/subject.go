@@ -238,9 +238,9 @@ func (j judge) ended() filter.Span {
 // For a part of the customers placements are looked up one by one, whatever the planner thought of the table when it planned
 // for many executions; for everybody it may choose.
 func next(rules []rule.Rule, everybody bool) filter.Expr {
-	lookup := filter.SQL(` OFFSET 0`)
+	lookup, kept := filter.SQL(` OFFSET 0`), filter.SQL(`MATERIALIZED`)
 	if everybody {
-		lookup = filter.SQL(``)
+		lookup, kept = filter.SQL(``), filter.SQL(`NOT MATERIALIZED`)
 	}
 	values, anniversaries := []filter.Expr{}, filter.SQL(`NULL::date`)
 	facts := filter.SQL(``)
@@ -266,7 +266,7 @@ func next(rules []rule.Rule, everybody bool) filter.Expr {
 		}
 	}
 	return filter.Concat(filter.SQL(`
-		tier_next AS MATERIALIZED (SELECT y.*, CASE WHEN y.by_hand THEN y.manual_rank ELSE y.rank END AS shown,
+		tier_next AS `), kept, filter.SQL(` (SELECT y.*, CASE WHEN y.by_hand THEN y.manual_rank ELSE y.rank END AS shown,
 			CASE WHEN y.move = 'fails' THEN y.due WHEN y.move = 'unknown' THEN y.downgrade_on END AS next_downgrade_on,
 			CASE WHEN y.move = 'down' AND y.downgrade = 'one_step' THEN y.today ELSE y.stepped_on END AS next_stepped_on,
 			CASE WHEN y.move IN ('unknown', 'fails') THEN y.period_ends_on WHEN NOT y.periodic OR y.rank = cardinality(y.ids) THEN NULL
@@ -307,8 +307,12 @@ var differs = filter.SQL(`(x.ids[x.shown] IS DISTINCT FROM x.tier_id OR x.rank I
 
 // Differs implements rule.Subject.
 func (Rules) Differs(_ int32, rules []rule.Rule) rule.Difference {
+	each := filter.SQL(`SELECT DISTINCT`)
+	if len(rules) == 1 {
+		each = filter.SQL(`SELECT`)
+	}
 	return rule.Difference{With: next(rules, true), Where: filter.SQL(`tier_differs.customer_id IS NOT NULL`),
-		Join: filter.Concat(filter.SQL(` LEFT JOIN (SELECT DISTINCT x.customer_id FROM tier_next x WHERE `), differs,
+		Join: filter.Concat(filter.SQL(` LEFT JOIN (`), each, filter.SQL(` x.customer_id FROM tier_next x WHERE `), differs,
 			filter.SQL(`) tier_differs ON tier_differs.customer_id = j.customer_id`))}
 }
 
@@ -321,20 +325,18 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 					WHEN x.move = 'fails' AND x.downgrade_on IS NULL THEN 'grace'
 					WHEN x.move = 'keeps' AND x.downgrade_on IS NOT NULL THEN 'recovered' END AS change
 			FROM tier_next x WHERE `), differs, filter.SQL(`),
-		tier_placed AS (INSERT INTO tier_placements AS p (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at, earned_tier_id, earned_on,
-				downgrade_on, period_ends_on, stepped_on, manual_tier_id)
-			SELECT ?::integer, customer_id, scheme_id, next_tier_id, CASE WHEN seen OR NOT had THEN ?::uuid ELSE change_set END,
-				CASE WHEN seen OR NOT had THEN ?::timestamptz ELSE placed_at END, next_earned_id, next_since, next_downgrade_on,
-				next_period_ends_on, next_stepped_on, CASE WHEN NOT expired THEN manual_tier_id END
-			FROM tier_diff
-			ON CONFLICT ON CONSTRAINT tier_placements_pkey DO UPDATE SET tier_id = excluded.tier_id, change_set = excluded.change_set,
-				placed_at = excluded.placed_at, earned_tier_id = excluded.earned_tier_id, earned_on = excluded.earned_on,
-				downgrade_on = excluded.downgrade_on, period_ends_on = excluded.period_ends_on, stepped_on = excluded.stepped_on,
-				manual_tier_id = excluded.manual_tier_id,
-				manual_until = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_until END,
-				manual_reason = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_reason END,
-				manual_actor = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_actor END,
-				manual_at = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_at END),
+		tier_placed AS (INSERT INTO tier_placements (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at, earned_tier_id, earned_on,
+				downgrade_on, period_ends_on, stepped_on)
+			SELECT ?::integer, customer_id, scheme_id, next_tier_id, ?::uuid, ?::timestamptz, next_earned_id, next_since, next_downgrade_on,
+				next_period_ends_on, next_stepped_on
+			FROM tier_diff WHERE NOT had),
+		tier_moved AS (UPDATE tier_placements p SET tier_id = d.next_tier_id, earned_tier_id = d.next_earned_id, earned_on = d.next_since,
+				change_set = CASE WHEN d.seen THEN ?::uuid ELSE p.change_set END, placed_at = CASE WHEN d.seen THEN ?::timestamptz ELSE p.placed_at END,
+				downgrade_on = d.next_downgrade_on, period_ends_on = d.next_period_ends_on, stepped_on = d.next_stepped_on,
+				manual_tier_id = CASE WHEN NOT d.expired THEN p.manual_tier_id END, manual_until = CASE WHEN NOT d.expired THEN p.manual_until END,
+				manual_reason = CASE WHEN NOT d.expired THEN p.manual_reason END, manual_actor = CASE WHEN NOT d.expired THEN p.manual_actor END,
+				manual_at = CASE WHEN NOT d.expired THEN p.manual_at END
+			FROM tier_diff d WHERE d.had AND p.tenant_id = ?::integer AND p.customer_id = d.customer_id AND p.scheme_id = d.scheme_id),
 		tier_told AS (INSERT INTO tier_history (tenant_id, customer_id, scheme_id, change, from_tier, to_tier, cause, event, reason, downgrade_on, actor, change_set, occurred_at)
 			SELECT ?::integer, customer_id, scheme_id, change, keys[showed], keys[shown], CASE WHEN expired AND seen THEN 'expiry'
 					WHEN ?::text IN ('customer.tier_placed', 'customer.tier_lifted') THEN 'manual'
@@ -345,7 +347,8 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 			FROM tier_diff WHERE change IS NOT NULL),
 		tier_changed AS (SELECT customer_id, field, to_jsonb(keys[showed]) AS previous FROM tier_diff WHERE seen
 			UNION ALL SELECT customer_id, field || '.downgrade_on', to_jsonb(downgrade_on) FROM tier_diff WHERE change IN ('grace', 'recovered'))`,
-		rule.Tenant, rule.ChangeSet, filter.Now{}, rule.Tenant, rule.Event, rule.Event, rule.Because, rule.Event, rule.Actor, rule.ChangeSet, filter.Now{}))
+		rule.Tenant, rule.ChangeSet, filter.Now{}, rule.ChangeSet, filter.Now{}, rule.Tenant, rule.Tenant, rule.Event, rule.Event, rule.Because, rule.Event,
+		rule.Actor, rule.ChangeSet, filter.Now{}))
 }
 
 // Ended implements rule.Ended.

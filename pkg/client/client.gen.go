@@ -2596,7 +2596,11 @@ type CompletenessWeightsPut struct {
 // transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 // below it within a year.
 //
-// At most 10 deep, with 200 leaves.
+// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+//
+// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+// with the place of both. A list or a preview with it has nobody.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
@@ -3196,7 +3200,11 @@ type CustomerSearch struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3290,7 +3298,7 @@ type CustomerTagList struct {
 
 // CustomerTagPut defines model for CustomerTagPut.
 type CustomerTagPut struct {
-	// ExpiresAt When the tag falls off by itself; in the future.
+	// ExpiresAt When the tag falls off by itself; in the future. From that instant on no read shows it. What gave way to it or reads it (the automatic tags of its exclusive group, segments and tiers) follows within a minute, as does the event `tags.expired`.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
@@ -3653,7 +3661,11 @@ type FilterExplain struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3677,7 +3689,11 @@ type FilterExplanation struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3732,7 +3748,11 @@ type FilterGiven struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -3759,7 +3779,11 @@ type FilterParsed struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5167,7 +5191,11 @@ type ScoreRule struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5209,7 +5237,10 @@ type ScoreRun struct {
 	Current bool `json:"current"`
 
 	// Customers Customers that were not deleted.
-	Customers  int64              `json:"customers"`
+	Customers int64 `json:"customers"`
+
+	// Error Why it failed; absent otherwise. `too_few_repeat_buyers` and `no_observation_time` pass as customers buy.
+	Error      *JobError          `json:"error,omitempty"`
 	FinishedAt *time.Time         `json:"finished_at,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
 	JobID      openapi_types.UUID `json:"job_id"`
@@ -5375,7 +5406,11 @@ type Segment struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5437,7 +5472,11 @@ type SegmentCreate struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5481,7 +5520,11 @@ type SegmentExplanation struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5564,7 +5607,11 @@ type SegmentMembersChange struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5677,7 +5724,11 @@ type SegmentPatch struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5717,7 +5768,11 @@ type SegmentPreviewAsked struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5840,7 +5895,11 @@ type Tag struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5879,7 +5938,11 @@ type TagBulk struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -5918,7 +5981,11 @@ type TagCreate struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6064,7 +6131,11 @@ type TagPatch struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6166,7 +6237,11 @@ type Tier struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6186,7 +6261,11 @@ type Tier struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6921,7 +7000,11 @@ type ValidationRule struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -6970,7 +7053,11 @@ type ValidationRuleCreate struct {
 	// transactions: `sum(items.amount, "365d", "product.category = '咖啡'") >= 500` is what was spent on coffee and all categories
 	// below it within a year.
 	//
-	// At most 10 deep, with 200 leaves.
+	// At most 10 deep, with 200 leaves. In text, days and windows stand in quotes; only relative days (`today-90d`) need none.
+	//
+	// A condition that decides about customers (of segments, automatic tags, tiers, score and validation rules) is refused where
+	// two of its comparisons exclude each other, such as `spend_total >= 5000 AND spend_total < 1000`: 422 `filter_contradiction`
+	// with the place of both. A list or a preview with it has nobody.
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -7375,7 +7462,7 @@ type ListCustomersParams struct {
 	// Industry Only customers of this industry; repeated, of one of the industries.
 	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
 
-	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags. A key that no tag has is a 422 with the nearest one.
 	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
 
 	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
@@ -7399,7 +7486,7 @@ type ListCustomersParams struct {
 	// LastPurchaseTo Only customers who last bought on this day or earlier.
 	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
-	// Segment Only customers of the segment of this key.
+	// Segment Only customers of the segment of this key. A key that no segment in force has is a 422 with the nearest one.
 	Segment *string `form:"segment,omitempty" json:"segment,omitempty"`
 
 	// Deleted List the deleted customers instead.
@@ -9188,7 +9275,7 @@ type ClientInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 	//
@@ -9675,8 +9762,8 @@ type ClientInterface interface {
 	// GetCustomerPredictions Predict what a customer will do
 	//
 	// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-	// a run in force.
+	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+	// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 	//
 	// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 	// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -9881,7 +9968,8 @@ type ClientInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9893,7 +9981,8 @@ type ClientInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -10156,7 +10245,9 @@ type ClientInterface interface {
 	// ParseFilterWithBody Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10166,7 +10257,9 @@ type ClientInterface interface {
 	// ParseFilter Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -10482,6 +10575,10 @@ type ClientInterface interface {
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
 	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
+	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -10546,6 +10643,10 @@ type ClientInterface interface {
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
+	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
 	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -10728,7 +10829,8 @@ type ClientInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10741,7 +10843,8 @@ type ClientInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -11668,7 +11771,8 @@ type ClientInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes any type of body and a specified content type.
@@ -11683,7 +11787,8 @@ type ClientInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -11924,7 +12029,7 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 //
@@ -12901,8 +13006,8 @@ func (c *Client) ListCustomerPayments(ctx context.Context, customerID CustomerID
 // GetCustomerPredictions Predict what a customer will do
 //
 // Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-// a run in force.
+// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 //
 // The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 // run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -13317,7 +13422,8 @@ func (c *Client) DeleteCustomerTag(ctx context.Context, customerID CustomerID, t
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -13339,7 +13445,8 @@ func (c *Client) PutCustomerTagWithBody(ctx context.Context, customerID Customer
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -13882,7 +13989,9 @@ func (c *Client) ExplainFilter(ctx context.Context, body ExplainFilterJSONReques
 // ParseFilterWithBody Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -13902,7 +14011,9 @@ func (c *Client) ParseFilterWithBody(ctx context.Context, contentType string, bo
 // ParseFilter Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -14468,6 +14579,10 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
 //
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
+//
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 // The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -14542,6 +14657,10 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
+//
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
 //
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -14884,7 +15003,8 @@ func (c *Client) GetScoreRunValidation(ctx context.Context, modelKey ModelKey, r
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -14907,7 +15027,8 @@ func (c *Client) CreateScoreRunsWithBody(ctx context.Context, params *CreateScor
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -16714,7 +16835,8 @@ func (c *Client) ListValidationRules(ctx context.Context, reqEditors ...RequestE
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes any type of body and a specified content type.
@@ -16739,7 +16861,8 @@ func (c *Client) CreateValidationRuleWithBody(ctx context.Context, params *Creat
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes a body of the `application/json` content type.
@@ -30621,7 +30744,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 	//
@@ -31150,8 +31273,8 @@ type ClientWithResponsesInterface interface {
 	// GetCustomerPredictionsWithResponse Predict what a customer will do
 	//
 	// Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-	// a run in force.
+	// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+	// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 	//
 	// The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 	// run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -31386,7 +31509,8 @@ type ClientWithResponsesInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31398,7 +31522,8 @@ type ClientWithResponsesInterface interface {
 	// From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 	// without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 	// group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-	// hold, until it expires or is taken off; a suppression ends.
+	// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+	// within a minute after the one put on has expired, in the commit that removes it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31691,7 +31816,9 @@ type ClientWithResponsesInterface interface {
 	// ParseFilterWithBodyWithResponse Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31701,7 +31828,9 @@ type ClientWithResponsesInterface interface {
 	// ParseFilterWithResponse Check a condition and convert it
 	//
 	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+	// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+	// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32047,6 +32176,10 @@ type ClientWithResponsesInterface interface {
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
 	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
+	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 	// The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -32111,6 +32244,10 @@ type ClientWithResponsesInterface interface {
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 	// horizon and the discount rate are those of that model.
+	//
+	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+	// very parameters of a clv model of the same day.
 	//
 	// **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 	// days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -32315,7 +32452,8 @@ type ClientWithResponsesInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32328,7 +32466,8 @@ type ClientWithResponsesInterface interface {
 	// night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 	// are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 	// left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+	// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+	// says in `error` why it failed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -33333,7 +33472,8 @@ type ClientWithResponsesInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -33348,7 +33488,8 @@ type ClientWithResponsesInterface interface {
 	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 	//
 	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+	// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 	// `condition` demands that a filter holds, as in `GET /v1/customers`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -37455,6 +37596,8 @@ type GetCustomerPredictionsResponse struct {
 	ApplicationProblemJSON404 *P404
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *P503
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -37489,6 +37632,11 @@ func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON404() *P404 {
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON409() *P409 {
 	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetCustomerPredictionsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -51743,7 +51891,7 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// mix. A field, tag, segment or tier that does not exist is a 422 that names the place and the nearest one there is. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`, and `value_at_risk`, which is `scores.value_at_risk`. Customers without a value come last either way.
 //
@@ -52566,8 +52714,8 @@ func (c *ClientWithResponses) ListCustomerPaymentsWithResponse(ctx context.Conte
 // GetCustomerPredictionsWithResponse Predict what a customer will do
 //
 // Purchases, spend and the next purchase date over any horizon up to three years, by the calibration in force of a clv or churn
-// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while none has
-// a run in force.
+// model: the one that `model` names, otherwise the first clv model by key, otherwise the first churn model. 409 while it has
+// no run in force; 422 for a key that no clv or churn model has, with the keys there are.
 //
 // The look ahead starts at `as_of`, with what the customer has done up to it: today, where the model's clock is live and the
 // run in force was one of its own day; otherwise the run's day. Purchases are days with a purchase, as in all scores.
@@ -52928,7 +53076,8 @@ func (c *ClientWithResponses) DeleteCustomerTagWithResponse(ctx context.Context,
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -52946,7 +53095,8 @@ func (c *ClientWithResponses) PutCustomerTagWithBodyWithResponse(ctx context.Con
 // From now on the customer carries the tag, with the reason and expiry that the body says: without a reason none,
 // without an expiry for good. Repeating it changes nothing; another reason or expiry is taken over. In an exclusive
 // group the tag replaces the one that the customer carried. An automatic tag stays on although its condition does not
-// hold, until it expires or is taken off; a suppression ends.
+// hold, until it expires or is taken off; a suppression ends. An automatic tag that gave way in an exclusive group comes back
+// within a minute after the one put on has expired, in the commit that removes it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53407,7 +53557,9 @@ func (c *ClientWithResponses) ExplainFilterWithResponse(ctx context.Context, bod
 // ParseFilterWithBodyWithResponse Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53423,7 +53575,9 @@ func (c *ClientWithResponses) ParseFilterWithBodyWithResponse(ctx context.Contex
 // ParseFilterWithResponse Check a condition and convert it
 //
 // Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
-// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there. A tag that
+// was deleted, or a segment that was archived, is one that does not exist; an archived tag stays on customers and in
+// conditions. A condition over scores, tiers, tags, segments or transactions needs their read scope too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53919,6 +54073,10 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
 //
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
+//
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
 // The points of a group are held between its `min` and `max`, all together between `min_points` and `max_points`. Every customer
@@ -53989,6 +54147,10 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
 // horizon and the discount rate are those of that model.
+//
+// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
+// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
+// very parameters of a clv model of the same day.
 //
 // **rules**: a rule whose condition holds gives its points. With `half_life_days` h they are points * 2^(-age / h), where age is the
 // days from the newest fact that a function of the condition counts (`count(transactions, "365d") >= 1`) to the scoring day.
@@ -54289,7 +54451,8 @@ func (c *ClientWithResponses) GetScoreRunValidationWithResponse(ctx context.Cont
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -54308,7 +54471,8 @@ func (c *ClientWithResponses) CreateScoreRunsWithBodyWithResponse(ctx context.Co
 // night does for models with a live clock: everybody is read once, what models share is computed once, and models that
 // are made of others come after them. It takes far less than one run after the other. Models with a run in progress are
 // left to that run; 409 when no other is left. A model that cannot be run, such as one with too few repeat buyers,
-// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id`.
+// fails by itself: `counts` of the job has `runs` and `failed`, and each model's newest run names the job as `job_id` and
+// says in `error` why it failed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -55841,7 +56005,8 @@ func (c *ClientWithResponses) ListValidationRulesWithResponse(ctx context.Contex
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -55862,7 +56027,8 @@ func (c *ClientWithResponses) CreateValidationRuleWithBodyWithResponse(ctx conte
 // written; `POST /v1/validation-rules/check` tells beforehand how many break it.
 //
 // `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
-// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `contact_points.phone`, `addresses`, `contacts`. What only one kind of customer can have, such as `company.legal_name`, is
+// demanded with `applies_to` of that kind. `pattern` demands that the text in `field`, where there is one, matches.
 // `condition` demands that a filter holds, as in `GET /v1/customers`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -59808,6 +59974,13 @@ func ParseGetCustomerPredictionsResponse(rsp *http.Response) (*GetCustomerPredic
 			return nil, err
 		}
 		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest P503

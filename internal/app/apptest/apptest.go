@@ -191,7 +191,10 @@ type Problem struct {
 	Status int
 	Code   string
 	Detail string
-	Errors []struct{ Pointer, Parameter, Code, Detail string }
+	Errors []struct {
+		Pointer, Parameter, Code, Detail string
+		Accepted                         []string
+	}
 }
 
 // Refused is Do that demands a problem of that status and code.

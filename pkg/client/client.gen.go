@@ -2453,6 +2453,9 @@ type Calibration struct {
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
 	Units     CalibrationUnits      `json:"units"`
 	Values    *ValueFit             `json:"values,omitempty"`
+
+	// ValuesByKind A model of each of person and company, which then counts instead of values: where both have at least 100 repeat customers who spent something, and two models say more than one by the Bayesian information criterion.
+	ValuesByKind *map[string]ValueFit `json:"values_by_kind,omitempty"`
 }
 
 // CalibrationUnits defines model for CalibrationUnits.
@@ -7123,6 +7126,9 @@ type ValueFit struct {
 	// LeftOut Repeat customers whose repeat purchases were free.
 	LeftOut       int64   `json:"left_out"`
 	LogLikelihood float64 `json:"log_likelihood"`
+
+	// MeanSpend Of values_by_kind: of a purchase day over everyone of the kind.
+	MeanSpend *float64 `json:"mean_spend,omitempty"`
 
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`

@@ -2453,6 +2453,9 @@ type Calibration struct {
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
 	Units     CalibrationUnits      `json:"units"`
 	Values    *ValueFit             `json:"values,omitempty"`
+
+	// ValuesByKind A model of each of person and company, which then counts instead of values: where both have at least 100 repeat customers who spent something, and two models say more than one by the Bayesian information criterion.
+	ValuesByKind *map[string]ValueFit `json:"values_by_kind,omitempty"`
 }
 
 // CalibrationUnits defines model for CalibrationUnits.
@@ -7127,6 +7130,9 @@ type ValueFit struct {
 	LeftOut       int64   `json:"left_out"`
 	LogLikelihood float64 `json:"log_likelihood"`
 
+	// MeanSpend Of values_by_kind: of a purchase day over everyone of the kind.
+	MeanSpend *float64 `json:"mean_spend,omitempty"`
+
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
 }
@@ -10682,7 +10688,8 @@ type ClientInterface interface {
 
 	// DeleteScoreModel Delete a score model
 	//
-	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+	// which nobody can read any more. 409 with the list of `.../dependents` while
 	// conditions or other models read it.
 	//
 	// Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
@@ -14705,7 +14712,8 @@ func (c *Client) CreateScoreModel(ctx context.Context, params *CreateScoreModelP
 
 // DeleteScoreModel Delete a score model
 //
-// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+// which nobody can read any more. 409 with the list of `.../dependents` while
 // conditions or other models read it.
 //
 // Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
@@ -32281,7 +32289,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteScoreModelWithResponse Delete a score model
 	//
-	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+	// which nobody can read any more. 409 with the list of `.../dependents` while
 	// conditions or other models read it.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -54203,7 +54212,8 @@ func (c *ClientWithResponses) CreateScoreModelWithResponse(ctx context.Context, 
 
 // DeleteScoreModelWithResponse Delete a score model
 //
-// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+// which nobody can read any more. 409 with the list of `.../dependents` while
 // conditions or other models read it.
 //
 // Returns a wrapper object for the known response body format(s).

@@ -4495,6 +4495,9 @@ type ProblemPlace struct {
 	// Detail What is wrong and what would be accepted.
 	Detail string `json:"detail"`
 
+	// Offset Where in the text of a condition: how many characters stand before it.
+	Offset *int `json:"offset,omitempty"`
+
 	// Parameter The query, path or header parameter.
 	Parameter *string `json:"parameter,omitempty"`
 
@@ -8179,7 +8182,7 @@ type ListProductsParams struct {
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q What the sku or the name begins with, in any case.
+	// Q Words that are all found somewhere in the sku or the name, in any case, traditional or simplified: `挂耳` finds 云南挂耳咖啡.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
 	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.
@@ -40385,6 +40388,11 @@ type PutExchangeRateResponse200Headers struct {
 	ETag *string
 }
 
+// PutExchangeRateResponse201Headers the declared response headers of an HTTP 201 response for PutExchangeRate
+type PutExchangeRateResponse201Headers struct {
+	ETag *string
+}
+
 // PutExchangeRateResponse401Headers the declared response headers of an HTTP 401 response for PutExchangeRate
 type PutExchangeRateResponse401Headers struct {
 	WWWAuthenticate *string
@@ -40395,6 +40403,8 @@ type PutExchangeRateResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ExchangeRate
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ExchangeRate
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -40417,6 +40427,8 @@ type PutExchangeRateResponse struct {
 	ApplicationProblemJSON503 *P503
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *PutExchangeRateResponse200Headers
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutExchangeRateResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PutExchangeRateResponse401Headers
 }
@@ -40424,6 +40436,11 @@ type PutExchangeRateResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r PutExchangeRateResponse) GetJSON200() *ExchangeRate {
 	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutExchangeRateResponse) GetJSON201() *ExchangeRate {
+	return r.JSON201
 }
 
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
@@ -62498,6 +62515,13 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ExchangeRate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest P400
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -62581,6 +62605,16 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 201:
+		var headers PutExchangeRateResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers201 = &headers
 	case rsp.StatusCode == 401:
 		var headers PutExchangeRateResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {

@@ -183,7 +183,7 @@ func (c *caller) dropModels() error {
 			return errors.Join(err, fmt.Errorf("%s: %s", target, a))
 		}
 	}
-	return nil
+	return c.idle() // jobs remove what they left
 }
 
 func (s scale) transactionUnderModels(ctx context.Context) (err error) {

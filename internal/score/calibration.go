@@ -78,6 +78,14 @@ func (f fact) history() btyd.History {
 	return btyd.History{X: float64(f.x), Tx: float64(f.tx) / btyd.Week, T: float64(f.t) / btyd.Week}
 }
 
+// kind is the customer's place among kindNames.
+func (f fact) kind() int {
+	if f.company {
+		return 1
+	}
+	return 0
+}
+
 // meanRepeat is the average spend of a repeat purchase day in major units; 0 without one.
 func (f fact) meanRepeat(scale float64) float64 {
 	if f.x == 0 {
@@ -251,10 +259,7 @@ func (p predictor) clv(f fact, by btyd.Prediction, in []float64) float64 {
 
 // expectedValue is what a purchase to come of the customer is worth, in major units.
 func (p predictor) expectedValue(f fact) float64 {
-	w := p.worth[0]
-	if f.company {
-		w = p.worth[1]
-	}
+	w := p.worth[f.kind()]
 	switch {
 	case w.model == nil:
 		return float64(f.spend) / p.scale / float64(f.x+1)

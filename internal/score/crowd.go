@@ -117,7 +117,7 @@ func (c *crowd) groups() []group {
 	}
 	slices.SortFunc(all, func(a, b brief) int {
 		return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.tx, b.tx), cmp.Compare(a.t, b.t), cmp.Compare(a.repeatSpend, b.repeatSpend),
-			sign(a.company)-sign(b.company))
+			cmp.Compare(a.fact().kind(), b.fact().kind()))
 	})
 	var groups []group
 	for i, f := range all {
@@ -132,13 +132,6 @@ func (c *crowd) groups() []group {
 		groups = append(groups, group{f.fact(), 1})
 	}
 	return groups
-}
-
-func sign(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // collect is numbers of everybody, sorted.

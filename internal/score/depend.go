@@ -49,36 +49,34 @@ func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenan
 	if err != nil {
 		return err
 	}
+	others := slices.DeleteFunc(slices.Clone(all), func(x Model) bool { return x.Key == m.Key })
 	if m.Kind == Composite && m.Params.Parts == nil {
-		m.Params.Parts = defaultParts(slices.DeleteFunc(slices.Clone(all), func(x Model) bool { return x.Key == m.Key }))
+		m.Params.Parts = defaultParts(others)
 	}
 	if m.Kind == AtRisk {
-		m.Params.completeRisk(slices.DeleteFunc(slices.Clone(all), func(x Model) bool { return x.Key == m.Key }))
+		m.Params.completeRisk(others)
 	}
 	m.check(v)
-	if m.Kind == Rules {
-		if err := s.checkConditions(ctx, tx, t, m.Params.Rules, v); err != nil {
-			return err
-		}
-	}
 	of := map[string]Model{}
 	keys := make([]string, len(all))
 	for i, x := range all {
 		of[x.Key], keys[i] = x, x.Key
 	}
 	unknown := fault.T("there is no score model with this key", "没有此键的评分模型")
-	if m.Kind == AtRisk {
-		m.Params.checkRisk(of, keys, v)
-	}
-	for i, p := range m.Params.Parts {
-		if m.Kind == AtRisk {
-			break
+	switch m.Kind {
+	case Rules:
+		if err := s.checkConditions(ctx, tx, t, m.Params.Rules, v); err != nil {
+			return err
 		}
-		_, ok := of[p.Score]
-		v.Check(ok || p.Score == m.Key, partAt(i)+"/score", "score_model_unknown", unknown, keys...)
-	}
-	if key := m.Params.CLVModel; key != "" {
-		x, ok := of[key]
+	case AtRisk:
+		m.Params.checkRisk(of, keys, v)
+	case Composite:
+		for i, p := range m.Params.Parts {
+			_, ok := of[p.Score]
+			v.Check(ok || p.Score == m.Key, partAt(i)+"/score", "score_model_unknown", unknown, keys...)
+		}
+	default: // of those that get here, potential
+		x, ok := of[m.Params.CLVModel]
 		v.Check(ok, "/params/clv_model", "score_model_unknown", unknown, keys...)
 		v.Check(!ok || x.Kind == CLV, "/params/clv_model", "not_clv", fault.T("this model is not of kind clv", "该模型不是 clv 类型"))
 	}

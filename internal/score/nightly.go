@@ -109,25 +109,24 @@ func standings(ctx context.Context, q postgres.Querier, tenantID int32, today te
 	if err != nil {
 		return nil, fmt.Errorf("read where score models stand: %w", err)
 	}
-	defer rows.Close()
-	all := map[string]standing{}
-	for rows.Next() {
-		var m standing
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m standing, err error) {
 		var params []byte
 		var calibrated *time.Time
-		if err := rows.Scan(&m.Key, &m.Kind, &params, &m.asOf.Time, &calibrated, &m.tried, &m.busy); err != nil {
-			return nil, fmt.Errorf("read where score models stand: %w", err)
+		if err := row.Scan(&m.Key, &m.Kind, &params, &m.asOf.Time, &calibrated, &m.tried, &m.busy); err != nil {
+			return m, err
 		}
 		if calibrated != nil {
 			m.calibratedOn = &tenant.Day{Time: *calibrated}
 		}
-		if m.Params, err = readParams(m.Kind, params); err != nil {
-			return nil, err
-		}
-		all[m.Key] = m
-	}
-	if err := rows.Err(); err != nil {
+		m.Params, err = readParams(m.Kind, params)
+		return m, err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read where score models stand: %w", err)
+	}
+	all := make(map[string]standing, len(found))
+	for _, m := range found {
+		all[m.Key] = m
 	}
 	return all, nil
 }

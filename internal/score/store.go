@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
@@ -352,21 +353,16 @@ func revisions(ctx context.Context, q postgres.Querier, tenantID int32, m Model)
 	if err != nil {
 		return nil, fmt.Errorf("read the revisions of score model %s: %w", m.Key, err)
 	}
-	defer rows.Close()
-	all := []Revision{}
-	for rows.Next() {
-		var r Revision
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Revision, err error) {
 		var params []byte
-		if err := rows.Scan(&r.Revision, &params, &r.Actor, &r.CreatedAt); err != nil {
-			return nil, fmt.Errorf("read the revisions of score model %s: %w", m.Key, err)
-		}
-		if r.Params, err = readParams(m.Kind, params); err != nil {
-			return nil, err
+		if err := row.Scan(&r.Revision, &params, &r.Actor, &r.CreatedAt); err != nil {
+			return r, err
 		}
 		r.CreatedAt = r.CreatedAt.UTC()
-		all = append(all, r)
-	}
-	if err := rows.Err(); err != nil {
+		r.Params, err = readParams(m.Kind, params)
+		return r, err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read the revisions of score model %s: %w", m.Key, err)
 	}
 	return all, nil

@@ -37,25 +37,24 @@ func forces(ctx context.Context, q postgres.Querier, sql string, args ...any) (m
 	if err != nil {
 		return nil, nil, fmt.Errorf("read runs: %w", err)
 	}
-	defer rows.Close()
-	all, numbers := map[int64]force{}, []int64{}
-	for rows.Next() {
+	all := map[int64]force{}
+	numbers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (no int64, err error) {
 		var f force
-		var no int64
 		var params, calibration []byte
-		if err := rows.Scan(&no, &f.summary.Key, &f.summary.Kind, &f.revision, &f.run, &params, &calibration, &f.calibratedBy, &f.model); err != nil {
-			return nil, nil, fmt.Errorf("read runs: %w", err)
+		if err := row.Scan(&no, &f.summary.Key, &f.summary.Kind, &f.revision, &f.run, &params, &calibration, &f.calibratedBy, &f.model); err != nil {
+			return 0, err
 		}
 		if f.params, err = readParams(f.summary.Kind, params); err != nil {
-			return nil, nil, err
+			return 0, err
 		}
 		if f.calibration, err = readCalibration(calibration); err != nil {
-			return nil, nil, err
+			return 0, err
 		}
 		f.summary.Unit = unit(f.summary.Kind, f.calibration.Currency)
-		all[no], numbers = f, append(numbers, no)
-	}
-	if err := rows.Err(); err != nil {
+		all[no] = f
+		return no, nil
+	})
+	if err != nil {
 		return nil, nil, fmt.Errorf("read runs: %w", err)
 	}
 	return all, numbers, nil
@@ -101,18 +100,14 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 	if err != nil {
 		return nil, fmt.Errorf("read the scores of %d customers: %w", len(customers), err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var id uuid.UUID
-		var own Summary
-		if err := rows.Scan(&no, &id, &own.Value, &own.Band, &own.Label, &own.AsOf.Time); err != nil {
-			return nil, fmt.Errorf("read scores: %w", err)
-		}
-		own.Key, own.Kind, own.Unit = runs[no].Key, runs[no].Kind, runs[no].Unit
-		all[id] = append(all[id], own)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read scores: %w", err)
+	var id uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&no, &id, &s.Value, &s.Band, &s.Label, &s.AsOf.Time}, func() error {
+		s.Key, s.Kind, s.Unit = runs[no].Key, runs[no].Kind, runs[no].Unit
+		all[id] = append(all[id], s)
+		return nil
+	})
+	if err = errors.Join(err, rows.Err()); err != nil {
+		return nil, fmt.Errorf("read the scores of %d customers: %w", len(customers), err)
 	}
 	return all, nil
 }

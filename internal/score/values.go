@@ -27,11 +27,7 @@ var kindNames = [2]struct {
 func (c *Calibration) fitValues(ctx context.Context, scale float64, groups []group) error {
 	var of [2][]group
 	for _, g := range groups {
-		kind := 0
-		if g.company {
-			kind = 1
-		}
-		of[kind] = append(of[kind], g)
+		of[g.kind()] = append(of[g.kind()], g)
 	}
 	one, report, err := fitValue(ctx, scale, groups)
 	if err != nil {

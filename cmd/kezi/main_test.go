@@ -16,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/pgserver"
 )
 
 var binary string
@@ -110,12 +113,30 @@ func (i *installation) get(t *testing.T, path string, out any) {
 	require.NoError(t, json.Unmarshal(b, out))
 }
 
+func (i *installation) post(t *testing.T, path, body string, status int, out any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+i.address+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+i.token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, status, res.StatusCode, "%s", b)
+	if out != nil {
+		require.NoError(t, json.Unmarshal(b, out))
+	}
+}
+
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
 }
 
-// The service is killed in the middle of an import and started again: the import ends by itself, every row once.
+// The service is killed in the middle of an import and started again: the import ends by itself, every row once. Then it is
+// killed in the middle of a run of all score models.
 func TestKilledInTheMiddleOfAnImport(t *testing.T) {
 	t.Parallel()
 	i := install(t)
@@ -154,7 +175,7 @@ func TestKilledInTheMiddleOfAnImport(t *testing.T) {
 	stop()
 	cli.Wait() //nolint:errcheck // it was killed
 
-	i.serve(t)
+	second := i.serve(t)
 	require.Eventually(t, func() bool {
 		i.get(t, "/v1/imports", &imports)
 		return imports.Items[0].Status == "succeeded"
@@ -169,6 +190,8 @@ func TestKilledInTheMiddleOfAnImport(t *testing.T) {
 	require.Equal(t, rows, imports.Items[0].Unchanged)
 	require.Zero(t, imports.Items[0].Created)
 
+	i.killedInTheMiddleOfARun(t, second, customers)
+
 	// A number whose check character is wrong: refused, unless a warning is asked for.
 	require.NoError(t, os.WriteFile(path, []byte("no,name,code\n1,甲有限公司,914403007084611369\n"), 0o600))
 	companies := []string{"import", "customers", path, "--source", "erp", "--map", "external_id=no,name=name,company.registration_number=code"}
@@ -176,6 +199,51 @@ func TestKilledInTheMiddleOfAnImport(t *testing.T) {
 	out = i.run(t, append(companies, "--registration-check", "warn")...)
 	require.Contains(t, out, "1 created, 0 updated, 0 unchanged, 0 refused; 1 with a warning")
 	require.Contains(t, out, "line 2, column code, taken with a warning: ")
+}
+
+// killedInTheMiddleOfARun kills the service when everybody's scores are loaded and none is in force yet.
+func (i *installation) killedInTheMiddleOfARun(t *testing.T, service *exec.Cmd, customers int) {
+	t.Helper()
+	for _, kind := range []string{"rfm", "rules", "composite"} {
+		i.post(t, "/v1/score-models", fmt.Sprintf(`{"key": %q, "kind": %q}`, kind, kind), http.StatusCreated, nil)
+	}
+	server, err := pgserver.Attach(t.Context(), i.dir)
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), server.DSN("kezi"))
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // closed below
+	const loose = `SELECT count(*) FROM pg_class WHERE relkind = 'r' AND NOT relispartition AND relname ~ '^scores_[0-9]+$'`
+	count := func(sql string) (n int) {
+		require.NoError(t, conn.QueryRow(t.Context(), sql).Scan(&n))
+		return n
+	}
+	// While this transaction is open no partition can be attached.
+	_, err = conn.Exec(t.Context(), `BEGIN; LOCK TABLE scores IN SHARE UPDATE EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	var job struct {
+		ID, Status string
+		Counts     struct{ Scored int }
+	}
+	i.post(t, "/v1/score-runs", `{}`, http.StatusAccepted, &job)
+	require.Eventually(t, func() bool { return count(loose) == 3 }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, service.Process.Kill())
+	service.Wait() //nolint:errcheck // it was killed
+	require.NoError(t, conn.Close(t.Context()))
+
+	i.serve(t)
+	require.Eventually(t, func() bool {
+		i.get(t, "/v1/jobs/"+job.ID, &job)
+		return job.Status == "succeeded"
+	}, 2*time.Minute, 50*time.Millisecond)
+	require.Equal(t, 3*customers, job.Counts.Scored)
+	if server, err = pgserver.Attach(t.Context(), i.dir); err == nil {
+		conn, err = pgx.Connect(t.Context(), server.DSN("kezi"))
+	}
+	require.NoError(t, err)
+	require.Zero(t, count(loose), "nothing is left of the attempt that was killed")
+	require.Equal(t, 3*customers, count(`SELECT count(*) FROM scores`), "everybody once by each model")
+	require.Equal(t, 3, count(`SELECT count(DISTINCT current_run) FROM score_models`))
+	require.NoError(t, conn.Close(t.Context()))
 }
 
 func TestDevelopmentSignInStaysOnLoopback(t *testing.T) {

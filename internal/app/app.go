@@ -167,7 +167,8 @@ func (a *App) NextDay(ctx context.Context) error {
 // Tidy removes what has expired, and moves on what a new day moves.
 func (a *App) Tidy(ctx context.Context) error {
 	ctx = postgres.ForAllTenants(ctx)
-	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx), completeness.Fill(ctx, a.DB), a.eachTenant(ctx, a.Customers.RollBirthdays))
+	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx), completeness.Fill(ctx, a.DB), product.Fill(ctx, a.DB),
+		a.eachTenant(ctx, a.Customers.RollBirthdays))
 }
 
 // eachTenant does something for every tenant, and goes on where it fails for one.

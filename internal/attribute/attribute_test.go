@@ -313,6 +313,22 @@ func TestGuardedValues(t *testing.T) {
 	require.Len(t, list["items"], 4)
 	blind.Refused(t, 403, "scope_missing", "POST", "/v1/customers/search", object{"filter_text": `attributes.k_secret = "机密乙"`})
 	require.Equal(t, 1, b.found(t, `attributes.k_secret = "机密乙"`))
+	// Nor does an answer tell whether a guess is right: not a version, not an outcome.
+	var right, wrong, asIs object
+	blind.OK(t, "PATCH", path+"?validate_only=true", object{"attributes": object{"k_secret": "机密乙"}}, &right)
+	blind.OK(t, "PATCH", path+"?validate_only=true", object{"attributes": object{"k_secret": "错"}}, &wrong)
+	blind.OK(t, "GET", path, nil, &asIs)
+	require.Equal(t, wrong["version"], right["version"])
+	require.NotEqual(t, asIs["version"], right["version"])
+	b.OK(t, "PATCH", path+"?validate_only=true", object{"attributes": object{"k_secret": "机密乙"}}, &right)
+	require.Equal(t, asIs["version"], right["version"], "who may see it is told")
+	b.OK(t, "PUT", path+"/external-ids/shop/1", nil, &asIs)
+	for guess, item := range map[string]object{"机密乙": {"k_secret": "机密乙"}, "错": {"k_secret": "错", "k_personal": nil}} {
+		var out struct{ Items []object }
+		blind.OK(t, "POST", "/v1/customers/batch?validate_only=true", object{"items": []object{{"source": "shop", "external_id": "1", "customer": object{"attributes": item}}}}, &out)
+		require.Equal(t, "updated", out.Items[0]["status"], guess)
+	}
+
 	var events string
 	require.NoError(t, b.server.DB.QueryRow(postgrestest.Context(t, b.Tenant), `SELECT string_agg(changed::text || previous::text, ' ') FROM events
 		WHERE tenant_id = $1 AND type = 'customer.updated'`, b.Tenant.ID).Scan(&events))

@@ -31,7 +31,10 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 		if a.Patch, err = merge(stored, w.After.Attributes); err != nil {
 			return err
 		}
-		if len(a.Patch) == 0 && !a.Fresh {
+		if call.Blind && !a.Fresh {
+			a.Said = w.Said
+		}
+		if len(a.Patch)+len(a.Said) == 0 && !a.Fresh {
 			continue
 		}
 		if a.Stored, err = encode(stored); err != nil {
@@ -58,7 +61,7 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 		if of[i].After.Attributes, err = decode(o.Values); err != nil {
 			return err
 		}
-		of[i].Told = o.Previous
+		of[i].Told, of[i].Again = o.Previous, o.Again
 	}
 	return nil
 }

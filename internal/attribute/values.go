@@ -21,17 +21,19 @@ type Values map[string]json.RawMessage
 
 // Write is what a caller says of the attributes of one row.
 type Write struct {
-	Kind   string // person, company or transaction: whose fields may be written
-	Fresh  bool   // the row is being made: defaults apply, and required fields must be there
-	Stored Values // what the row has
-	Patch  Values // a merge patch: null clears; the values are as callers write them
-	Text   bool   // strings are what the cells of a file say, whatever the type
+	Kind   string   // person, company or transaction: whose fields may be written
+	Fresh  bool     // the row is being made: defaults apply, and required fields must be there
+	Stored Values   // what the row has
+	Patch  Values   // a merge patch: null clears; the values are as callers write them
+	Said   []string // by a caller who is not shown guarded values: what counts as changed whether it is or not
+	Text   bool     // strings are what the cells of a file say, whatever the type
 }
 
 // Outcome is what became of a Write.
 type Outcome struct {
 	Values   Values         // the row's attributes from now on; never nil
 	Previous map[string]any // the values before of the keys that changed, as attributes.<key>; guarded ones as nil
+	Again    []string       // the guarded ones of Write.Said, as attributes.<key>
 	Err      error          // fault.ErrInvalid with places below /attributes; the rest is then empty
 }
 
@@ -174,7 +176,13 @@ func (s set) apply(write Write, w *world) Outcome {
 	if err := v.Err(); err != nil {
 		return Outcome{Err: err}
 	}
-	return Outcome{Values: values, Previous: s.changes(write.Stored, values)}
+	var again []string
+	for _, key := range write.Said {
+		if d := s.byKey[key]; d != nil && d.Sensitivity.Guarded() {
+			again = append(again, prefix+key)
+		}
+	}
+	return Outcome{Values: values, Previous: s.changes(write.Stored, values), Again: again}
 }
 
 // complete gives a new row the defaults of what it does not say, and demands what is required.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Attributes are a tenant's own fields by key, each a JSON value as encoding/json decodes it, with json.Number for
@@ -23,6 +24,14 @@ func (a Attributes) merge(change Attributes) Attributes {
 		}
 	}
 	return merged
+}
+
+// said are the attributes that the change gives or clears.
+func (c Change) said() []string {
+	if c.Attributes.Value == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(*c.Attributes.Value))
 }
 
 // UnmarshalJSON implements json.Unmarshaler: it keeps numbers as they were written.

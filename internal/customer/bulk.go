@@ -185,7 +185,7 @@ func (s *Service) putAll(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 // write is what the item makes of c, who stands for the holder of its external id. fresh is a customer that the item
 // creates.
 func (item Item) write(c *Customer, holder uuid.UUID, fresh bool, cause Cause) *Write {
-	w := &Write{After: c.clone(), Cause: cause, Reason: item.Change.StageReason}
+	w := &Write{After: c.clone(), Cause: cause, Reason: item.Change.StageReason, Said: item.Change.said()}
 	if !fresh {
 		w.Before = c.clone()
 		switch {
@@ -226,7 +226,7 @@ func (s *Service) compare(ctx context.Context, tx postgres.Tx, call tenant.Call,
 		return err
 	}
 	w.Outcome = Unchanged
-	if len(changed(w.Before, w.After)) > 0 {
+	if len(w.changes()) > 0 {
 		w.Err = ErrDiffers
 	}
 	return nil

@@ -125,6 +125,17 @@ func changed(before, to *Customer) (previous map[string]any) {
 	return previous
 }
 
+// changes are the fields that the write changes, with their values before.
+func (w *Write) changes() map[string]any {
+	previous := changed(w.Before, w.After)
+	for _, name := range w.Again {
+		if _, told := previous[name]; !told {
+			previous[name] = nil
+		}
+	}
+	return previous
+}
+
 // allKeys are those of both maps, some of them twice.
 func allKeys[V any, M ~map[string]V](a, b M) iter.Seq[string] {
 	return func(yield func(string) bool) {

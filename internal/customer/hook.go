@@ -27,8 +27,9 @@ type Write struct {
 	Before *Customer // as stored; nil for a new one
 	After  *Customer // as it will be, checked and normalised
 	Cause  Cause
-	Reason string // why the stage moves, when it does and somebody said so
-	Err    error  // a fault that refuses this customer and no other
+	Reason string   // why the stage moves, when it does and somebody said so
+	Said   []string // the attributes that the caller gives or clears, whether they are others or not
+	Err    error    // a fault that refuses this customer and no other
 
 	// Later is set by a hook's Before where more is written with the customer: it asks for Settle, see Settler.
 	Later bool
@@ -40,6 +41,10 @@ type Write struct {
 	// Told is set by a hook's Before: what the event tells of fields instead of their values before, such as nothing
 	// of a personal one.
 	Told map[string]any
+
+	// Again is set by a hook's Before: fields that count as changed although they are as before, because whoever wrote them
+	// must not learn that.
+	Again []string
 }
 
 // ChangedBeyond reports whether the write, which is done, changed more than these fields.

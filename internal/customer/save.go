@@ -44,7 +44,7 @@ func (s *Service) save(ctx context.Context, tx postgres.Tx, call tenant.Call, le
 			fresh = append(fresh, w)
 			continue
 		}
-		w.previous = changed(w.Before, c)
+		w.previous = w.changes()
 		if w.Before.DeletedAt != nil && c.DeletedAt == nil {
 			w.previous["deleted_at"] = w.Before.DeletedAt
 		}

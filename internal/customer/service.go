@@ -113,7 +113,7 @@ func (s *Service) update(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 
 // write merges the change into c, which is locked and becomes what is to be stored.
 func (c Change) write(to *Customer, cause Cause) *Write {
-	w := &Write{Before: to.clone(), After: to, Cause: cause, Reason: c.StageReason}
+	w := &Write{Before: to.clone(), After: to, Cause: cause, Reason: c.StageReason, Said: c.said()}
 	c.apply(to)
 	return w
 }

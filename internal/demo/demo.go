@@ -171,7 +171,7 @@ func (d *Demo) fill(ctx context.Context, t tenant.Tenant, draw func() world, liv
 	}
 	anchor := t.Today(d.now())
 	for _, r := range w.rates {
-		if _, err := d.s.Transactions.PutRate(ctx, call(t, operator, loadChangeSet), nil, r.currency, dayAt(anchor, r.day), r.value); err != nil {
+		if _, _, err := d.s.Transactions.PutRate(ctx, call(t, operator, loadChangeSet), nil, r.currency, dayAt(anchor, r.day), r.value); err != nil {
 			return Filled{}, fmt.Errorf("set an exchange rate: %w", err)
 		}
 	}

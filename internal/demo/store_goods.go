@@ -5,6 +5,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -12,7 +13,7 @@ func insertGoods(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor te
 	at := momentAt(anchor, -history, 9*3600, t.Zone)
 	var products, relations [][]any
 	for i, g := range w.goods {
-		products = append(products, []any{t.ID, goodIDs.at(i), 1, g.sku, g.name, g.category, g.brand, g.unit, g.fen, "CNY", "active", at, at})
+		products = append(products, []any{t.ID, goodIDs.at(i), 1, g.sku, g.name, g.category, g.brand, g.unit, g.fen, "CNY", "active", product.Searched(g.sku, g.name), at, at})
 		switch g.relation {
 		case "":
 		case "similar": // the smaller id first
@@ -22,7 +23,7 @@ func insertGoods(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor te
 		}
 	}
 	err := load(ctx, tx, "products", []string{"tenant_id", "id", "version", "sku", "name", "category", "brand", "unit", "price", "currency",
-		"status", "created_at", "updated_at"}, products)
+		"status", "folded", "created_at", "updated_at"}, products)
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,10 @@ func checkMedia(op *operation, r *http.Request) error {
 		media = "application/merge-patch+json"
 	}
 	charset, hasCharset := params["charset"]
-	if err != nil || !slices.Contains(accepted, media) || (hasCharset && !strings.EqualFold(charset, "utf-8")) {
+	if slices.Contains(accepted, "application/merge-patch+json") {
+		accepted = append([]string{"application/json"}, accepted...) // what a caller may send; from here on it is the other
+	}
+	if err != nil || !slices.Contains(op.media, media) || (hasCharset && !strings.EqualFold(charset, "utf-8")) {
 		return errMedia.AtParameter("Content-Type", "unsupported",
 			fault.T("send "+strings.Join(accepted, " or "), "请使用 "+strings.Join(accepted, " 或 ")), accepted...)
 	}

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/app/apptest"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/product"
 )
 
 func cny(amount string) object { return object{"amount": amount, "currency": "CNY"} }
@@ -380,6 +383,22 @@ func TestProducts(t *testing.T) {
 	require.Equal(t, 3, count("q=%E5%93%81"))
 	require.Equal(t, 0, count("q=%25"))
 	require.Equal(t, 1, count("q=b_"))
+	c.OK(t, "PUT", "/v1/products/by-sku/COF-DRIP-30", object{"name": "雲南掛耳咖啡 30 包"}, nil)
+	for _, q := range []string{"挂耳", "掛耳咖啡", "咖啡30", "drip", "DRIP-30", "cof-", "Ｃｏｆ 云南"} {
+		require.Equal(t, 1, count("q="+url.QueryEscape(q)), q)
+	}
+	require.Equal(t, 0, count("q="+url.QueryEscape("挂耳 绿茶")))
+	c.OK(t, "PUT", "/v1/products/by-sku/COF-DRIP-30", object{"name": "龙井"}, nil)
+	require.Equal(t, 0, count("q="+url.QueryEscape("挂耳")))
+	_, err := s.DB.Exec(postgrestest.Context(t, c.Tenant), `UPDATE products SET folded = NULL WHERE tenant_id = $1`, c.Tenant.ID)
+	require.NoError(t, err)
+	require.NoError(t, product.Fill(postgres.ForAllTenants(t.Context()), s.DB))
+	require.Equal(t, 1, count("q="+url.QueryEscape("龍井")))
+	c.OK(t, "DELETE", "/v1/products/"+func() string {
+		var p object
+		c.OK(t, "GET", "/v1/products/by-sku/COF-DRIP-30", nil, &p)
+		return p["id"].(string)
+	}(), nil, nil)
 	require.Equal(t, 3, count("category=%E8%8C%B6"))
 	require.Equal(t, 1, count("category=%E8%8C%B6/%E7%BB%BF%E8%8C%B6"))
 

@@ -17,11 +17,11 @@ type products struct {
 
 func (h products) ListProducts(ctx context.Context, req apigen.ListProductsRequestObject) (apigen.ListProductsResponseObject, error) {
 	p := req.Params
-	q := product.Query{Prefix: or(p.Q, ""), Category: product.TidyCategory(or(p.Category, "")), Status: product.Status(or(p.Status, ""))}
+	q := product.Query{Words: or(p.Q, ""), Category: product.TidyCategory(or(p.Category, "")), Status: product.Status(or(p.Status, ""))}
 	found, next, err := paged(ctx, h.lister, p.Limit, p.Cursor, func(r page.Request) (page.Of[product.Product], error) {
 		q.Page = r
 		return h.svc.List(ctx, callOf(ctx).Tenant, q)
-	}, "products", q.Prefix, q.Category, string(q.Status))
+	}, "products", q.Words, q.Category, string(q.Status))
 	return apigen.ListProducts200JSONResponse{Items: each(found.Items, productToAPI), NextCursor: next, HasMore: next != nil}, err
 }
 

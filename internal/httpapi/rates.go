@@ -13,9 +13,12 @@ func (h transactions) PutExchangeRate(ctx context.Context, req apigen.PutExchang
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.svc.PutRate(ctx, callOf(ctx), expected, req.Currency, dayFromAPI(req.Day), req.Body.Rate)
+	r, created, err := h.svc.PutRate(ctx, callOf(ctx), expected, req.Currency, dayFromAPI(req.Day), req.Body.Rate)
 	if err != nil {
 		return nil, err
+	}
+	if created {
+		return apigen.PutExchangeRate201JSONResponse{Body: rateToAPI(r), Headers: apigen.PutExchangeRate201ResponseHeaders{ETag: etag(r.Version)}}, nil
 	}
 	return apigen.PutExchangeRate200JSONResponse{Body: rateToAPI(r), Headers: apigen.PutExchangeRate200ResponseHeaders{ETag: etag(r.Version)}}, nil
 }

@@ -286,6 +286,11 @@ func scoreRunToAPI(ctx context.Context, r score.Run) (apigen.ScoreRun, error) {
 	return out, err
 }
 
+func valueFitToAPI(v score.ValueFit) apigen.ValueFit {
+	return apigen.ValueFit{Family: v.Family, Parameters: v.Parameters, LogLikelihood: v.LogLikelihood, Customers: v.Customers,
+		LeftOut: v.LeftOut, MeanSpend: set(v.MeanSpend), Converged: v.Converged}
+}
+
 func calibrationToAPI(ctx context.Context, c score.Calibration) apigen.Calibration {
 	out := apigen.Calibration{Units: apigen.CalibrationUnits{Time: apigen.CalibrationUnitsTimeWeek, Money: c.Currency},
 		Diagnostics: each(c.Diagnostics, func(d score.Diagnostic) apigen.Diagnostic {
@@ -295,9 +300,15 @@ func calibrationToAPI(ctx context.Context, c score.Calibration) apigen.Calibrati
 		out.Purchases = &apigen.PurchaseFit{Family: p.Family, Parameters: p.Parameters, LogLikelihood: p.LogLikelihood, Customers: p.Customers,
 			RepeatCustomers: p.RepeatCustomers, RepeatPurchases: p.RepeatPurchases, Converged: p.Converged}
 	}
-	if v := c.Values; v != nil {
-		out.Values = &apigen.ValueFit{Family: v.Family, Parameters: v.Parameters, LogLikelihood: v.LogLikelihood, Customers: v.Customers,
-			LeftOut: v.LeftOut, Converged: v.Converged}
+	if c.Values != nil {
+		out.Values = ptr(valueFitToAPI(*c.Values))
+	}
+	if c.ByKind != nil {
+		byKind := make(map[string]apigen.ValueFit, len(c.ByKind))
+		for kind, v := range c.ByKind {
+			byKind[kind] = valueFitToAPI(*v)
+		}
+		out.ValuesByKind = &byKind
 	}
 	out.MeanSpend = set(c.MeanSpend)
 	if len(c.Quantiles) > 0 {

@@ -56,7 +56,7 @@ func signIn(ops operations, v *auth.Verifier, tenants *tenant.Service) echo.Midd
 			if err != nil {
 				return err
 			}
-			call := tenant.Call{Tenant: t, Actor: p.Subject, RequestID: requestID(c), ChangeSet: uuid.Must(uuid.NewV7())}
+			call := tenant.Call{Tenant: t, Actor: p.Subject, RequestID: requestID(c), ChangeSet: uuid.Must(uuid.NewV7()), Blind: !p.Scopes.Has(scopePII)}
 			ctx := context.WithValue(auth.With(r.Context(), p), callKey{}, call)
 			ctx = context.WithValue(ctx, languageKey{}, chinese(r))
 			c.SetRequest(r.WithContext(postgres.WithTenant(ctx, t.ID)))

@@ -104,7 +104,7 @@ func TestHalfPair(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]bool{`"\ud83d\ude00"`: false, `"\\ud800"`: false, `"\n\u00e9"`: false, `"\ud800"`: true,
 		`"\udc00"`: true, `"\uD800x"`: true, `"\ud800\ud800\udc00"`: true, `"\\\ud800"`: true, `"\u`: false, `\`: false} {
-		require.Equal(t, want, halfPair([]byte(in)), in)
+		require.Equal(t, want, halfPair([]byte(in)) < int64(len(in)), in)
 	}
 }
 

@@ -110,6 +110,30 @@ func TestRequestsAreTakenToTheLetter(t *testing.T) {
 		c := s.Client(t)
 		p := c.Refused(t, 400, "contract_violation", "POST", "/v1/customers", []byte(`{"kind":"person","name":"\ud800"}`))
 		require.Equal(t, "bad_json", p.Errors[0].Code)
+		for body, at := range map[string][2]string{
+			`{"kind":"person","name":"a","name":"b"}`:                                  {"/name", "the object has this member twice"},
+			`{"kind":"person","name":"a","attributes":{"a/b":{"x":1,"x":2}}}`:          {"/attributes/a~1b/x", "twice"},
+			`{"kind":"person","name":"a","aliases":["x","\u0000"]}`:                    {"/aliases/1", "U+0000"},
+			`{"kind":"person","name":"a","aliases":["\ud83d\ude00","\ud83d"]}`:         {"/aliases/1", "surrogate"},
+			`{"kind":"person","name":"a","attributes":{"\udc00":1}}`:                   {"/attributes", "surrogate"},
+			`{"kind":"person","name":"😀", "x":}`:                                       {"", "cannot be read after character 33"},
+			`{"kind":"person"} {}`:                                                     {"", "something follows"},
+			`{"attributes":` + strings.Repeat(`[`, 70) + strings.Repeat(`]`, 70) + `}`: {"/attributes" + strings.Repeat("/0", 64), "nested too deeply"},
+		} {
+			p := c.Refused(t, 400, "contract_violation", "POST", "/v1/customers", []byte(body))
+			require.Equal(t, at[0], p.Errors[0].Pointer, body)
+			require.Contains(t, p.Errors[0].Detail, at[1], body)
+		}
+		p = c.Refused(t, 422, "invalid", "POST", "/v1/transactions", object{"customer_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+			"occurred_on": "2026-01-01", "amount": object{"amount": "1.5", "currency": "JPY"}})
+		require.Equal(t, "more decimal places than the currency has: JPY has 0", p.Errors[0].Detail)
+		p = c.Refused(t, 415, "media_type_unsupported", "POST", "/v1/customers", []byte(`{}`), "Content-Type", "text/plain")
+		require.Equal(t, []string{"application/json"}, p.Errors[0].Accepted)
+		p = c.Refused(t, 415, "media_type_unsupported", "PATCH", "/v1/tenant", []byte(`{}`), "Content-Type", "text/plain")
+		require.Equal(t, []string{"application/json", "application/merge-patch+json"}, p.Errors[0].Accepted)
+		for _, media := range []string{"application/json", "application/merge-patch+json"} {
+			c.OK(t, "PATCH", "/v1/tenant", []byte(`{}`), nil, "Content-Type", media)
+		}
 		c.OK(t, "POST", "/v1/customers", []byte(`{"kind":"person","name":"\ud83d\ude00"}`), nil)
 		c.OK(t, "POST", "/v1/customers/search", []byte(`{"limit":1e1}`), nil)
 		c.OK(t, "POST", "/v1/customers/search", []byte(`{"limit":10.0}`), nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -18,8 +19,11 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 )
 
-// errJSON is a body that is not one JSON value in UTF-8.
-type errJSON struct{ detail fault.Text }
+// errJSON is a body that is not one JSON value in UTF-8, or a place of it that cannot be kept.
+type errJSON struct {
+	pointer string // empty for the whole body
+	detail  fault.Text
+}
 
 func (e errJSON) Error() string { return e.detail.En }
 
@@ -31,30 +35,29 @@ func decodeJSON(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3
 		return nil, err
 	}
 	if !utf8.Valid(b) {
-		return nil, errJSON{fault.T("the body is not UTF-8", "请求体不是 UTF-8 编码")}
+		return nil, errJSON{"", fault.T("the body is not UTF-8", "请求体不是 UTF-8 编码")}
 	}
-	if halfPair(b) {
-		return nil, errJSON{fault.T("a text holds half of a surrogate pair", "文本中含有不成对的代理项转义")}
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	v, err := readValue(dec, 0)
+	r := jsonReader{json.NewDecoder(bytes.NewReader(b)), halfPair(b)}
+	r.UseNumber()
+	v, err := r.value("", 0)
 	if err != nil {
 		var own errJSON
 		if errors.As(err, &own) {
 			return nil, own
 		}
-		return nil, errJSON{fault.T("the body is not JSON", "请求体不是合法的 JSON")}
+		read := utf8.RuneCount(b[:r.InputOffset()])
+		return nil, errJSON{"", fault.T(fmt.Sprintf("the body is not JSON; it cannot be read after character %d", read),
+			fmt.Sprintf("请求体不是合法的 JSON；第 %d 个字符之后无法读取", read))}
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errJSON{fault.T("something follows the JSON value", "JSON 之后还有多余内容")}
+	if _, err := r.Token(); !errors.Is(err, io.EOF) {
+		return nil, errJSON{"", fault.T("something follows the JSON value", "JSON 之后还有多余内容")}
 	}
 	return v, nil
 }
 
-// halfPair reports whether an escape is one half of a surrogate pair without the other: encoding/json would store
+// halfPair is where an escape is one half of a surrogate pair without the other, or past the end: encoding/json would store
 // U+FFFD in its place and say nothing. A backslash stands in strings only.
-func halfPair(b []byte) bool {
+func halfPair(b []byte) int64 {
 	unit := func(i int) uint64 {
 		if i+6 > len(b) || b[i] != '\\' || b[i+1] != 'u' {
 			return 0
@@ -71,17 +74,17 @@ func halfPair(b []byte) bool {
 		}
 		switch u := unit(i); {
 		case u >= 0xdc00 && u <= 0xdfff:
-			return true
+			return int64(i)
 		case u >= 0xd800 && u <= 0xdbff:
 			if low := unit(i + 6); low < 0xdc00 || low > 0xdfff {
-				return true
+				return int64(i)
 			}
 			i += 11
 		default:
 			i++ // past what is escaped, which may be a backslash itself
 		}
 	}
-	return false
+	return int64(len(b))
 }
 
 var wholeNumber = regexp.MustCompile(`^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?0*(?:\d|1[0-8]))?$`)
@@ -131,65 +134,76 @@ func plainInteger(number []byte) (string, bool) {
 
 const maxJSONDepth = 64
 
-func readValue(dec *json.Decoder, depth int) (any, error) {
+// jsonReader reads values with the pointers to them.
+type jsonReader struct {
+	*json.Decoder
+	half int64 // see halfPair
+}
+
+func (r jsonReader) value(at string, depth int) (any, error) {
 	if depth > maxJSONDepth {
-		return nil, errJSON{fault.T("the JSON is nested too deeply", "JSON 嵌套过深")}
+		return nil, errJSON{at, fault.T("the JSON is nested too deeply", "JSON 嵌套过深")}
 	}
-	t, err := dec.Token()
+	t, err := r.Token()
 	if err != nil {
 		return nil, err
 	}
 	switch t := t.(type) {
 	case json.Delim:
 		if t == '[' {
-			return readArray(dec, depth)
+			return r.array(at, depth)
 		}
-		return readObject(dec, depth)
+		return r.object(at, depth)
 	case string:
-		return checkText(t)
+		return r.text(at, t)
 	default:
 		return t, nil
 	}
 }
 
-func readArray(dec *json.Decoder, depth int) (any, error) {
+func (r jsonReader) array(at string, depth int) (any, error) {
 	list := []any{}
-	for dec.More() {
-		v, err := readValue(dec, depth+1)
+	for r.More() {
+		v, err := r.value(at+"/"+strconv.Itoa(len(list)), depth+1)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, v)
 	}
-	_, err := dec.Token()
+	_, err := r.Token()
 	return list, err
 }
 
-func readObject(dec *json.Decoder, depth int) (any, error) {
+func (r jsonReader) object(at string, depth int) (any, error) {
 	object := map[string]any{}
-	for dec.More() {
-		t, err := dec.Token()
+	for r.More() {
+		t, err := r.Token()
 		if err != nil {
 			return nil, err
 		}
-		name, err := checkText(t.(string))
+		name, err := r.text(at, t.(string))
 		if err != nil {
 			return nil, err
 		}
+		member := at + "/" + fault.Escape(name)
 		if _, twice := object[name]; twice {
-			return nil, errJSON{fault.T("an object has a member twice", "JSON 对象中有重复的成员")}
+			return nil, errJSON{member, fault.T("the object has this member twice", "对象中有重复的成员")}
 		}
-		if object[name], err = readValue(dec, depth+1); err != nil {
+		if object[name], err = r.value(member, depth+1); err != nil {
 			return nil, err
 		}
 	}
-	_, err := dec.Token()
+	_, err := r.Token()
 	return object, err
 }
 
-func checkText(s string) (string, error) {
-	if strings.ContainsRune(s, 0) {
-		return "", errJSON{fault.T("a text holds the character U+0000, which cannot be stored", "文本中含有无法保存的字符 U+0000")}
+// text checks the string that was read last.
+func (r jsonReader) text(at, s string) (string, error) {
+	switch {
+	case r.InputOffset() > r.half:
+		return "", errJSON{at, fault.T("the text holds half of a surrogate pair", "文本中含有不成对的代理项转义")}
+	case strings.ContainsRune(s, 0):
+		return "", errJSON{at, fault.T("the text holds the character U+0000, which cannot be stored", "文本中含有无法保存的字符 U+0000")}
 	}
 	return s, nil
 }

@@ -97,7 +97,9 @@ func TestTransactions(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)
 		buyer(t, c)
-		c.OK(t, "PUT", "/v1/exchange-rates/USD/2026-01-01", object{"rate": "7"}, nil)
+		require.Equal(t, 201, c.OK(t, "PUT", "/v1/exchange-rates/USD/2026-01-01", object{"rate": "6"}, nil).Status)
+		require.Equal(t, 200, c.OK(t, "PUT", "/v1/exchange-rates/USD/2026-01-01", object{"rate": "7"}, nil).Status)
+		require.Equal(t, 200, c.OK(t, "PUT", "/v1/exchange-rates/USD/2026-01-01", object{"rate": "7.0"}, nil).Status)
 		a := c.OK(t, "PUT", "/v1/exchange-rates/USD/2026-02-01", object{"rate": "7.1"}, nil)
 		require.Equal(t, `"1"`, a.Header.Get("ETag"))
 		var made object

@@ -49,7 +49,7 @@ func addPlace(f *fault.Fault, err error) *fault.Fault {
 	}
 	var own errJSON
 	if errors.As(re.Err, &own) {
-		return f.At("", "bad_json", own.detail)
+		return f.At(own.pointer, "bad_json", own.detail)
 	}
 	if re.Err == nil {
 		switch {

@@ -104,6 +104,7 @@ type Import struct {
 
 	upload  uuid.UUID
 	gzipped bool
+	blind   bool // who began it is not shown personal values
 }
 
 // Counts is what became of the rows read so far: Rows is the sum of the four outcomes.

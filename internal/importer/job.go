@@ -36,6 +36,7 @@ func (s *Service) run(ctx context.Context, run *jobs.Run) error {
 	if err != nil {
 		return err
 	}
+	run.Call.Blind = im.blind
 	err = s.do(ctx, run, im)
 	switch {
 	case err == nil || fileFault(err) != nil || errors.Is(err, ErrRange):

@@ -59,7 +59,7 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Imp
 	now := s.now()
 	im := Import{ID: uuid.Must(uuid.NewV7()), Version: 1, Type: c.Type, Source: c.Source, Format: c.Format, Encoding: c.Encoding,
 		Mapping: c.Mapping, Currency: c.Currency, RegistrationCheck: c.RegistrationCheck, Status: Created, ChangeSet: uuid.Must(uuid.NewV7()), Actor: call.Actor,
-		CreatedAt: now, UpdatedAt: now}
+		CreatedAt: now, UpdatedAt: now, blind: call.Blind}
 	if err := insert(ctx, s.db, call.Tenant.ID, im); err != nil {
 		return Import{}, err
 	}

@@ -40,6 +40,7 @@ type row struct {
 	Failed            int64
 	Warned            int64
 	CustomersCreated  int64
+	Blind             bool
 	ErrorCode         *string
 	ErrorEn           *string
 	ErrorZh           *string
@@ -55,7 +56,7 @@ func (row) TableName() string { return "imports" }
 const selected = `SELECT i.tenant_id, i.id, i.version + coalesce(j.version, 0) AS version, i.type, i.source, i.format, i.encoding,
 		i.mapping, i.currency, CASE i.status WHEN 'queued' THEN coalesce(j.status, i.status) ELSE i.status END AS status,
 		i.job_id, i.change_set, i.actor, i.upload_id, i.gzipped, i.bytes_total, i.rows_read, i.created, i.updated, i.unchanged,
-		i.failed, i.warned, i.registration_check, i.customers_created, i.error_code, i.error_en, i.error_zh, i.created_at,
+		i.failed, i.warned, i.registration_check, i.customers_created, i.blind, i.error_code, i.error_en, i.error_zh, i.created_at,
 		greatest(i.updated_at, j.started_at, j.finished_at) AS updated_at
 	FROM imports i LEFT JOIN jobs j ON j.tenant_id = i.tenant_id AND j.id = i.job_id `
 
@@ -68,7 +69,7 @@ func toRow(tenantID int32, im Import) (row, error) {
 		Encoding: im.Encoding, Mapping: mapping, Status: string(im.Status), JobID: im.JobID, ChangeSet: im.ChangeSet,
 		Actor: im.Actor, Gzipped: im.gzipped, BytesTotal: im.Bytes, RowsRead: im.Counts.Rows, Created: im.Counts.Created,
 		Updated: im.Counts.Updated, Unchanged: im.Counts.Unchanged, Failed: im.Counts.Failed, Warned: im.Counts.Warned, RegistrationCheck: im.RegistrationCheck,
-		CustomersCreated: im.Counts.CustomersCreated, CreatedAt: im.CreatedAt, UpdatedAt: im.UpdatedAt}
+		CustomersCreated: im.Counts.CustomersCreated, Blind: im.blind, CreatedAt: im.CreatedAt, UpdatedAt: im.UpdatedAt}
 	if im.Currency != "" {
 		r.Currency = &im.Currency
 	}
@@ -86,7 +87,7 @@ func (r row) imported() (Import, error) {
 		Status: Status(r.Status), JobID: r.JobID, ChangeSet: r.ChangeSet, Actor: r.Actor, Bytes: r.BytesTotal,
 		Counts: Counts{Rows: r.RowsRead, Created: r.Created, Updated: r.Updated, Unchanged: r.Unchanged, Failed: r.Failed, Warned: r.Warned,
 			CustomersCreated: r.CustomersCreated},
-		RegistrationCheck: r.RegistrationCheck, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), gzipped: r.Gzipped}
+		RegistrationCheck: r.RegistrationCheck, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), gzipped: r.Gzipped, blind: r.Blind}
 	if err := json.Unmarshal(r.Mapping, &im.Mapping); err != nil {
 		return Import{}, fmt.Errorf("read the mapping of import %s: %w", r.ID, err)
 	}

@@ -21,7 +21,6 @@ type Money struct {
 var (
 	UnknownCurrency = fault.T("not an ISO 4217 currency code, such as CNY or USD", "不是 ISO 4217 货币代码，例如 CNY 或 USD")
 	NotDecimal      = fault.T("not a decimal amount, such as 129.90", "不是十进制金额，例如 129.90")
-	TooPrecise      = fault.T("more decimal places than the currency has", "小数位数超过该货币的最小单位")
 	TooLarge        = fault.T("more than 10000000000000 minor units: 100000000000.00 in a currency with two decimal places",
 		"超过 10000000000000 个最小货币单位：两位小数的货币为 100000000000.00")
 	BaseTooLarge = fault.T("in the base currency it would be more than 10000000000000 minor units: 100000000000.00 with two decimal places",
@@ -58,7 +57,8 @@ func Parse(amount, code string) (m Money, wrong string, detail fault.Text) {
 	}
 	fraction = strings.TrimRight(fraction, "0")
 	if len(fraction) > digits {
-		return m, "too_precise", TooPrecise
+		return m, "too_precise", fault.T(
+			"more decimal places than the currency has: "+code+" has "+strconv.Itoa(digits), "小数位数超过该货币的最小单位："+code+" 为 "+strconv.Itoa(digits)+" 位")
 	}
 	minor, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)
 	if err != nil || minor > MaxMinor {

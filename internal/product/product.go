@@ -12,6 +12,7 @@ import (
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/search"
 )
 
 var (
@@ -70,10 +71,13 @@ type Change struct {
 // Query asks for products in the order of their skus.
 type Query struct {
 	Page     page.Request
-	Prefix   string // of sku or name, in any case
+	Words    string // each is in the sku or the name, whatever its case and characters
 	Category string // this one and those below it
 	Status   Status
 }
+
+// Searched is what a product of that sku and name is searched by.
+func Searched(sku, name string) string { return search.Fold(sku) + "\n" + search.Fold(name) }
 
 // RelationKind is how one product is related to another.
 type RelationKind string

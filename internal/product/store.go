@@ -3,6 +3,7 @@ package product
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +12,7 @@ import (
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/search"
 )
 
 // row is a line of table products.
@@ -27,6 +29,7 @@ type row struct {
 	Price       *int64
 	Currency    *string
 	Status      string
+	Folded      *string // see Searched
 	CreatedAt   time.Time
 	UpdatedAt   time.Time `gorm:"autoUpdateTime:false"` // the service tells the time
 }
@@ -37,6 +40,8 @@ func toRow(tenantID int32, p Product) row {
 	r := row{TenantID: tenantID, ID: p.ID, Version: p.Version, SKU: p.SKU, Name: p.Name, Category: postgres.Null(p.Category),
 		Brand: postgres.Null(p.Brand), Unit: postgres.Null(p.Unit), Description: postgres.Null(p.Description), Status: string(p.Status),
 		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	folded := Searched(p.SKU, p.Name)
+	r.Folded = &folded
 	if p.Price != nil {
 		r.Price, r.Currency = &p.Price.Minor, &p.Price.Currency
 	}
@@ -78,10 +83,10 @@ func one(ctx context.Context, q postgres.Querier, where string, args ...any) (Pr
 func insert(ctx context.Context, q postgres.Querier, tenantID int32, p Product) (bool, error) {
 	r := toRow(tenantID, p)
 	tag, err := q.Exec(ctx, `INSERT INTO products (tenant_id, id, version, sku, name, category, brand, unit, description, price,
-			currency, status, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			currency, status, folded, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT ON CONSTRAINT products_sku_key DO NOTHING`, r.TenantID, r.ID, r.Version, r.SKU, r.Name, r.Category, r.Brand, r.Unit,
-		r.Description, r.Price, r.Currency, r.Status, r.CreatedAt, r.UpdatedAt)
+		r.Description, r.Price, r.Currency, r.Status, r.Folded, r.CreatedAt, r.UpdatedAt)
 	if err != nil {
 		return false, fmt.Errorf("insert product %s: %w", p.ID, err)
 	}
@@ -90,7 +95,7 @@ func insert(ctx context.Context, q postgres.Querier, tenantID int32, p Product) 
 
 func update(ctx context.Context, q postgres.Querier, tenantID int32, p Product) error {
 	res := q.Session(ctx).Model(&row{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, p.ID, p.Version-1).
-		Select("version", "sku", "name", "category", "brand", "unit", "description", "price", "currency", "status", "updated_at").
+		Select("version", "sku", "name", "category", "brand", "unit", "description", "price", "currency", "status", "folded", "updated_at").
 		Updates(toRow(tenantID, p))
 	switch {
 	case postgres.Violates(res.Error, "products_sku_key"):
@@ -120,9 +125,8 @@ func remove(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) e
 
 func list(ctx context.Context, q postgres.Querier, tenantID int32, query Query) (page.Of[Product], error) {
 	db := q.Session(ctx).Where("tenant_id = ?", tenantID).Order("sku").Limit(query.Page.Limit + 1)
-	if query.Prefix != "" {
-		needle := filter.EscapeLike(query.Prefix) + "%"
-		db = db.Where("(lower(sku) LIKE lower(?) OR lower(name) LIKE lower(?))", needle, needle)
+	for word := range strings.FieldsSeq(query.Words) {
+		db = db.Where("position(? IN folded) > 0", search.Fold(word))
 	}
 	if query.Category != "" {
 		db = db.Where("(category = ? OR category LIKE ?)", query.Category, filter.EscapeLike(query.Category)+"/%")
@@ -138,6 +142,44 @@ func list(ctx context.Context, q postgres.Querier, tenantID int32, query Query) 
 		return page.Of[Product]{}, fmt.Errorf("list products: %w", err)
 	}
 	return page.Cut(rows, query.Page.Limit, func(r row) page.Key { return page.Key{r.SKU} }, row.product), nil
+}
+
+// fill is how many products are made searchable in one transaction.
+const fill = 1000
+
+// Fill makes products searchable that were stored before they were. The context is for all tenants.
+func Fill(ctx context.Context, db *postgres.DB) error {
+	for {
+		var tenantID int32
+		err := db.QueryRow(ctx, `SELECT tenant_id FROM products WHERE folded IS NULL LIMIT 1`).Scan(&tenantID)
+		switch {
+		case postgres.IsNone(err):
+			return nil
+		case err != nil:
+			return fmt.Errorf("look for products that are not searchable: %w", err)
+		}
+		err = db.InTx(ctx, func(tx postgres.Tx) error {
+			var rows []row
+			err := tx.Session(ctx).Raw(`SELECT * FROM products WHERE tenant_id = ? AND folded IS NULL ORDER BY id LIMIT ? FOR NO KEY UPDATE`,
+				tenantID, fill).Scan(&rows).Error
+			if err != nil {
+				return fmt.Errorf("read products that are not searchable: %w", err)
+			}
+			ids, folded := make([]uuid.UUID, len(rows)), make([]string, len(rows))
+			for i, r := range rows {
+				ids[i], folded[i] = r.ID, Searched(r.SKU, r.Name)
+			}
+			_, err = tx.Exec(ctx, `UPDATE products p SET folded = x.folded FROM unnest($2::uuid[], $3::text[]) x (id, folded)
+				WHERE p.tenant_id = $1 AND p.id = x.id`, tenantID, ids, folded)
+			if err != nil {
+				return fmt.Errorf("make products searchable: %w", err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Find are the products of ids and skus that exist.

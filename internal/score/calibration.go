@@ -18,6 +18,7 @@ type Calibration struct {
 	Currency    string
 	Purchases   *PurchaseFit         // clv and churn
 	Values      *ValueFit            // clv, unless too few spent anything on a repeat purchase
+	ByKind      map[string]*ValueFit // in its place, of persons and of companies; nil where they are not told apart, see tellApart
 	Quantiles   map[string][]float64 // limits of bands, labels and scales (quantiles of type 7) per measure; empty without a score
 	MeanSpend   float64              // of a purchase day over all customers, with Purchases where money is predicted
 	Diagnostics []Diagnostic
@@ -51,8 +52,9 @@ type ValueFit struct {
 	Family        string
 	Parameters    map[string]float64
 	LogLikelihood float64
-	Customers     int64 // repeat customers with an average repeat value above 0
-	LeftOut       int64 // repeat customers whose repeat purchases were free
+	Customers     int64   // repeat customers with an average repeat value above 0
+	LeftOut       int64   // repeat customers whose repeat purchases were free
+	MeanSpend     float64 // by kind: of a purchase day over all customers of the kind
 	Converged     bool
 }
 
@@ -68,6 +70,7 @@ type fact struct {
 	tx, t       int   // days from the first purchase to the last one and to the run's day
 	spend       int64 // on all purchase days, minor units
 	repeatSpend int64 // without the first purchase day
+	company     bool  // or a person
 }
 
 // history in weeks, not rounded, as the published models have it.
@@ -83,7 +86,7 @@ func (f fact) meanRepeat(scale float64) float64 {
 	return float64(f.repeatSpend) / scale / float64(f.x)
 }
 
-// group is customers with the same x, tx, t and repeatSpend; spend is the sum over all of them.
+// group is customers with the same x, tx, t, repeatSpend and kind; spend is the sum over all of them.
 type group struct {
 	fact
 	n int
@@ -95,10 +98,13 @@ type predictor struct {
 	params Params
 	scale  float64 // minor units in a major one
 	model  btyd.Model
-	// value is the model of a purchase's value; nil when it could not be fitted.
-	value *btyd.GammaGamma
-	// mean spend of a purchase day over all customers, in major units: where value has no mean of its own.
-	mean float64
+	worth  [2]worth // of a purchase of persons and of companies, the same where they are not told apart
+}
+
+// worth is what a purchase is worth in major units.
+type worth struct {
+	model *btyd.GammaGamma // nil when it could not be fitted
+	mean  float64          // spend of a purchase day over all customers, where the model has no mean of its own
 }
 
 // fit calibrates a clv or churn model on everyone. groups are sorted by x, tx and t.
@@ -110,8 +116,7 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 	p := predictor{kind: kind, params: params, scale: scale}
 	cal := Calibration{Currency: currency, Quantiles: map[string][]float64{}, Diagnostics: []Diagnostic{}}
 	var rows []btyd.Weighted
-	var spendings []btyd.Spending
-	var days, repeats, spend int64
+	var repeats int64
 	for _, g := range groups {
 		h := g.history()
 		if last := len(rows) - 1; last >= 0 && rows[last].History == h {
@@ -119,12 +124,7 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 		} else {
 			rows = append(rows, btyd.Weighted{History: h, N: g.n})
 		}
-		if g.x > 0 {
-			spendings = append(spendings, btyd.Spending{X: h.X, Mean: g.meanRepeat(scale), N: g.n})
-		}
 		repeats += int64(g.n) * int64(g.x)
-		days += int64(g.n) * int64(g.x+1)
-		spend += g.spend
 	}
 	facts := digest(rows)
 	var before *Calibration
@@ -144,28 +144,13 @@ func fit(ctx context.Context, kind Kind, params Params, currency string, scale f
 	if !kind.worth() {
 		return p, cal, nil
 	}
-	p.mean = float64(spend) / scale / float64(days)
-	cal.MeanSpend = p.mean
 	if alike != nil {
-		cal.Values = alike.Values
+		cal.Values, cal.ByKind, cal.MeanSpend = alike.Values, alike.ByKind, alike.MeanSpend
 		cal.Diagnostics = append(cal.Diagnostics, alike.about(valueModel)...)
-		return p, cal, nil
+	} else if err := cal.fitValues(ctx, scale, groups); err != nil {
+		return p, cal, err
 	}
-	gg, report, err := btyd.FitGammaGamma(ctx, spendings, btyd.Options{})
-	switch {
-	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
-		cal.Diagnostics = append(cal.Diagnostics, Diagnostic{valueModel + "_not_fitted", fault.T(
-			"fewer than 10 customers spent anything on a repeat purchase; each customer's own average per purchase day stands in for the expected value",
-			"有消费金额的重复购买客户少于 10 个；以每个客户自己的购买日平均消费代替期望值")})
-		return p, cal, nil
-	case err != nil:
-		return p, cal, fmt.Errorf("fit the value model: %w", err)
-	}
-	p.value = &gg
-	cal.Values = &ValueFit{Family: "gamma_gamma", Parameters: map[string]float64{"p": gg.P, "q": gg.Q, "v": gg.V},
-		LogLikelihood: report.LogLikelihood, Customers: int64(report.Customers), LeftOut: int64(report.Excluded),
-		Converged: report.Converged}
-	cal.diagnose(valueModel, fault.T("value model", "消费金额模型"), report)
+	p.restoreValues(&cal)
 	return p, cal, nil
 }
 
@@ -266,13 +251,17 @@ func (p predictor) clv(f fact, by btyd.Prediction, in []float64) float64 {
 
 // expectedValue is what a purchase to come of the customer is worth, in major units.
 func (p predictor) expectedValue(f fact) float64 {
+	w := p.worth[0]
+	if f.company {
+		w = p.worth[1]
+	}
 	switch {
-	case p.value == nil:
+	case w.model == nil:
 		return float64(f.spend) / p.scale / float64(f.x+1)
 	case f.x == 0:
-		return p.value.Expected(0, p.mean)
+		return w.model.Expected(0, w.mean)
 	default:
-		return p.value.Expected(float64(f.x), f.meanRepeat(p.scale))
+		return w.model.Expected(float64(f.x), f.meanRepeat(p.scale))
 	}
 }
 

@@ -35,6 +35,7 @@ type block struct {
 // brief is a fact in few bytes: x is -1 for who has not bought.
 type brief struct {
 	x, tx, t           int32
+	company            bool
 	spend, repeatSpend int64
 }
 
@@ -46,7 +47,7 @@ type windowed struct {
 func (f brief) bought() bool { return f.x >= 0 }
 
 func (f brief) fact() fact {
-	return fact{x: int(f.x), tx: int(f.tx), t: int(f.t), spend: f.spend, repeatSpend: f.repeatSpend}
+	return fact{x: int(f.x), tx: int(f.tx), t: int(f.t), spend: f.spend, repeatSpend: f.repeatSpend, company: f.company}
 }
 
 // add puts a customer behind all others.
@@ -104,7 +105,7 @@ func (c *crowd) buyers() int {
 	return n
 }
 
-// groups are everyone's facts for a fit, equal ones together, sorted by x, t_x, t and repeat spend.
+// groups are everyone's facts for a fit, equal ones together, sorted by x, t_x, t, repeat spend and kind.
 func (c *crowd) groups() []group {
 	all := make([]brief, 0, c.buyers())
 	for _, b := range c.blocks {
@@ -115,12 +116,13 @@ func (c *crowd) groups() []group {
 		}
 	}
 	slices.SortFunc(all, func(a, b brief) int {
-		return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.tx, b.tx), cmp.Compare(a.t, b.t), cmp.Compare(a.repeatSpend, b.repeatSpend))
+		return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.tx, b.tx), cmp.Compare(a.t, b.t), cmp.Compare(a.repeatSpend, b.repeatSpend),
+			sign(a.company)-sign(b.company))
 	})
 	var groups []group
 	for i, f := range all {
 		if i > 0 {
-			if p := all[i-1]; p.x == f.x && p.tx == f.tx && p.t == f.t && p.repeatSpend == f.repeatSpend {
+			if p := all[i-1]; p.x == f.x && p.tx == f.tx && p.t == f.t && p.repeatSpend == f.repeatSpend && p.company == f.company {
 				last := &groups[len(groups)-1]
 				last.n++
 				last.spend += f.spend
@@ -130,6 +132,13 @@ func (c *crowd) groups() []group {
 		groups = append(groups, group{f.fact(), 1})
 	}
 	return groups
+}
+
+func sign(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // collect is numbers of everybody, sorted.

@@ -50,7 +50,7 @@ func newReading(models []live, l condition.Language, day tenant.Day) (*reading, 
 		r.add(m, models)
 	}
 	sql, joins := strings.Builder{}, strings.Builder{}
-	sql.WriteString(`SELECT c.id, c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL, f.x, f.t_x, f.t, f.spend, f.repeat_spend`)
+	sql.WriteString(`SELECT c.id, c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL, f.x, f.t_x, f.t, f.spend, f.repeat_spend, c.kind = 'company'`)
 	// Each OFFSET 0 has its table read by the key for one customer after the other, whatever the statistics say.
 	joins.WriteString(` FROM unnest($4::uuid[]) u (id)
 		CROSS JOIN LATERAL (SELECT c.* FROM customers c WHERE c.tenant_id = $1 AND c.id = u.id OFFSET 0) c
@@ -147,7 +147,7 @@ func (r *reading) scan(rows pgx.Rows) ([]read, error) {
 		c := read{old: make([]*kept, len(r.models)), windows: make([]window, len(r.windows)), others: make([]*float64, len(r.others)),
 			rules: make([][]float64, len(r.rules))}
 		var f factRow
-		into := []any{&c.id, &c.gone, &f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend}
+		into := []any{&c.id, &c.gone, &f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend, &f.company}
 		type nullable struct {
 			value    *float64
 			band     *int

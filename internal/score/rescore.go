@@ -105,7 +105,7 @@ func readNotes(notes []any) (touched, error) {
 		}
 		t.only = false
 		subject, _, _ := strings.Cut(n.Type, ".")
-		t.facts = t.facts || returning[n.Type] || !records[subject]
+		t.facts = t.facts || returning[n.Type] || !records[subject] || slices.Contains(n.Changed, "kind") // values may go by kind
 	}
 	return t, nil
 }

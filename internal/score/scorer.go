@@ -68,14 +68,12 @@ func newScorer(kind Kind, params Params, cal *Calibration) (scorer, error) {
 
 // restore is the predictor that fit had made of a calibration.
 func restore(kind Kind, params Params, cal *Calibration) (predictor, error) {
-	p := predictor{kind: kind, params: params, scale: scaleOf(cal.Currency), mean: cal.MeanSpend}
+	p := predictor{kind: kind, params: params, scale: scaleOf(cal.Currency)}
 	var err error
 	if p.model, err = btyd.Restore(cal.Purchases.Family, cal.Purchases.Parameters); err != nil {
 		return p, fmt.Errorf("restore a purchase model: %w", err)
 	}
-	if v := cal.Values; v != nil {
-		p.value = &btyd.GammaGamma{P: v.Parameters["p"], Q: v.Parameters["q"], V: v.Parameters["v"]}
-	}
+	p.restoreValues(cal)
 	return p, nil
 }
 

@@ -37,6 +37,7 @@ func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Serv
 		programs: programs{of: map[int32]*program{}}}
 	work.Handle(jobKind, s.Work)
 	work.Handle(setKind, s.Work)
+	work.Handle(removal, s.remove)
 	return s
 }
 
@@ -175,7 +176,8 @@ func clockDocument(c Clock) clockDoc {
 	return clockDoc{Mode: "fixed", Day: c.Fixed.String()}
 }
 
-// Delete deletes the model with its runs and scores; the job of a run in progress fails. Fails with ErrNotFound,
+// Delete deletes the model with its runs and scores; a job removes the history that nobody can read any more, and the job of a
+// run in progress fails. Fails with ErrNotFound,
 // patch.ErrVersion, or ErrInUse naming whose conditions read it.
 func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expected patch.Expected) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -199,6 +201,11 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 		}
 		if err := deleteModel(ctx, tx, call.Tenant.ID, m, s.now()); err != nil {
 			return err
+		}
+		if m.CurrentRun != nil { // by id: a new model may have the key before the job is done
+			if _, err := s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: removal, SubjectType: "score_model", SubjectID: m.ID.String()}); err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, tx, call, m, "score_model.deleted", nil)
 	})

@@ -120,14 +120,13 @@ func lockModel(ctx context.Context, tx postgres.Tx, tenantID int32, key string) 
 	return oneModel(ctx, tx, tenantID, key)
 }
 
-// deleteModel deletes a locked model with its runs and their scores.
+// deleteModel deletes a locked model with its runs and their scores, but for its history.
 func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, now time.Time) error {
 	if err := dropScores(ctx, tx, tenantID, m.ID, 0, now); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2),
-		revisions AS (DELETE FROM score_model_revisions WHERE tenant_id = $1 AND model_id = $2),
-		history AS (DELETE FROM score_history WHERE tenant_id = $1 AND model_id = $2)
+		revisions AS (DELETE FROM score_model_revisions WHERE tenant_id = $1 AND model_id = $2)
 		DELETE FROM score_models WHERE tenant_id = $1 AND id = $2`, tenantID, m.ID)
 	if err != nil {
 		return fmt.Errorf("delete score model %s: %w", m.Key, err)

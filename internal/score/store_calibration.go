@@ -15,6 +15,7 @@ type calibrationDoc struct {
 	} `json:"units"`
 	Purchases   *purchaseDoc         `json:"purchases,omitempty"`
 	Values      *valueDoc            `json:"values,omitempty"`
+	ByKind      map[string]*valueDoc `json:"values_by_kind,omitempty"`
 	Quantiles   map[string][]float64 `json:"quantiles"`
 	MeanSpend   float64              `json:"mean_spend,omitempty"`
 	Diagnostics []diagnosticDoc      `json:"diagnostics"`
@@ -37,6 +38,7 @@ type valueDoc struct {
 	LogLikelihood float64            `json:"log_likelihood"`
 	Customers     int64              `json:"customers"`
 	LeftOut       int64              `json:"left_out"`
+	MeanSpend     float64            `json:"mean_spend,omitempty"`
 	Converged     bool               `json:"converged"`
 }
 
@@ -49,6 +51,12 @@ type diagnosticDoc struct {
 func writeCalibration(c Calibration) (json.RawMessage, error) {
 	d := calibrationDoc{Purchases: (*purchaseDoc)(c.Purchases), Values: (*valueDoc)(c.Values), Quantiles: c.Quantiles,
 		MeanSpend: c.MeanSpend, Diagnostics: []diagnosticDoc{}}
+	for kind, v := range c.ByKind {
+		if d.ByKind == nil {
+			d.ByKind = map[string]*valueDoc{}
+		}
+		d.ByKind[kind] = (*valueDoc)(v)
+	}
 	d.Units.Time, d.Units.Money = "week", c.Currency
 	for _, x := range c.Diagnostics {
 		d.Diagnostics = append(d.Diagnostics, diagnosticDoc{x.Code, x.Detail.En, x.Detail.Zh})
@@ -67,6 +75,12 @@ func readCalibration(raw []byte) (*Calibration, error) {
 	}
 	c := &Calibration{Currency: d.Units.Money, Purchases: (*PurchaseFit)(d.Purchases), Values: (*ValueFit)(d.Values),
 		Quantiles: d.Quantiles, MeanSpend: d.MeanSpend, Diagnostics: make([]Diagnostic, len(d.Diagnostics))}
+	for kind, v := range d.ByKind {
+		if c.ByKind == nil {
+			c.ByKind = map[string]*ValueFit{}
+		}
+		c.ByKind[kind] = (*ValueFit)(v)
+	}
 	for i, x := range d.Diagnostics {
 		c.Diagnostics[i] = Diagnostic{x.Code, fault.T(x.Detail, x.DetailZh)}
 	}

@@ -21,17 +21,17 @@ import (
 // of days to come are marked. $3 is not used here, but by what they are computed from.
 const everybodyToday = `SELECT c.id, CASE WHEN m.first_purchase_on IS NULL THEN 0 ELSE m.purchase_days END - 1,
 		coalesce(m.last_purchase_on - m.first_purchase_on, 0), coalesce($2::date - m.first_purchase_on, 0),
-		greatest(m.spend_total, 0), greatest(m.spend_total - m.first_day_spend, 0), $3::date IS NOT NULL AND coalesce(` + later + `, false)%s
+		greatest(m.spend_total, 0), greatest(m.spend_total - m.first_day_spend, 0), c.kind = 'company', $3::date IS NOT NULL AND coalesce(` + later + `, false)%s
 	FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
 	WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND c.merged_into IS NULL ORDER BY c.id`
 
 // everybodyThen are the same as of any day $2.
-var everybodyThen = `SELECT c.id, coalesce(f.x, -1), coalesce(f.t_x, 0), coalesce(f.t, 0), coalesce(f.spend, 0), coalesce(f.repeat_spend, 0), false%s
+var everybodyThen = `SELECT c.id, coalesce(f.x, -1), coalesce(f.t_x, 0), coalesce(f.t, 0), coalesce(f.spend, 0), coalesce(f.repeat_spend, 0), c.kind = 'company', false%s
 	FROM customers c LEFT JOIN (` + facts + `) f ON f.customer_id = c.id
 	WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND c.merged_into IS NULL ORDER BY c.id`
 
 // someToday are the facts of customers $4 on today's day, whatever other days they have facts of; nobody who has not bought.
-var someToday = `SELECT c.id, f.x, f.t_x, f.t, f.spend, f.repeat_spend
+var someToday = `SELECT c.id, f.x, f.t_x, f.t, f.spend, f.repeat_spend, c.kind = 'company'
 	FROM unnest($4::uuid[]) u (id) JOIN customers c ON c.tenant_id = $1 AND c.id = u.id
 	JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
 	CROSS JOIN LATERAL (` + factsOfOne + `) f WHERE m.purchase_days > 0 AND $3::date IS NOT NULL ORDER BY c.id`
@@ -76,7 +76,7 @@ func (p *pass) read(ctx context.Context, q postgres.Querier, l condition.Languag
 	var f brief
 	var unsure bool
 	var again []uuid.UUID
-	into := []any{&id, &f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend, &unsure}
+	into := []any{&id, &f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend, &f.company, &unsure}
 	for _, g := range given {
 		into = append(into, g)
 	}
@@ -126,7 +126,7 @@ func (p *pass) readAgain(ctx context.Context, q postgres.Querier, ids []uuid.UUI
 		}
 		var id [16]byte
 		var f brief
-		_, err = pgx.ForEachRow(rows, []any{&id, &f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&id, &f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend, &f.company}, func() error {
 			if b, i := at.find(id); b != nil {
 				b.facts[i] = f
 			}

@@ -70,15 +70,17 @@ func windowStart(asOf tenant.Day, windowDays int) tenant.Day {
 // groups are everyone's facts as of a day for a fit, equal ones together, sorted. Without values customers who differ in spend
 // alone are one group.
 func groups(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant.Day, values bool) ([]group, error) {
-	rows, err := q.Query(ctx, `SELECT x, t_x, t, CASE WHEN $4 THEN repeat_spend ELSE 0 END, count(*)::integer, sum(spend)::bigint
-		FROM (`+facts+`) f WHERE $3::date IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`,
+	rows, err := q.Query(ctx, `SELECT f.x, f.t_x, f.t, CASE WHEN $4 THEN f.repeat_spend ELSE 0 END, $4 AND c.kind = 'company', count(*)::integer,
+			sum(f.spend)::bigint
+		FROM (`+facts+`) f JOIN customers c ON c.tenant_id = $1 AND c.id = f.customer_id
+		WHERE $3::date IS NOT NULL GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`,
 		tenantID, asOf.Time, windowStart(asOf, 0).Time, values)
 	if err != nil {
 		return nil, fmt.Errorf("read the facts: %w", err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (group, error) {
 		var g group
-		return g, row.Scan(&g.x, &g.tx, &g.t, &g.repeatSpend, &g.n, &g.spend)
+		return g, row.Scan(&g.x, &g.tx, &g.t, &g.repeatSpend, &g.company, &g.n, &g.spend)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the facts: %w", err)
@@ -90,6 +92,7 @@ func groups(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant
 type factRow struct {
 	x, tx, t, windowDays            *int
 	spend, repeatSpend, windowSpend *int64
+	company                         bool
 }
 
 func (f factRow) into(c *subject) {
@@ -97,6 +100,6 @@ func (f factRow) into(c *subject) {
 		return
 	}
 	c.bought = true
-	c.fact = fact{x: *f.x, tx: *f.tx, t: *f.t, spend: *f.spend, repeatSpend: *f.repeatSpend}
+	c.fact = fact{x: *f.x, tx: *f.tx, t: *f.t, spend: *f.spend, repeatSpend: *f.repeatSpend, company: f.company}
 	c.windowDays, c.windowSpend = *f.windowDays, *f.windowSpend
 }

@@ -31,14 +31,14 @@ func lastPurchase(ctx context.Context, q postgres.Querier, tenantID int32) (tena
 func outcomes(ctx context.Context, q postgres.Querier, tenantID int32, from, to tenant.Day, values bool,
 	each func(context.Context, []outcome) error) error {
 	rows, err := q.Query(ctx, `SELECT f.x, f.t_x, f.t, CASE WHEN $5 THEN f.spend ELSE 0 END, CASE WHEN $5 THEN f.repeat_spend ELSE 0 END,
-			coalesce(y.days, 0), CASE WHEN $5 THEN coalesce(y.spend, 0) - coalesce(b.spend, 0) ELSE 0 END, count(*)::integer
-		FROM (`+facts+`) f
+			$5 AND c.kind = 'company', coalesce(y.days, 0), CASE WHEN $5 THEN coalesce(y.spend, 0) - coalesce(b.spend, 0) ELSE 0 END, count(*)::integer
+		FROM (`+facts+`) f JOIN customers c ON c.tenant_id = $1 AND c.id = f.customer_id
 		LEFT JOIN (SELECT t.customer_id, count(DISTINCT t.day)::integer AS days, sum(t.base_amount)::bigint AS spend FROM transactions t
 			WHERE t.tenant_id = $1 AND `+metric.Purchase+` AND t.day > $2 AND t.day <= $4 GROUP BY t.customer_id) y USING (customer_id)
 		LEFT JOIN (SELECT r.customer_id, sum(r.base_amount)::bigint AS spend FROM transaction_returns r
 			JOIN transactions t ON t.tenant_id = r.tenant_id AND t.customer_id = r.customer_id AND t.id = r.transaction_id
 			WHERE r.tenant_id = $1 AND `+metric.Purchase+` AND r.day > $2 AND r.day <= $4 GROUP BY r.customer_id) b USING (customer_id)
-		GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7`,
+		GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8`,
 		tenantID, from.Time, windowStart(from, 0).Time, to.Time, values)
 	if err != nil {
 		return fmt.Errorf("read what followed: %w", err)
@@ -47,7 +47,7 @@ func outcomes(ctx context.Context, q postgres.Querier, tenantID int32, from, to 
 	some := make([]outcome, 0, chunk)
 	for rows.Next() {
 		var o outcome
-		if err := rows.Scan(&o.x, &o.tx, &o.t, &o.spend, &o.repeatSpend, &o.ahead, &o.aheadSpend, &o.n); err != nil {
+		if err := rows.Scan(&o.x, &o.tx, &o.t, &o.spend, &o.repeatSpend, &o.company, &o.ahead, &o.aheadSpend, &o.n); err != nil {
 			return fmt.Errorf("read what followed: %w", err)
 		}
 		if some = append(some, o); len(some) == chunk {

@@ -51,6 +51,7 @@ type Call struct {
 	Actor     string // the token's subject, or the job
 	RequestID string
 	ChangeSet uuid.UUID
+	Blind     bool // the caller is not shown personal values, and must not learn from an answer whether one is another
 }
 
 // Creation is what an operator says about a new tenant.

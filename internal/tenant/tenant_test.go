@@ -52,7 +52,7 @@ func TestCurrencyAndFactsDoNotRace(t *testing.T) {
 	t.Parallel()
 	yen := "JPY"
 	rate := func(db *postgres.DB, of tenant.Tenant) error {
-		_, err := transaction.NewService(db, nil, time.Now).PutRate(postgrestest.Context(t, of), tenant.Call{Tenant: of, Actor: "test"},
+		_, _, err := transaction.NewService(db, nil, time.Now).PutRate(postgrestest.Context(t, of), tenant.Call{Tenant: of, Actor: "test"},
 			nil, "USD", day(t, "2026-01-01"), "7")
 		return err
 	}

@@ -315,7 +315,7 @@ func TestMetricsFollowEveryStep(t *testing.T) {
 				call: tenant.Call{Tenant: of, Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}}
 			w.svc = transaction.NewService(db, nil, func() time.Time { return w.now })
 			for _, r := range rates {
-				_, err := w.svc.PutRate(ctx, w.call, nil, "USD", *on(t, r.day), r.rate)
+				_, _, err := w.svc.PutRate(ctx, w.call, nil, "USD", *on(t, r.day), r.rate)
 				require.NoError(t, err)
 			}
 			c, err := customer.NewService(db, time.Now).Create(ctx, w.call, customer.Registration{Kind: customer.Person, Name: zone})

@@ -34,25 +34,24 @@ func convert(ctx context.Context, q postgres.Querier, t tenant.Tenant, amount mo
 	return base, nil
 }
 
-// PutRate sets what one unit of a currency is worth from day on. Fails with patch.ErrVersion or fault.ErrInvalid.
-func (s *Service) PutRate(ctx context.Context, call tenant.Call, expected patch.Expected, currency string, day tenant.Day, rate string) (Rate, error) {
+// PutRate sets what one unit of a currency is worth from day on, and tells whether there was no rate of that day. Fails with patch.ErrVersion or fault.ErrInvalid.
+func (s *Service) PutRate(ctx context.Context, call tenant.Call, expected patch.Expected, currency string, day tenant.Day, rate string) (r Rate, created bool, err error) {
 	value, ok := new(big.Rat).SetString(rate)
 	var v fault.Validator
 	v.Check(ok && value.Sign() > 0, "/rate", "not_positive", fault.T("must be more than 0", "必须大于 0"))
 	if err := v.Err(); err != nil {
-		return Rate{}, err
+		return Rate{}, false, err
 	}
 	switch {
 	case !day.Plausible():
-		return Rate{}, fault.ErrInvalid.AtParameter("day", "out_of_range", tenant.Implausible)
+		return Rate{}, false, fault.ErrInvalid.AtParameter("day", "out_of_range", tenant.Implausible)
 	case !money.Known(currency):
-		return Rate{}, fault.ErrInvalid.AtParameter("currency", "currency_unknown", money.UnknownCurrency)
+		return Rate{}, false, fault.ErrInvalid.AtParameter("currency", "currency_unknown", money.UnknownCurrency)
 	case currency == call.Tenant.Currency:
-		return Rate{}, fault.ErrInvalid.AtParameter("currency", "base_currency",
+		return Rate{}, false, fault.ErrInvalid.AtParameter("currency", "base_currency",
 			fault.T("this is the base currency: its rate is 1", "这是本位币，汇率恒为 1"))
 	}
-	var r Rate
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+	err = s.db.InTx(ctx, func(tx postgres.Tx) error {
 		if err := tenant.Hold(ctx, tx, call.Tenant); err != nil {
 			return err
 		}
@@ -75,6 +74,7 @@ func (s *Service) PutRate(ctx context.Context, call tenant.Call, expected patch.
 		if r, err = upsertRate(ctx, tx, call.Tenant.ID, currency, day, rate, s.now()); err != nil {
 			return err
 		}
+		created = before == nil && r.Version == 1 // another one may have come first
 		previous := map[string]any{"rate": nil}
 		if before != nil {
 			previous["rate"] = before.Rate
@@ -82,7 +82,7 @@ func (s *Service) PutRate(ctx context.Context, call tenant.Call, expected patch.
 		return event.Record(ctx, tx, call, s.now(), event.Event{Type: "exchange_rate.set", SubjectType: "exchange_rate",
 			SubjectID: fmt.Sprintf("%s/%s", currency, day), Changed: []string{"rate"}, Previous: previous})
 	})
-	return r, err
+	return r, created, err
 }
 
 // ListRates is a page of rates by currency, the newest day first.

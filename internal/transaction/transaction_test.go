@@ -70,7 +70,7 @@ func TestMomentsThatCanNotBeAreRefused(t *testing.T) {
 		require.Equal(t, c.pointer, fields[0].Pointer)
 		require.Equal(t, c.code, fields[0].Code)
 	}
-	_, err = svc.PutRate(postgrestest.Context(t, call.Tenant), call, nil, "USD", *on(t, "0001-01-01"), "7")
+	_, _, err = svc.PutRate(postgrestest.Context(t, call.Tenant), call, nil, "USD", *on(t, "0001-01-01"), "7")
 	require.ErrorIs(t, err, fault.ErrInvalid)
 	require.Equal(t, "day", fault.Of(err).Fields[0].Parameter)
 }

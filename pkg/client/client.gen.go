@@ -2453,6 +2453,9 @@ type Calibration struct {
 	Quantiles *map[string][]float64 `json:"quantiles,omitempty"`
 	Units     CalibrationUnits      `json:"units"`
 	Values    *ValueFit             `json:"values,omitempty"`
+
+	// ValuesByKind A model of each of person and company, which then counts instead of values: where both have at least 100 repeat customers who spent something, and two models say more than one by the Bayesian information criterion.
+	ValuesByKind *map[string]ValueFit `json:"values_by_kind,omitempty"`
 }
 
 // CalibrationUnits defines model for CalibrationUnits.
@@ -4491,6 +4494,9 @@ type ProblemPlace struct {
 
 	// Detail What is wrong and what would be accepted.
 	Detail string `json:"detail"`
+
+	// Offset Where in the text of a condition: how many characters stand before it.
+	Offset *int `json:"offset,omitempty"`
 
 	// Parameter The query, path or header parameter.
 	Parameter *string `json:"parameter,omitempty"`
@@ -7124,6 +7130,9 @@ type ValueFit struct {
 	LeftOut       int64   `json:"left_out"`
 	LogLikelihood float64 `json:"log_likelihood"`
 
+	// MeanSpend Of values_by_kind: of a purchase day over everyone of the kind.
+	MeanSpend *float64 `json:"mean_spend,omitempty"`
+
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
 }
@@ -8173,7 +8182,7 @@ type ListProductsParams struct {
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q What the sku or the name begins with, in any case.
+	// Q Words that are all found somewhere in the sku or the name, in any case, traditional or simplified: `挂耳` finds 云南挂耳咖啡.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
 	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.
@@ -10679,7 +10688,8 @@ type ClientInterface interface {
 
 	// DeleteScoreModel Delete a score model
 	//
-	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+	// which nobody can read any more. 409 with the list of `.../dependents` while
 	// conditions or other models read it.
 	//
 	// Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
@@ -14702,7 +14712,8 @@ func (c *Client) CreateScoreModel(ctx context.Context, params *CreateScoreModelP
 
 // DeleteScoreModel Delete a score model
 //
-// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+// which nobody can read any more. 409 with the list of `.../dependents` while
 // conditions or other models read it.
 //
 // Corresponds with DELETE /v1/score-models/{model_key} (the `DeleteScoreModel` operationId).
@@ -32278,7 +32289,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteScoreModelWithResponse Delete a score model
 	//
-	// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+	// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+	// which nobody can read any more. 409 with the list of `.../dependents` while
 	// conditions or other models read it.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -40376,6 +40388,11 @@ type PutExchangeRateResponse200Headers struct {
 	ETag *string
 }
 
+// PutExchangeRateResponse201Headers the declared response headers of an HTTP 201 response for PutExchangeRate
+type PutExchangeRateResponse201Headers struct {
+	ETag *string
+}
+
 // PutExchangeRateResponse401Headers the declared response headers of an HTTP 401 response for PutExchangeRate
 type PutExchangeRateResponse401Headers struct {
 	WWWAuthenticate *string
@@ -40386,6 +40403,8 @@ type PutExchangeRateResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *ExchangeRate
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ExchangeRate
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *P400
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -40408,6 +40427,8 @@ type PutExchangeRateResponse struct {
 	ApplicationProblemJSON503 *P503
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *PutExchangeRateResponse200Headers
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutExchangeRateResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PutExchangeRateResponse401Headers
 }
@@ -40415,6 +40436,11 @@ type PutExchangeRateResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r PutExchangeRateResponse) GetJSON200() *ExchangeRate {
 	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutExchangeRateResponse) GetJSON201() *ExchangeRate {
+	return r.JSON201
 }
 
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
@@ -54186,7 +54212,8 @@ func (c *ClientWithResponses) CreateScoreModelWithResponse(ctx context.Context, 
 
 // DeleteScoreModelWithResponse Delete a score model
 //
-// Deletes the model with its runs, scores and their history; a run in progress fails. 409 with the list of `.../dependents` while
+// Deletes the model with its runs and scores; a run in progress fails. A job of kind `score_removal` removes their history,
+// which nobody can read any more. 409 with the list of `.../dependents` while
 // conditions or other models read it.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -62488,6 +62515,13 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ExchangeRate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest P400
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -62571,6 +62605,16 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 201:
+		var headers PutExchangeRateResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers201 = &headers
 	case rsp.StatusCode == 401:
 		var headers PutExchangeRateResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {

@@ -1,7 +1,4 @@
 -- +goose Up
--- Why a run failed: in a set of runs the job does not tell.
-ALTER TABLE score_runs ADD COLUMN error_code text, ADD COLUMN error_en text, ADD COLUMN error_zh text;
-
 -- What products are searched by: sku and name, each on a line, in the one spelling that all writings share. The service makes
 -- it; it is NULL in rows from before until housekeeping comes by.
 ALTER TABLE products ADD COLUMN folded text;

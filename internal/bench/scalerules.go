@@ -50,15 +50,15 @@ var committedRules = []ruled{
 // kind is a subject of rules. Its plain SQL finds its customers in the common table expression found, and everybody else in
 // rest; $1 is the tenant and $2 one id for everything that has one.
 type kind struct {
-	name, path string
-	tables     []string // what is written
-	plain      string
-	body       func(key, name, condition string) (map[string]any, error)
-	members    func(c *caller, key string) (int64, error)
+	name, path, list string
+	tables           []string // what is written
+	plain            string
+	body             func(key, name, condition string) (map[string]any, error)
+	members          func(c *caller, key string) (int64, error)
 }
 
 var kinds = []kind{
-	{"segment", "/v1/segments", []string{"segment_members", "segment_log"},
+	{"segment", "/v1/segments", "/v1/segments?limit=1000", []string{"segment_members", "segment_log"},
 		`members AS (INSERT INTO segment_members (tenant_id, customer_id, segment_id, since) SELECT $1, id, $2, now() FROM found),
 		log AS (INSERT INTO segment_log (tenant_id, customer_id, segment_id, entered, cause, event, revision, leaf, actor, change_set, occurred_at)
 			SELECT $1, id, $2, true, 'rule_change', '', 1, 1, 'bench', $2, now() FROM found),
@@ -66,7 +66,7 @@ var kinds = []kind{
 		func(key, name, condition string) (map[string]any, error) {
 			return map[string]any{"key": key, "name": name, "basis": "value", "filter_text": condition}, nil
 		}, customers("/v1/segments/")},
-	{"tag", "/v1/tags", []string{"customer_tags", "customer_tag_log"},
+	{"tag", "/v1/tags", "/v1/tags?limit=1000", []string{"customer_tags", "customer_tag_log"},
 		`carried AS (INSERT INTO customer_tags (tenant_id, customer_id, tag_id, source, actor, reason, assigned_at)
 			SELECT $1, id, $2, 'rule', 'bench', '', now() FROM found),
 		log AS (INSERT INTO customer_tag_log (tenant_id, customer_id, tag_id, action, source, cause, event, actor, reason, change_set, occurred_at)
@@ -79,7 +79,7 @@ var kinds = []kind{
 			err := c.json("GET", "/v1/customers?limit=1&total=exact&tag="+key, "", &found)
 			return found.Total, err
 		}},
-	{"tier", "/v1/tier-schemes", []string{"tier_placements", "tier_history"},
+	{"tier", "/v1/tier-schemes", "/v1/tier-schemes", []string{"tier_placements", "tier_history"},
 		`changed AS (SELECT id, 'high' AS tier FROM found UNION ALL SELECT id, 'low' FROM rest),
 		placed AS (INSERT INTO tier_placements (tenant_id, customer_id, scheme_id, tier_id, earned_tier_id, earned_on, change_set, placed_at)
 			SELECT $1, id, $2, $2, $2, current_date, $2, now() FROM changed),
@@ -157,7 +157,7 @@ func (s scale) everybody(ctx context.Context) (err error) {
 			if !strings.Contains("rules: "+name, s.kinds) {
 				continue
 			}
-			key := fmt.Sprintf("bench_%d", i)
+			key := fmt.Sprintf(benchKey+"%d", i)
 			if err := s.forget(p, k, key); err != nil { // that of a run that was interrupted
 				return err
 			}
@@ -270,7 +270,7 @@ func (c *caller) at(k kind, key string) (string, error) {
 	var all struct {
 		Items []struct{ ID, Key string }
 	}
-	if err := c.json("GET", k.path+"?limit=1000", "", &all); err != nil {
+	if err := c.json("GET", k.list, "", &all); err != nil {
 		return "", err
 	}
 	for _, t := range all.Items {
@@ -379,7 +379,7 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 	var names []string
 	for n, k := range kinds {
 		for i := range ruleCounts[n] {
-			key := fmt.Sprintf("bench_rule_%d", i)
+			key := fmt.Sprintf(benchKey+"rule_%d", i)
 			if err := c.drop(k, key); err != nil { // of a run that was interrupted
 				return err
 			}

@@ -31,7 +31,7 @@ func (b *bench) measureScore(ctx context.Context) error {
 		if err := s.transactionUnderModels(ctx); err != nil {
 			return err
 		}
-		s.report.note("score: timed from the request that starts the job until it has ended, history included; the reference, before and "+
+		s.report.note("score: timed from the request that starts the job until it and what follows it have ended, history included; the reference, before and "+
 			"after it, is an aggregate of all transactions by customer (count, min, max, sum) and an UPDATE of one column of an unindexed "+
 			"table of all customers. A transaction under models is the median of %d, beside that of as many before there were any.", purchasesTimed)
 		return nil
@@ -58,10 +58,21 @@ func (s scale) night(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.dropModels()) }()
-	for _, n := range []struct{ name, body string }{
-		{"everybody by 5 models, calibrated", `{}`},
-		{"everybody by 5 models, calibration kept", `{"recalibrate": false}`},
+	for _, n := range []struct {
+		name, body string
+		tiers      bool
+	}{
+		{"everybody by 5 models, calibrated", `{}`, false},
+		{"everybody by 5 models, calibration kept", `{"recalibrate": false}`, false},
+		{"everybody by 5 models, calibrated, and value tiers", `{}`, true},
 	} {
+		if n.tiers {
+			began := time.Now()
+			if err := c.makeTiers(); err != nil {
+				return err
+			}
+			progress("score: value tiers of everybody, made: %s", time.Since(began))
+		}
 		before, err := s.bare(ctx, conn)
 		if err != nil {
 			return err
@@ -106,7 +117,7 @@ func (s scale) bare(ctx context.Context, conn *pgx.Conn) (time.Duration, error) 
 	return took, err
 }
 
-// scoreAll runs all models and waits for the end of the job.
+// scoreAll runs all models and waits for the end of the job, and of those that follow it.
 func (c *caller) scoreAll(body string) (took time.Duration, scored int64, err error) {
 	var job struct {
 		ID     string
@@ -117,6 +128,9 @@ func (c *caller) scoreAll(body string) (took time.Duration, scored int64, err er
 		return 0, 0, err
 	}
 	if err := c.wait(job.ID); err != nil {
+		return 0, 0, err
+	}
+	if err := c.idle(); err != nil {
 		return 0, 0, err
 	}
 	took = time.Since(began)
@@ -145,7 +159,23 @@ func (c *caller) makeModels() error {
 	return nil
 }
 
+// valueTiers is a scheme by the scores of the clv model.
+const valueTiers = benchModel + "value"
+
+func (c *caller) makeTiers() error {
+	body := fmt.Sprintf(`{"key": %q, "preset": "value", "score": %q}`, valueTiers, benchModel+"clv")
+	if err := c.json("POST", "/v1/tier-schemes", body, &struct{}{}); err != nil {
+		return err
+	}
+	return c.idle()
+}
+
+// dropModels deletes them, and what reads them.
 func (c *caller) dropModels() error {
+	a, err := c.do("DELETE", "/v1/tier-schemes/"+valueTiers, "")
+	if err != nil || a.status >= http.StatusBadRequest && a.status != http.StatusNotFound {
+		return errors.Join(err, fmt.Errorf("%s: %s", valueTiers, a))
+	}
 	for i := range committedModels {
 		target := "/v1/score-models/" + benchModel + committedModels[len(committedModels)-1-i]
 		a, err := c.do("DELETE", target, "")

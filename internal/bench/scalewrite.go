@@ -52,9 +52,16 @@ type cost struct {
 
 // writes compares what a write costs at the two sizes.
 func (s scale) writes(ctx context.Context) error {
+	prepared := false
 	for _, k := range writeKinds {
 		if !strings.Contains(k.name, s.kinds) {
 			continue
+		}
+		if !prepared {
+			if err := s.sameRules(ctx); err != nil {
+				return fmt.Errorf("the rules of both sides: %w", err)
+			}
+			prepared = true
 		}
 		costs, err := s.write(ctx, k)
 		if err != nil {
@@ -72,7 +79,73 @@ func (s scale) writes(ctx context.Context) error {
 		s.report.add(k.name+", rate at 1 M against 10 k", fmt.Sprintf("%.0f/s", slow), fmt.Sprintf("%.0f/s", fast), slow/fast, paceTarget)
 	}
 	s.report.note("scale: writes one after the other, %d rounds of %d that alternate between the databases; full_page_writes off, because "+
-		"how many pages are logged whole depends on when the last checkpoint was.", writeRounds, writeEach)
+		"how many pages are logged whole depends on when the last checkpoint was. Both have the scheme of three tiers that the data comes with, "+
+		"in force, and no other rules: a created customer is placed in it.", writeRounds, writeEach)
+	return nil
+}
+
+// sameRules lets the rules of the loaded data alone be in force on both sides, since every write is judged by what is: rules
+// that an interrupted run left are dropped, and where no rule has ever been in force one comes and goes.
+func (s scale) sameRules(ctx context.Context) error {
+	for _, database := range []string{smallDatabase, largeDatabase} {
+		if err := s.loadedRules(ctx, database); err != nil {
+			return fmt.Errorf("%s: %w", database, err)
+		}
+	}
+	return nil
+}
+
+// benchKey begins the key of every rule that the bench makes.
+const benchKey = "bench_"
+
+func (s scale) loadedRules(ctx context.Context, database string) (err error) {
+	inForce, err := query[bool](ctx, s, database, `SELECT EXISTS (SELECT FROM rule_states)`)
+	if err != nil {
+		return err
+	}
+	p, err := s.spawnOn(ctx, s.server, roleService, database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	if err := s.rest(ctx, p, database); err != nil {
+		return err
+	}
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if !inForce[0] {
+		if err := c.make(kinds[0], benchKey+"nobody", "nobody", `city = "nowhere"`); err != nil {
+			return err
+		}
+		if err := c.idle(); err != nil {
+			return err
+		}
+	}
+	for _, k := range kinds {
+		if err := c.dropAll(k); err != nil {
+			return err
+		}
+	}
+	return c.idle()
+}
+
+// dropAll drops the rules of a kind that the bench made.
+func (c *caller) dropAll(k kind) error {
+	var all struct{ Items []struct{ Key string } }
+	if err := c.json("GET", k.list, "", &all); err != nil {
+		return err
+	}
+	for _, r := range all.Items {
+		if !strings.HasPrefix(r.Key, benchKey) {
+			continue
+		}
+		if err := c.drop(k, r.Key); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -185,20 +258,22 @@ func (s scale) touched(ctx context.Context, databases [2]string) (pages [2]int64
 }
 
 func (s scale) rounds(ctx context.Context, k write, databases [2]string, ids [2][]uuid.UUID, costs *[2]cost) (err error) {
-	var callers [2]*caller
+	var services [2]*process
 	for side, database := range databases {
-		p, err := s.spawnOn(ctx, s.server, roleService, database)
-		if err != nil {
+		if services[side], err = s.spawnOn(ctx, s.server, roleService, database); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }() //nolint:gocritic // two of them, to the end
-		if callers[side], err = dial(p.address, s.token); err != nil {
+		defer func() { err = errors.Join(err, services[side].stop()) }() //nolint:gocritic // two of them, to the end
+		if err := s.rest(ctx, services[side], database); err != nil {
+			return err
+		}
+	}
+	var callers [2]*caller
+	for side := range callers { // both at rest: a service hangs up on who says nothing for long
+		if callers[side], err = dial(services[side].address, s.token); err != nil {
 			return err
 		}
 		defer callers[side].close() //nolint:gocritic // two of them, to the end
-		if err := s.rest(ctx, p, database); err != nil {
-			return err
-		}
 	}
 	for round := range writeRounds {
 		for turn := range 2 {

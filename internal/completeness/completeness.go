@@ -96,7 +96,9 @@ func (w Weights) share() (filter.Expr, error) {
 	return filter.Concat(sum, filter.SQL(") / ?::int", total)), nil
 }
 
-func expressionOf(ctx context.Context, q postgres.Querier, tenantID int32, first int) (sql string, args []any, err error) {
+// Expression is the percentage by the tenant's weights as SQL over c, a row of customers. Its placeholders begin with that
+// number, and its values are args.
+func Expression(ctx context.Context, q postgres.Querier, tenantID int32, first int) (sql string, args []any, err error) {
 	weights, err := Of(ctx, q, tenantID)
 	if err != nil {
 		return "", nil, err
@@ -115,7 +117,7 @@ func Refresh(ctx context.Context, q postgres.Querier, tenantID int32, customers 
 	if len(customers) == 0 {
 		return nil
 	}
-	sql, args, err := expressionOf(ctx, q, tenantID, 3)
+	sql, args, err := Expression(ctx, q, tenantID, 3)
 	if err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func Refresh(ctx context.Context, q postgres.Querier, tenantID int32, customers 
 // Verify answers the customers whose stored completeness is not what their records say, at most limit of them. Who has
 // none yet is not wrong: Fill is on its way.
 func Verify(ctx context.Context, q postgres.Querier, tenantID int32, limit int) ([]uuid.UUID, error) {
-	sql, args, err := expressionOf(ctx, q, tenantID, 3)
+	sql, args, err := Expression(ctx, q, tenantID, 3)
 	if err != nil {
 		return nil, err
 	}

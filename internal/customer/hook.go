@@ -31,6 +31,10 @@ type Write struct {
 	Said   []string // the attributes that the caller gives or clears, whether they are others or not
 	Err    error    // a fault that refuses this customer and no other
 
+	// Later is set by a hook's Before where more is written with the customer: it asks for Settle, see Settler.
+	Later bool
+
+	claims   bool           // its external ids are yet to be claimed
 	Outcome  Outcome        // what became of it
 	previous map[string]any // the changed fields with their values before
 
@@ -41,6 +45,16 @@ type Write struct {
 	// Again is set by a hook's Before: fields that count as changed although they are as before, because whoever wrote them
 	// must not learn that.
 	Again []string
+}
+
+// ChangedBeyond reports whether the write, which is done, changed more than these fields.
+func (w *Write) ChangedBeyond(fields ...string) bool {
+	for name := range w.previous {
+		if !slices.Contains(fields, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Cause is the way by which a customer was changed.

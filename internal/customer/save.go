@@ -21,6 +21,11 @@ func (s *Service) save(ctx context.Context, tx postgres.Tx, call tenant.Call, le
 	if err := s.normaliseAll(ctx, tx, call, now, lenient, writes); err != nil {
 		return err
 	}
+	for _, w := range writes {
+		if err := w.claim(ctx, tx, call.Tenant.ID, now); err != nil {
+			return err
+		}
+	}
 	if err := s.before(ctx, tx, call, writes); err != nil {
 		return err
 	}
@@ -56,6 +61,24 @@ func (s *Service) save(ctx context.Context, tx postgres.Tx, call tenant.Call, le
 		return err
 	}
 	return s.after(ctx, tx, call, slices.Concat(fresh, changing))
+}
+
+// claim takes the external ids of a new customer before anything else is written or asked: rules read them, and who waits
+// for another's claim holds nothing else. Fails with ErrExternalIDTaken.
+func (w *Write) claim(ctx context.Context, tx postgres.Tx, tenantID int32, now time.Time) error {
+	if !w.claims || w.Err != nil {
+		return nil
+	}
+	for _, id := range w.After.ExternalIDs {
+		holder, _, err := claim(ctx, tx, tenantID, id, w.After.ID, now)
+		if err != nil {
+			return err
+		}
+		if holder != w.After.ID {
+			return ErrExternalIDTaken
+		}
+	}
+	return nil
 }
 
 // one saves a single write with its event, or answers why it was refused.

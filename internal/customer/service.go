@@ -82,30 +82,11 @@ func (s *Service) patiently(ctx context.Context, how tuning, fn func(tx postgres
 	return err
 }
 
-// Create makes a customer. Fails with ErrExternalIDTaken, or fault.ErrInvalid naming what is wrong.
-func (s *Service) Create(ctx context.Context, call tenant.Call, r Registration) (Customer, error) {
-	var c Customer
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		c = r.customer(uuid.Must(uuid.NewV7()))
-		w := &Write{After: &c, Cause: ByAPI, Reason: r.StageReason}
-		if err := s.one(ctx, tx, call, w); err != nil {
-			return err
-		}
-		for _, id := range c.ExternalIDs {
-			holder, _, err := claim(ctx, tx, call.Tenant.ID, id, c.ID, c.CreatedAt)
-			if err != nil {
-				return err
-			}
-			if holder != c.ID {
-				return ErrExternalIDTaken
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return Customer{}, err
-	}
-	return c, nil
+// create makes a customer.
+func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, r Registration) (*Write, error) {
+	c := r.customer(uuid.Must(uuid.NewV7()))
+	w := &Write{After: &c, Cause: ByAPI, Reason: r.StageReason, claims: true}
+	return w, s.one(ctx, tx, call, w)
 }
 
 // locked is the customer, locked and not deleted, in a version that the caller expects.
@@ -120,21 +101,14 @@ func locked(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID, e
 	return c, expected.Check(c.Version)
 }
 
-// Update merges change into the customer. A change without effect keeps the version and writes no event. Fails with
-// ErrNotFound, patch.ErrVersion or fault.ErrInvalid.
-func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change) (Customer, error) {
-	var c Customer
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		var err error
-		if c, err = locked(ctx, tx, call.Tenant.ID, id, expected); err != nil {
-			return err
-		}
-		return s.one(ctx, tx, call, change.write(&c, ByAPI))
-	})
+// update merges change into a customer.
+func (s *Service) update(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change) (*Write, error) {
+	c, err := locked(ctx, tx, call.Tenant.ID, id, expected)
 	if err != nil {
-		return Customer{}, err
+		return nil, err
 	}
-	return c, nil
+	w := change.write(&c, ByAPI)
+	return w, s.one(ctx, tx, call, w)
 }
 
 // write merges the change into c, which is locked and becomes what is to be stored.
@@ -144,50 +118,38 @@ func (c Change) write(to *Customer, cause Cause) *Write {
 	return w
 }
 
-// Put creates the customer that id names, or merges change into it: any number of callers at once make one customer.
-// A deleted one is ErrDeleted unless undelete.
-func (s *Service) Put(ctx context.Context, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change) (Customer, Outcome, error) {
-	if !id.tidy() {
-		return Customer{}, "", fault.ErrInvalid.AtParameter("external_id", "bad_external_id", badExternalID)
-	}
-	var c Customer
-	var w *Write
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		var fresh bool
-		var err error
-		if c, fresh, err = s.claimed(ctx, tx, call.Tenant.ID, id); err != nil {
-			return err
-		}
-		if fresh {
-			if expected != nil {
-				return patch.ErrVersion
-			}
-			change.apply(&c)
-			w = &Write{After: &c, Cause: ByAPI, Reason: change.StageReason}
-			return s.one(ctx, tx, call, w)
-		}
-		if err := expected.Check(c.Version); err != nil {
-			return err
-		}
-		if c.DeletedAt != nil {
-			if !undelete {
-				return ErrDeleted
-			}
-			if err := s.undelete(ctx, tx, call, &c); err != nil {
-				return err
-			}
-			w = change.write(&c, ByAPI)
-			err := s.one(ctx, tx, call, w)
-			w.Outcome = Updated
-			return err
-		}
-		w = change.write(&c, ByAPI)
-		return s.one(ctx, tx, call, w)
-	})
+// put creates the customer that id names, or merges change into it.
+func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change) (*Write, error) {
+	c, fresh, err := s.claimed(ctx, tx, call.Tenant.ID, id)
 	if err != nil {
-		return Customer{}, "", err
+		return nil, err
 	}
-	return c, w.Outcome, nil
+	if fresh {
+		if expected != nil {
+			return nil, patch.ErrVersion
+		}
+		change.apply(&c)
+		w := &Write{After: &c, Cause: ByAPI, Reason: change.StageReason}
+		return w, s.one(ctx, tx, call, w)
+	}
+	if err := expected.Check(c.Version); err != nil {
+		return nil, err
+	}
+	revived := c.DeletedAt != nil
+	if revived {
+		if !undelete {
+			return nil, ErrDeleted
+		}
+		if err := s.undelete(ctx, tx, call, &c); err != nil {
+			return nil, err
+		}
+	}
+	w := change.write(&c, ByAPI)
+	err = s.one(ctx, tx, call, w)
+	if revived {
+		w.Outcome = Updated
+	}
+	return w, err
 }
 
 // claimed is the customer that has the external id, locked; or, when nobody has, the beginning of one that has claimed

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/completeness"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -197,7 +198,8 @@ func document(writes []*Write, today tenant.Day) ([]byte, error) {
 	return raw, nil
 }
 
-// insert makes customers with their empty metrics and their first stages.
+// insert makes customers with their first stages, and with metrics that hold nothing but how complete they are: to tell it
+// afterwards would write all indexes of the metrics a second time. Their external ids are claimed.
 func insert(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Write, now time.Time) error {
 	if len(writes) == 0 {
 		return nil
@@ -210,11 +212,19 @@ func insert(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Wri
 	if err != nil {
 		return err
 	}
+	complete, weights, err := completeness.Expression(ctx, tx, call.Tenant.ID, 4)
+	if err != nil {
+		return err
+	}
+	// LATERAL asks by the keys of each customer; else the whole tenant's contact points would be read for the guessed
+	// hundred rows of the set.
 	_, err = tx.Exec(ctx, `WITH made AS (INSERT INTO customers (tenant_id, id, `+written+`)
-			SELECT $1, id, `+written+` FROM json_populate_recordset(NULL::customers, $2) RETURNING tenant_id, id),
-		measured AS (INSERT INTO customer_metrics (tenant_id, customer_id) SELECT tenant_id, id FROM made)
+			SELECT $1, id, `+written+` FROM json_populate_recordset(NULL::customers, $2) RETURNING *),
+		measured AS (INSERT INTO customer_metrics (tenant_id, customer_id, completeness) SELECT c.tenant_id, c.id, f.percent
+			FROM made c CROSS JOIN LATERAL (SELECT `+complete+` AS percent OFFSET 0) f)
 		INSERT INTO customer_stages (tenant_id, `+stageColumns+`)
-		SELECT $1, `+stageColumns+` FROM json_populate_recordset(NULL::customer_stages, $3)`, call.Tenant.ID, raw, stages)
+		SELECT $1, `+stageColumns+` FROM json_populate_recordset(NULL::customer_stages, $3)`,
+		append([]any{call.Tenant.ID, raw, stages}, weights...)...)
 	if err != nil {
 		return fmt.Errorf("insert %d customers: %w", len(writes), err)
 	}

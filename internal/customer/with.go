@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -15,84 +16,95 @@ import (
 // called with its ctx takes part. It answers whether it changed anything. nil writes nothing.
 type With func(ctx context.Context, id uuid.UUID) (changed bool, err error)
 
+// Create makes a customer. Fails with ErrExternalIDTaken, or fault.ErrInvalid naming what is wrong.
+func (s *Service) Create(ctx context.Context, call tenant.Call, r Registration) (Customer, error) {
+	return s.CreateWith(ctx, call, r, nil)
+}
+
 // CreateWith is Create together with what belongs to the customer: all of it or nothing.
 func (s *Service) CreateWith(ctx context.Context, call tenant.Call, r Registration, with With) (Customer, error) {
-	var c Customer
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		ctx := partsFollow(postgres.Join(ctx, tx))
-		var err error
-		if c, err = s.Create(ctx, call, r); err != nil {
-			return err
-		}
-		if _, err = with.write(ctx, tx, call, &c); err != nil {
-			return err
-		}
-		return s.conclude(ctx, tx, call, &c)
+	c, _, err := s.together(ctx, call, with, func(ctx context.Context, tx postgres.Tx) (*Write, error) {
+		return s.create(ctx, tx, call, r)
 	})
 	return c, err
 }
 
-// PutWith is Put together with what belongs to the customer: all of it or nothing.
-func (s *Service) PutWith(ctx context.Context, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change, with With) (Customer, Outcome, error) {
-	var c Customer
-	var outcome Outcome
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		ctx := partsFollow(postgres.Join(ctx, tx))
-		var err error
-		if c, outcome, err = s.Put(ctx, call, id, expected, undelete, change); err != nil {
-			return err
-		}
-		if err := with.after(ctx, tx, call, &c, &outcome); err != nil {
-			return err
-		}
-		return s.conclude(ctx, tx, call, &c)
-	})
-	return c, outcome, err
+// Update merges change into the customer. A change without effect keeps the version and writes no event. Fails with
+// ErrNotFound, patch.ErrVersion or fault.ErrInvalid.
+func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change) (Customer, error) {
+	return s.UpdateWith(ctx, call, id, expected, change, nil)
 }
 
 // UpdateWith is Update together with what belongs to the customer: all of it or nothing.
 func (s *Service) UpdateWith(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change, with With) (Customer, error) {
-	var c Customer
-	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		ctx := partsFollow(postgres.Join(ctx, tx))
-		var err error
-		if c, err = s.Update(ctx, call, id, expected, change); err != nil {
-			return err
-		}
-		if _, err = with.write(ctx, tx, call, &c); err != nil {
-			return err
-		}
-		return s.conclude(ctx, tx, call, &c)
+	c, _, err := s.together(ctx, call, with, func(ctx context.Context, tx postgres.Tx) (*Write, error) {
+		return s.update(ctx, tx, call, id, expected, change)
 	})
 	return c, err
 }
 
-// after is write for one that has an outcome.
-func (w With) after(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer, outcome *Outcome) error {
-	changed, err := w.write(ctx, tx, call, c)
-	if changed && *outcome == Unchanged {
-		*outcome = Updated
-	}
-	return err
+// Put creates the customer that id names, or merges change into it: any number of callers at once make one customer.
+// A deleted one is ErrDeleted unless undelete.
+func (s *Service) Put(ctx context.Context, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change) (Customer, Outcome, error) {
+	return s.PutWith(ctx, call, id, expected, undelete, change, nil)
 }
 
-// write runs w, and reads the customer anew where w changed something: a primary address moves it.
-func (w With) write(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) (bool, error) {
-	if w == nil {
-		return false, nil
+// PutWith is Put together with what belongs to the customer: all of it or nothing.
+func (s *Service) PutWith(ctx context.Context, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change, with With) (Customer, Outcome, error) {
+	if !id.tidy() {
+		return Customer{}, "", fault.ErrInvalid.AtParameter("external_id", "bad_external_id", badExternalID)
 	}
-	changed, err := w(ctx, c.ID)
+	return s.together(ctx, call, with, func(ctx context.Context, tx postgres.Tx) (*Write, error) {
+		return s.put(ctx, tx, call, id, expected, undelete, change)
+	})
+}
+
+// together writes one customer and what belongs to it.
+func (s *Service) together(ctx context.Context, call tenant.Call, with With, write func(ctx context.Context, tx postgres.Tx) (*Write, error)) (Customer, Outcome, error) {
+	var w *Write
+	err := s.db.InTx(ctx, func(tx postgres.Tx) (err error) {
+		ctx := partsFollow(postgres.Join(ctx, tx))
+		if w, err = write(ctx, tx); err != nil {
+			return err
+		}
+		if err := with.after(ctx, tx, call, w); err != nil || !w.Later {
+			return err
+		}
+		refused, err := s.Settle(ctx, tx, call, []*Customer{w.After})
+		if err != nil {
+			return err
+		}
+		return refused[w.After.ID]
+	})
+	if err != nil {
+		return Customer{}, "", err
+	}
+	return *w.After, w.Outcome, nil
+}
+
+// after runs with, and reads the customer anew where that changed something: a primary address moves it.
+func (with With) after(ctx context.Context, tx postgres.Tx, call tenant.Call, w *Write) error {
+	if with == nil {
+		return nil
+	}
+	changed, err := with(ctx, w.After.ID)
 	if err != nil || !changed {
-		return false, err
+		return err
 	}
-	now, err := byID(ctx, tx, call.Tenant.ID, c.ID)
-	now.Warnings = c.Warnings
-	*c = now
-	return true, err
+	now, err := byID(ctx, tx, call.Tenant.ID, w.After.ID)
+	if err != nil {
+		return err
+	}
+	now.Warnings = w.After.Warnings
+	*w.After = now
+	if w.Outcome == Unchanged {
+		w.Outcome = Updated
+	}
+	return nil
 }
 
 // Settler is a Hook that looks at customers once more when everything that was written with them is there: their
-// contact points and addresses too.
+// contact points and addresses too. Of a single customer its Before has asked for it, by Write.Later.
 type Settler interface {
 	// Settle may refuse customers by an error each, whose writes are then undone, or warn through their Warnings. Another
 	// error ends the whole transaction.
@@ -107,15 +119,6 @@ func partsFollow(ctx context.Context) context.Context {
 
 // PartsFollow reports whether more is being written with the customers at hand, so that Settle follows.
 func PartsFollow(ctx context.Context) bool { return ctx.Value(partsKey{}) != nil }
-
-// conclude settles one customer.
-func (s *Service) conclude(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error {
-	refused, err := s.Settle(ctx, tx, call, []*Customer{c})
-	if err != nil {
-		return err
-	}
-	return refused[c.ID]
-}
 
 // Settle lets the hooks look at customers of Import once more when all that belongs to them is written. The caller undoes
 // what was written of those that are refused.

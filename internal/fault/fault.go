@@ -44,6 +44,7 @@ func T(en, zh string) Text { return Text{En: en, Zh: zh} }
 type Field struct {
 	Pointer   string   // RFC 6901 JSON pointer into the body; empty for parameters
 	Parameter string   // name of the query, path or header parameter; empty for bodies
+	Character int      // of a condition's text, counted from 1; 0 where the place is the whole value
 	Code      string   // stable: required, too_long, unknown_value, ...
 	Detail    Text     // what is wrong and what would be accepted
 	Accepted  []string // the accepted values where they are few

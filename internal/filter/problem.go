@@ -104,7 +104,7 @@ func (p *problems) add(f *fault.Fault, pointer string, character int, detail fau
 	if p.first == nil {
 		p.first = f.Because(f.Message.En+": "+detail.En, f.Message.Zh+"："+detail.Zh)
 	}
-	p.fields = append(p.fields, fault.Field{Pointer: pointer, Code: f.Code, Detail: detail, Accepted: accepted})
+	p.fields = append(p.fields, fault.Field{Pointer: pointer, Character: character, Code: f.Code, Detail: detail, Accepted: accepted})
 }
 
 func (p *problems) err() error {

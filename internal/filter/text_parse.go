@@ -274,8 +274,16 @@ func (p *parser) comparison(l Leaf, at *leafPlace) (Node, error) {
 		}
 		return p.list(l, at)
 	}
-	return nil, p.expected("an operator: =, !=, <, <=, >, >=, :, IN or NOT IN", "运算符：=、!=、<、<=、>、>=、:、IN 或 NOT IN")
+	en, zh := "an operator: =, !=, <, <=, >, >=, :, IN or NOT IN", "运算符：=、!=、<、<=、>、>=、:、IN 或 NOT IN"
+	if ours, ok := worded[p.tok.word()]; ok {
+		en, zh = en+"; instead of "+p.tok.text+" write "+ours, zh+"；请将 "+p.tok.text+" 写作 "+ours
+	}
+	return nil, p.expected(en, zh)
 }
+
+// worded are what other languages write as words where we have signs.
+var worded = map[string]string{"IS": `= null, != null`, "HAS": `:`, "CONTAINS": `:`, "INCLUDES": `:`, "LIKE": `: "张", = "张*"`,
+	"BETWEEN": `x >= 1 AND x <= 9`, "EQ": `=`, "EQUALS": `=`, "NE": `!=`, "LT": `<`, "LTE": `<=`, "GT": `>`, "GTE": `>=`, "包含": `:`, "等于": `=`}
 
 func (p *parser) operand(l Leaf, at *leafPlace) (Node, error) {
 	at.values = []int{p.tok.at}

@@ -65,6 +65,7 @@ func TestConditionsOverHTTP(t *testing.T) {
 		c.Refused(t, 422, "filter_twice", "POST", "/v1/filters/parse", object{"filter_text": "city:*", "filter": object{"field": "city", "op": "is_null"}})
 		p := c.Refused(t, 422, "filter_unknown_field", "POST", "/v1/filters/parse", object{"filter_text": `sum(transactions.amout) > 1`})
 		require.Contains(t, p.Errors[0].Detail, "at character 5")
+		require.Equal(t, 4, p.Errors[0].Offset)
 		p = c.Refused(t, 422, "filter_unknown_field", "POST", "/v1/filters/explain", object{"customer_id": id,
 			"filter": object{"function": "count", "of": "transactions", "where": object{"field": "chanel", "op": "eq", "value": "x"}, "op": "gt", "value": "1"}})
 		require.Equal(t, "/filter/where/field", p.Errors[0].Pointer)

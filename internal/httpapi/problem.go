@@ -108,6 +108,10 @@ func placeToAPI(f fault.Field, zh bool) apigen.ProblemPlace {
 	} else {
 		p.Pointer = &f.Pointer
 	}
+	if f.Character > 0 {
+		offset := f.Character - 1
+		p.Offset = &offset
+	}
 	if len(f.Accepted) > 0 {
 		p.Accepted = &f.Accepted
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/completeness"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -83,13 +84,20 @@ func (b *batch) putPeople(ctx context.Context, tx postgres.Tx, call tenant.Call,
 				return err
 			}
 			var written []*customer.Customer
+			var extended []uuid.UUID // whose parts the rows added to
 			seen := map[uuid.UUID]bool{}
 			for i := range results {
 				r := &results[i]
+				if r.Err == nil && added[i] {
+					extended = append(extended, r.Customer.ID)
+				}
 				if r.Err == nil && (r.Outcome != customer.Unchanged || added[i]) && !seen[r.Customer.ID] {
 					seen[r.Customer.ID] = true
 					written = append(written, &r.Customer)
 				}
+			}
+			if err := completeness.Refresh(ctx, tx, call.Tenant.ID, extended); err != nil {
+				return err
 			}
 			wrong, err := b.service.customers.Settle(ctx, tx, call, written)
 			if err != nil || len(wrong) == 0 {

@@ -214,6 +214,8 @@ var serviceSettings = map[string]string{
 	"maintenance_work_mem": "128MB",
 	"random_page_cost":     "1.1", // no spinning disk is expected
 	"wal_compression":      "on",
+	"wal_level":            "minimal", // nobody replicates it: what is loaded into a new table is synced, and not logged as well
+	"max_wal_senders":      "0",
 	"max_wal_size":         "2GB",
 }
 

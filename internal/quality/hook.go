@@ -25,12 +25,22 @@ var _ customer.Settler = Hook{}
 // nothing behind and does not hinder the others of its set. Where more is written with the customers, rules about that
 // wait for Settle.
 func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*customer.Write) error {
-	about := everything
-	if customer.PartsFollow(ctx) {
-		about = theRecord
+	rules, err := active(ctx, tx, call.Tenant.ID)
+	if err != nil {
+		return err
 	}
-	rules, l, err := h.Service.asked(ctx, tx, call.Tenant, about)
-	if err != nil || len(rules) == 0 {
+	if customer.PartsFollow(ctx) {
+		all := len(rules)
+		rules = slices.DeleteFunc(rules, Rule.ofTheRest)
+		for _, w := range writes {
+			w.Later = w.Later || len(rules) < all
+		}
+	}
+	if len(rules) == 0 {
+		return nil
+	}
+	l, err := condition.For(ctx, tx, call.Tenant, h.Service.now())
+	if err != nil {
 		return err
 	}
 	list := make([]*customer.Customer, len(writes))
@@ -53,14 +63,14 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 	})
 }
 
-// After implements customer.Hook.
+// After implements customer.Hook. Whoever is new has its completeness from the beginning, and everybody has a name and a
+// stage.
 func (h Hook) After(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*customer.Write) error {
-	if customer.PartsFollow(ctx) {
-		return nil
-	}
-	ids := make([]uuid.UUID, len(writes))
-	for i, w := range writes {
-		ids[i] = w.After.ID
+	var ids []uuid.UUID
+	for _, w := range writes {
+		if w.Before != nil && w.ChangedBeyond("name", "aliases", "stage", "deleted_at") {
+			ids = append(ids, w.After.ID)
+		}
 	}
 	return completeness.Refresh(ctx, tx, call.Tenant.ID, ids)
 }
@@ -72,11 +82,15 @@ func (h Hook) Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, list
 	for i, c := range list {
 		ids[i], of[c.ID] = c.ID, c
 	}
-	if err := completeness.Refresh(ctx, tx, call.Tenant.ID, ids); err != nil {
+	rules, err := active(ctx, tx, call.Tenant.ID)
+	if err != nil {
 		return nil, err
 	}
-	rules, l, err := h.Service.asked(ctx, tx, call.Tenant, theRest)
-	if err != nil || len(rules) == 0 {
+	if rules = slices.DeleteFunc(rules, func(r Rule) bool { return !r.ofTheRest() }); len(rules) == 0 {
+		return nil, nil
+	}
+	l, err := condition.For(ctx, tx, call.Tenant, h.Service.now())
+	if err != nil {
 		return nil, err
 	}
 	refused := map[uuid.UUID]error{}
@@ -99,29 +113,4 @@ func warn(c *customer.Customer, warnings []fault.Field) {
 			c.Warnings = append(c.Warnings, f)
 		}
 	}
-}
-
-// scope is what rules are about.
-type scope int
-
-const (
-	everything scope = iota
-	theRecord
-	theRest
-)
-
-// asked are the active rules of a scope, with the language to ask them in.
-func (s *Service) asked(ctx context.Context, q postgres.Querier, t tenant.Tenant, about scope) ([]Rule, condition.Language, error) {
-	rules, err := active(ctx, q, t.ID)
-	if err != nil {
-		return nil, condition.Language{}, err
-	}
-	if about != everything {
-		rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.ofRecord() != (about == theRecord) })
-	}
-	if len(rules) == 0 {
-		return nil, condition.Language{}, nil
-	}
-	l, err := condition.For(ctx, q, t, s.now())
-	return rules, l, err
 }

@@ -135,6 +135,12 @@ func TestRulesAboutContactPoints(t *testing.T) {
 	b.OK(t, "PATCH", path, object{"name": "李四"}, nil)
 	b.OK(t, "PUT", "/v1/customers/by-external-id/s/1", body, nil)
 	b.Refused(t, 422, "invalid", "PUT", "/v1/customers/by-external-id/s/2", object{"name": "x"})
+	b.rule(t, object{"kind": "required", "field": "external_ids", "severity": "block"})
+	body["contact_points"] = []object{{"kind": "phone", "value": "13812345679"}}
+	p = b.Refused(t, 422, "invalid", "POST", "/v1/customers", body)
+	require.Equal(t, "/external_ids", p.Errors[0].Pointer)
+	body["external_ids"] = []object{{"source": "s", "external_id": "3"}}
+	b.OK(t, "POST", "/v1/customers", body, nil)
 	b.trueToTheRecords(t)
 }
 

@@ -205,10 +205,10 @@ func (r Rule) Fields() []string {
 	return []string{r.Field}
 }
 
-// ofRecord reports whether the rule reads only what stands in the customer's own row. Anything else, such as contact
-// points, is asked when everything is written.
-func (r Rule) ofRecord() bool {
-	return !slices.ContainsFunc(r.Fields(), func(name string) bool {
+// ofTheRest reports whether the rule reads what does not stand in the customer's own row, such as contact points: it is
+// asked when everything is written.
+func (r Rule) ofTheRest() bool {
+	return slices.ContainsFunc(r.Fields(), func(name string) bool {
 		head, _, _ := strings.Cut(name, ".")
 		return slices.Contains([]string{"contact_points", "addresses", "contacts", "external_ids", "tags", "tiers", "scores"}, head) ||
 			condition.NeedsMetrics(filter.Leaf{Field: name})

@@ -52,7 +52,7 @@ type touched struct {
 
 func read(notes []any) (touched, error) {
 	t := touched{customers: map[uuid.UUID]bool{}, changed: set{}, means: set{}}
-	sets, told := false, set{}
+	sets, told, said := false, set{}, false
 	types := set{}
 	for _, n := range notes {
 		n, ok := n.(event.Noted)
@@ -73,6 +73,7 @@ func read(notes []any) (touched, error) {
 		case len(n.Customers) == 0:
 			t.means.add(meaningOf(n.Type)...)
 			if families, ok := setChanges[n.Type]; ok {
+				said = true
 				told.add(families...)
 				types.add(n.Type)
 			}
@@ -83,7 +84,7 @@ func read(notes []any) (touched, error) {
 			types.add(n.Type)
 		}
 	}
-	if sets && len(told) == 0 {
+	if sets && !said {
 		told.add(everything)
 	}
 	if sets {

@@ -294,10 +294,11 @@ func (s *sweep) still(p *program, level int) ([]judged, int) {
 // hold locks customers and answers whom writers have touched.
 func (s *sweep) hold(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	tenantID := s.run.Call.Tenant.ID
-	if _, err := tx.Exec(ctx, `SET LOCAL enable_seqscan = off`); err != nil {
+	_, err := tx.Exec(ctx, `SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '64MB', true)`)
+	if err != nil {
 		return nil, fmt.Errorf("lock customers: %w", err)
 	}
-	if _, err := tx.Exec(ctx, `SELECT count(*) FROM (SELECT FROM customers WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE) c`,
+	if _, err = tx.Exec(ctx, `SELECT count(*) FROM (SELECT FROM customers WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE) c`,
 		tenantID, ids); err != nil {
 		return nil, fmt.Errorf("lock customers: %w", err)
 	}

@@ -87,14 +87,15 @@ func changedBy(what string) []string {
 // setChanges are the families that an event about a set of customers changes, by its type. A transaction that notes a set
 // without any of these changes everything.
 var setChanges = map[string][]string{
-	"customers.tagged":   {condition.Tags, Listed},
-	"customers.untagged": {condition.Tags, Listed},
-	"tags.expired":       {condition.Tags, Listed},
-	"tag.deleted":        {condition.Tags, Listed},
-	"tag.merged":         {condition.Tags, Listed},
-	"segment.listed":     {Listed},
-	"segment.unlisted":   {Listed},
-	event.Imported:       {everything},
+	"customers.tagged":    {condition.Tags, Listed},
+	"customers.untagged":  {condition.Tags, Listed},
+	"tags.expired":        {condition.Tags, Listed},
+	"tag.deleted":         {condition.Tags, Listed},
+	"tag.merged":          {condition.Tags, Listed},
+	"tier_scheme.deleted": {}, // what a condition reads is not deleted
+	"segment.listed":      {Listed},
+	"segment.unlisted":    {Listed},
+	event.Imported:        {everything},
 }
 
 // meaningOf is what means something else after an event that is about no customer: fields, or families of them.

@@ -232,12 +232,6 @@ func (c *Calibration) diagnose(prefix string, model fault.Text, r btyd.Report) {
 		fault.T("the "+model.En+d.En, model.Zh+d.Zh)})
 }
 
-// rate is a customer's value by the fitted model with the inputs that explain derives everything from.
-type rate struct {
-	value  float64
-	inputs []float64
-}
-
 // ask is what the model predicts of each customer.
 func (p predictor) ask() btyd.Ask {
 	if p.kind.worth() {
@@ -245,14 +239,6 @@ func (p predictor) ask() btyd.Ask {
 			Plan: btyd.Months(p.params.HorizonMonths, p.params.DiscountRate)}
 	}
 	return btyd.Ask{Horizon: float64(p.params.HorizonDays) / btyd.Week}
-}
-
-// rate scores a customer by what is predicted.
-func (p predictor) rate(f fact, by btyd.Prediction) rate {
-	if p.kind.worth() {
-		return p.clv(f, by)
-	}
-	return churn(f, by)
 }
 
 // Places of the inputs of clv and churn; the first three are a fact.
@@ -270,10 +256,12 @@ const (
 	inIfAlive    = 4 // churn: chance of a purchase within the horizon, if alive
 )
 
-func (p predictor) clv(f fact, by btyd.Prediction) rate {
-	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: f.meanRepeat(p.scale), inExpected: by.Expected,
-		inDiscounted: by.Discounted, inValue: p.expectedValue(f), inCLVAlive: by.PAlive}
-	return rate{clvValue(in, p.scale), in}
+// clv is a customer's value by what is predicted; in takes the inputs that explain derives everything from.
+func (p predictor) clv(f fact, by btyd.Prediction, in []float64) float64 {
+	in[inX], in[inTx], in[inT] = float64(f.x), float64(f.tx), float64(f.t)
+	in[inMean], in[inExpected], in[inDiscounted] = f.meanRepeat(p.scale), by.Expected, by.Discounted
+	in[inValue], in[inCLVAlive] = p.expectedValue(f), by.PAlive
+	return clvValue(in, p.scale)
 }
 
 // expectedValue is what a purchase to come of the customer is worth, in major units.
@@ -294,13 +282,13 @@ func clvValue(in []float64, scale float64) float64 {
 	return math.Round(in[inValue]*in[inDiscounted]*scale) / scale
 }
 
-func churn(f fact, by btyd.Prediction) rate {
-	ifAlive := 0.0
+// churn is as clv.
+func churn(f fact, by btyd.Prediction, in []float64) float64 {
+	in[inX], in[inTx], in[inT], in[inChurnAlive] = float64(f.x), float64(f.tx), float64(f.t), by.PAlive
 	if by.PAlive > 0 {
-		ifAlive = min((1-by.PNoPurchase)/by.PAlive, 1)
+		in[inIfAlive] = min((1-by.PNoPurchase)/by.PAlive, 1)
 	}
-	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inChurnAlive: by.PAlive, inIfAlive: ifAlive}
-	return rate{churnValue(in), in}
+	return churnValue(in)
 }
 
 // churnValue is the chance of no purchase within the horizon, rounded to six decimals.

@@ -10,24 +10,34 @@ package score
 // limitsOf names a part's limits among a calibration's quantiles.
 func limitsOf(part string) string { return "part." + part }
 
-// limits of a part: its own, else the calibration's.
-func (p Part) limits(cal *Calibration) (least, most float64) {
-	if q := cal.Quantiles[limitsOf(p.Score)]; len(q) == 2 {
-		least, most = q[0], q[1]
-	}
-	if p.Min != nil {
-		least = *p.Min
-	}
-	if p.Max != nil {
-		most = *p.Max
-	}
-	return least, most
+// blend is the parts of a composite with what the calibration says of them. It is used for one customer after another.
+type blend struct {
+	parts               []Part
+	missing             Missing
+	least, most         []float64 // the values that count 0 and 100: a part's own, else the calibration's
+	normalised, weights []float64 // of the latest customer
 }
 
-// normalised is a value of the part from 0 to 100.
-func (p Part) normalised(cal *Calibration, value float64) float64 {
-	least, most := p.limits(cal)
-	n := 50.0
+func newBlend(p Params, cal *Calibration) *blend {
+	n := len(p.Parts)
+	b := &blend{p.Parts, p.Missing, make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)}
+	for i, part := range p.Parts {
+		if q := cal.Quantiles[limitsOf(part.Score)]; len(q) == 2 {
+			b.least[i], b.most[i] = q[0], q[1]
+		}
+		if part.Min != nil {
+			b.least[i] = *part.Min
+		}
+		if part.Max != nil {
+			b.most[i] = *part.Max
+		}
+	}
+	return b
+}
+
+// normalise is a value of the i-th part from 0 to 100.
+func (b *blend) normalise(i int, value float64) float64 {
+	least, most, n := b.least[i], b.most[i], 50.0
 	switch {
 	case least < most:
 		n = min(max((value-least)/(most-least), 0), 1) * 100
@@ -36,41 +46,37 @@ func (p Part) normalised(cal *Calibration, value float64) float64 {
 	case value > most:
 		n = 100
 	}
-	if p.Inverted {
+	if b.parts[i].Inverted {
 		n = 100 - n
 	}
 	return n
 }
 
-// compositeParts is the value in hundredths with each part's normalised value, weight and contribution. ok is false when a
-// customer has no score of parts that count.
-func (p Params) compositeParts(cal *Calibration, in []float64) (total int, normalised, weights []float64, contributions []int, ok bool) {
-	normalised, weights = make([]float64, len(p.Parts)), make([]float64, len(p.Parts))
+// mix puts each part's normalised value and weight in place, and reports whether the customer has scores of parts that count.
+func (b *blend) mix(in []float64) bool {
 	sum := 0.0
-	for i, part := range p.Parts {
-		weights[i] = part.Weight
+	for i, part := range b.parts {
+		b.normalised[i], b.weights[i] = 0, part.Weight
 		switch {
 		case in[2*i] != 0:
-			normalised[i] = part.normalised(cal, in[2*i+1])
-		case p.Missing == NoScore && part.Weight > 0:
-			return 0, nil, nil, nil, false
-		case p.Missing == Skip:
-			weights[i] = 0
+			b.normalised[i] = b.normalise(i, in[2*i+1])
+		case b.missing == NoScore && part.Weight > 0:
+			return false
+		case b.missing == Skip:
+			b.weights[i] = 0
 		}
-		if in[2*i] != 0 || p.Missing == Zero {
-			sum += weights[i]
+		if in[2*i] != 0 || b.missing == Zero {
+			sum += b.weights[i]
 		}
 	}
-	if sum <= 0 {
-		return 0, nil, nil, nil, false
-	}
-	total, contributions = weighted(weights, normalised)
-	return total, normalised, weights, contributions, true
+	return sum > 0
 }
 
-func (s scorer) composite(c subject) rated {
-	total, _, _, _, ok := s.params.compositeParts(s.cal, c.given)
-	return rated{ok: ok, value: float64(total) / 100, inputs: c.given}
+func (b *blend) rate(in []float64) rated {
+	if !b.mix(in) {
+		return rated{inputs: in}
+	}
+	return rated{ok: true, value: float64(weighted(b.weights, b.normalised)) / 100, inputs: in}
 }
 
 // partOf is the part that a model of some kind makes in a composite that is made without parts of its own.

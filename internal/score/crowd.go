@@ -95,13 +95,18 @@ func (b *block) buyers() int {
 	return n
 }
 
-// groups are everyone's facts for a fit, equal ones together, sorted by x, t_x, t and repeat spend.
-func (c *crowd) groups() []group {
+// buyers is how many have bought.
+func (c *crowd) buyers() int {
 	n := 0
 	for _, b := range c.blocks {
 		n += b.buyers()
 	}
-	all := make([]brief, 0, n)
+	return n
+}
+
+// groups are everyone's facts for a fit, equal ones together, sorted by x, t_x, t and repeat spend.
+func (c *crowd) groups() []group {
+	all := make([]brief, 0, c.buyers())
 	for _, b := range c.blocks {
 		for _, f := range b.facts {
 			if f.bought() {

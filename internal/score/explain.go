@@ -74,7 +74,7 @@ func explain(kind Kind, p Params, cal *Calibration, label string, in []float64) 
 
 func explainRFM(p Params, currency, label string, in []float64) (map[string]float64, Explanation) {
 	r, f, m := int(in[inR]), int(in[inF]), int(in[inM])
-	_, parts := rfmParts(p, in)
+	parts := shares([]float64{p.Weights.R, p.Weights.F, p.Weights.M}, in[inR:inM+1])
 	factor := func(name string, value float64, band int, weight float64, part int) Factor {
 		c := float64(part) / 100
 		return Factor{Name: name, Value: &value, Band: &band, Weight: &weight, Contribution: &c}

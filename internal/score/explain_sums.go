@@ -51,18 +51,19 @@ func explainRules(p Params, in []float64) (map[string]float64, Explanation) {
 }
 
 func explainComposite(p Params, cal *Calibration, in []float64) (map[string]float64, Explanation) {
-	total, normalised, weights, contributions, _ := p.compositeParts(cal, in)
+	b := newBlend(p, cal)
+	b.mix(in)
+	total, contributions := weighted(b.weights, b.normalised), shares(b.weights, b.normalised)
 	known := map[string]float64{}
 	e := Explanation{Factors: make([]Factor, len(p.Parts))}
 	var en, zh []string
 	for i, part := range p.Parts {
-		least, most := part.limits(cal)
-		f := Factor{Name: part.Score, Weight: &weights[i], Min: &least, Max: &most, Contribution: hundredths(contributions[i])}
+		f := Factor{Name: part.Score, Weight: &b.weights[i], Min: &b.least[i], Max: &b.most[i], Contribution: hundredths(contributions[i])}
 		if in[2*i] != 0 {
 			known[part.Score] = in[2*i+1]
-			f.Value, f.Normalised = &in[2*i+1], &normalised[i]
-			en = append(en, fmt.Sprintf("%s %.4g of 100 (%s)", part.Score, normalised[i], signed(contributions[i])))
-			zh = append(zh, fmt.Sprintf("%s %.4g/100（%s）", part.Score, normalised[i], signed(contributions[i])))
+			f.Value, f.Normalised = &in[2*i+1], &b.normalised[i]
+			en = append(en, fmt.Sprintf("%s %.4g of 100 (%s)", part.Score, b.normalised[i], signed(contributions[i])))
+			zh = append(zh, fmt.Sprintf("%s %.4g/100（%s）", part.Score, b.normalised[i], signed(contributions[i])))
 		} else {
 			en, zh = append(en, part.Score+" without a score"), append(zh, part.Score+" 无评分")
 		}

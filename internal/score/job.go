@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
@@ -86,35 +86,42 @@ func (t *tally) counts() map[string]int64 {
 // progress is how far the job is with some parts of the runs in hand.
 func (t *tally) progress(done float64) float64 { return (float64(t.ended) + done) / float64(t.runs) }
 
-// compute calibrates the runs of a pass, but for those that take over a calibration, and scores everyone.
+// compute calibrates the runs of a pass, but for those that take over a calibration, and scores everyone. A run's scores are
+// loaded while those after it are prepared.
 func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tally) error {
-	if err := s.prepare(ctx, p); err != nil {
+	if err := s.read(ctx, p); err != nil {
 		return err
 	}
-	for _, r := range p.runs {
-		if r.failed == nil {
-			continue
+	all, within := errgroup.WithContext(ctx)
+	slots := make(chan struct{}, loadedAtOnce)
+	all.Go(func() error {
+		for _, r := range p.runs {
+			err := s.prepare(within, p, r)
+			if fault.Of(err) != nil {
+				r.failed = err
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			all.Go(func() error {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				return s.db.InTx(within, func(tx postgres.Tx) error { return p.load(within, tx, r, s.now()) })
+			})
 		}
-		if err := s.fail(ctx, run, r.Run, fault.Of(r.failed)); err != nil {
-			return err // while the run's end is not written, the fault must not end the job
-		}
-		did.fail(r.failed)
-	}
-	p.runs = slices.DeleteFunc(p.runs, func(r *scoring) bool { return r.failed != nil })
-	if len(p.runs) == 0 {
-		return nil
-	}
-	if err := run.Step(ctx, s.db, did.progress(0.5*float64(len(p.runs))), did.counts()); err != nil {
-		return err
-	}
-	if err := p.measureAll(ctx); err != nil {
-		return err
-	}
-	err := s.load(ctx, p)
+		p.groups = nil
+		return run.Step(within, s.db, did.progress(0.5*float64(len(p.runs))), did.counts())
+	})
+	err := all.Wait()
 	done := *did
 	if err == nil {
+		err = s.failThose(ctx, run, p, &done)
+	}
+	if err == nil && len(p.runs) > 0 {
+		loaded := done
 		err = s.db.InTx(ctx, func(tx postgres.Tx) error {
-			done = *did
+			done = loaded
 			return s.putIntoForce(ctx, tx, run, p, &done)
 		})
 	}
@@ -126,30 +133,24 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 	return nil
 }
 
-// load loads everybody's scores, by two runs at a time: the database works on one with one processor.
-func (s *Service) load(ctx context.Context, p *pass) error {
-	now := s.now()
-	var left sync.WaitGroup
-	next := make(chan *scoring)
-	failed := make([]error, min(len(p.runs), loadedAtOnce))
-	for w := range failed {
-		left.Go(func() {
-			for r := range next {
-				if failed[w] == nil {
-					failed[w] = s.db.InTx(ctx, func(tx postgres.Tx) error { return p.load(ctx, tx, r, now) })
-				}
-			}
-		})
-	}
-	for _, r := range p.runs {
-		next <- r
-	}
-	close(next)
-	left.Wait()
-	return errors.Join(failed...)
-}
+// loadedAtOnce is how many runs' scores are loaded at a time: the database works on one with one processor, and the last of
+// them should not be alone for long.
+const loadedAtOnce = 3
 
-const loadedAtOnce = 2
+// failThose ends the runs of a pass that cannot be, and takes them out of it.
+func (s *Service) failThose(ctx context.Context, run *jobs.Run, p *pass, did *tally) error {
+	for _, r := range p.runs {
+		if r.failed == nil {
+			continue
+		}
+		if err := s.fail(ctx, run, r.Run, fault.Of(r.failed)); err != nil {
+			return err // while the run's end is not written, the fault must not end the job
+		}
+		did.fail(r.failed)
+	}
+	p.runs = slices.DeleteFunc(p.runs, func(r *scoring) bool { return r.failed != nil })
+	return nil
+}
 
 // discard drops the partitions of a pass that does not come to its end.
 func (s *Service) discard(ctx context.Context, p *pass) error {
@@ -163,61 +164,47 @@ func (s *Service) discard(ctx context.Context, p *pass) error {
 	})
 }
 
-// prepare reads what is known of everybody, calibrates and predicts.
-func (s *Service) prepare(ctx context.Context, p *pass) error {
+// read reads what is known of everybody.
+func (s *Service) read(ctx context.Context, p *pass) error {
 	l, err := s.gatheredRules(ctx, s.db, p)
 	if err != nil {
 		return err
 	}
-	if err := p.read(ctx, s.db, l); err != nil {
-		return err
-	}
-	for _, r := range p.runs {
-		learned := r.Calibration
-		if r.recalibrate {
-			learned, err = s.learn(ctx, p, r)
-		}
-		if fault.Of(err) != nil {
-			r.failed, err = err, nil
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		r.cal = learned.copied()
-		if r.by, err = newScorer(r.Kind, r.Params, r.cal); err != nil {
-			return err
-		}
-	}
-	p.groups = nil
-	if err := p.sources(ctx, s.db); err != nil {
-		return err
-	}
-	if err := p.readOthers(ctx, s.db); err != nil {
-		return err
-	}
-	return p.predict(ctx)
+	return p.read(ctx, s.db, l)
 }
 
-// measureAll measures the limits that the crowd gives, and values that others are made of, parts first.
-func (p *pass) measureAll(ctx context.Context) error {
-	for _, r := range p.runs {
-		r.Customers, r.Calibration = int64(p.crowd.size), r.cal
-		if r.recalibrate {
-			p.measure(r)
+// prepare gets a run ready to be loaded, after those of its parts: calibrates it, predicts for it, and computes the values
+// that others are made of. Fails with a fault for a run that cannot be.
+func (s *Service) prepare(ctx context.Context, p *pass, r *scoring) error {
+	learned, err := r.Calibration, error(nil)
+	if r.recalibrate {
+		learned, err = s.learn(ctx, p, r)
+	}
+	if err != nil {
+		return err
+	}
+	r.cal = learned.copied()
+	if r.by, err = newScorer(r.Kind, r.Params, r.cal); err != nil {
+		return err
+	}
+	if err := p.sources(ctx, s.db, r); err != nil {
+		return err
+	}
+	if err := p.predict(ctx, r); err != nil {
+		return err
+	}
+	r.Customers, r.Calibration = int64(p.crowd.size), r.cal
+	if r.recalibrate {
+		p.measure(r)
+	}
+	limits := r.recalibrate && r.Kind != RFM
+	if limits || p.isPart(r) {
+		if err := p.valueAll(ctx, r); err != nil {
+			return err
 		}
-		limits := r.recalibrate && r.Kind != RFM
-		isPart := slices.ContainsFunc(p.runs, func(o *scoring) bool {
-			return slices.ContainsFunc(o.parts, func(from source) bool { return from.run == r.at })
-		})
-		if limits || isPart {
-			if err := p.valueAll(ctx, r); err != nil {
-				return err
-			}
-		}
-		if limits {
-			p.measureValues(r)
-		}
+	}
+	if limits {
+		p.measureValues(r)
 	}
 	return nil
 }
@@ -400,6 +387,7 @@ func (s *Service) ended(ctx context.Context, tx postgres.Tx, run *jobs.Run, r Ru
 // the next run.
 func (s *Service) tidy(ctx context.Context, run *jobs.Run, all []Run) error {
 	const lockNotAvailable = "55P03"
+	var thinned []uuid.UUID
 	for _, r := range all {
 		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 			m, err := lockModel(ctx, tx, run.Call.Tenant.ID, r.ModelKey)
@@ -412,10 +400,11 @@ func (s *Service) tidy(ctx context.Context, run *jobs.Run, all []Run) error {
 			return err
 		}
 		if r.Live && r.recalibrate {
-			if err := s.thin(ctx, run.Call.Tenant.ID, r.model); err != nil {
-				return err
-			}
+			thinned = append(thinned, r.model)
 		}
 	}
-	return nil
+	if len(thinned) == 0 {
+		return nil
+	}
+	return s.thin(ctx, run.Call.Tenant.ID, thinned)
 }

@@ -141,8 +141,8 @@ const (
 // thinned is in how many weeks all of the history is gone through: each week has its share of the customers.
 const thinned = 4
 
-// thin removes from a model's history what is older than it is kept for, of this week's share of the customers.
-func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) error {
+// thin removes from the history of models what is older than it is kept for, of this week's share of the customers.
+func (s *Service) thin(ctx context.Context, tenantID int32, models []uuid.UUID) error {
 	now := s.now()
 	_, week := now.ISOWeek()
 	after := uuid.Nil
@@ -157,7 +157,7 @@ func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) err
 			return nil
 		}
 		if n%thinned == week%thinned {
-			if err := s.thinSome(ctx, tenantID, model, after, *upTo, now); err != nil {
+			if err := s.thinSome(ctx, tenantID, models, after, *upTo, now); err != nil {
 				return err
 			}
 		}
@@ -166,12 +166,12 @@ func (s *Service) thin(ctx context.Context, tenantID int32, model uuid.UUID) err
 }
 
 // thinSome thins the history of the customers after one id up to another.
-func (s *Service) thinSome(ctx context.Context, tenantID int32, model, after, upTo uuid.UUID, now time.Time) error {
-	_, err := s.db.Exec(ctx, `DELETE FROM score_history h USING (SELECT customer_id, scored_at, row_number() OVER (PARTITION BY customer_id,
+func (s *Service) thinSome(ctx context.Context, tenantID int32, models []uuid.UUID, after, upTo uuid.UUID, now time.Time) error {
+	_, err := s.db.Exec(ctx, `DELETE FROM score_history h USING (SELECT customer_id, model_id, scored_at, row_number() OVER (PARTITION BY customer_id, model_id,
 				CASE WHEN scored_at < $6 THEN date_trunc('month', scored_at) ELSE date_trunc('week', scored_at) END ORDER BY scored_at DESC) AS n
-			FROM score_history WHERE tenant_id = $1 AND model_id = $2 AND customer_id > $3 AND customer_id <= $4 AND scored_at < $5) d
-		WHERE h.tenant_id = $1 AND h.customer_id = d.customer_id AND h.model_id = $2 AND h.scored_at = d.scored_at AND d.n > 1`,
-		tenantID, model, after, upTo, now.AddDate(0, 0, -wholeDays), now.AddDate(0, 0, -weeklyDays))
+			FROM score_history WHERE tenant_id = $1 AND model_id = ANY($2) AND customer_id > $3 AND customer_id <= $4 AND scored_at < $5) d
+		WHERE h.tenant_id = $1 AND h.customer_id = d.customer_id AND h.model_id = d.model_id AND h.scored_at = d.scored_at AND d.n > 1`,
+		tenantID, models, after, upTo, now.AddDate(0, 0, -wholeDays), now.AddDate(0, 0, -weeklyDays))
 	if err != nil {
 		return fmt.Errorf("thin the history of scores: %w", err)
 	}

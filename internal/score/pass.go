@@ -1,6 +1,7 @@
 package score
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -82,7 +83,8 @@ func passes(t tenant.Tenant, runs []Run) []*pass {
 		ordered = append(ordered, r)
 		return n
 	}
-	for _, r := range runs {
+	// What needs no fit comes first: its scores are loaded while others are fitted.
+	for _, r := range slices.SortedStableFunc(slices.Values(runs), func(a, b Run) int { return cmp.Compare(a.Kind.effort(), b.Kind.effort()) }) {
 		level(r)
 	}
 	var all []*pass
@@ -104,6 +106,17 @@ func passes(t tenant.Tenant, runs []Run) []*pass {
 			return all
 		}
 	}
+}
+
+// effort orders kinds by what comes before a run's scores: nothing, a fit, or the scores of others.
+func (k Kind) effort() int {
+	switch {
+	case k.joins():
+		return 2
+	case k.predicts():
+		return 1
+	}
+	return 0
 }
 
 // scoreOf is the field of a score's value for any field of that score.
@@ -141,90 +154,91 @@ func (p *pass) of(key string) *scoring {
 	return nil
 }
 
-// sources finds where each part's values come from.
-func (p *pass) sources(ctx context.Context, q postgres.Querier) error {
-	for _, r := range p.runs {
-		if !r.Kind.joins() {
-			continue
-		}
-		runs, err := partRuns(ctx, q, p.tenant.ID, r.Run)
-		if err != nil {
-			return err
-		}
-		r.parts = make([]source, len(runs))
-		if r.Kind == AtRisk {
-			r.made = runs
-		}
-		for i, no := range runs {
-			r.parts[i] = nowhere
-			switch own := p.of(r.Params.Parts[i].Score); {
-			case own != nil && (own.activate || !p.live):
-				r.parts[i].run, runs[i] = own.at, own.no
-			case no != 0:
-				if r.parts[i].other = slices.Index(p.others, no); r.parts[i].other < 0 {
-					r.parts[i].other, p.others = len(p.others), append(p.others, no)
-				}
-			case r.Kind == AtRisk:
-				r.failed = ErrNoParts
-			default:
-				key := r.Params.Parts[i].Score
-				r.cal.Diagnostics = append(r.cal.Diagnostics, Diagnostic{"part_without_scores", fault.T(
-					"no run of "+key+" has scores for that day", "评分 "+key+" 没有该日的运行结果")})
+// isPart reports whether another run of the pass may be made of this one.
+func (p *pass) isPart(r *scoring) bool {
+	return slices.ContainsFunc(p.runs, func(o *scoring) bool {
+		return o.Kind.joins() && slices.ContainsFunc(o.Params.Parts, func(part Part) bool { return part.Score == r.ModelKey })
+	})
+}
+
+// sources finds where the values of a run's parts come from, and reads those that are not in the pass. Fails with ErrNoParts.
+func (p *pass) sources(ctx context.Context, q postgres.Querier, r *scoring) error {
+	if !r.Kind.joins() {
+		return nil
+	}
+	runs, err := partRuns(ctx, q, p.tenant.ID, r.Run)
+	if err != nil {
+		return err
+	}
+	r.parts = make([]source, len(runs))
+	for i, no := range runs {
+		key := r.Params.Parts[i].Score
+		r.parts[i] = nowhere
+		switch own := p.of(key); {
+		case own != nil && (own.activate || !p.live):
+			r.parts[i].run, runs[i] = own.at, own.no
+		case no != 0:
+			if r.parts[i].other, err = p.other(ctx, q, no); err != nil {
+				return err
 			}
+		case r.Kind == AtRisk:
+			return ErrNoParts
+		default:
+			r.cal.Diagnostics = append(r.cal.Diagnostics, Diagnostic{"part_without_scores", fault.T(
+				"no run of "+key+" has scores for that day", "评分 "+key+" 没有该日的运行结果")})
 		}
+	}
+	if r.Kind == AtRisk {
+		r.made = runs
 	}
 	return nil
 }
 
+// other is the place of another run's values, which are read where they have not been yet.
+func (p *pass) other(ctx context.Context, q postgres.Querier, no int64) (int, error) {
+	at := slices.Index(p.others, no)
+	if at >= 0 {
+		return at, nil
+	}
+	p.others = append(p.others, no)
+	return len(p.others) - 1, p.readOther(ctx, q, len(p.others)-1)
+}
+
 // sameForecast is the place of a forecast that is the very same.
-func (p *pass) sameForecast(m btyd.Model, ask btyd.Ask) int {
+func (p *pass) sameForecast(as *forecast) int {
 	return slices.IndexFunc(p.forecasts, func(f *forecast) bool {
-		return f.ask == ask && f.model.Family() == m.Family() && fmt.Sprint(f.model.Params()) == fmt.Sprint(m.Params())
+		return f.ask == as.ask && f.model.Family() == as.model.Family() && fmt.Sprint(f.model.Params()) == fmt.Sprint(as.model.Params())
 	})
 }
 
-// predictedAtOnce is how many buyers are predicted at a time: enough for the tables that the models share between them.
-const predictedAtOnce = 200_000
-
-// predict computes every forecast of the runs.
-func (p *pass) predict(ctx context.Context) error {
-	for _, r := range p.runs {
-		if !r.Kind.predicts() || r.failed != nil {
-			continue
+// predict computes the forecast of a run, unless another one has the same.
+func (p *pass) predict(ctx context.Context, r *scoring) error {
+	if !r.Kind.predicts() {
+		return nil
+	}
+	if r.by.by.model == nil {
+		return fmt.Errorf("a model of kind %s has no fitted purchase model", r.Kind)
+	}
+	f := &forecast{r.by.by.model, r.by.by.ask()}
+	if r.forecast = p.sameForecast(f); r.forecast >= 0 {
+		return nil
+	}
+	r.forecast, p.forecasts = len(p.forecasts), append(p.forecasts, f)
+	histories := make([]btyd.History, 0, p.crowd.buyers())
+	for _, b := range p.crowd.blocks {
+		for _, f := range b.facts {
+			if f.bought() {
+				histories = append(histories, f.fact().history())
+			}
 		}
-		if r.by.by.model == nil {
-			return fmt.Errorf("a model of kind %s has no fitted purchase model", r.Kind)
-		}
-		ask := r.by.by.ask()
-		if r.forecast = p.sameForecast(r.by.by.model, ask); r.forecast < 0 {
-			r.forecast, p.forecasts = len(p.forecasts), append(p.forecasts, &forecast{model: r.by.by.model, ask: ask})
-		}
+	}
+	predictions, err := btyd.Predict(ctx, f.model, histories, f.ask)
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
 	}
 	for _, b := range p.crowd.blocks {
-		b.ahead = make([][]btyd.Prediction, len(p.forecasts))
-	}
-	var histories []btyd.History
-	for i, f := range p.forecasts {
-		from := 0
-		for n, b := range p.crowd.blocks {
-			for _, f := range b.facts {
-				if f.bought() {
-					histories = append(histories, f.fact().history())
-				}
-			}
-			if len(histories) < predictedAtOnce && n < len(p.crowd.blocks)-1 {
-				continue
-			}
-			predictions, err := btyd.Predict(ctx, f.model, histories, f.ask)
-			if err != nil {
-				return fmt.Errorf("predict: %w", err)
-			}
-			for ; from <= n; from++ {
-				b := p.crowd.blocks[from]
-				b.ahead[i], predictions = predictions[:b.buyers()], predictions[b.buyers():]
-			}
-			histories = histories[:0]
-		}
+		n := b.buyers()
+		b.ahead[r.forecast], predictions = predictions[:n], predictions[n:]
 	}
 	return nil
 }
@@ -314,12 +328,13 @@ func (p *pass) valueAll(ctx context.Context, r *scoring) error {
 	var workers sync.WaitGroup
 	for w := range failed {
 		workers.Go(func() {
+			var in room
 			for b := range next {
 				if failed[w] != nil {
 					continue
 				}
 				var all []rated
-				if all, failed[w] = p.rate(ctx, r, b); failed[w] != nil {
+				if all, failed[w] = p.rate(ctx, r, b, &in); failed[w] != nil {
 					continue
 				}
 				b.values[r.at] = make([]float64, len(b.ids))
@@ -344,12 +359,12 @@ func (p *pass) valueAll(ctx context.Context, r *scoring) error {
 	return nil
 }
 
-// rate scores the customers of a block.
-func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) {
+// rate scores the customers of a block; see judge.
+func (p *pass) rate(ctx context.Context, r *scoring, b *block, in *room) ([]rated, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	subjects := make([]subject, len(b.ids))
+	in.subjects = sized(in.subjects, len(b.ids))
 	inputs := 0
 	switch {
 	case r.Kind == Rules:
@@ -357,15 +372,15 @@ func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) 
 	case r.Kind.joins():
 		inputs = 2 * len(r.parts)
 	}
-	given := make([]float64, inputs*len(b.ids))
+	in.given = sized(in.given, inputs*len(b.ids))
+	clear(in.given)
 	for i, id := range b.ids {
-		c := &subjects[i]
-		c.id = id
+		c := &in.subjects[i]
+		*c = subject{id: id, given: in.given[i*inputs : (i+1)*inputs : (i+1)*inputs]}
 		if f := b.facts[i]; f.bought() {
 			w := b.window(r, i)
 			c.bought, c.fact, c.windowDays, c.windowSpend = true, f.fact(), int(w.days), w.spend
 		}
-		c.given = given[i*inputs : (i+1)*inputs : (i+1)*inputs]
 		if r.Kind == Rules {
 			for n := range c.given {
 				c.given[n] = float64(b.rules[r.rules][i*inputs+n])
@@ -381,9 +396,5 @@ func (p *pass) rate(ctx context.Context, r *scoring, b *block) ([]rated, error) 
 	if r.forecast >= 0 {
 		predictions = b.ahead[r.forecast]
 	}
-	all, err := r.by.judge(subjects, predictions)
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
+	return r.by.judge(in.subjects, predictions, in)
 }

@@ -2,7 +2,8 @@ package score
 
 import (
 	"math"
-	"slices"
+
+	"github.com/kezi-io/kezi/pkg/btyd"
 )
 
 // A potential score is the value that a buyer is expected to bring within the horizon, as clv computes it, beside the
@@ -26,9 +27,10 @@ const (
 	limitToCome = "value_to_come"
 )
 
-func (s scorer) potential(c subject, by rate) rated {
-	in := slices.Concat(by.inputs, []float64{float64(c.spend) / s.scale})
-	return rated{ok: true, value: by.value, label: s.potentialLabel(in[inSoFar], by.value), inputs: in}
+func (s scorer) potential(c subject, by btyd.Prediction, in []float64) rated {
+	in[inSoFar] = float64(c.spend) / s.scale
+	value := s.by.clv(c.fact, by, in)
+	return rated{ok: true, value: value, label: s.potentialLabel(in[inSoFar], value), inputs: in}
 }
 
 func (s scorer) potentialLabel(soFar, toCome float64) string {

@@ -58,7 +58,7 @@ var segmentNames = map[string]fault.Text{
 }
 
 // rfm scores a buyer by the limits of the calibration.
-func (s scorer) rfm(c subject) rated {
+func (s scorer) rfm(c subject, in []float64) rated {
 	q := s.cal.Quantiles
 	recency, days, spend := float64(c.t-c.tx), float64(c.windowDays), float64(c.windowSpend)/s.scale
 	r := 1
@@ -67,15 +67,10 @@ func (s scorer) rfm(c subject) rated {
 			r++
 		}
 	}
-	in := []float64{inRecency: recency, inDays: days, inSpend: spend, inR: float64(r),
-		inF: float64(bandOf(q["purchase_days"], days)), inM: float64(bandOf(q["spend"], spend))}
-	total, _ := rfmParts(s.params, in)
+	in[inRecency], in[inDays], in[inSpend] = recency, days, spend
+	in[inR], in[inF], in[inM] = float64(r), float64(bandOf(q["purchase_days"], days)), float64(bandOf(q["spend"], spend))
+	total := weighted([]float64{s.params.Weights.R, s.params.Weights.F, s.params.Weights.M}, in[inR:inM+1])
 	n := s.params.Bands
 	label := Segment(Fifth(r, n), Fifth(int(in[inF]), n), Fifth(int(in[inM]), n))
 	return rated{ok: true, value: float64(total) / 100, band: 1 + ((total-100)*4+50*(n-1))/(100*(n-1)), label: label, inputs: in}
-}
-
-// rfmParts is the composite in hundredths and what each of the three contributes to it.
-func rfmParts(p Params, in []float64) (total int, parts []int) {
-	return weighted([]float64{p.Weights.R, p.Weights.F, p.Weights.M}, in[inR:inM+1])
 }

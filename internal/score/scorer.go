@@ -31,6 +31,21 @@ type rated struct {
 	inputs []float64
 }
 
+// inputs is how many a score of the kind has of its own, apart from those that are given.
+func (k Kind) inputs() int {
+	switch k {
+	case RFM:
+		return inM + 1
+	case CLV:
+		return inCLVAlive + 1
+	case Churn:
+		return inIfAlive + 1
+	case Potential:
+		return inSoFar + 1
+	}
+	return 0
+}
+
 // scorer is a model's parameters with a calibration: all that a score depends on besides the customer.
 type scorer struct {
 	kind   Kind
@@ -82,30 +97,59 @@ func (s scorer) rate(ctx context.Context, subjects []subject) ([]rated, error) {
 			return nil, fmt.Errorf("predict: %w", err)
 		}
 	}
-	return s.judge(subjects, predictions)
+	return s.judge(subjects, predictions, &room{})
 }
 
-// judge scores subjects in the order given. predictions are those of the buyers among them, for kinds that predict.
-func (s scorer) judge(subjects []subject, predictions []btyd.Prediction) ([]rated, error) {
-	all := make([]rated, len(subjects))
+// room is memory to score in, for one block of customers after another.
+type room struct {
+	subjects []subject
+	rated    []rated
+	given    []float64 // inputs of subjects
+	inputs   []float64 // of rated
+}
+
+// sized is a slice of n, whatever is in it, in the memory of another if that is enough.
+func sized[T any](in []T, n int) []T {
+	if cap(in) < n {
+		return make([]T, n)
+	}
+	return in[:n]
+}
+
+// judge scores subjects in the order given. predictions are those of the buyers among them, for kinds that predict. The answer
+// is good until something else is scored in the same room.
+func (s scorer) judge(subjects []subject, predictions []btyd.Prediction, in *room) ([]rated, error) {
+	all := sized(in.rated, len(subjects))
+	width := s.kind.inputs()
+	inputs := sized(in.inputs, width*len(subjects))
+	in.rated, in.inputs = all, inputs
+	clear(inputs)
+	var parts *blend
+	if s.kind == Composite {
+		parts = newBlend(s.params, s.cal)
+	}
+	limits := s.cal.Quantiles["value"]
 	buyers := 0
 	for i, c := range subjects {
+		own := inputs[i*width : (i+1)*width : (i+1)*width]
 		switch {
 		case s.kind == Rules:
 			all[i] = s.rules(c)
 		case s.kind == Composite:
-			all[i] = s.composite(c)
+			all[i] = parts.rate(c.given)
 		case s.kind == AtRisk:
 			all[i] = s.atRisk(c)
 		case !c.bought:
+			all[i] = rated{}
 			continue
 		case s.kind == RFM:
-			all[i] = s.rfm(c)
+			all[i] = s.rfm(c, own)
+		case s.kind == Potential:
+			all[i] = s.potential(c, predictions[buyers], own)
+		case s.kind == CLV:
+			all[i] = rated{ok: true, value: s.by.clv(c.fact, predictions[buyers], own), inputs: own}
 		default:
-			by := s.by.rate(c.fact, predictions[buyers])
-			if all[i] = (rated{ok: true, value: by.value, inputs: by.inputs}); s.kind == Potential {
-				all[i] = s.potential(c, by)
-			}
+			all[i] = rated{ok: true, value: churn(c.fact, predictions[buyers], own), inputs: own}
 		}
 		if c.bought {
 			buyers++
@@ -115,7 +159,7 @@ func (s scorer) judge(subjects []subject, predictions []btyd.Prediction) ([]rate
 			return nil, fmt.Errorf("a customer with x %d, t_x %d and T %d days has the value %v of kind %s", c.x, c.tx, c.t, r.value, s.kind)
 		}
 		if r.ok && r.band == 0 {
-			r.band = bandOf(s.cal.Quantiles["value"], r.value)
+			r.band = bandOf(limits, r.value)
 		}
 	}
 	return all, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/pkg/btyd"
 )
 
 // everybodyToday are the facts of customers c on today's day $2, bought or not, read from their metrics m; the few with facts
@@ -101,8 +102,12 @@ func (p *pass) read(ctx context.Context, q postgres.Querier, l condition.Languag
 	if err != nil {
 		return fmt.Errorf("read what is known of everybody: %w", err)
 	}
-	for _, b := range p.crowd.blocks {
-		b.values = make([][]float64, len(p.runs))
+	parts := 0
+	for _, r := range p.runs {
+		parts += len(r.Params.Parts)
+	}
+	for _, b := range p.crowd.blocks { // places of their own: runs are loaded while others are prepared
+		b.values, b.ahead, b.others = make([][]float64, len(p.runs)), make([][]btyd.Prediction, len(p.runs)), make([][]float64, parts)
 	}
 	if err := p.readAgain(ctx, q, again); err != nil {
 		return err
@@ -163,36 +168,32 @@ func (p *pass) readWindows(ctx context.Context, q postgres.Querier) error {
 	return nil
 }
 
-// readOthers reads the values of parts that are not in the pass.
-func (p *pass) readOthers(ctx context.Context, q postgres.Querier) error {
+// readOther reads the values of the other run at that place.
+func (p *pass) readOther(ctx context.Context, q postgres.Querier, at int) error {
 	for _, b := range p.crowd.blocks {
-		b.others = make([][]float64, len(p.others))
-		for i := range b.others {
-			b.others[i] = make([]float64, len(b.ids))
-			for n := range b.others[i] {
-				b.others[i][n] = math.NaN()
-			}
+		b.others[at] = make([]float64, len(b.ids))
+		for i := range b.others[at] {
+			b.others[at][i] = math.NaN()
 		}
 	}
-	for n, no := range p.others {
-		// With the number in its text, the statement is planned for the one partition.
-		sql := fmt.Sprintf(`SELECT customer_id, value FROM scores WHERE tenant_id = $1 AND run_no = %d ORDER BY customer_id`, no)
-		rows, err := q.Query(ctx, sql, p.tenant.ID) //nolint:rowserrcheck // ForEachRow does
-		if err != nil {
-			return fmt.Errorf("read the scores of run number %d: %w", no, err)
+	no := p.others[at]
+	// With the number in its text, the statement is planned for the one partition.
+	sql := fmt.Sprintf(`SELECT customer_id, value FROM scores WHERE tenant_id = $1 AND run_no = %d ORDER BY customer_id`, no)
+	rows, err := q.Query(ctx, sql, p.tenant.ID) //nolint:rowserrcheck // ForEachRow does
+	if err != nil {
+		return fmt.Errorf("read the scores of run number %d: %w", no, err)
+	}
+	find := finder{crowd: &p.crowd}
+	var id [16]byte
+	var value float64
+	_, err = pgx.ForEachRow(rows, []any{&id, &value}, func() error {
+		if b, i := find.find(id); b != nil {
+			b.others[at][i] = value
 		}
-		at := finder{crowd: &p.crowd}
-		var id [16]byte
-		var value float64
-		_, err = pgx.ForEachRow(rows, []any{&id, &value}, func() error {
-			if b, i := at.find(id); b != nil {
-				b.others[n][i] = value
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("read the scores of run number %d: %w", no, err)
-		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the scores of run number %d: %w", no, err)
 	}
 	return nil
 }

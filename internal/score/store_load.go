@@ -104,8 +104,9 @@ func (p *pass) encode(ctx context.Context, r *scoring, now time.Time, to feed) e
 		return err
 	}
 	row := newScoreRow(p.tenant.ID, r.no, p.asOf, now)
+	var in room
 	for _, b := range p.crowd.blocks {
-		scores, err := p.rate(ctx, r, b)
+		scores, err := p.rate(ctx, r, b, &in)
 		if err != nil {
 			return err
 		}

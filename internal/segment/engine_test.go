@@ -2,6 +2,7 @@ package segment_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/tier"
 )
 
 var cities = []string{"上海", "北京", "杭州", ""}
@@ -366,7 +368,7 @@ func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-func TestLargeAWriteWithHundredsOfSegmentsTakesThreeMoreStatements(t *testing.T) {
+func TestLargeAWriteUnderHundredsOfRulesTakesThreeMoreStatements(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ada := b.customer(t, customer.Registration{City: "上海"})
@@ -386,10 +388,23 @@ func TestLargeAWriteWithHundredsOfSegmentsTakesThreeMoreStatements(t *testing.T)
 	cost()
 	without := cost()
 	// The workers of the watched service would be counted with it.
-	for i := range 240 {
-		text := []string{fmt.Sprintf(`spend_total >= %d`, i), fmt.Sprintf(`city = "上海" AND purchase_count >= %d`, i),
-			fmt.Sprintf(`sum(transactions.amount, "%dd") >= 100`, i+1)}[i%3]
-		_, _, err := b.svc.Create(b.ctx, b.call, segment.Draft{Key: fmt.Sprintf("s%d", i), Basis: segment.ByValue, Condition: node(t, text)})
+	read := func(i int) filter.Node {
+		return node(t, []string{fmt.Sprintf(`spend_total >= %d`, i), fmt.Sprintf(`city = "上海" AND purchase_count >= %d`, i),
+			fmt.Sprintf(`sum(transactions.amount, "%dd") >= 100`, i+1)}[i%3])
+	}
+	for i := range 200 {
+		_, _, err := b.svc.Create(b.ctx, b.call, segment.Draft{Key: fmt.Sprintf("s%d", i), Basis: segment.ByValue, Condition: read(i)})
+		require.NoError(t, err)
+	}
+	for i := range 50 {
+		_, _, err := b.tags.Create(b.ctx, b.call, tag.Draft{Key: fmt.Sprintf("t%d", i), Name: "tag", Condition: read(i)})
+		require.NoError(t, err)
+	}
+	for i := range 5 {
+		condition, err := json.Marshal(read(i + 1))
+		require.NoError(t, err)
+		tiers := []tier.TierDraft{{Key: "high", Name: "high", Condition: condition}, {Key: "low", Name: "low"}}
+		_, err = b.tiers.Create(b.ctx, b.call, tier.Draft{Key: fmt.Sprintf("c%d", i), Name: "scheme", Terms: tier.Terms{Tiers: tiers}})
 		require.NoError(t, err)
 	}
 	b.idle(t)
@@ -398,6 +413,6 @@ func TestLargeAWriteWithHundredsOfSegmentsTakesThreeMoreStatements(t *testing.T)
 	for range 5 {
 		least = min(least, cost())
 	}
-	require.LessOrEqual(t, least-without, int64(3), "%d statements without segments, %d with", without, least)
+	require.LessOrEqual(t, least-without, int64(3), "%d statements without rules, %d with", without, least)
 	b.verify(t)
 }

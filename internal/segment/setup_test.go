@@ -23,6 +23,7 @@ import (
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/tier"
 	"github.com/kezi-io/kezi/internal/transaction"
 )
 
@@ -39,6 +40,7 @@ type bench struct {
 	customers    *customer.Service
 	transactions *transaction.Service
 	tags         *tag.Service
+	tiers        *tier.Service
 
 	mu   sync.Mutex
 	time time.Time
@@ -76,6 +78,7 @@ func (b *bench) wire(t *testing.T) {
 	b.jobs, b.engine = work, rule.NewEngine(b.db, work, tenants, b.now)
 	b.svc = segment.NewService(b.db, work, b.engine, b.now)
 	b.customers, b.transactions, b.tags = customer.NewService(b.db, b.now), transaction.NewService(b.db, nil, b.now), tag.NewService(b.db, work, b.engine, b.now)
+	b.tiers = tier.NewService(b.db, work, b.engine, b.now)
 	b.db.BeforeCommit(b.engine.Settle)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var working sync.WaitGroup

@@ -299,7 +299,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 		if err := s.drop(ctx, tx, call, t, held); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, call, "tag.deleted", id, previous)
+		return s.record(ctx, tx, call, deleted, id, previous)
 	})
 }
 

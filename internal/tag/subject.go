@@ -16,8 +16,13 @@ import (
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// subject is the name of tags in the rule engine and in jobs.
-const subject = "tag"
+const (
+	// subject is the name of tags in the rule engine and in jobs.
+	subject = "tag"
+
+	// deleted is the event of a deletion; what the job of one takes off is a part of it.
+	deleted = "tag.deleted"
+)
 
 // Rules are the rules of automatic tags: one for each tag, and one for all of an exclusive group.
 type Rules struct{ now func() time.Time }

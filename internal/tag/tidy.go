@@ -85,6 +85,7 @@ func (s *Service) removalWork(ctx context.Context, run *jobs.Run) error {
 			return 0, err
 		}
 		if len(touched) > 0 {
+			event.Within(ctx, tx, run.Call, deleted)
 			return int64(len(touched)), event.Touched(ctx, tx, run.Call, touched)
 		}
 		return sweep(ctx, tx, tenantID, id)

@@ -15,6 +15,9 @@ const (
 	removal = "tier_removal"
 	subject = "tier_scheme"
 
+	// deleted is the event of a deletion; what the job of one takes away is a part of it.
+	deleted = "tier_scheme.deleted"
+
 	// chunk is how many customers one transaction changes.
 	chunk = 10_000
 )
@@ -34,6 +37,7 @@ func (s *Service) remove(ctx context.Context, run *jobs.Run) error {
 		if err != nil {
 			return 0, err
 		}
+		event.Within(ctx, tx, run.Call, deleted)
 		return int64(len(touched)) + lines, event.Touched(ctx, tx, run.Call, touched)
 	})
 }

@@ -185,6 +185,9 @@ func TestLargeWaysAreRight(t *testing.T) {
 		require.NoError(t, err)
 		d := tier.Draft{Key: fmt.Sprint("s", i), Terms: tier.Terms{Tiers: []tier.TierDraft{{Key: "in", Name: "in", Condition: raw}, {Key: "out", Name: "out"}}}}
 		_, err = b.svc.Create(b.ctx, b.call, d)
+		if f := fault.Of(err); f != nil && len(f.Fields) > 0 && f.Fields[0].Code == filter.ErrContradiction.Code {
+			continue
+		}
 		require.NoError(t, err)
 		set := func(spend, count, units string) {
 			money, _ := new(big.Rat).SetString(spend)

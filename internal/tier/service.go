@@ -376,7 +376,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 				return err
 			}
 		}
-		return s.record(ctx, tx, call, "tier_scheme.deleted", key, map[string]any{"name": scheme.Name, "tiers": scheme.document().Tiers})
+		return s.record(ctx, tx, call, deleted, key, map[string]any{"name": scheme.Name, "tiers": scheme.document().Tiers})
 	})
 }
 

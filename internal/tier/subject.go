@@ -232,83 +232,14 @@ func (j judge) ended() filter.Span {
 	}
 }
 
-// next is SQL for the common table expression tier_next: what Policy.Next makes of the judgements in judged, one row for each
-// customer and scheme.
-//
-// For a part of the customers placements are looked up one by one, whatever the planner thought of the table when it planned
-// for many executions; for everybody it may choose.
-func next(rules []rule.Rule, everybody bool) filter.Expr {
-	lookup := filter.SQL(` OFFSET 0`)
-	if everybody {
-		lookup = filter.SQL(``)
-	}
-	values, anniversaries := []filter.Expr{}, filter.SQL(`NULL::date`)
-	facts := filter.SQL(``)
-	var tenantID int32
-	var today tenant.Day
-	var zone string
-	for i, r := range rules {
-		j, p := r.Terms.(judge), r.Terms.(judge).definition.policy() //nolint:errcheck // Rules made it
-		tenantID, today, zone = j.tenant.ID, j.today, j.tenant.Zone.String()
-		ids, keys := make([]uuid.UUID, len(j.definition.Tiers)), make([]string, len(j.definition.Tiers))
-		for n, t := range j.definition.Tiers {
-			ids[n], keys[n] = t.ID, t.Key
-		}
-		if i > 0 {
-			values = append(values, filter.SQL(`, `))
-		}
-		values = append(values, filter.SQL(`(?::integer, ?::uuid, ?::text, ?::uuid[], ?::text[], ?::text, ?::boolean, ?::integer, ?::text, ?::integer, ?::integer)`,
-			i+1, r.ID, r.Field, ids, keys, string(p.Downgrade), p.Periodic, p.Grace, string(p.Window), p.Months, p.Days))
-		if p.Periodic && p.Window == Anniversary {
-			anniversaries = j.anniversary()
-			facts = filter.SQL(` JOIN customers c ON c.tenant_id = ?::integer AND c.id = j.customer_id
-				JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id`, tenantID)
-		}
-	}
-	return filter.Concat(filter.SQL(`
-		tier_next AS MATERIALIZED (SELECT y.*, CASE WHEN y.by_hand THEN y.manual_rank ELSE y.rank END AS shown,
-			CASE WHEN y.move = 'fails' THEN y.due WHEN y.move = 'unknown' THEN y.downgrade_on END AS next_downgrade_on,
-			CASE WHEN y.move = 'down' AND y.downgrade = 'one_step' THEN y.today ELSE y.stepped_on END AS next_stepped_on,
-			CASE WHEN y.move IN ('unknown', 'fails') THEN y.period_ends_on WHEN NOT y.periodic OR y.rank = cardinality(y.ids) THEN NULL
-				WHEN y.moved OR y.period_ends_on IS NULL OR y.period_ends_on < y.today THEN kezi_period_start(CASE y.kind
-					WHEN 'calendar_year' THEN ?::date WHEN 'anniversary' THEN y.anniversary ELSE y.next_since END, y.months, y.days, y.today, 1) - 1
-				ELSE y.period_ends_on END AS next_period_ends_on
-		FROM (SELECT x.*, x.move IN ('placed', 'up', 'down') AS moved,
-				CASE WHEN x.move IN ('placed', 'up', 'down') THEN x.today ELSE x.since END AS next_since,
-				CASE WHEN x.move IN ('placed', 'up') THEN x.best WHEN x.move <> 'down' THEN x.stands
-					WHEN x.downgrade = 'one_step' THEN x.stands + 1 ELSE x.then_rank END AS rank
-			FROM (SELECT w.*, CASE WHEN w.decided = 0 THEN 'unknown' WHEN w.stands IS NULL THEN 'placed' WHEN w.best < w.stands THEN 'up'
-					WHEN w.keeps OR w.then_rank <= w.stands OR w.downgrade = 'none' THEN 'keeps'
-					WHEN w.today < w.due OR w.downgrade = 'one_step' AND w.stepped_on IS NOT DISTINCT FROM w.today THEN 'fails'
-					ELSE 'down' END AS move
-				FROM (SELECT v.*, least(v.now_rank, v.then_rank) AS best,
-						CASE WHEN v.periodic THEN v.period_ends_on + 1 + v.grace ELSE coalesce(v.downgrade_on, v.today + v.grace) END AS due
-					FROM (SELECT j.customer_id, r.*, u.decided, u.decided / 20000 AS now_rank,
-							coalesce(nullif(u.decided % 20000 / 2, 0), u.decided / 20000) AS then_rank, u.decided % 2 = 1 AS keeps,
-							?::date AS today, p.customer_id IS NOT NULL AS had, p.tier_id, array_position(r.ids, p.tier_id) AS showed,
-							array_position(r.ids, `, century, today), earned, filter.SQL(`) AS stands, p.earned_tier_id, p.earned_on, p.placed_at,
-							coalesce(p.earned_on, (p.placed_at AT TIME ZONE ?::text)::date) AS since, p.downgrade_on, p.period_ends_on, p.stepped_on,
-							p.change_set, p.manual_tier_id, p.manual_reason, array_position(r.ids, p.manual_tier_id) AS manual_rank,
-							p.manual_tier_id = ANY(r.ids) AND (p.manual_until IS NULL OR p.manual_until >= ?::date) AS by_hand, `, zone, today),
-		anniversaries, filter.SQL(` AS anniversary
-						FROM judged j CROSS JOIN (VALUES `), filter.Concat(values...), filter.SQL(`)
-								r (n, scheme_id, field, ids, keys, downgrade, periodic, grace, kind, months, days)
-							CROSS JOIN LATERAL (SELECT j.tier[r.n] AS decided OFFSET 0) u
-							LEFT JOIN LATERAL (SELECT * FROM tier_placements p WHERE p.tenant_id = ?::integer AND p.customer_id = j.customer_id
-								AND p.scheme_id = r.scheme_id`, tenantID), lookup, filter.SQL(`) p ON true`), facts,
-		filter.SQL(`
-						WHERE NOT j.gone OFFSET 0) v) w) x OFFSET 0) y)`))
-}
-
-// differs is SQL over a row x of tier_next for whom something is to be written.
-var differs = filter.SQL(`(x.ids[x.shown] IS DISTINCT FROM x.tier_id OR x.rank IS DISTINCT FROM x.stands OR x.next_downgrade_on IS DISTINCT FROM x.downgrade_on
-	OR x.next_period_ends_on IS DISTINCT FROM x.period_ends_on OR x.next_stepped_on IS DISTINCT FROM x.stepped_on
-	OR x.manual_tier_id IS NOT NULL AND NOT x.by_hand)`)
-
 // Differs implements rule.Subject.
 func (Rules) Differs(_ int32, rules []rule.Rule) rule.Difference {
+	each := filter.SQL(`SELECT DISTINCT`)
+	if len(rules) == 1 {
+		each = filter.SQL(`SELECT`)
+	}
 	return rule.Difference{With: next(rules, true), Where: filter.SQL(`tier_differs.customer_id IS NOT NULL`),
-		Join: filter.Concat(filter.SQL(` LEFT JOIN (SELECT DISTINCT x.customer_id FROM tier_next x WHERE `), differs,
+		Join: filter.Concat(filter.SQL(` LEFT JOIN (`), each, filter.SQL(` x.customer_id FROM tier_next x WHERE `), differs,
 			filter.SQL(`) tier_differs ON tier_differs.customer_id = j.customer_id`))}
 }
 
@@ -321,20 +252,18 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 					WHEN x.move = 'fails' AND x.downgrade_on IS NULL THEN 'grace'
 					WHEN x.move = 'keeps' AND x.downgrade_on IS NOT NULL THEN 'recovered' END AS change
 			FROM tier_next x WHERE `), differs, filter.SQL(`),
-		tier_placed AS (INSERT INTO tier_placements AS p (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at, earned_tier_id, earned_on,
-				downgrade_on, period_ends_on, stepped_on, manual_tier_id)
-			SELECT ?::integer, customer_id, scheme_id, next_tier_id, CASE WHEN seen OR NOT had THEN ?::uuid ELSE change_set END,
-				CASE WHEN seen OR NOT had THEN ?::timestamptz ELSE placed_at END, next_earned_id, next_since, next_downgrade_on,
-				next_period_ends_on, next_stepped_on, CASE WHEN NOT expired THEN manual_tier_id END
-			FROM tier_diff
-			ON CONFLICT ON CONSTRAINT tier_placements_pkey DO UPDATE SET tier_id = excluded.tier_id, change_set = excluded.change_set,
-				placed_at = excluded.placed_at, earned_tier_id = excluded.earned_tier_id, earned_on = excluded.earned_on,
-				downgrade_on = excluded.downgrade_on, period_ends_on = excluded.period_ends_on, stepped_on = excluded.stepped_on,
-				manual_tier_id = excluded.manual_tier_id,
-				manual_until = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_until END,
-				manual_reason = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_reason END,
-				manual_actor = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_actor END,
-				manual_at = CASE WHEN excluded.manual_tier_id IS NOT NULL THEN p.manual_at END),
+		tier_placed AS (INSERT INTO tier_placements (tenant_id, customer_id, scheme_id, tier_id, change_set, placed_at, earned_tier_id, earned_on,
+				downgrade_on, period_ends_on, stepped_on)
+			SELECT ?::integer, customer_id, scheme_id, next_tier_id, ?::uuid, ?::timestamptz, next_earned_id, next_since, next_downgrade_on,
+				next_period_ends_on, next_stepped_on
+			FROM tier_diff WHERE NOT had),
+		tier_moved AS (UPDATE tier_placements p SET tier_id = d.next_tier_id, earned_tier_id = d.next_earned_id, earned_on = d.next_since,
+				change_set = CASE WHEN d.seen THEN ?::uuid ELSE p.change_set END, placed_at = CASE WHEN d.seen THEN ?::timestamptz ELSE p.placed_at END,
+				downgrade_on = d.next_downgrade_on, period_ends_on = d.next_period_ends_on, stepped_on = d.next_stepped_on,
+				manual_tier_id = CASE WHEN NOT d.expired THEN p.manual_tier_id END, manual_until = CASE WHEN NOT d.expired THEN p.manual_until END,
+				manual_reason = CASE WHEN NOT d.expired THEN p.manual_reason END, manual_actor = CASE WHEN NOT d.expired THEN p.manual_actor END,
+				manual_at = CASE WHEN NOT d.expired THEN p.manual_at END
+			FROM tier_diff d WHERE d.had AND p.tenant_id = ?::integer AND p.customer_id = d.customer_id AND p.scheme_id = d.scheme_id),
 		tier_told AS (INSERT INTO tier_history (tenant_id, customer_id, scheme_id, change, from_tier, to_tier, cause, event, reason, downgrade_on, actor, change_set, occurred_at)
 			SELECT ?::integer, customer_id, scheme_id, change, keys[showed], keys[shown], CASE WHEN expired AND seen THEN 'expiry'
 					WHEN ?::text IN ('customer.tier_placed', 'customer.tier_lifted') THEN 'manual'
@@ -345,7 +274,8 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 			FROM tier_diff WHERE change IS NOT NULL),
 		tier_changed AS (SELECT customer_id, field, to_jsonb(keys[showed]) AS previous FROM tier_diff WHERE seen
 			UNION ALL SELECT customer_id, field || '.downgrade_on', to_jsonb(downgrade_on) FROM tier_diff WHERE change IN ('grace', 'recovered'))`,
-		rule.Tenant, rule.ChangeSet, filter.Now{}, rule.Tenant, rule.Event, rule.Event, rule.Because, rule.Event, rule.Actor, rule.ChangeSet, filter.Now{}))
+		rule.Tenant, rule.ChangeSet, filter.Now{}, rule.ChangeSet, filter.Now{}, rule.Tenant, rule.Tenant, rule.Event, rule.Event, rule.Because, rule.Event,
+		rule.Actor, rule.ChangeSet, filter.Now{}))
 }
 
 // Ended implements rule.Ended.

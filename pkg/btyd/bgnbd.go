@@ -120,7 +120,13 @@ func (m bg) pNone(h History, t float64) float64 {
 	if !(t > 0) {
 		return 1
 	}
-	return unit(1 + m.pAlive(h)*math.Expm1(-(m.r+h.X)*math.Log1p(t/(m.alpha+h.T))))
+	return unit(1 + m.pAlive(h)*m.noneLess1(h, t))
+}
+
+// noneLess1 is the chance that a customer who is alive buys nothing in
+// (T, T+t], less 1; 0 for t = 0.
+func (m bg) noneLess1(h History, t float64) float64 {
+	return math.Expm1(-(m.r + h.X) * math.Log1p(t/(m.alpha+h.T)))
 }
 
 func (m bg) expected(h History, t float64) float64 {

@@ -85,15 +85,29 @@ func (p methods) predict(h History, ask Ask) Prediction {
 	}
 }
 
-// bgPredictor keeps a table of renewals for every x it has met.
+// bgPredictor keeps a table of renewals for every x it has met, and what
+// lies ahead of customers who are alive for every pair of x and T: with times
+// of whole days many customers share one.
 type bgPredictor struct {
-	m    bg
-	by   []*renewals // by x
-	rare map[float64]*renewals
+	m     bg
+	by    []*renewals // by x
+	rare  map[float64]*renewals
+	ahead map[moment]ahead
 }
 
+type moment struct{ x, t float64 }
+
+// ahead is a [Prediction] given that the customer is alive.
+type ahead struct {
+	expected, discounted float64
+	noneLess1            float64 // chance of no purchase, less 1
+}
+
+// maxAhead bounds the pairs that are kept, for times that never repeat.
+const maxAhead = 1 << 16
+
 func newBGPredictor(m bg) *bgPredictor {
-	return &bgPredictor{m: m, by: make([]*renewals, 256), rare: map[float64]*renewals{}}
+	return &bgPredictor{m: m, by: make([]*renewals, 256), rare: map[float64]*renewals{}, ahead: map[moment]ahead{}}
 }
 
 func (p *bgPredictor) renewals(x float64) *renewals {
@@ -114,15 +128,23 @@ func (p *bgPredictor) renewals(x float64) *renewals {
 }
 
 func (p *bgPredictor) predict(h History, ask Ask) Prediction {
-	m := p.m
-	alive := m.pAlive(h)
-	out := Prediction{PAlive: alive, PNoPurchase: 1}
-	q := p.renewals(h.X)
-	scale := 1 / (m.alpha + h.T)
-	if ask.Horizon > 0 {
-		out.Expected = alive * q.until(ask.Horizon*scale)
-		out.PNoPurchase = m.pNone(h, ask.Horizon)
+	alive := p.m.pAlive(h)
+	a, known := p.ahead[moment{h.X, h.T}]
+	if !known {
+		a = p.lookAhead(h, ask)
+		if len(p.ahead) < maxAhead {
+			p.ahead[moment{h.X, h.T}] = a
+		}
 	}
-	out.Discounted = alive * ask.Plan.discount(func(t float64) float64 { return q.until(t * scale) })
-	return out
+	return Prediction{PAlive: alive, Expected: alive * a.expected, PNoPurchase: unit(1 + alive*a.noneLess1), Discounted: alive * a.discounted}
+}
+
+func (p *bgPredictor) lookAhead(h History, ask Ask) ahead {
+	q := p.renewals(h.X)
+	scale := 1 / (p.m.alpha + h.T)
+	return ahead{
+		expected:   q.until(ask.Horizon * scale),
+		discounted: ask.Plan.discount(func(t float64) float64 { return q.until(t * scale) }),
+		noneLess1:  p.m.noneLess1(h, ask.Horizon),
+	}
 }

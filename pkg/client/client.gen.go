@@ -4492,6 +4492,9 @@ type ProblemPlace struct {
 	// Detail What is wrong and what would be accepted.
 	Detail string `json:"detail"`
 
+	// Offset Where in the text of a condition: how many characters stand before it.
+	Offset *int `json:"offset,omitempty"`
+
 	// Parameter The query, path or header parameter.
 	Parameter *string `json:"parameter,omitempty"`
 

@@ -193,6 +193,7 @@ type Problem struct {
 	Detail string
 	Errors []struct {
 		Pointer, Parameter, Code, Detail string
+		Offset                           int
 		Accepted                         []string
 	}
 }

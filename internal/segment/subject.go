@@ -80,7 +80,9 @@ func (s Segment) rule(language condition.Language) (rule.Rule, error) {
 	return r, nil
 }
 
-// Write implements rule.Subject.
+// Write implements rule.Subject. Rows are looked up one by one and removed by their places, because a plan that was made while
+// the table was small would join the whole of it, or read the tenant's part of it by an index, which tenant_id + 0 is not; the
+// locks on the customers keep the places.
 func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr {
 	ids, fields := make([]uuid.UUID, len(rules)), make([]string, len(rules))
 	why, facts := []filter.Expr{filter.SQL(`CASE d.n`)}, filter.SQL(``)
@@ -91,8 +93,9 @@ func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr
 		}
 		in, out := r.Why(true, prefer), r.Why(false, prefer)
 		if !in.Constant() || !out.Constant() {
-			facts = filter.SQL(` JOIN customers c ON c.tenant_id = ?::integer AND c.id = d.customer_id
-				JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id`, rule.Tenant)
+			facts = filter.SQL(`
+				CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = d.customer_id LIMIT 1) c
+				CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id LIMIT 1) m`, rule.Tenant)
 		}
 		why = append(why, filter.SQL(` WHEN ?::integer THEN CASE WHEN d.entered THEN `, i+1), in, filter.SQL(` ELSE `), out, filter.SQL(` END`))
 	}
@@ -101,14 +104,15 @@ func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr
 		leaf = filter.Concat(append(why, filter.SQL(` END`))...)
 	}
 	return filter.Concat(filter.SQL(`
-		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, j.segment[r.n] > 0 AS entered
+		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, s.place IS NULL AS entered, s.place
 			FROM judged j CROSS JOIN unnest(?::uuid[], ?::text[]) WITH ORDINALITY r (segment_id, field, n)
-				LEFT JOIN segment_members s ON s.tenant_id = ?::integer AND s.customer_id = j.customer_id AND s.segment_id = r.segment_id
-			WHERE (j.segment[r.n] > 0) <> (s.segment_id IS NOT NULL)),
+				LEFT JOIN LATERAL (SELECT s.ctid AS place FROM segment_members s
+					WHERE s.tenant_id = ?::integer AND s.customer_id = j.customer_id AND s.segment_id = r.segment_id LIMIT 1) s ON true
+			WHERE (j.segment[r.n] > 0) <> (s.place IS NOT NULL)),
 		segment_in AS (INSERT INTO segment_members (tenant_id, customer_id, segment_id, since)
 			SELECT ?::integer, customer_id, segment_id, ?::timestamptz FROM segment_diff WHERE entered),
-		segment_out AS (DELETE FROM segment_members s USING segment_diff d
-			WHERE s.tenant_id = ?::integer AND s.customer_id = d.customer_id AND s.segment_id = d.segment_id AND NOT d.entered),
+		segment_out AS (DELETE FROM segment_members s
+			WHERE s.tenant_id + 0 = ?::integer AND s.ctid = ANY(ARRAY(SELECT place FROM segment_diff WHERE NOT entered))),
 		segment_told AS (INSERT INTO segment_log (tenant_id, customer_id, segment_id, entered, cause, event, revision, leaf, actor, change_set, occurred_at)
 			SELECT ?::integer, d.customer_id, d.segment_id, d.entered, CASE WHEN d.gone THEN 'gone' WHEN x.archived_at IS NOT NULL THEN 'archived'
 					WHEN x.condition IS NULL AND ?::text IN ('segment.listed', 'segment.unlisted') THEN 'list' ELSE ?::text END,

@@ -111,8 +111,8 @@ func of(tags []ruled, decide filter.Expr) rule.Rule {
 
 // Write implements rule.Subject. It touches only what rules have put on: an assignment by hand stays, and one that has
 // expired blocks the rule until it is removed, which happens within a minute. Rows are looked up one by one and removed by
-// their places, because a plan that was made while the table was small would join the whole of it; the locks on the customers
-// keep the places.
+// their places, because a plan that was made while the table was small would join the whole of it, or read the tenant's part
+// of it by an index, which tenant_id + 0 is not; the locks on the customers keep the places.
 func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 	var ids []uuid.UUID
 	var fields []string
@@ -132,7 +132,7 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 		tag_on AS (INSERT INTO customer_tags (tenant_id, customer_id, tag_id, source, actor, reason, expires_at, assigned_at)
 			SELECT ?::integer, customer_id, tag_id, 'rule', ?::text, '', NULL, ?::timestamptz FROM tag_diff WHERE assigned),
 		tag_off AS (DELETE FROM customer_tags ct
-			WHERE ct.tenant_id = ?::integer AND ct.ctid = ANY(ARRAY(SELECT place FROM tag_diff WHERE NOT assigned))),
+			WHERE ct.tenant_id + 0 = ?::integer AND ct.ctid = ANY(ARRAY(SELECT place FROM tag_diff WHERE NOT assigned))),
 		tag_told AS (INSERT INTO customer_tag_log (tenant_id, customer_id, tag_id, action, source, cause, event, actor, reason, change_set, occurred_at)
 			SELECT ?::integer, customer_id, tag_id, CASE WHEN assigned THEN 'assigned' ELSE 'removed' END, 'rule',
 				CASE WHEN gone THEN 'gone' ELSE ?::text END, ?::text, ?::text, '', ?::uuid, ?::timestamptz FROM tag_diff),

@@ -53,7 +53,7 @@ func next(rules []rule.Rule, everybody bool) filter.Expr {
 // for many executions; for everybody it may choose.
 func standing(rules []rule.Rule, first judge, everybody bool) filter.Expr {
 	tenantID, today := first.tenant.ID, first.today
-	lookup := filter.SQL(` OFFSET 0`)
+	lookup := filter.SQL(` LIMIT 1`)
 	if everybody {
 		lookup = filter.SQL(``)
 	}
@@ -62,13 +62,15 @@ func standing(rules []rule.Rule, first judge, everybody bool) filter.Expr {
 		j := r.Terms.(judge) //nolint:errcheck // Rules made it
 		if p := j.definition.policy(); p.Periodic && p.Window == Anniversary {
 			anniversary = j.anniversary()
-			customers = filter.SQL(` JOIN customers c ON c.tenant_id = ?::integer AND c.id = j.customer_id
-				JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id`, tenantID)
+			customers = filter.SQL(`
+			CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = j.customer_id`, tenantID)
+			customers = filter.Concat(customers, lookup, filter.SQL(`) c
+			CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id`), lookup, filter.SQL(`) m`))
 		}
 	}
 	return filter.Concat(filter.SQL(`SELECT j.customer_id, r.*, u.decided, u.decided / ?::integer AS now_rank,
 			coalesce(nullif(u.decided % ?::integer / ?::integer, 0), u.decided / ?::integer) AS then_rank, u.decided % ?::integer = 1 AS keeps,
-			?::date AS today, p.customer_id IS NOT NULL AS had, p.tier_id, array_position(r.ids, p.tier_id) AS showed,
+			?::date AS today, p.place, p.place IS NOT NULL AS had, p.tier_id, array_position(r.ids, p.tier_id) AS showed,
 			array_position(r.ids, `, byNow, byNow, byThen, byNow, byThen, today), earned, filter.SQL(`) AS stands, p.earned_tier_id, p.earned_on, p.placed_at,
 			coalesce(p.earned_on, (p.placed_at AT TIME ZONE ?::text)::date) AS since, p.downgrade_on, p.period_ends_on, p.stepped_on,
 			p.change_set, p.manual_tier_id, p.manual_reason, array_position(r.ids, p.manual_tier_id) AS manual_rank,
@@ -77,7 +79,7 @@ func standing(rules []rule.Rule, first judge, everybody bool) filter.Expr {
 		FROM judged j CROSS JOIN (VALUES `), policies(rules), filter.SQL(`)
 				r (n, scheme_id, field, ids, keys, downgrade, periodic, grace, kind, months, days)
 			CROSS JOIN LATERAL (SELECT j.tier[r.n] AS decided OFFSET 0) u
-			LEFT JOIN LATERAL (SELECT * FROM tier_placements p WHERE p.tenant_id = ?::integer AND p.customer_id = j.customer_id
+			LEFT JOIN LATERAL (SELECT p.ctid AS place, p.* FROM tier_placements p WHERE p.tenant_id = ?::integer AND p.customer_id = j.customer_id
 				AND p.scheme_id = r.scheme_id`, tenantID), lookup, filter.SQL(`) p ON true`), customers, filter.SQL(`
 		WHERE NOT j.gone OFFSET 0`))
 }

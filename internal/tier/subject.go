@@ -243,7 +243,9 @@ func (Rules) Differs(_ int32, rules []rule.Rule) rule.Difference {
 			filter.SQL(`) tier_differs ON tier_differs.customer_id = j.customer_id`))}
 }
 
-// Write implements rule.Subject. Who is gone keeps the tier, which counts for nothing until the customer returns.
+// Write implements rule.Subject. Who is gone keeps the tier, which counts for nothing until the customer returns. Placements
+// that change are found by their places, which the locks on the customers keep, and by no index of a plan from when there were
+// few: that is why tenant_id + 0.
 func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 	return filter.Concat(next(rules, false), filter.SQL(`,
 		tier_diff AS MATERIALIZED (SELECT x.*, x.ids[x.shown] AS next_tier_id, x.ids[x.rank] AS next_earned_id,
@@ -263,7 +265,7 @@ func (Rules) Write(rules []rule.Rule, _ func(filter.Leaf) bool) filter.Expr {
 				manual_tier_id = CASE WHEN NOT d.expired THEN p.manual_tier_id END, manual_until = CASE WHEN NOT d.expired THEN p.manual_until END,
 				manual_reason = CASE WHEN NOT d.expired THEN p.manual_reason END, manual_actor = CASE WHEN NOT d.expired THEN p.manual_actor END,
 				manual_at = CASE WHEN NOT d.expired THEN p.manual_at END
-			FROM tier_diff d WHERE d.had AND p.tenant_id = ?::integer AND p.customer_id = d.customer_id AND p.scheme_id = d.scheme_id),
+			FROM tier_diff d WHERE d.had AND p.tenant_id + 0 = ?::integer AND p.ctid = d.place),
 		tier_told AS (INSERT INTO tier_history (tenant_id, customer_id, scheme_id, change, from_tier, to_tier, cause, event, reason, downgrade_on, actor, change_set, occurred_at)
 			SELECT ?::integer, customer_id, scheme_id, change, keys[showed], keys[shown], CASE WHEN expired AND seen THEN 'expiry'
 					WHEN ?::text IN ('customer.tier_placed', 'customer.tier_lifted') THEN 'manual'

@@ -39,6 +39,8 @@ type Address struct {
 	Label      string
 	Recipient  string
 	Primary    bool // at most one of a customer
+
+	rewritten bool // given a street by somebody who must not learn whether it is another one
 }
 
 // Draft is what a caller may say about a new address.
@@ -152,7 +154,7 @@ func difference(before, after Address) map[string]any {
 	note("city", before.City != after.City, before.City)
 	note("district", before.District != after.District, before.District)
 	note("given", before.Given != after.Given, owned.Hidden)
-	note("street", before.Street != after.Street, owned.Hidden)
+	note("street", before.Street != after.Street || after.rewritten, owned.Hidden)
 	note("recipient", before.Recipient != after.Recipient, owned.Hidden)
 	note("postal_code", before.PostalCode != after.PostalCode, before.PostalCode)
 	note("area_type", before.AreaType != after.AreaType, before.AreaType)

@@ -3,6 +3,8 @@ package address
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,8 +31,9 @@ func NewImporter(keys *seal.Keys) Importer { return Importer{sealer{keys}} }
 
 // Import adds the addresses that customers have not yet: two statements however many there are. They are as Read answers
 // them, with their customers, whom the caller holds and gives their places itself; those without an id get one. It answers
-// for each whether it was added, and whether its customer has too many already. A customer's first becomes its primary one.
-func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, places []Address, now time.Time) (added, full []bool, err error) {
+// for each whether it was added, and whether its customer has too many already. Of a blind caller's, customers have what looks
+// like one of theirs. A customer's first becomes its primary one.
+func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, places []Address, blind bool, now time.Time) (added, full []bool, err error) {
 	added, full = make([]bool, len(places)), make([]bool, len(places))
 	if len(places) == 0 {
 		return added, full, nil
@@ -38,6 +41,12 @@ func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, pl
 	has, err := holdings(ctx, tx, tenantID, places)
 	if err != nil {
 		return nil, nil, err
+	}
+	var seen map[uuid.UUID]map[look]bool
+	if blind {
+		if seen, err = s.looks(ctx, tx, tenantID, uuid.Nil, slices.Collect(maps.Keys(has))...); err != nil {
+			return nil, nil, err
+		}
 	}
 	var b bulk
 	for i, a := range places {
@@ -50,7 +59,7 @@ func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, pl
 		}
 		of := has[a.CustomerID]
 		switch {
-		case of[r.ValueIndex]:
+		case of[r.ValueIndex], seen[a.CustomerID][lookOf(a)]:
 			continue
 		case len(of) >= owned.Most:
 			full[i] = true

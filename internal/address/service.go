@@ -46,8 +46,16 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, customerID uuid.
 		var err error
 		a, err = s.Add(ctx, call, customerID, func(tx postgres.Tx, a *Address) error {
 			d.fill(a, call.Tenant.Region)
-			if err := a.check(); err != nil || d.Primary != nil {
+			if err := a.check(); err != nil {
 				return err
+			}
+			if call.Blind {
+				if err := s.refuseLookalike(ctx, tx, call.Tenant, *a); err != nil {
+					return err
+				}
+			}
+			if d.Primary != nil {
+				return nil
 			}
 			has, err := hasAny(ctx, tx, call.Tenant.ID, a.CustomerID)
 			a.Primary = !has
@@ -78,13 +86,17 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, customerID, id u
 		ctx := postgres.Join(ctx, tx)
 		var before Address
 		var err error
-		a, err = s.Change(ctx, call, customerID, id, expected, func(_ postgres.Tx, a *Address) error {
+		a, err = s.Change(ctx, call, customerID, id, expected, func(tx postgres.Tx, a *Address) error {
 			before = *a
 			if c.Street.Value != nil && *c.Street.Value == Masked(a.Street) { // a form sends back what it was shown
 				c.Street = patch.Field[string]{}
 			}
 			c.apply(a)
-			return a.check()
+			a.rewritten = call.Blind && c.Street.Given
+			if err := a.check(); err != nil || !call.Blind || !a.rewritten && a.Place == before.Place {
+				return err
+			}
+			return s.refuseLookalike(ctx, tx, call.Tenant, *a)
 		})
 		if err != nil || (a.Primary == before.Primary && a.Place == before.Place) {
 			return err
@@ -117,7 +129,8 @@ func field(s string) patch.Field[string] {
 }
 
 // Enter adds drafts to a customer, all or none, and answers whether it added any. Those that the customer has already
-// stay as they are; with strict they are refused instead. Faults point at the draft, counted from 0, such as /3/street.
+// stay as they are; with strict they are refused instead. For callers who are not shown street lines, the customer has what
+// looks like one of its addresses. Faults point at the draft, counted from 0, such as /3/street.
 func (s *Service) Enter(ctx context.Context, call tenant.Call, customerID uuid.UUID, drafts []Draft, strict bool) (bool, error) {
 	added := false
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -129,10 +142,26 @@ func (s *Service) Enter(ctx context.Context, call tenant.Call, customerID uuid.U
 				return err
 			}
 		}
+		seen := map[look]bool{}
+		one := call
+		if call.Blind {
+			looks, err := s.looks(ctx, tx, call.Tenant.ID, uuid.Nil, customerID)
+			if err != nil {
+				return err
+			}
+			seen = looks[customerID]
+			one.Blind = false // those that are entered together are told apart: the caller knows them
+		}
 		var v fault.Validator
 		for i, d := range drafts {
 			var a Address
 			d.fill(&a, call.Tenant.Region)
+			if a.check() == nil && seen[lookOf(a)] {
+				if strict {
+					return ErrTaken.At("/"+strconv.Itoa(i), "repeated", ErrTaken.Message)
+				}
+				continue
+			}
 			if a.check() == nil && !strict {
 				index, err := s.index(call.Tenant.ID, a)
 				if err != nil {
@@ -144,7 +173,7 @@ func (s *Service) Enter(ctx context.Context, call tenant.Call, customerID uuid.U
 				has[index] = true
 			}
 			at := "/" + strconv.Itoa(i)
-			_, err := s.Create(ctx, call, customerID, d)
+			_, err := s.Create(ctx, one, customerID, d)
 			switch {
 			case err == nil:
 				added = true

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -40,8 +39,7 @@ type sealer struct{ keys *seal.Keys }
 
 // index is the blind index of an address: two of a customer that differ in nothing but case and spaces are the same.
 func (s sealer) index(tenantID int32, a Address) (int64, error) {
-	return s.keys.Index(strconv.Itoa(int(tenantID)), "address", a.Country, a.Province, a.City, a.District,
-		strings.ToLower(strings.ReplaceAll(a.Street, " ", "")))
+	return s.keys.Index(strconv.Itoa(int(tenantID)), "address", a.Country, a.Province, a.City, a.District, folded(a.Street))
 }
 
 func (s sealer) toRow(tenantID int32, a Address) (row, error) {
@@ -102,4 +100,26 @@ func indexesOf(ctx context.Context, q postgres.Querier, tenantID int32, customer
 		has[index] = true
 	}
 	return has, rows.Err()
+}
+
+// looks are what somebody sees of the addresses that customers have, but of the one named.
+func (s sealer) looks(ctx context.Context, q postgres.Querier, tenantID int32, except uuid.UUID, customers ...uuid.UUID) (map[uuid.UUID]map[look]bool, error) {
+	var rows []row
+	err := q.Session(ctx).Where("tenant_id = ? AND customer_id IN ? AND id <> ?", tenantID, customers, except).
+		Limit(len(customers) * owned.Most).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the addresses of %d customers: %w", len(customers), err)
+	}
+	all := make(map[uuid.UUID]map[look]bool, len(customers))
+	for _, r := range rows {
+		a, err := s.address(r)
+		if err != nil {
+			return nil, err
+		}
+		if all[a.CustomerID] == nil {
+			all[a.CustomerID] = map[look]bool{}
+		}
+		all[a.CustomerID][lookOf(a)] = true
+	}
+	return all, nil
 }

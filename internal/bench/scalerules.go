@@ -356,6 +356,10 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Without any rule: the scheme of the loaded data comes into force with the first one that is made.
+	if _, err := query[bool](ctx, s, smallDatabase, `DELETE FROM rule_states RETURNING true`); err != nil {
+		return err
+	}
 	p, err := s.spawnOn(ctx, s.server, roleService, smallDatabase)
 	if err != nil {
 		return err

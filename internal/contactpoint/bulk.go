@@ -3,6 +3,8 @@ package contactpoint
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,8 +24,8 @@ func New(n Normal, given string) ContactPoint {
 
 // Import adds what customers have not yet, as a set: two statements however many there are. The points have values as New
 // takes them and their customers, whom the caller holds; those without an id get one. It answers for each whether it was
-// added, and whether its customer has too many already. The first of a kind becomes primary where there is none.
-func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, points []ContactPoint, now time.Time) (added, full []bool, err error) {
+// added, and whether its customer has too many already. Of a blind caller's, customers have what looks like one of theirs. The first of a kind becomes primary where there is none.
+func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, points []ContactPoint, blind bool, now time.Time) (added, full []bool, err error) {
 	added, full = make([]bool, len(points)), make([]bool, len(points))
 	if len(points) == 0 {
 		return added, full, nil
@@ -31,6 +33,12 @@ func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, point
 	has, err := holdings(ctx, tx, tenantID, points)
 	if err != nil {
 		return nil, nil, err
+	}
+	var seen map[uuid.UUID]map[look]bool
+	if blind {
+		if seen, err = x.looksOf(ctx, tx, tenantID, slices.Collect(maps.Keys(has))); err != nil {
+			return nil, nil, err
+		}
 	}
 	var b bulk
 	for i, p := range points {
@@ -44,7 +52,7 @@ func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, point
 		of := has[p.CustomerID]
 		k := keyOf(p.ContactID, p.Kind, r.ValueIndex)
 		switch {
-		case of.keys[k]:
+		case of.keys[k], seen[p.CustomerID][lookOf(p.ContactID, p.normal())]:
 			continue
 		case len(of.keys) >= owned.Most:
 			full[i] = true

@@ -156,3 +156,24 @@ func (x Index) holders(ctx context.Context, q postgres.Querier, tenantID int32, 
 	})
 	return p, bad
 }
+
+// looksOf are the looks of the contact points of customers.
+func (x Index) looksOf(ctx context.Context, q postgres.Querier, tenantID int32, customers []uuid.UUID) (map[uuid.UUID]map[look]bool, error) {
+	var rows []row
+	err := q.Session(ctx).Where("tenant_id = ? AND customer_id IN ?", tenantID, customers).Limit(len(customers) * owned.Most).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the contact points of %d customers: %w", len(customers), err)
+	}
+	all := make(map[uuid.UUID]map[look]bool, len(customers))
+	for _, r := range rows {
+		p, err := x.contactPoint(r)
+		if err != nil {
+			return nil, err
+		}
+		if all[p.CustomerID] == nil {
+			all[p.CustomerID] = map[look]bool{}
+		}
+		all[p.CustomerID][lookOf(p.ContactID, p.normal())] = true
+	}
+	return all, nil
+}

@@ -80,7 +80,7 @@ func (d *Demo) reach(ctx context.Context, tx postgres.Tx, t tenant.Tenant, ancho
 		}
 	}
 	at := momentAt(anchor, 0, 0, t.Zone)
-	_, _, err := d.s.ContactPoints.Import(ctx, tx, t.ID, points, at)
-	_, _, err2 := d.s.Addresses.Import(ctx, tx, t.ID, places, at)
+	_, _, err := d.s.ContactPoints.Import(ctx, tx, t.ID, points, false, at)
+	_, _, err2 := d.s.Addresses.Import(ctx, tx, t.ID, places, false, at)
 	return errors.Join(err, err2)
 }

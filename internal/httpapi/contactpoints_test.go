@@ -526,5 +526,19 @@ func TestAddresses(t *testing.T) {
 		other.Refused(t, 422, "invalid", "PATCH", base+"/addresses/"+a.ID, map[string]any{"street": "北京***"})
 		c.OK(t, "GET", base+"/addresses/"+a.ID, nil, &a)
 		require.Equal(t, "南京东路100号3栋502室", a.Street)
+
+		// Whoever may not see it learns from no answer whether a guess is right.
+		const right, wrong = "南京东路100号3栋502室", "南京西路200号1栋101室"
+		for _, guess := range []string{right, wrong} {
+			var tried struct{ Version int }
+			other.OK(t, "PATCH", base+"/addresses/"+a.ID+"?validate_only=true", map[string]any{"street": guess}, &tried)
+			require.Equal(t, 3, tried.Version, guess)
+			other.Refused(t, 409, "address_exists", "POST", base+"/addresses?validate_only=true", map[string]any{"city": "上海", "street": guess})
+			other.OK(t, "PATCH", base+"?validate_only=true", map[string]any{"addresses": []any{map[string]any{"city": "上海", "street": guess}}}, &tried)
+			require.Equal(t, 2, tried.Version, guess)
+		}
+		c.Refused(t, 409, "address_exists", "POST", base+"/addresses", map[string]any{"city": "上海", "street": right})
+		other.OK(t, "POST", base+"/addresses", map[string]any{"city": "上海", "street": "北京西路200号1栋101室"}, nil)
+		c.OK(t, "POST", base+"/addresses", map[string]any{"city": "上海", "street": wrong}, nil)
 	})
 }

@@ -150,12 +150,12 @@ func (b *batch) writeParts(ctx context.Context, tx postgres.Tx, written []custom
 			}
 		}
 	}
-	added, full, err := b.service.points.Import(ctx, tx, tenantID, points, now)
+	added, full, err := b.service.points.Import(ctx, tx, tenantID, points, b.run.Call.Blind, now)
 	if err != nil {
 		return nil, err
 	}
 	note(added, full, pointOf)
-	if added, full, err = b.service.addresses.Import(ctx, tx, tenantID, places, now); err != nil {
+	if added, full, err = b.service.addresses.Import(ctx, tx, tenantID, places, b.run.Call.Blind, now); err != nil {
 		return nil, err
 	}
 	note(added, full, placeOf)

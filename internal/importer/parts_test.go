@@ -2,10 +2,12 @@ package importer_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/importer"
 )
 
@@ -45,6 +47,24 @@ func TestContactPointsAndAddressesOfCustomers(t *testing.T) {
 		require.Equal(t, []string{"2 mail bad_email", "2 phone bad_phone", "3 wx bad_wechat", "3 zip bad_postal_code"}, b.errors(im.ID))
 		require.Equal(t, importer.Counts{Rows: 3, Created: 1, Failed: 2}, im.Counts)
 		require.Equal(t, "0", b.text(`SELECT count(*)::text FROM import_errors e WHERE tenant_id = $1 AND (e::text LIKE '%12345%' OR e::text LIKE '%nobody%')`))
+	})
+	t.Run("WhoMayNotSeeThemIsNotToldOfThem", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.define(attribute.Draft{Key: "salary", Type: attribute.Text, Sensitivity: attribute.Personal})
+		with := maps.Clone(mapped)
+		with["attributes.salary"] = "salary"
+		const head = "id,name,phone,mobile,mail,wx,city,street,zip,salary\n"
+		b.load(customers(with), head+"1,a,13700000001,,wang@example.com,,杭州,龙井路 1 号,,9000\n")
+		b.call.Blind = true
+		for _, guess := range []string{"1,a,13700000001,,,,,,,\n", "1,a,13709990001,,,,,,,\n", "1,a,,,wang@example.com,,,,,\n", "1,a,,,w123@example.com,,,,,\n",
+			"1,a,,,,,杭州,龙井路 1 号,,\n", "1,a,,,,,杭州,梅灵路 2 号,,\n"} {
+			require.Equal(t, importer.Counts{Rows: 1, Unchanged: 1}, b.load(customers(with), head+guess).Counts, guess)
+		}
+		for _, guess := range []string{"9000", "8000"} {
+			require.Equal(t, importer.Counts{Rows: 1, Updated: 1}, b.load(customers(with), head+"1,a,,,,,,,,"+guess+"\n").Counts, guess)
+		}
+		require.Equal(t, importer.Counts{Rows: 1, Updated: 1}, b.load(customers(with), head+"1,a,13700000002,,,,,,,\n").Counts, "another one")
 	})
 	t.Run("NoCustomerGetsTooMany", func(t *testing.T) {
 		t.Parallel()

@@ -64,7 +64,8 @@ var (
 	customerDiffers = Problem{"customer_differs", fault.T(
 		"the transaction of this external id belongs to another customer", "该外部编号的交易属于另一个客户")}
 	idRepeated = Problem{"external_id_repeated", fault.T(
-		"an earlier row of the file has this external id and other values", "文件中更早的一行有相同的外部编号但值不同")}
+		"an earlier row of the file has this external id and other values; an order of several items comes by POST /v1/transactions/batch",
+		"文件中更早的一行有相同的外部编号但值不同；含多个商品的订单请用 POST /v1/transactions/batch 导入")}
 )
 
 func fieldCount(have, want int) Problem {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/filter"
@@ -23,6 +25,9 @@ const (
 
 	// portion is how many bytes of what rules decided are kept in memory at once, roughly.
 	portion = 32 << 20
+
+	// writers is how many chunks are written at a time: the database works on one with one processor.
+	writers = 2
 )
 
 // sweep puts rules to everybody. One statement reads all customers as they are at one moment and finds those for whom something
@@ -42,6 +47,7 @@ type sweep struct {
 	levels  [][]judged // what it wants of each of the program's levels
 	sets    [][]judged // the same, compiled for everybody
 
+	mutex   sync.Mutex
 	changed int64
 	fields  set
 }
@@ -133,11 +139,8 @@ func (s *sweep) level(ctx context.Context, level int, progress func(part float64
 		if err != nil {
 			return err
 		}
-		for from := 0; from < len(ids); from += chunk {
-			to := min(from+chunk, len(ids))
-			if err := s.write(ctx, level, ids[from:to], all.part(from, to, len(ids)), progress(float64(to)/float64(len(ids)))); err != nil {
-				return err
-			}
+		if err := s.writeAll(ctx, level, ids, all, progress); err != nil {
+			return err
 		}
 		if len(ids) < q.limit {
 			return nil
@@ -225,12 +228,39 @@ func (s *sweep) read(ctx context.Context, q question, after uuid.UUID) (ids []uu
 	return ids, all, nil
 }
 
-// write writes what was decided about customers who differed.
-func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what given, progress float64) error {
+// writeAll writes what was decided about customers who differed, chunks side by side.
+func (s *sweep) writeAll(ctx context.Context, level int, ids []uuid.UUID, what given, progress func(part float64) float64) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(writers)
+	ended := 0
+	for from := 0; from < len(ids) && within.Err() == nil; from += chunk {
+		to := min(from+chunk, len(ids))
+		group.Go(func() error {
+			o, err := s.write(within, level, ids[from:to], what.part(from, to, len(ids)), func(o outcome) (float64, int64) {
+				s.mutex.Lock()
+				defer s.mutex.Unlock()
+				return progress(float64(ended+to-from) / float64(len(ids))), s.changed + o.changes
+			})
+			if err != nil {
+				return err
+			}
+			s.mutex.Lock()
+			defer s.mutex.Unlock()
+			ended += to - from
+			s.changed += o.changes
+			s.fields.add(o.fields...)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// write writes what was decided about a chunk, and answers what that changed. so says how far the sweep is with it, and how much
+// it has changed.
+func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what given, so func(outcome) (float64, int64)) (all outcome, err error) {
 	e, call := s.engine, s.run.Call
 	m := moment{cause: s.cause, now: e.now(), held: true}
-	var all outcome
-	err := e.db.InTx(ctx, func(tx postgres.Tx) error {
+	err = e.db.InTx(ctx, func(tx postgres.Tx) error {
 		all = outcome{}
 		touched, err := s.hold(ctx, tx, ids)
 		if err != nil {
@@ -247,6 +277,7 @@ func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what give
 		if err != nil {
 			return fmt.Errorf("tell other sweeps: %w", err)
 		}
+		m := m
 		if rules, at := s.still(p, level); rules != nil {
 			err = s.walk(ctx, tx, call, p, at, rules, m, ids, what, touched, &all)
 		} else {
@@ -256,14 +287,10 @@ func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what give
 		if err != nil {
 			return err
 		}
-		return s.run.Step(ctx, tx, progress, map[string]int64{"changed": s.changed + all.changes})
+		part, changed := so(all)
+		return s.run.Step(ctx, tx, part, map[string]int64{"changed": changed})
 	})
-	if err != nil {
-		return err
-	}
-	s.changed += all.changes
-	s.fields.add(all.fields...)
-	return nil
+	return all, err
 }
 
 // still are the rules of a level in a program, and where they stand in it, if they decide there what they decided when everybody

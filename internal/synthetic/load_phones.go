@@ -22,7 +22,7 @@ func loadPhones(ctx context.Context, w *World, tx postgres.Tx) error {
 	return reloadKeyed(ctx, tx, []string{"contact_points"}, func() error {
 		var points []contactpoint.ContactPoint
 		flush := func() error {
-			_, _, err := index.Import(ctx, tx, w.TenantID, points, w.Until)
+			_, _, err := index.Import(ctx, tx, w.TenantID, points, false, w.Until)
 			points = points[:0]
 			return err
 		}

@@ -9472,7 +9472,7 @@ type ClientInterface interface {
 	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-	// customer has already is refused with 409.
+	// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -9484,7 +9484,7 @@ type ClientInterface interface {
 	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-	// customer has already is refused with 409.
+	// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -10313,11 +10313,14 @@ type ClientInterface interface {
 	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 	// may then go any way, as the file's system is believed, and the history says `import`.
 	//
-	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+	//
+	// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+	// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -10362,11 +10365,14 @@ type ClientInterface interface {
 	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 	// may then go any way, as the file's system is believed, and the history says `import`.
 	//
-	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+	//
+	// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+	// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -12396,7 +12402,7 @@ func (c *Client) ListAddresses(ctx context.Context, customerID CustomerID, param
 // Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 // where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 // `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-// customer has already is refused with 409.
+// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 //
 // Takes any type of body and a specified content type.
 //
@@ -12418,7 +12424,7 @@ func (c *Client) CreateAddressWithBody(ctx context.Context, customerID CustomerI
 // Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 // where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 // `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-// customer has already is refused with 409.
+// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -14087,11 +14093,14 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 // may then go any way, as the file's system is believed, and the history says `import`.
 //
-// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 // or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 // empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 // /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 // reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+//
+// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -14146,11 +14155,14 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 // `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 // may then go any way, as the file's system is believed, and the history says `import`.
 //
-// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 // or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 // empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 // /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 // reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+//
+// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -30951,7 +30963,7 @@ type ClientWithResponsesInterface interface {
 	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-	// customer has already is refused with 409.
+	// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30963,7 +30975,7 @@ type ClientWithResponsesInterface interface {
 	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-	// customer has already is refused with 409.
+	// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31886,11 +31898,14 @@ type ClientWithResponsesInterface interface {
 	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 	// may then go any way, as the file's system is believed, and the history says `import`.
 	//
-	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+	//
+	// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+	// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -31935,11 +31950,14 @@ type ClientWithResponsesInterface interface {
 	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 	// may then go any way, as the file's system is believed, and the history says `import`.
 	//
-	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+	//
+	// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+	// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -52214,7 +52232,7 @@ func (c *ClientWithResponses) ListAddressesWithResponse(ctx context.Context, cus
 // Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 // where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 // `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-// customer has already is refused with 409.
+// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -52232,7 +52250,7 @@ func (c *ClientWithResponses) CreateAddressWithBodyWithResponse(ctx context.Cont
 // Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
 // where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
 // `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
-// customer has already is refused with 409.
+// customer has already is refused with 409; without the scope `pii:read` also what looks the same when masked.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53659,11 +53677,14 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 // may then go any way, as the file's system is believed, and the history says `import`.
 //
-// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 // or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 // empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 // /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 // reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+//
+// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -53714,11 +53735,14 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 // `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
 // may then go any way, as the file's system is believed, and the history says `import`.
 //
-// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// A row is an order, not a line of one. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
 // or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
 // empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
 // /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
 // reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
+//
+// An import begun without the scope `pii:read` does not tell what customers have: what looks like a contact point or an
+// address of theirs, masked, counts as it and is left out, and a personal field that a row gives counts as changed.
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an

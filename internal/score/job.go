@@ -92,6 +92,7 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 	if err := s.read(ctx, p); err != nil {
 		return err
 	}
+	now := s.now()
 	all, within := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, loadedAtOnce)
 	all.Go(func() error {
@@ -107,7 +108,7 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 			all.Go(func() error {
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				return s.db.InTx(within, func(tx postgres.Tx) error { return p.load(within, tx, r, s.now()) })
+				return s.db.InTx(within, func(tx postgres.Tx) error { return p.load(within, tx, r, now) })
 			})
 		}
 		p.groups = nil

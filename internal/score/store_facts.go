@@ -24,22 +24,22 @@ func factsOf(onlyT, onlyR string) string {
 		greatest(sum(d.amount), 0)::bigint AS spend,
 		greatest(sum(d.kept) - (array_agg(d.kept ORDER BY d.day) FILTER (WHERE d.bought))[1], 0)::bigint AS repeat_spend,
 		(count(*) FILTER (WHERE d.bought AND d.day > $3))::integer AS window_days,
-		greatest(coalesce(sum(d.amount) FILTER (WHERE d.day > $3), 0), 0)::bigint AS window_spend
-	FROM (SELECT f.customer_id, f.day, bool_or(f.bought) AS bought, sum(f.amount) AS amount, sum(f.kept) AS kept
-		FROM (SELECT t.customer_id, t.day, true AS bought, t.base_amount AS amount, t.base_amount - coalesce(r.amount, 0) AS kept
+		greatest(coalesce(sum(d.amount) FILTER (WHERE d.day > $3), 0), 0)::bigint AS window_spend, d.company
+	FROM (SELECT f.customer_id, f.company, f.day, bool_or(f.bought) AS bought, sum(f.amount) AS amount, sum(f.kept) AS kept
+		FROM (SELECT t.customer_id, c.kind = 'company' AS company, t.day, true AS bought, t.base_amount AS amount, t.base_amount - coalesce(r.amount, 0) AS kept
 			FROM transactions t JOIN customers c ON c.tenant_id = t.tenant_id AND c.id = t.customer_id
 			LEFT JOIN (SELECT r.customer_id, r.transaction_id, sum(r.base_amount) AS amount FROM transaction_returns r
 				WHERE r.tenant_id = $1 AND r.day <= $2 ` + onlyR + ` GROUP BY r.customer_id, r.transaction_id) r
 				ON r.customer_id = t.customer_id AND r.transaction_id = t.id
 			WHERE t.tenant_id = $1 AND ` + metric.Purchase + ` AND t.day <= $2 AND c.deleted_at IS NULL AND c.merged_into IS NULL ` + onlyT + `
 			UNION ALL
-			SELECT r.customer_id, r.day, false, -r.base_amount, 0
+			SELECT r.customer_id, c.kind = 'company', r.day, false, -r.base_amount, 0
 			FROM transaction_returns r
 			JOIN transactions t ON t.tenant_id = r.tenant_id AND t.customer_id = r.customer_id AND t.id = r.transaction_id
 			JOIN customers c ON c.tenant_id = t.tenant_id AND c.id = t.customer_id
 			WHERE r.tenant_id = $1 AND ` + metric.Purchase + ` AND r.day <= $2 AND c.deleted_at IS NULL AND c.merged_into IS NULL ` + onlyR + `) f
-		GROUP BY f.customer_id, f.day) d
-	GROUP BY d.customer_id`
+		GROUP BY f.customer_id, f.company, f.day) d
+	GROUP BY d.customer_id, d.company`
 }
 
 // facts are those of everybody.
@@ -70,10 +70,8 @@ func windowStart(asOf tenant.Day, windowDays int) tenant.Day {
 // groups are everyone's facts as of a day for a fit, equal ones together, sorted. Without values customers who differ in spend
 // alone are one group.
 func groups(ctx context.Context, q postgres.Querier, tenantID int32, asOf tenant.Day, values bool) ([]group, error) {
-	rows, err := q.Query(ctx, `SELECT f.x, f.t_x, f.t, CASE WHEN $4 THEN f.repeat_spend ELSE 0 END, $4 AND c.kind = 'company', count(*)::integer,
-			sum(f.spend)::bigint
-		FROM (`+facts+`) f JOIN customers c ON c.tenant_id = $1 AND c.id = f.customer_id
-		WHERE $3::date IS NOT NULL GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`,
+	rows, err := q.Query(ctx, `SELECT x, t_x, t, CASE WHEN $4 THEN repeat_spend ELSE 0 END, $4 AND company, count(*)::integer, sum(spend)::bigint
+		FROM (`+facts+`) f WHERE $3::date IS NOT NULL GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`,
 		tenantID, asOf.Time, windowStart(asOf, 0).Time, values)
 	if err != nil {
 		return nil, fmt.Errorf("read the facts: %w", err)

@@ -31,8 +31,8 @@ func lastPurchase(ctx context.Context, q postgres.Querier, tenantID int32) (tena
 func outcomes(ctx context.Context, q postgres.Querier, tenantID int32, from, to tenant.Day, values bool,
 	each func(context.Context, []outcome) error) error {
 	rows, err := q.Query(ctx, `SELECT f.x, f.t_x, f.t, CASE WHEN $5 THEN f.spend ELSE 0 END, CASE WHEN $5 THEN f.repeat_spend ELSE 0 END,
-			$5 AND c.kind = 'company', coalesce(y.days, 0), CASE WHEN $5 THEN coalesce(y.spend, 0) - coalesce(b.spend, 0) ELSE 0 END, count(*)::integer
-		FROM (`+facts+`) f JOIN customers c ON c.tenant_id = $1 AND c.id = f.customer_id
+			$5 AND f.company, coalesce(y.days, 0), CASE WHEN $5 THEN coalesce(y.spend, 0) - coalesce(b.spend, 0) ELSE 0 END, count(*)::integer
+		FROM (`+facts+`) f
 		LEFT JOIN (SELECT t.customer_id, count(DISTINCT t.day)::integer AS days, sum(t.base_amount)::bigint AS spend FROM transactions t
 			WHERE t.tenant_id = $1 AND `+metric.Purchase+` AND t.day > $2 AND t.day <= $4 GROUP BY t.customer_id) y USING (customer_id)
 		LEFT JOIN (SELECT r.customer_id, sum(r.base_amount)::bigint AS spend FROM transaction_returns r

@@ -56,8 +56,7 @@ func modelInForce(ctx context.Context, q postgres.Querier, tenantID int32, key s
 // factOf is what one customer did up to a day; false for who has not bought.
 func factOf(ctx context.Context, q postgres.Querier, tenantID int32, customer uuid.UUID, asOf tenant.Day) (fact, bool, error) {
 	var f fact
-	err := q.QueryRow(ctx, `SELECT f.x, f.t_x, f.t, f.spend, f.repeat_spend, c.kind = 'company'
-		FROM (`+factsOf("AND t.customer_id = $4", "AND r.customer_id = $4")+`) f JOIN customers c ON c.tenant_id = $1 AND c.id = f.customer_id`,
+	err := q.QueryRow(ctx, `SELECT x, t_x, t, spend, repeat_spend, company FROM (`+factsOf("AND t.customer_id = $4", "AND r.customer_id = $4")+`) f`,
 		tenantID, asOf.Time, windowStart(asOf, 0).Time, customer).Scan(&f.x, &f.tx, &f.t, &f.spend, &f.repeatSpend, &f.company)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

@@ -215,7 +215,7 @@ func TestScores(t *testing.T) {
 		whatIf := "/v1/customers/" + id + "/scores/clv/what-if"
 		for pointer, tried := range map[string]object{
 			"/until":                       {"until": "2026-06-29"},
-			"/until ":                      {"until": "2036-07-15"},
+			"/until\t":                     {"until": "2036-07-15"},
 			"/purchases/0/on":              {"purchases": []object{{"amount": "1.00", "on": "2026-07-02"}}, "until": "2026-07-01"},
 			"/purchases/1/on":              {"purchases": []object{{"amount": "1.00"}, {"amount": "1.00", "on": "2026-06-29"}}},
 			"/purchases/0/amount":          {"purchases": []object{{"amount": "1.005"}}},

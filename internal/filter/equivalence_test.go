@@ -260,16 +260,18 @@ func TestSQLMeansWhatTheConditionSays(t *testing.T) {
 		require.NoError(t, err, sql)
 		require.Equal(t, want, got, "%s\n%s", n.Text(), sql)
 
-		everybody := env
-		everybody.Everybody = true
-		e, err = people.Compile(n, everybody)
-		require.NoError(t, err, n.Text())
-		sql, args = filter.Concat(filter.SQL("SELECT c.id FROM people c"), e.Gathered(), filter.SQL(" WHERE "), e, filter.SQL(" ORDER BY c.id")).Numbered(1)
-		rows, err = conn.Query(t.Context(), sql, args...)
-		require.NoError(t, err, sql)
-		got, err = pgx.CollectRows(rows, pgx.RowTo[int])
-		require.NoError(t, err, sql)
-		require.Equal(t, want, got, "everybody: %s\n%s", n.Text(), sql)
+		for how, facts := range map[string]filter.Gathering{"everybody": filter.Everybody, "each": filter.Each} {
+			together := env
+			together.Facts = facts
+			e, err = people.Compile(n, together)
+			require.NoError(t, err, n.Text())
+			sql, args = filter.Concat(filter.SQL("SELECT c.id FROM people c"), e.Gathered(), filter.SQL(" WHERE "), e, filter.SQL(" ORDER BY c.id")).Numbered(1)
+			rows, err = conn.Query(t.Context(), sql, args...)
+			require.NoError(t, err, sql)
+			got, err = pgx.CollectRows(rows, pgx.RowTo[int])
+			require.NoError(t, err, sql)
+			require.Equal(t, want, got, "%s: %s\n%s", how, n.Text(), sql)
+		}
 	}
 	require.Greater(t, some, 400, "most conditions should tell people apart")
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -36,18 +37,35 @@ type Now struct{}
 // Where is the expression with ? placeholders, for GORM's Where: db.Where(sql, args...).
 func (e Expr) Where() (sql string, args []any) { return e.text, e.args }
 
-// Numbered is the expression with $n placeholders for pgx, the first of them numbered first.
+// Numbered is the expression with $n placeholders for pgx, the first of them numbered first. Values that are equal and cast
+// alike are bound once: a statement of hundreds of rules names the same days and ids again and again.
 func (e Expr) Numbered(first int) (sql string, args []any) {
 	var b strings.Builder
+	bound := map[string]int{}
 	for i, s := range strings.Split(e.text, "?") {
 		if i > 0 {
+			arg := e.args[i-1]
+			n := first + len(args)
+			if cast := casts.FindString(s); cast != "" {
+				key := fmt.Sprintf("%s %T %#v", cast, arg, arg)
+				if before, ok := bound[key]; ok {
+					n = before
+				}
+				bound[key] = n
+			}
+			if n == first+len(args) {
+				args = append(args, arg)
+			}
 			b.WriteByte('$')
-			b.WriteString(strconv.Itoa(first + i - 1))
+			b.WriteString(strconv.Itoa(n))
 		}
 		b.WriteString(s)
 	}
-	return b.String(), e.args
+	return b.String(), args
 }
+
+// casts is what follows a value whose type does not depend on where it stands.
+var casts = regexp.MustCompile(`^::[a-z]+(?:\[\])?`)
 
 // fill puts inner in the place of the one %s.
 func (e Expr) fill(inner Expr) Expr {

@@ -109,7 +109,7 @@ type Source struct {
 	Day    Expr       // the local day that a row counts for
 	Fields *Catalogue // what the condition within a function can ask; its numbers and amounts are the measures
 
-	// For Env.Everybody: whose a row is, and which rows are anybody's, without c. Zero where facts are only asked of one
+	// For Everybody: whose a row is, and which rows are anybody's, without c. Zero where facts are only asked of one
 	// customer after the other.
 	Customer, All Expr
 }
@@ -165,7 +165,10 @@ func (c *compiler) fact(f *Fact, at place) (Field, bool) {
 			fmt.Sprintf("%s 的对象为：%s", f.Function, accepted)), names...)
 	}
 	rows := []Expr{} // what they have to fulfil
-	everybody := c.env.Everybody && !source.All.IsZero()
+	how := c.env.Facts
+	if how == Everybody && source.All.IsZero() {
+		how = Apart
+	}
 	switch {
 	case f.Window == Qualification:
 		if c.env.Qualification == nil {
@@ -174,7 +177,9 @@ func (c *compiler) fact(f *Fact, at place) (Field, bool) {
 		} else if known {
 			span := *c.env.Qualification
 			rows = append(rows, concat(source.Day.operand(), SQL(" BETWEEN "), span.From.operand(), SQL(" AND "), span.To.operand()))
-			everybody = everybody && span.Fixed
+			if how == Everybody && !span.Fixed {
+				how = Apart
+			}
 		}
 	case f.Window != "":
 		from, to, ok := c.env.window(f.Window)
@@ -195,11 +200,11 @@ func (c *compiler) fact(f *Fact, at place) (Field, bool) {
 	if !known || len(c.fields) > before {
 		return Field{}, false
 	}
-	return f.asField(source, measure, everybody, rows)
+	return f.asField(source, measure, how, rows)
 }
 
 // asField is the fact over the rows that fulfil all of rows as a field.
-func (f *Fact) asField(source Source, measure string, everybody bool, rows []Expr) (Field, bool) {
+func (f *Fact) asField(source Source, measure string, how Gathering, rows []Expr) (Field, bool) {
 	of, ok := source.Fields.Field(measure)
 	if f.Function.measures() != (measure != "") || measure != "" && !ok {
 		return Field{}, false
@@ -227,7 +232,7 @@ func (f *Fact) asField(source Source, measure string, everybody bool, rows []Exp
 	if field.Nullable {
 		field.Operators = slices.Concat(ordered, []Op{IsNull, IsNotNull})
 	}
-	if everybody {
+	if how != Apart {
 		absent := constant("0")
 		if field.Nullable {
 			absent = ""
@@ -236,7 +241,7 @@ func (f *Fact) asField(source Source, measure string, everybody bool, rows []Exp
 		if len(rows) > 0 {
 			which = join(rows, " AND ")
 		}
-		field.Column = gather(source, value, which, absent)
+		field.Column = gather(source, how == Each, value, which, absent)
 		return field, true
 	}
 	if f.Function == Sum {

@@ -8,18 +8,34 @@ import (
 	"strconv"
 )
 
-// gathered is a fact of all customers at once: an aggregate over a source's rows, grouped by customer.
+// Gathering is how a statement comes to facts.
+type Gathering int
+
+const (
+	// Apart is each fact for itself, in a query of its own.
+	Apart Gathering = iota
+
+	// Each is all facts of a source together, for one customer after the other: [Expr.Gathered] joins them to c and m.
+	Each
+
+	// Everybody is all facts of a source together, for all customers of a catalogue's tenant at once: [Expr.Gathered] joins
+	// them to c and m.
+	Everybody
+)
+
+// gathered is a fact that is made together with others: an aggregate over a source's rows.
 type gathered struct {
 	source Source
+	each   bool   // for one customer; else for all, grouped by customer
 	name   string // of its column
 	value  Expr
 	rows   Expr // which of the source's rows count; zero for all
 }
 
 // gather makes the value of a fact a column that [Expr.Gathered] joins. Equal facts are one column, whoever asks.
-func gather(source Source, value, rows Expr, absent constant) Expr {
+func gather(source Source, each bool, value, rows Expr, absent constant) Expr {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%v|%s|%v", source.Name, value.text, value.args, rows.text, rows.args))
-	g := gathered{source: source, name: "f_" + hex.EncodeToString(sum[:12]), value: value, rows: rows}
+	g := gathered{source: source, each: each, name: "f_" + hex.EncodeToString(sum[:12]), value: value, rows: rows}
 	e := Expr{text: g.name, facts: []gathered{g}}
 	if absent != "" {
 		e.text = "coalesce(" + g.name + ", " + string(absent) + ")"
@@ -27,8 +43,8 @@ func gather(source Source, value, rows Expr, absent constant) Expr {
 	return e
 }
 
-// Gathered is SQL for the joins to the customers c that e needs when it was compiled for everybody. Each source is read
-// once, however many facts are made of it.
+// Gathered is SQL for the joins to the customers c that e needs when facts were not taken apart. Each source is read once,
+// however many facts are made of it.
 func (e Expr) Gathered() Expr {
 	var all []Expr
 	var sources []string
@@ -44,7 +60,11 @@ func (e Expr) Gathered() Expr {
 			}
 		}
 		alias := "g_" + strconv.Itoa(len(sources))
-		all = append(all, SQL(" LEFT JOIN (SELECT "), f.source.Customer, SQL(" AS of"))
+		if f.each {
+			all = append(all, SQL(" CROSS JOIN LATERAL (SELECT c.id AS of"))
+		} else {
+			all = append(all, SQL(" LEFT JOIN (SELECT "), f.source.Customer, SQL(" AS of"))
+		}
 		for _, one := range same {
 			all = append(all, SQL(", "), one.value)
 			if len(same) > 1 && !one.rows.IsZero() {
@@ -52,11 +72,19 @@ func (e Expr) Gathered() Expr {
 			}
 			all = append(all, Expr{text: " AS " + one.name})
 		}
-		all = append(all, SQL(" FROM "), f.source.From, SQL(" WHERE "), f.source.All)
+		which := f.source.All
+		if f.each {
+			which = f.source.Own
+		}
+		all = append(all, SQL(" FROM "), f.source.From, SQL(" WHERE "), which)
 		if len(same) == 1 && !f.rows.IsZero() {
 			all = append(all, SQL(" AND "), f.rows)
 		}
-		all = append(all, SQL(" GROUP BY 1"), Expr{text: ") " + alias + " ON " + alias + ".of = c.id"})
+		if f.each {
+			all = append(all, Expr{text: ") " + alias})
+		} else {
+			all = append(all, SQL(" GROUP BY 1"), Expr{text: ") " + alias + " ON " + alias + ".of = c.id"})
+		}
 	}
 	return concat(all...)
 }

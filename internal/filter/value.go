@@ -26,9 +26,8 @@ type Env struct {
 	// once, it has the answer that it deserves.
 	Rule bool
 
-	// Everybody compiles for a statement that puts the condition to all customers of a catalogue's tenant: it joins
-	// Expr.Gathered, so that facts are added up for all of them at once and not customer by customer.
-	Everybody bool
+	// Facts is how the statement comes to facts; whoever does not take them Apart joins Expr.Gathered.
+	Facts Gathering
 }
 
 // operand is a value as it is bound: a string, int64, bool or time.Time. A day compared with instants is the time from

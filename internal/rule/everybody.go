@@ -78,7 +78,7 @@ func (e *Engine) begin(ctx context.Context, run *jobs.Run, want func(judged) boo
 		if err != nil {
 			return err
 		}
-		language.Env.Everybody = true
+		language.Env.Facts = filter.Everybody
 		sets, err := e.rules(ctx, tx, t, language)
 		if err != nil {
 			return err

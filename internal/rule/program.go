@@ -65,6 +65,7 @@ func (e *Engine) compile(ctx context.Context, q postgres.Querier, t tenant.Tenan
 	if err != nil {
 		return nil, err
 	}
+	language.Env.Facts = filter.Each
 	return e.rules(ctx, q, t, language)
 }
 
@@ -226,7 +227,7 @@ func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one, g
 		}
 		changed = append(changed, of, name, filter.SQL(`_changed`))
 	}
-	sql = append(append(sql, from, filter.SQL(`)`)), writes...)
+	sql = append(append(sql, from, filter.Concat(sql...).Gathered(), filter.SQL(`)`)), writes...)
 	sql = append(sql, filter.SQL(`, changed AS MATERIALIZED (`))
 	sql = append(sql, changed...)
 	sql = append(sql, filter.SQL(`)`))

@@ -70,8 +70,10 @@ func (s Segment) rule(language condition.Language) (rule.Rule, error) {
 	}
 	r.Decide = filter.Concat(filter.SQL(`CASE WHEN `), holds, filter.SQL(` THEN 1 ELSE 0 END`))
 	r.Reads, r.Relative = condition.Reads(s.Condition), condition.Relative(s.Condition)
+	apart := language.Env
+	apart.Facts = filter.Apart // it is asked of few, beside what decided
 	r.Why = func(holds bool, prefer func(filter.Leaf) bool) filter.Expr {
-		e, err := language.Catalogue.Deciding(s.Condition, language.Env, holds, prefer)
+		e, err := language.Catalogue.Deciding(s.Condition, apart, holds, prefer)
 		if err != nil { // it compiled a moment ago
 			return filter.SQL(`NULL`)
 		}

@@ -75,9 +75,19 @@ var kinds = []kind{
 		func(key, name, condition string) (map[string]any, error) {
 			return map[string]any{"key": key, "name": name, "filter_text": condition}, nil
 		}, func(c *caller, key string) (int64, error) {
-			var found struct{ Total int64 }
-			err := c.json("GET", "/v1/customers?limit=1&total=exact&tag="+key, "", &found)
-			return found.Total, err
+			var all struct {
+				Items []struct {
+					Key       string
+					Customers int64
+				}
+			}
+			err := c.json("GET", "/v1/tags?limit=1000", "", &all)
+			for _, i := range all.Items {
+				if i.Key == key {
+					return i.Customers, err
+				}
+			}
+			return 0, err
 		}},
 	{"tier", "/v1/tier-schemes", "/v1/tier-schemes", []string{"tier_placements", "tier_history"},
 		`changed AS (SELECT id, 'high' AS tier FROM found UNION ALL SELECT id, 'low' FROM rest),

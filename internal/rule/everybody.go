@@ -196,7 +196,7 @@ func (s *sweep) read(ctx context.Context, q question, after uuid.UUID) (ids []uu
 		// Everybody is read once and joined as a whole: a plan for a few of them, which statistics that lag behind suggest,
 		// would take the square of the time.
 		_, err := tx.Exec(ctx, `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-			set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true), set_config('max_parallel_workers_per_gather', '0', true)`)
+			set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true), set_config('max_parallel_workers_per_gather', '1', true)`)
 		if err != nil {
 			return err
 		}

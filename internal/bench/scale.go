@@ -344,3 +344,19 @@ func quantile(v []time.Duration, q float64) time.Duration {
 	s := slices.Sorted(slices.Values(v))
 	return s[min(int(q*float64(len(s))), len(s)-1)].Round(time.Microsecond)
 }
+
+// start starts the service on a database, and answers it, a caller of it, and what ends both.
+func (s scale) start(ctx context.Context, database string) (*process, *caller, func() error, error) {
+	p, err := s.spawnOn(ctx, s.server, roleService, database)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := dial(p.address, s.token)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, p.stop())
+	}
+	return p, c, func() error {
+		c.close()
+		return p.stop()
+	}, nil
+}

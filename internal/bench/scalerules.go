@@ -370,16 +370,11 @@ func (s scale) transactionUnderRules(ctx context.Context) (err error) {
 	if _, err := query[bool](ctx, s, smallDatabase, `DELETE FROM rule_states RETURNING true`); err != nil {
 		return err
 	}
-	p, err := s.spawnOn(ctx, s.server, roleService, smallDatabase)
+	_, c, stop, err := s.start(ctx, smallDatabase)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
-	c, err := dial(p.address, s.token)
-	if err != nil {
-		return err
-	}
-	defer c.close()
+	defer func() { err = errors.Join(err, stop()) }()
 	without, err := s.purchases(c, ids)
 	if err != nil {
 		return err

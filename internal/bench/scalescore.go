@@ -44,16 +44,11 @@ func (s scale) night(ctx context.Context) (err error) {
 		return err
 	}
 	defer conn.Close(ctx) //nolint:errcheck // nothing is open on it
-	p, err := s.spawnOn(ctx, s.server, roleService, largeDatabase)
+	p, c, stop, err := s.start(ctx, largeDatabase)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
-	c, err := dial(p.address, s.token)
-	if err != nil {
-		return err
-	}
-	defer c.close()
+	defer func() { err = errors.Join(err, stop()) }()
 	if err := c.makeModels(); err != nil {
 		return err
 	}
@@ -191,16 +186,11 @@ func (s scale) transactionUnderModels(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := s.spawnOn(ctx, s.server, roleService, smallDatabase)
+	_, c, stop, err := s.start(ctx, smallDatabase)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
-	c, err := dial(p.address, s.token)
-	if err != nil {
-		return err
-	}
-	defer c.close()
+	defer func() { err = errors.Join(err, stop()) }()
 	if err := c.dropModels(); err != nil {
 		return err
 	}

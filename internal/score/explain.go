@@ -23,18 +23,12 @@ func unit(kind Kind, currency string) string {
 // scaleOf is how many minor units make a major one.
 func scaleOf(currency string) float64 { return math.Pow10(money.Digits(currency)) }
 
-// inputsOf is how many inputs a score of these parameters keeps.
+// inputsOf is how many inputs a score of these parameters keeps: its own, and those that are given.
 func inputsOf(kind Kind, p Params) int {
-	switch kind {
-	case RFM:
-		return inM + 1
-	case CLV:
-		return inCLVAlive + 1
-	case Churn:
-		return inIfAlive + 1
-	case Potential:
-		return inSoFar + 1
-	case Rules:
+	switch own := kind.inputs(); {
+	case own > 0:
+		return own
+	case kind == Rules:
 		return 2 * len(p.Rules)
 	}
 	return 2 * len(p.Parts)

@@ -384,13 +384,17 @@ func (s *sweep) end(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("count customers: %w", err)
 	}
-	return s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
+	err = s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
 		if err := s.engine.Alone(ctx, tx, s.run.Call.Tenant); err != nil { // nobody is about to tell it of somebody
 			return err
 		}
-		if err := forget(ctx, tx, s.run.Call.Tenant.ID, s.run.Job.ID); err != nil {
-			return err
-		}
+		return forget(ctx, tx, s.run.Call.Tenant.ID, s.run.Job.ID)
+	})
+	if err != nil {
+		return err
+	}
+	// No longer alone: whoever holds the row of the rule may be waiting for the rules.
+	return s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
 		if err := s.engine.ended(ctx, tx, s.run, s.fields); err != nil {
 			return err
 		}

@@ -338,6 +338,37 @@ func TestLargeMoreThanOneTransactionMayChange(t *testing.T) {
 }
 
 // S4-19
+// Who puts a tag on holds the tag, and then judges by the rules: the end of a sweep, which notes on the tag that it was evaluated,
+// must not keep the rules meanwhile.
+func TestTheEndOfASweepDoesNotBlockWhoHoldsItsTag(t *testing.T) {
+	t.Parallel()
+	b := working(t)
+	x := b.automatic(t, tag.Draft{Key: "a"}, `city = "上海"`)
+	b.idle(t)
+	require.NoError(t, b.db.InTx(b.ctx, func(tx postgres.Tx) error {
+		if _, err := tx.Exec(b.ctx, `SELECT FROM tags WHERE tenant_id = $1 AND id = $2 FOR SHARE`, b.call.Tenant.ID, x.ID); err != nil {
+			return err
+		}
+		err := b.db.InTx(b.ctx, func(tx postgres.Tx) error {
+			_, err := b.engine.Changed(b.ctx, tx, b.call, "tag", x.ID, false)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		require.Eventually(t, func() bool {
+			return b.count(t, `SELECT count(*) FROM pg_stat_activity WHERE $1 > 0 AND datname = current_database() AND wait_event_type = 'Lock'
+				AND query LIKE 'UPDATE%SET evaluated_at%'`) > 0
+		}, time.Minute, 5*time.Millisecond)
+		if _, err = tx.Exec(b.ctx, `SET LOCAL lock_timeout = '200ms'`); err != nil {
+			return err
+		}
+		_, err = tx.Exec(b.ctx, `SELECT kezi_rules($1, '{}')`, b.call.Tenant.ID)
+		return err
+	}))
+	b.idle(t)
+}
+
 func TestTwentyWritersWhileTagsChange(t *testing.T) {
 	t.Parallel()
 	b := working(t)

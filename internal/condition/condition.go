@@ -152,7 +152,7 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	if err := json.Unmarshal(ofOrders, &l.ofOrders); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts(t.ID, l.ofOrders)...)
+	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores{t.ID, l.models}, tiers(l.schemes), l.own).WithSources(facts(t.ID, l.ofOrders)...)
 	return l, nil
 }
 
@@ -336,11 +336,14 @@ func (c carried) Resolve(name string) (filter.Field, bool) {
 const AtRisk = "value_at_risk"
 
 // scores is the family scores.<key>, its band and, for kinds that name what they find, its label.
-type scores []model
+type scores struct {
+	tenantID int32
+	models   []model
+}
 
 func (s scores) Names() []string {
 	names := []string{AtRisk}
-	for _, m := range s {
+	for _, m := range s.models {
 		names = append(names, "scores."+m.Key, "scores."+m.Key+".band")
 		if labels["scores."+m.Kind+".label"] != nil {
 			names = append(names, "scores."+m.Key+".label")
@@ -358,20 +361,22 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 		return filter.Field{}, false
 	}
 	key, part, _ := strings.Cut(rest, ".")
-	i := slices.IndexFunc(s, func(m model) bool { return m.Key == key })
+	i := slices.IndexFunc(s.models, func(m model) bool { return m.Key == key })
 	if i < 0 && name != AtRisk {
 		return filter.Field{}, false
 	}
 	run, m := int64(0), model{Key: key} // no run: nobody has a score
 	if i >= 0 {
-		m = s[i]
+		m = s.models[i]
 	}
 	if m.CurrentRun != nil {
 		run = *m.CurrentRun
 	}
 	called := cmp.Or(m.Name, key)
 	f := filter.Field{Name: name, Nullable: true, One: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
-		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run)}
+		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run),
+		Whole: filter.Source{Name: fmt.Sprint("scores ", run), From: filter.SQL("scores s"), Customer: filter.SQL("s.customer_id"),
+			All: filter.SQL("s.tenant_id = ?::integer AND s.run_no = ?", s.tenantID, run)}}
 	switch part {
 	case "":
 		if key == AtRisk {
@@ -398,6 +403,8 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 // tiers is the family tiers.<scheme>.
 type tiers []scheme
 
+const placements = `tier_placements p JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id`
+
 func (s tiers) Names() []string {
 	names := make([]string, len(s))
 	for i, x := range s {
@@ -420,8 +427,9 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 		names[t.Key] = fault.T(t.Name, t.Name)
 	}
 	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T(called, called), Choices: keys, ChoiceLabels: names,
-		Nullable: true, One: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
-			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
-			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),
+		Nullable: true, One: true, Column: filter.SQL("r.key"), Exists: filter.SQL("EXISTS (SELECT 1 FROM "+placements+
+			" WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)", s[i].ID),
+		Whole: filter.Source{Name: name, From: filter.SQL(placements), Customer: filter.SQL("p.customer_id"),
+			All: filter.SQL("p.tenant_id = ?::integer AND p.scheme_id = ?::uuid", s[i].TenantID, s[i].ID)},
 		Known: filter.SQL(`p.tier_id = ANY(kezi_tier_ids(?::integer, ?::uuid, %s))`, s[i].TenantID, s[i].ID)}, true
 }

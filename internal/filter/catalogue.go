@@ -83,6 +83,10 @@ type Field struct {
 	// One tells of Exists that a customer has at most one row.
 	One bool
 
+	// Whole, where given with One, is how Exists comes to the rows of Everybody: its From, Customer and All. Fields of equal
+	// Names share their rows.
+	Whole Source
+
 	// Known, where given, is how Column is found to be one of several values; %s is where their array goes. It is for a
 	// Column that hides from the planner how many rows have that very value, such as the key of a tag that is joined:
 	//

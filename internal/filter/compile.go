@@ -151,6 +151,9 @@ func (c *compiler) compared(l Leaf, at place) (Field, bool) {
 	if !ok {
 		c.unknown(l.Field, at)
 	}
+	if c.env.Facts == Everybody && f.Whole.Name != "" {
+		f = f.joined()
+	}
 	return f, ok
 }
 

@@ -241,7 +241,7 @@ func (f *Fact) asField(source Source, measure string, how Gathering, rows []Expr
 		if len(rows) > 0 {
 			which = join(rows, " AND ")
 		}
-		field.Column = gather(source, how == Each, value, which, absent)
+		field.Column = gathered{source: source, each: how == Each, value: value, rows: which}.column(absent)
 		return field, true
 	}
 	if f.Function == Sum {

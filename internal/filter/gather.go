@@ -23,24 +23,32 @@ const (
 	Everybody
 )
 
-// gathered is a fact that is made together with others: an aggregate over a source's rows.
+// gathered is a value that is read together with others of a source.
 type gathered struct {
 	source Source
 	each   bool   // for one customer; else for all, grouped by customer
-	name   string // of its column
+	one    bool   // of the only row that a customer has, and so no aggregate
+	name   string // of its column, which equal ones share, whoever asks
 	value  Expr
 	rows   Expr // which of the source's rows count; zero for all
 }
 
-// gather makes the value of a fact a column that [Expr.Gathered] joins. Equal facts are one column, whoever asks.
-func gather(source Source, each bool, value, rows Expr, absent constant) Expr {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%v|%s|%v", source.Name, value.text, value.args, rows.text, rows.args))
-	g := gathered{source: source, each: each, name: "f_" + hex.EncodeToString(sum[:12]), value: value, rows: rows}
+// column is the value in a statement that [Expr.Gathered] joins g to.
+func (g gathered) column(absent constant) Expr {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%v|%s|%v", g.source.Name, g.value.text, g.value.args, g.rows.text, g.rows.args))
+	g.name = "f_" + hex.EncodeToString(sum[:12])
 	e := Expr{text: g.name, facts: []gathered{g}}
 	if absent != "" {
 		e.text = "coalesce(" + g.name + ", " + string(absent) + ")"
 	}
 	return e
+}
+
+// joined is f over the rows of everybody instead of those that Exists looks up.
+func (f Field) joined() Field {
+	f.Column = gathered{source: f.Whole, one: true, value: f.Column}.column("")
+	f.Exists, f.Known = Expr{}, Expr{}
+	return f
 }
 
 // Gathered is SQL for the joins to the customers c that e needs when facts were not taken apart. Each source is read once,
@@ -82,9 +90,12 @@ func (e Expr) Gathered() Expr {
 		}
 		if f.each {
 			all = append(all, Expr{text: ") " + alias})
-		} else {
-			all = append(all, SQL(" GROUP BY 1"), Expr{text: ") " + alias + " ON " + alias + ".of = c.id"})
+			continue
 		}
+		if !f.one {
+			all = append(all, SQL(" GROUP BY 1"))
+		}
+		all = append(all, Expr{text: ") " + alias + " ON " + alias + ".of = c.id"})
 	}
 	return concat(all...)
 }

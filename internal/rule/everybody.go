@@ -160,7 +160,7 @@ func (e *Engine) question(tenantID int32, rules []judged) (question, error) {
 	q := question{limit: portion / (24 + 4*len(rules))}
 	gone := filter.SQL(`(c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL)`)
 	decided := []filter.Expr{filter.SQL(`SELECT c.id AS customer_id, `), gone, filter.SQL(` AS gone`)}
-	var with, joins, differs, columns []filter.Expr
+	var joins, differs, columns []filter.Expr
 	for i, rules := range e.bySubject(rules) {
 		if len(rules) == 0 {
 			continue
@@ -173,17 +173,14 @@ func (e *Engine) question(tenantID int32, rules []judged) (question, error) {
 		decided = append(decided, filter.SQL(`, `), decisions(rules, gone), filter.SQL(` AS `), name)
 		columns = append(columns, filter.SQL(`, j.`), name)
 		d := e.subjects[i].Differs(tenantID, rules)
-		if !d.With.IsZero() {
-			with = append(with, filter.SQL(`, `), d.With)
-		}
 		joins, differs = append(joins, d.Join), append(differs, d.Where)
 	}
 	judged := filter.Concat(decided...)
 	// OFFSET 0 keeps what was decided from being computed again for each use.
 	judged = filter.Concat(judged, filter.SQL(` FROM customers c LEFT JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id`),
 		judged.Gathered(), filter.SQL(` WHERE c.tenant_id = ?::integer AND c.id > ?::uuid OFFSET 0`, Tenant, after))
-	q.sql, q.args = filter.Concat(filter.SQL(`WITH judged AS (`), judged, filter.SQL(`)`), filter.Concat(with...),
-		filter.SQL(` SELECT j.customer_id, j.gone`), filter.Concat(columns...), filter.SQL(` FROM judged j`), filter.Concat(joins...),
+	q.sql, q.args = filter.Concat(filter.SQL(`SELECT j.customer_id, j.gone`), filter.Concat(columns...), filter.SQL(` FROM (`), judged,
+		filter.SQL(`) j`), filter.Concat(joins...),
 		filter.SQL(` WHERE `), filter.AnyOf(differs...), filter.SQL(` ORDER BY 1 LIMIT ?::integer`, q.limit)).Numbered(1)
 	return q, nil
 }
@@ -196,7 +193,8 @@ func (s *sweep) read(ctx context.Context, q question, after uuid.UUID) (ids []uu
 		// Everybody is read once and joined as a whole: a plan for a few of them, which statistics that lag behind suggest,
 		// would take the square of the time.
 		_, err := tx.Exec(ctx, `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-			set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true), set_config('max_parallel_workers_per_gather', '1', true)`)
+			set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true), set_config('max_parallel_workers_per_gather', '1', true),
+			set_config('parallel_tuple_cost', '0.01', true)`)
 		if err != nil {
 			return err
 		}

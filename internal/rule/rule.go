@@ -86,7 +86,6 @@ type Subject interface {
 // Difference is SQL over all customers at once: judged is as for [Subject.Write], and j is a row of it. It has to bear a million
 // of them: what stands is joined, not looked up.
 type Difference struct {
-	With  filter.Expr // common table expressions that Join needs, separated by commas; zero for none
 	Join  filter.Expr // what is joined to judged j
 	Where filter.Expr // true for who differs
 }

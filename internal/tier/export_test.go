@@ -15,8 +15,8 @@ import (
 func (d Definition) Policy() Policy { return d.policy() }
 
 // Moved is what the statement that moves everybody makes of the placements that stand, by customer, for judgements that are
-// given instead of made; nothing is written.
-func Moved(ctx context.Context, q postgres.Querier, t tenant.Tenant, s Scheme, today tenant.Day, judged map[uuid.UUID]Judgement) (map[uuid.UUID]Standing, map[uuid.UUID]Move, error) {
+// given instead of made, and who certainly stays; nothing is written.
+func Moved(ctx context.Context, q postgres.Querier, t tenant.Tenant, s Scheme, today tenant.Day, judged map[uuid.UUID]Judgement) (map[uuid.UUID]Standing, map[uuid.UUID]Move, map[uuid.UUID]bool, error) {
 	var ids []uuid.UUID
 	var packed []int
 	for id, j := range judged {
@@ -27,23 +27,27 @@ func Moved(ctx context.Context, q postgres.Querier, t tenant.Tenant, s Scheme, t
 		ids, packed = append(ids, id), append(packed, n)
 	}
 	j := judge{definition: s.Definition, scheme: s.ID, tenant: t, today: today}
+	rules := []rule.Rule{{ID: s.ID, Field: "tiers." + s.Key, Terms: j}}
+	differs := Rules{}.Differs(t.ID, rules)
 	sql, args := filter.Concat(filter.SQL(`WITH judged AS (SELECT customer_id, false AS gone, ARRAY[n] AS tier FROM unnest(?::uuid[], ?::integer[]) j (customer_id, n)),`, ids, packed),
-		next([]rule.Rule{{ID: s.ID, Field: "tiers." + s.Key, Terms: j}}, false),
-		filter.SQL(` SELECT customer_id, rank, next_since, next_downgrade_on, next_period_ends_on, next_stepped_on, move FROM tier_next`)).Numbered(1)
+		next(rules, false),
+		filter.SQL(` SELECT j.customer_id, rank, next_since, next_downgrade_on, next_period_ends_on, next_stepped_on, move, `), differs.Where,
+		filter.SQL(` FROM tier_next x JOIN judged j ON j.customer_id = x.customer_id`), differs.Join).Numbered(1)
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer rows.Close()
-	found, moves := map[uuid.UUID]Standing{}, map[uuid.UUID]Move{}
+	found, moves, stays := map[uuid.UUID]Standing{}, map[uuid.UUID]Move{}, map[uuid.UUID]bool{}
 	for rows.Next() {
 		var id uuid.UUID
 		var s Standing
 		var move string
-		if err := rows.Scan(&id, &s.Rank, &s.EnteredOn, &s.DowngradeOn, &s.PeriodEndsOn, &s.SteppedOn, &move); err != nil {
-			return nil, nil, err
+		var differs bool
+		if err := rows.Scan(&id, &s.Rank, &s.EnteredOn, &s.DowngradeOn, &s.PeriodEndsOn, &s.SteppedOn, &move, &differs); err != nil {
+			return nil, nil, nil, err
 		}
-		found[id], moves[id] = s, Move(move)
+		found[id], moves[id], stays[id] = s, Move(move), !differs
 	}
-	return found, moves, rows.Err()
+	return found, moves, stays, rows.Err()
 }

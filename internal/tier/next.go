@@ -1,8 +1,6 @@
 package tier
 
 import (
-	"github.com/google/uuid"
-
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/rule"
 )
@@ -53,6 +51,7 @@ func next(rules []rule.Rule, everybody bool) filter.Expr {
 // for many executions; for everybody it may choose.
 func standing(rules []rule.Rule, first judge, everybody bool) filter.Expr {
 	tenantID, today := first.tenant.ID, first.today
+	now, then := ranks(filter.SQL(`u.decided`))
 	lookup := filter.SQL(` LIMIT 1`)
 	if everybody {
 		lookup = filter.SQL(``)
@@ -68,10 +67,9 @@ func standing(rules []rule.Rule, first judge, everybody bool) filter.Expr {
 			CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id`), lookup, filter.SQL(`) m`))
 		}
 	}
-	return filter.Concat(filter.SQL(`SELECT j.customer_id, r.*, u.decided, u.decided / ?::integer AS now_rank,
-			coalesce(nullif(u.decided % ?::integer / ?::integer, 0), u.decided / ?::integer) AS then_rank, u.decided % ?::integer = 1 AS keeps,
-			?::date AS today, p.place, p.place IS NOT NULL AS had, p.tier_id, array_position(r.ids, p.tier_id) AS showed,
-			array_position(r.ids, `, byNow, byNow, byThen, byNow, byThen, today), earned, filter.SQL(`) AS stands, p.earned_tier_id, p.earned_on, p.placed_at,
+	return filter.Concat(filter.SQL(`SELECT j.customer_id, r.*, u.decided, `), now, filter.SQL(` AS now_rank, `), then, filter.SQL(` AS then_rank,
+			u.decided % ?::integer = 1 AS keeps, ?::date AS today, p.place, p.place IS NOT NULL AS had, p.tier_id, array_position(r.ids, p.tier_id) AS showed,
+			array_position(r.ids, `, byThen, today), earned, filter.SQL(`) AS stands, p.earned_tier_id, p.earned_on, p.placed_at,
 			coalesce(p.earned_on, (p.placed_at AT TIME ZONE ?::text)::date) AS since, p.downgrade_on, p.period_ends_on, p.stepped_on,
 			p.change_set, p.manual_tier_id, p.manual_reason, array_position(r.ids, p.manual_tier_id) AS manual_rank,
 			p.manual_tier_id = ANY(r.ids) AND (p.manual_until IS NULL OR p.manual_until >= ?::date) AS by_hand, `, first.tenant.Zone.String(), today),
@@ -90,10 +88,7 @@ func policies(rules []rule.Rule) filter.Expr {
 	for i, r := range rules {
 		d := r.Terms.(judge).definition //nolint:errcheck // Rules made it
 		p := d.policy()
-		ids, keys := make([]uuid.UUID, len(d.Tiers)), make([]string, len(d.Tiers))
-		for n, t := range d.Tiers {
-			ids[n], keys[n] = t.ID, t.Key
-		}
+		ids, keys := d.names()
 		if i > 0 {
 			rows = append(rows, filter.SQL(`, `))
 		}

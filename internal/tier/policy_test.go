@@ -289,7 +289,7 @@ func TestLargeStatementAndPureFunctionAgree(t *testing.T) {
 		d := later(day, rng.IntN(9)-5)
 		return &d
 	}
-	seen := map[tier.Move]int{}
+	seen, resting := map[tier.Move]int{}, 0
 	for i := range 18 {
 		scheme := tier.Scheme{ID: uuid.Must(uuid.NewV7()), Key: "x", Definition: randomDefinition(rng, i)}
 		for n := range scheme.Tiers {
@@ -323,17 +323,22 @@ func TestLargeStatementAndPureFunctionAgree(t *testing.T) {
 			}
 			judged[id], before[id], anniversaries[id] = j, s, anniversary
 		}
-		found, moves, err := tier.Moved(b.ctx, b.db, b.call.Tenant, scheme, today, judged)
+		found, moves, stays, err := tier.Moved(b.ctx, b.db, b.call.Tenant, scheme, today, judged)
 		require.NoError(t, err)
 		require.Len(t, found, len(judged))
 		for id, j := range judged {
 			want, move := policy.Next(before[id], j, anniversaries[id], today)
 			require.Equal(t, want, found[id], "%s, %+v from %+v by %+v", today, scheme.Definition, before[id], j)
 			require.Equal(t, move, moves[id])
+			if stays[id] {
+				require.Equal(t, before[id], want)
+				resting++
+			}
 			seen[move]++
 		}
 	}
 	require.Len(t, seen, 5, "%v", seen)
+	require.Positive(t, resting)
 }
 
 // Through the service it is the same: conditions over windows, writes, and days that pass in the zones where the day comes

@@ -99,9 +99,9 @@ func (j judge) everybody(after uuid.UUID) (filter.Expr, error) {
 		next([]rule.Rule{{ID: j.scheme, Terms: j}}, true)), nil
 }
 
-// names are the tiers of a scheme as SQL can look them up: ids, and their keys.
-func (s Scheme) names() (ids []uuid.UUID, keys []string) {
-	for _, t := range s.Tiers {
+// names are the tiers from the highest, as SQL can look them up: ids, and their keys.
+func (d Definition) names() (ids []uuid.UUID, keys []string) {
+	for _, t := range d.Tiers {
 		ids, keys = append(ids, t.ID), append(keys, t.Key)
 	}
 	return ids, keys

@@ -67,6 +67,10 @@ func (s scale) night(ctx context.Context) (err error) {
 				return err
 			}
 			progress("score: value tiers of everybody, made: %s", time.Since(began))
+			// As the database does by itself within minutes; a night comes later.
+			if _, err := conn.Exec(ctx, `VACUUM ANALYZE tier_placements, tier_history, change_set_items`); err != nil {
+				return err
+			}
 		}
 		before, err := s.bare(ctx, conn)
 		if err != nil {

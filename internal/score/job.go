@@ -3,6 +3,7 @@ package score
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -167,11 +168,19 @@ func (s *Service) discard(ctx context.Context, p *pass) error {
 
 // read reads what is known of everybody.
 func (s *Service) read(ctx context.Context, p *pass) error {
-	l, err := s.gatheredRules(ctx, s.db, p)
-	if err != nil {
-		return err
-	}
-	return p.read(ctx, s.db, l)
+	return s.db.InTx(ctx, func(tx postgres.Tx) error {
+		l, err := s.gatheredRules(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		// Everybody is sorted in memory, by two processes at most: a third would wait for this one.
+		_, err = tx.Exec(ctx, `SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '1', true)`)
+		if err != nil {
+			return fmt.Errorf("read what is known of everybody: %w", err)
+		}
+		p.crowd = crowd{}
+		return p.read(ctx, tx, l)
+	})
 }
 
 // prepare gets a run ready to be loaded, after those of its parts: calibrates it, predicts for it, and computes the values

@@ -9,7 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/pkg/btyd"
 )
@@ -107,6 +109,37 @@ func TestPersonsAndCompaniesAreToldApart(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, v.Refitted)
 	require.Less(t, v.Spend.Methods[score.ByModel].RMSE, v.Spend.Methods[score.ByRate].RMSE)
+}
+
+// A customer who turns out to be a company is worth what a company is, in the commit that says so; and back again.
+func TestWhoBecomesACompanyIsScoredAnew(t *testing.T) {
+	t.Parallel()
+	l := live(t, 0)
+	rows := mixed(160, 140)
+	l.buy(t, rows)
+	l.incorporate(t)
+	_, err := metric.RefreshAll(l.ctx, l.db, l.call.Tenant.ID)
+	require.NoError(t, err)
+	for _, key := range []string{"clv", "potential", "churn"} {
+		l.create(t, score.Creation{Key: key, Kind: score.Kind(key)})
+		require.True(t, l.run(t, key, score.Request{}).Current)
+	}
+	person := l.score(t, "p0", "clv")
+	turn := func(kind customer.Kind) {
+		_, err := l.customers.Update(l.ctx, l.call, l.id("p0"), nil, customer.Change{Kind: &kind})
+		require.NoError(t, err)
+	}
+	turn(customer.Company)
+	company := l.score(t, "p0", "clv")
+	require.Greater(t, company.Value, 2*person.Value)
+	require.Equal(t, company.Value, l.score(t, "p0", "potential").Value)
+	past, err := l.svc.History(l.ctx, l.call.Tenant, l.id("p0"), "clv", page.Request{Limit: 50})
+	require.NoError(t, err)
+	require.Len(t, past.Items, 2)
+	require.Equal(t, person.Value, past.Items[1].Value)
+	require.Equal(t, person.Explanation, past.Items[1].Explanation)
+	turn(customer.Person)
+	require.Equal(t, person.Value, l.score(t, "p0", "clv").Value)
 }
 
 func TestFewCompaniesAreNotToldApart(t *testing.T) {

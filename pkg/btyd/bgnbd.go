@@ -32,8 +32,8 @@ type MBGNBD struct {
 
 var _, _ Model = BGNBD{}, MBGNBD{}
 
-func (m BGNBD) core() bg  { return bg{m.R, m.Alpha, m.A, m.B, 0} }
-func (m MBGNBD) core() bg { return bg{m.R, m.Alpha, m.A, m.B, 1} }
+func (m BGNBD) core() bg  { return bg{m.R, m.Alpha, m.A, m.B, 0}.usable() }
+func (m MBGNBD) core() bg { return bg{m.R, m.Alpha, m.A, m.B, 1}.usable() }
 
 // Family is [FamilyBGNBD].
 func (BGNBD) Family() string { return FamilyBGNBD }
@@ -42,10 +42,12 @@ func (BGNBD) Family() string { return FamilyBGNBD }
 func (MBGNBD) Family() string { return FamilyMBGNBD }
 
 // Params are r, alpha, a and b.
-func (m BGNBD) Params() map[string]float64 { return m.core().params() }
+func (m BGNBD) Params() map[string]float64 {
+	return map[string]float64{"r": m.R, "alpha": m.Alpha, "a": m.A, "b": m.B}
+}
 
 // Params are r, alpha, a and b.
-func (m MBGNBD) Params() map[string]float64 { return m.core().params() }
+func (m MBGNBD) Params() map[string]float64 { return BGNBD(m).Params() }
 
 // LogLikelihood is that of Fader, Hardie and Lee (2005); see [Model].
 func (m BGNBD) LogLikelihood(h History) float64 { return m.core().logLikelihood(h.tame()) }
@@ -91,8 +93,12 @@ func (m MBGNBD) predictor() predictor { return newBGPredictor(m.core()) }
 // again had x+k chances to leave: k is 0 for BG/NBD and 1 for MBG/NBD.
 type bg struct{ r, alpha, a, b, k float64 }
 
-func (m bg) params() map[string]float64 {
-	return map[string]float64{"r": m.r, "alpha": m.alpha, "a": m.a, "b": m.b}
+// usable is m, or in place of one that no formula can take one of customers who have left and buy nothing; see [Model].
+func (m bg) usable() bg {
+	if shaped(m.r, m.a) && shaped(m.b, m.b) && scaled(m.alpha) {
+		return m
+	}
+	return bg{paramMin, scaleMax, paramMax, paramMin, m.k}
 }
 
 // lnDeadOdds is ln of (left right after the last purchase : alive at T).

@@ -17,10 +17,11 @@ func Families() []string { return []string{FamilyBGNBD, FamilyMBGNBD, FamilyPare
 // While alive, a customer buys at a constant rate, and the rates differ between
 // customers by a gamma distribution; the families differ in how customers leave.
 // Times have the unit of the histories the model was fitted to. Every method is
-// pure, safe for concurrent use and returns a finite number for valid
-// parameters; a time ahead that is negative or NaN counts as 0, and a history
-// for which [History.Problem] is not empty is pulled into range ([Predict]
-// refuses it instead).
+// pure, safe for concurrent use and returns a finite number; a time ahead that
+// is negative or NaN counts as 0, and a history for which [History.Problem] is
+// not empty is pulled into range. A model with parameters that [Restore]
+// refuses, such as the zero value that comes with an error, is one of customers
+// who have left and buy nothing. [Predict] refuses both instead.
 type Model interface {
 	// Family is one of [Families].
 	Family() string
@@ -68,6 +69,9 @@ const (
 )
 
 func checkParams(m Model) error {
+	if m == nil {
+		return ErrBadParameters
+	}
 	for name, v := range m.Params() {
 		least, most := paramMin, paramMax
 		if name == "alpha" || name == "beta" {
@@ -79,6 +83,12 @@ func checkParams(m Model) error {
 	}
 	return nil
 }
+
+// shaped and scaled report whether parameters are such as [Restore] takes.
+func shaped(v, w float64) bool {
+	return v >= paramMin && v <= paramMax && w >= paramMin && w <= paramMax
+}
+func scaled(v float64) bool { return v >= scaleMin && v <= scaleMax }
 
 // WeeksPerMonth is the length of a month that the lifetimes package uses,
 // and the published lifetime values with it.

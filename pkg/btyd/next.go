@@ -55,7 +55,7 @@ func PAnotherPurchase(m Model, h History) float64 {
 	case BGNBD, MBGNBD:
 		return m.PAlive(h)
 	case ParetoNBD:
-		return m.PAlive(h) * (1 - m.none(h, never, 1))
+		return m.PAlive(h) * (1 - m.usable().none(h, never, 1))
 	}
 	return 1 - m.PNoPurchase(h, never)
 }
@@ -64,6 +64,7 @@ func PAnotherPurchase(m Model, h History) float64 {
 func boughtBy(m Model, h History) func(t float64) float64 {
 	if p, ok := m.(ParetoNBD); ok {
 		// Of a customer alive at T: for one who hardly is, 1 - PNoPurchase has few digits left.
+		p = p.usable()
 		return func(t float64) float64 { return 1 - p.none(h, t, 1) }
 	}
 	return func(t float64) float64 { return 1 - m.PNoPurchase(h, t) }

@@ -26,6 +26,14 @@ func (m ParetoNBD) Params() map[string]float64 {
 	return map[string]float64{"r": m.R, "alpha": m.Alpha, "s": m.S, "beta": m.Beta}
 }
 
+// usable is m, or in place of one that no formula can take one of customers who have left and buy nothing; see [Model].
+func (m ParetoNBD) usable() ParetoNBD {
+	if shaped(m.R, m.S) && scaled(m.Alpha) && scaled(m.Beta) {
+		return m
+	}
+	return ParetoNBD{R: paramMin, Alpha: scaleMax, S: 100, Beta: scaleMin}
+}
+
 // lnAlive is ln of the density of the history with the customer alive at T,
 // without the factor that does not depend on Tx and T.
 func (m ParetoNBD) lnAlive(h History) float64 {
@@ -45,7 +53,7 @@ func (m ParetoNBD) lnDead(h History) float64 {
 
 // LogLikelihood is accurate to 1e-9; see [Model].
 func (m ParetoNBD) LogLikelihood(h History) float64 {
-	h = h.tame()
+	m, h = m.usable(), h.tame()
 	alive := m.lnAlive(h)
 	dead, _ := logistic(m.lnDead(h) - alive)
 	return lnGammaRatioAt(m.R, h.X) - h.X*math.Log(m.Alpha) + alive + dead
@@ -53,7 +61,7 @@ func (m ParetoNBD) LogLikelihood(h History) float64 {
 
 // PAlive is the share of the likelihood with the customer alive at T; see [Model].
 func (m ParetoNBD) PAlive(h History) float64 {
-	h = h.tame()
+	m, h = m.usable(), h.tame()
 	_, alive := logistic(m.lnAlive(h) - m.lnDead(h))
 	return alive
 }
@@ -64,6 +72,7 @@ func (m ParetoNBD) Expected(h History, t float64) float64 {
 	if !(t > 0) {
 		return 0
 	}
+	m = m.usable()
 	return m.PAlive(h) * m.purchases(h.tame(), math.Min(t, math.MaxFloat32))
 }
 
@@ -84,6 +93,7 @@ func (m ParetoNBD) PNoPurchase(h History, t float64) float64 {
 	if !(t > 0) {
 		return 1
 	}
+	m = m.usable()
 	return m.none(h.tame(), math.Min(t, math.MaxFloat32), m.PAlive(h))
 }
 
@@ -111,7 +121,7 @@ func (m ParetoNBD) PMF(n int, t float64) float64 {
 	if !(t > 0) {
 		t = 0
 	}
-	t = math.Min(t, math.MaxFloat32)
+	m, t = m.usable(), math.Min(t, math.MaxFloat32)
 	x := float64(n)
 	c := lnGammaRatioAt(m.R, x) - lgamma(x+1)
 	ln := func(y float64) float64 { // n purchases in (0, y] by a customer who stays

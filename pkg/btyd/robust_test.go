@@ -421,6 +421,35 @@ func TestRestoreTakesWhatParamsGave(t *testing.T) {
 	require.ErrorIs(t, err, btyd.ErrUnknownFamily)
 }
 
+// A program that goes on after an error has a zero model: it must neither eat all memory nor compute NaN.
+func TestAModelThatIsNoneExpectsNothing(t *testing.T) {
+	t.Parallel()
+	nan, inf := math.NaN(), math.Inf(1)
+	h := btyd.History{X: 3, Tx: 20, T: 30}
+	for _, m := range []btyd.Model{
+		btyd.BGNBD{}, btyd.MBGNBD{}, btyd.ParetoNBD{},
+		btyd.BGNBD{R: nan, Alpha: nan, A: nan, B: nan}, btyd.MBGNBD{R: -1, Alpha: 1, A: 1, B: 1}, btyd.MBGNBD{R: 1, Alpha: inf, A: 1, B: 1},
+		btyd.ParetoNBD{R: 1, Alpha: 1, S: 0, Beta: 1}, btyd.ParetoNBD{R: inf, Alpha: 1, S: nan, Beta: -1},
+	} {
+		requireSane(t, m, h)
+		requireSane(t, m, btyd.History{T: 30})
+		assert.InDelta(t, 0, m.Expected(h, 52), 1e-9)
+		assert.InDelta(t, 1, m.PNoPurchase(h, 52), 1e-9)
+		assert.InDelta(t, 0, m.PAlive(h), 1e-9)
+		assert.InDelta(t, 1, m.PMF(0, 52), 1e-9)
+		assert.GreaterOrEqual(t, btyd.NextPurchase(m, h, 0.5), 0.0)
+		assert.InDelta(t, 0, btyd.PAnotherPurchase(m, h), 1e-9)
+		assert.InDelta(t, 0, btyd.CLV(m, h, 100, btyd.Months(12, 0.01)), 1e-6)
+		assert.Equal(t, 0, btyd.Simulate(m, 1, []float64{30}, 10)[0].Ahead)
+		_, err := btyd.Predict(t.Context(), m, []btyd.History{h}, btyd.Ask{Horizon: 1})
+		require.ErrorIs(t, err, btyd.ErrBadParameters)
+	}
+	_, err := btyd.Predict(t.Context(), nil, []btyd.History{h}, btyd.Ask{Horizon: 1})
+	require.ErrorIs(t, err, btyd.ErrBadParameters)
+	assert.Equal(t, 7.0, btyd.GammaGamma{}.Expected(2, 7))
+	assert.Zero(t, btyd.GammaGamma{}.Simulate(1, []float64{2})[0].Mean)
+}
+
 func TestPredictRefusesASenselessHorizon(t *testing.T) {
 	t.Parallel()
 	for _, ask := range []btyd.Ask{

@@ -75,6 +75,7 @@ func lives(m Model, rng *rand.Rand) func() (rate, leaves, until float64) {
 	case MBGNBD:
 		return geometric(m.core())
 	case ParetoNBD:
+		m = m.usable()
 		rates := distuv.Gamma{Alpha: m.R, Beta: m.Alpha, Src: rng}
 		leaving := distuv.Gamma{Alpha: m.S, Beta: m.Beta, Src: rng}
 		return func() (rate, leaves, until float64) {
@@ -85,13 +86,17 @@ func lives(m Model, rng *rand.Rand) func() (rate, leaves, until float64) {
 }
 
 // Simulate draws the mean value of each customer's purchases; counts are their
-// numbers. A count of 0 gives a mean of 0.
+// numbers. A count of 0 gives a mean of 0, and so does every count for parameters
+// that are not above zero.
 func (g GammaGamma) Simulate(seed uint64, counts []float64) []Spending {
 	rng := rand.New(rand.NewPCG(seed, 0x67616d6d615f6767))
 	scales := distuv.Gamma{Alpha: g.Q, Beta: g.V, Src: rng}
 	out := make([]Spending, len(counts))
 	for i, x := range counts {
 		out[i] = Spending{X: x, N: 1}
+		if !(g.P > 0 && g.Q > 0 && g.V > 0) {
+			continue
+		}
 		scale := scales.Rand()
 		if x > 0 {
 			out[i].Mean = distuv.Gamma{Alpha: g.P * x, Beta: scale * x, Src: rng}.Rand()

@@ -337,15 +337,18 @@ func scoreToAPI(ctx context.Context, s score.Score) apigen.Score {
 }
 
 func scoreExplanationToAPI(ctx context.Context, e score.Explanation) apigen.ScoreExplanation {
-	return apigen.ScoreExplanation{Text: preferred(ctx, e.Text), Factors: each(e.Factors, scoreFactorToAPI)}
+	return apigen.ScoreExplanation{Text: preferred(ctx, e.Text), Factors: each(e.Factors, func(f score.Factor) apigen.ScoreFactor { return scoreFactorToAPI(ctx, f) })}
 }
 
-func scoreFactorToAPI(f score.Factor) apigen.ScoreFactor {
-	out := apigen.ScoreFactor{Name: f.Name, Value: nullable.NewNullNullable[float64](), Band: f.Band, Weight: f.Weight, Normalized: f.Normalised,
+func scoreFactorToAPI(ctx context.Context, f score.Factor) apigen.ScoreFactor {
+	out := apigen.ScoreFactor{Name: f.Name, Label: preferred(ctx, f.Label), Unit: set(f.Unit), Value: nullable.NewNullNullable[float64](), Band: f.Band, Weight: f.Weight, Normalized: f.Normalised,
 		Min: f.Min, Max: f.Max, Condition: set(f.Condition), Holds: f.Holds, AgeDays: f.AgeDays, Group: set(f.Group), Points: f.Points,
 		Contribution: f.Contribution}
 	if f.Value != nil {
 		out.Value = nullable.NewNullableWithValue(*f.Value)
+	}
+	if f.Inverted {
+		out.Inverted = &f.Inverted
 	}
 	return out
 }

@@ -2,6 +2,8 @@ package score
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -22,7 +24,7 @@ func explainRules(p Params, in []float64) (map[string]float64, Explanation) {
 	total, points, contributions := p.rulePoints(in)
 	known := map[string]float64{}
 	e := Explanation{Factors: make([]Factor, len(p.Rules))}
-	var gave, not []string
+	var gave, gaveZh, not []string
 	for i, r := range p.Rules {
 		holds := in[2*i] != 0
 		known[r.Name] = in[2*i]
@@ -34,20 +36,39 @@ func explainRules(p Params, in []float64) (map[string]float64, Explanation) {
 		}
 		e.Factors[i] = f
 		if holds {
-			gave = append(gave, r.Name+" "+signed(contributions[i]))
+			name := r.Name + " " + signed(contributions[i])
+			en, zh := r.why(points[i], contributions[i], f.AgeDays)
+			gave, gaveZh = append(gave, name+en), append(gaveZh, name+zh)
 		} else {
 			not = append(not, r.Name)
 		}
 	}
 	en, zh := fmt.Sprintf("Points: %.2f", float64(total)/100), fmt.Sprintf("得分 %.2f", float64(total)/100)
 	if len(gave) > 0 {
-		en, zh = en+" = "+strings.Join(gave, ", "), zh+"："+strings.Join(gave, "，")
+		en, zh = en+" = "+strings.Join(gave, ", "), zh+"："+strings.Join(gaveZh, "，")
 	}
 	if len(not) > 0 {
 		en, zh = en+"; not fulfilled: "+strings.Join(not, ", "), zh+"；未满足："+strings.Join(not, "，")
 	}
 	e.Text = fault.T(en+".", zh+"。")
 	return known, e
+}
+
+// why a rule that holds contributes other points than it gives: facts grow old, and bounds hold the sum.
+func (r Rule) why(points, contribution int, age *float64) (en, zh string) {
+	var ens, zhs []string
+	if age != nil && points != int(math.Round(r.Points*100)) {
+		ens = append(ens, fmt.Sprintf("%s halved every %d days, %.0f day(s) old", signed(int(math.Round(r.Points*100))), r.HalfLifeDays, *age))
+		zhs = append(zhs, fmt.Sprintf("原为 %s，每 %d 天减半，已过 %.0f 天", signed(int(math.Round(r.Points*100))), r.HalfLifeDays, *age))
+	}
+	if contribution != points {
+		ens = append(ens, signed(points)+" before the bounds")
+		zhs = append(zhs, "上下限前为 "+signed(points))
+	}
+	if len(ens) == 0 {
+		return "", ""
+	}
+	return " (" + strings.Join(ens, "; ") + ")", "（" + strings.Join(zhs, "；") + "）"
 }
 
 func explainComposite(p Params, cal *Calibration, in []float64) (map[string]float64, Explanation) {
@@ -58,19 +79,23 @@ func explainComposite(p Params, cal *Calibration, in []float64) (map[string]floa
 	e := Explanation{Factors: make([]Factor, len(p.Parts))}
 	var en, zh []string
 	for i, part := range p.Parts {
-		f := Factor{Name: part.Score, Weight: &b.weights[i], Min: &b.least[i], Max: &b.most[i], Contribution: hundredths(contributions[i])}
+		f := Factor{Name: part.Score, Weight: &b.weights[i], Min: &b.least[i], Max: &b.most[i], Inverted: part.Inverted, Contribution: hundredths(contributions[i])}
 		if in[2*i] != 0 {
 			known[part.Score] = in[2*i+1]
 			f.Value, f.Normalised = &in[2*i+1], &b.normalised[i]
-			en = append(en, fmt.Sprintf("%s %.4g of 100 (%s)", part.Score, b.normalised[i], signed(contributions[i])))
-			zh = append(zh, fmt.Sprintf("%s %.4g/100（%s）", part.Score, b.normalised[i], signed(contributions[i])))
+			value, less := strconv.FormatFloat(in[2*i+1], 'f', -1, 64), fault.Text{}
+			if part.Inverted {
+				less = fault.T(", less is better", "，越低越好")
+			}
+			en = append(en, fmt.Sprintf("%s %s%s: %.4g of 100 (%s)", part.Score, value, less.En, b.normalised[i], signed(contributions[i])))
+			zh = append(zh, fmt.Sprintf("%s %s%s：%.4g/100（%s）", part.Score, value, less.Zh, b.normalised[i], signed(contributions[i])))
 		} else {
 			en, zh = append(en, part.Score+" without a score"), append(zh, part.Score+" 无评分")
 		}
 		e.Factors[i] = f
 	}
-	e.Text = fault.T(fmt.Sprintf("%.2f of 100: %s.", float64(total)/100, strings.Join(en, ", ")),
-		fmt.Sprintf("综合 %.2f 分（满分 100）：%s。", float64(total)/100, strings.Join(zh, "，")))
+	e.Text = fault.T(fmt.Sprintf("%.2f of 100: %s.", float64(total)/100, strings.Join(en, "; ")),
+		fmt.Sprintf("综合 %.2f 分（满分 100）：%s。", float64(total)/100, strings.Join(zh, "；")))
 	return known, e
 }
 
@@ -81,8 +106,9 @@ var labelNames = map[string]fault.Text{
 	ordinaryValue: fault.T("ordinary", "普通客户"),
 }
 
-func explainPotential(p Params, currency, label string, in []float64) (map[string]float64, Explanation) {
-	known, e := explainCLV(p, currency, in[:inSoFar])
+func explainPotential(p Params, cal *Calibration, label string, in []float64) (map[string]float64, Explanation) {
+	currency := cal.Currency
+	known, e := explainCLV(p, cal, in[:inSoFar])
 	known["value_so_far"] = in[inSoFar]
 	toCome := clvValue(in, scaleOf(currency))
 	g := growth(in[inSoFar], toCome)

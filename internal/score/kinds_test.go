@@ -246,6 +246,9 @@ func (l *living) exact(t testing.TB, s score.Score) {
 	hundredths, parts := 0, 0
 	for _, f := range s.Explanation.Factors {
 		factor[f.Name] = f
+		require.NotEmpty(t, f.Label.En)
+		require.NotEmpty(t, f.Label.Zh)
+		require.Equal(t, s.Kind != score.Rules && s.Kind != score.Composite, f.Unit != "", f.Name)
 		if f.Contribution != nil {
 			hundredths += int(math.Round(*f.Contribution * 100))
 			parts++

@@ -49,6 +49,7 @@ func TestLargeRunsAreHeldAgainstWhatHappened(t *testing.T) {
 		if key == "clv" {
 			require.Less(t, v.Spend.Methods[score.ByModel].RMSE, v.Spend.Methods[score.ByRate].RMSE)
 			require.Less(t, v.Spend.Methods[score.ByModel].RMSE, v.Spend.Methods[score.ByZero].RMSE)
+			require.Less(t, v.Spend.Methods[score.ByModel].RMSE, v.Spend.Methods[score.ByRecency].RMSE)
 		} else {
 			require.Nil(t, v.Spend)
 			require.InDelta(t, v.Churn.ActualShare, v.Churn.PredictedShare, 0.04)

@@ -216,16 +216,19 @@ type Explanation struct {
 // Factor is one part of a score.
 type Factor struct {
 	Name         string
-	Value        *float64 // nil where the model has no say in it
-	Band         *int     // rfm
-	Weight       *float64 // rfm and composite
-	Normalised   *float64 // composite: the value from 0 to 100
-	Min          *float64 // composite: the value that counts 0
-	Max          *float64 // composite: the value that counts 100
-	Condition    string   // rules: in text form
-	Holds        *bool    // rules
-	AgeDays      *float64 // rules with a half-life: of the newest fact that counts
-	Group        string   // rules
-	Points       *float64 // rules: before the bounds of the group and of all
-	Contribution *float64 // rfm, rules and composite
+	Label        fault.Text // of Name, for people
+	Unit         string     // of Value: days, purchases, probability, months, a currency, ...; empty for rules and composite
+	Value        *float64   // nil where the model has no say in it
+	Band         *int       // rfm
+	Weight       *float64   // rfm and composite
+	Normalised   *float64   // composite: the value from 0 to 100
+	Min          *float64   // composite: the value that counts 0
+	Max          *float64   // composite: the value that counts 100
+	Inverted     bool       // composite: it is min that counts 100, and max 0
+	Condition    string     // rules: in text form
+	Holds        *bool      // rules
+	AgeDays      *float64   // rules with a half-life: of the newest fact that counts
+	Group        string     // rules
+	Points       *float64   // rules: before the bounds of the group and of all
+	Contribution *float64   // rfm, rules and composite
 }

@@ -16,8 +16,8 @@ import (
 
 // ErrNotValidated says that a run has nothing to be judged by.
 var ErrNotValidated = fault.New(fault.Conflict, "score_run_not_validated",
-	"only a run of a clv or churn model that has succeeded can be held against what happened",
-	"只有 clv 或 churn 模型的成功运行才能与实际结果对比验证")
+	"only a run of a clv, churn or potential model that has succeeded can be held against what happened",
+	"只有 clv、churn 或 potential 模型的成功运行才能与实际结果对比验证")
 
 // The naive ways to foretell purchases that a model has to beat.
 const (
@@ -42,7 +42,7 @@ type Validation struct {
 	Until      tenant.Day // last day of the holdout
 	Customers  int64      // who had bought by Calibrated
 	Purchases  Errors     // purchase days in the holdout
-	Spend      *Errors    // major units, of clv: the expected number of purchases times their expected value; not by recency
+	Spend      *Errors    // major units, of clv: the expected number of purchases times their expected value
 	Churn      ChurnValidation
 	Frequency  []FrequencyValidation
 }
@@ -225,6 +225,7 @@ func (j *judge) one(o outcome, h btyd.History, p btyd.Prediction) {
 		j.spend[ByModel].add(n, p.Expected*j.by.expectedValue(o.fact), spent)
 		j.spend[ByRate].add(n, rate*own, spent)
 		j.spend[ByZero].add(n, 0, spent)
+		j.spend[ByRecency].add(n, recent*own, spent)
 	}
 }
 
@@ -242,7 +243,7 @@ func (j *judge) conclude(v *Validation) {
 	}
 	v.Purchases = errors(j.errors, j.ahead, Methods()...)
 	if j.by.kind.worth() {
-		e := errors(j.spend, j.value, ByModel, ByRate, ByZero)
+		e := errors(j.spend, j.value, Methods()...)
 		v.Spend = &e
 	}
 	c := j.churn

@@ -4980,7 +4980,7 @@ type ScoreExplanation struct {
 	// p_alive is null where the family has no say in it (bg_nbd takes 1 for a customer without a repeat purchase).
 	Factors []ScoreFactor `json:"factors"`
 
-	// Text Why, in one sentence, in the language of Accept-Language.
+	// Text Why, in a few words: what the customer did and what follows from it, in the language of Accept-Language.
 	Text string `json:"text"`
 }
 
@@ -4996,18 +4996,29 @@ type ScoreFactor struct {
 	Group        *string  `json:"group,omitempty"`
 	Holds        *bool    `json:"holds,omitempty"`
 
+	// Inverted Of a part for which less is better: min counts 100, and max 0.
+	Inverted *bool `json:"inverted,omitempty"`
+
+	// Label For people, in the language of Accept-Language.
+	Label string `json:"label"`
+
 	// Max The value that counts 100.
 	Max *float64 `json:"max,omitempty"`
 
 	// Min The value that counts 0.
-	Min  *float64 `json:"min,omitempty"`
-	Name string   `json:"name"`
+	Min *float64 `json:"min,omitempty"`
+
+	// Name For programs: one of those named above, the name of a rule, or the key of a part.
+	Name string `json:"name"`
 
 	// Normalized The value on the scale from 0 to 100.
 	Normalized *float64 `json:"normalized,omitempty"`
 
 	// Points Before the bounds of the group and of all.
-	Points *float64                   `json:"points,omitempty"`
+	Points *float64 `json:"points,omitempty"`
+
+	// Unit Of value: days, months, purchases, probability, ratio, share_per_month, or the currency of money. Absent for rules, whose value is 1 where they hold, and for parts of a composite, which have the unit of their score.
+	Unit   *string                    `json:"unit,omitempty"`
 	Value  nullable.Nullable[float64] `json:"value"`
 	Weight *float64                   `json:"weight,omitempty"`
 }
@@ -5354,7 +5365,7 @@ type ScoreValidation struct {
 	Refitted bool               `json:"refitted"`
 	RunID    openapi_types.UUID `json:"run_id"`
 
-	// Spend Of clv models, in major units of the base currency.
+	// Spend Of clv and potential models, in major units of the base currency; the naive ways take the customer's own spend per purchase day.
 	Spend *ValidationErrors `json:"spend,omitempty"`
 }
 

@@ -187,6 +187,44 @@ func TestHistoryIsThinned(t *testing.T) {
 	require.Greater(t, len(seen), 45+3)
 }
 
+// However many runs follow, the history has what a score was by each of the model's parameters, and explains it by them.
+func TestHistoryKeepsEveryModelVersion(t *testing.T) {
+	t.Parallel()
+	l := live(t, 40)
+	l.create(t, score.Creation{Key: "rfm", Kind: score.RFM})
+	want := map[string]map[int]float64{}
+	for _, name := range l.names {
+		want[name] = map[int]float64{}
+	}
+	for version := 1; version <= 9; version++ {
+		if version > 1 {
+			_, err := l.svc.Update(l.ctx, l.call, "rfm", nil, score.Change{Params: score.ParamsChange{Weights: patch.Set(score.Weights{R: 1, F: 1, M: float64(version)})}})
+			require.NoError(t, err)
+		}
+		l.set(l.now().Add(time.Minute))
+		l.run(t, "rfm", score.Request{Keep: true})
+		for _, name := range l.names {
+			want[name][version] = l.score(t, name, "rfm").Value
+		}
+	}
+	most := 0
+	for _, name := range l.names {
+		p, err := l.svc.History(l.ctx, l.call.Tenant, l.id(name), "rfm", page.Request{Limit: 50})
+		require.NoError(t, err)
+		got := map[float64]bool{}
+		for _, s := range p.Items {
+			require.Equal(t, want[name][s.Revision], s.Value)
+			l.exact(t, s)
+			got[s.Value] = true
+		}
+		for version, value := range want[name] { // equal values in a row are one line
+			require.True(t, got[value], "%s: %v of version %d", name, value, version)
+		}
+		most = max(most, len(p.Items))
+	}
+	require.Equal(t, 9, most, "somebody has another value by each")
+}
+
 // Of a week's nights the last is kept whole; of the others those whose band or label the next night changed.
 func TestNightsOfAWeekAreCompact(t *testing.T) {
 	t.Parallel()

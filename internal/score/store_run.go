@@ -58,8 +58,8 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.
 }
 
 // archive moves into the history what is worth keeping of runs that were in force and whose partitions are about to be
-// dropped. Every night moves nearly every value a little, so of the runs of a week the last is kept whole (but for scores
-// equal to those before), and of the others what customers' own writes have moved since the run came into force, and whoever
+// dropped. Every night moves nearly every value a little, so of the runs of a week the last is kept whole, as is the last by a
+// model's parameters before they changed (both but for scores equal to those before), and of the others what customers' own writes have moved since the run came into force, and whoever
 // stands in another band, or under another label, in the run that followed. Scores that gave way to such writes are in the
 // history already.
 func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, runs []int64) error {
@@ -89,13 +89,15 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 	return nil
 }
 
-// followed is the run of the same week that came into force next, and whose scores are kept; 0 where the week has none.
+// followed is the run that came into force next and whose scores are kept, if it did so in the same week, is of the same week and
+// by the same parameters; otherwise 0.
 func followed(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, no int64) (int64, error) {
 	var next int64
-	err := q.QueryRow(ctx, `SELECT coalesce((SELECT n.run_no FROM score_runs n WHERE n.tenant_id = r.tenant_id AND n.model_id = r.model_id
-				AND n.in_force_at > r.in_force_at AND n.dropped_at IS NULL AND date_trunc('week', n.as_of) = date_trunc('week', r.as_of)
-			ORDER BY n.in_force_at LIMIT 1), 0)
-		FROM score_runs r WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.run_no = $3`, tenantID, model, no).Scan(&next)
+	err := q.QueryRow(ctx, `SELECT coalesce((SELECT n.run_no FROM (SELECT x.* FROM score_runs x WHERE x.tenant_id = r.tenant_id AND x.model_id = r.model_id
+					AND x.in_force_at > r.in_force_at AND x.dropped_at IS NULL ORDER BY x.in_force_at LIMIT 1) n
+				WHERE n.revision = r.revision AND date_trunc('week', n.as_of) = date_trunc('week', r.as_of)
+					AND date_trunc('week', n.in_force_at AT TIME ZONE t.time_zone) = date_trunc('week', r.in_force_at AT TIME ZONE t.time_zone)), 0)
+		FROM score_runs r JOIN tenants t ON t.id = r.tenant_id WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.run_no = $3`, tenantID, model, no).Scan(&next)
 	if err != nil {
 		return 0, fmt.Errorf("look for the run that followed number %d: %w", no, err)
 	}

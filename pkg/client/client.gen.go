@@ -9909,8 +9909,8 @@ type ClientInterface interface {
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-	// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
-	// the band or the label was about to change and at the end of each week.
+	// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
+	// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 	ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -13279,8 +13279,8 @@ func (c *Client) GetCustomerScore(ctx context.Context, customerID CustomerID, mo
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 // calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
-// the band or the label was about to change and at the end of each week.
+// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
+// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
 //
 // Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 func (c *Client) ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -31448,8 +31448,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-	// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
-	// the band or the label was about to change and at the end of each week.
+	// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
+	// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -52981,8 +52981,8 @@ func (c *ClientWithResponses) GetCustomerScoreWithResponse(ctx context.Context, 
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 // calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-// week, and after a year the last of each month. What days alone change is kept of the newest runs, and of older ones where
-// the band or the label was about to change and at the end of each week.
+// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
+// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -14,6 +14,8 @@ import (
 )
 
 // The real customers of CDNOW, 39 weeks ahead.
+//
+// S1-48, S4-40
 func TestLargeRunsAreHeldAgainstWhatHappened(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
@@ -95,6 +97,7 @@ func held(t *testing.T, rows []purchase, v score.Validation) {
 	}
 }
 
+// S1-49, S2-22
 func TestLargeWhatOneCustomerWillDo(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")

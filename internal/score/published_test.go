@@ -163,7 +163,7 @@ func TestLargeCLVIsThatOfTheFormula(t *testing.T) {
 	}
 }
 
-// S0-32
+// S0-32, S0-49
 func TestLargeChurn(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")

@@ -49,23 +49,40 @@ func (m BGNBD) Params() map[string]float64 {
 // Params are r, alpha, a and b.
 func (m MBGNBD) Params() map[string]float64 { return BGNBD(m).Params() }
 
-// LogLikelihood is that of Fader, Hardie and Lee (2005); see [Model].
+// LogLikelihood is that of Fader, Hardie and Lee (2005), with δ = 0 for x = 0 and 1 otherwise ln of
+//
+//	Γ(r+x)α^r/Γ(r) · (B(a,b+x)/B(a,b)/(α+T)^(r+x) + δ B(a+1,b+x-1)/B(a,b)/(α+t_x)^(r+x))
+//
+// see [Model].
 func (m BGNBD) LogLikelihood(h History) float64 { return m.core().logLikelihood(h.tame()) }
 
-// LogLikelihood is that of Batislam, Denizel and Filiztekin (2007); see [Model].
+// LogLikelihood is that of Batislam, Denizel and Filiztekin (2007), ln of
+//
+//	Γ(r+x)α^r/Γ(r) · (B(a,b+x+1)/B(a,b)/(α+T)^(r+x) + B(a+1,b+x)/B(a,b)/(α+t_x)^(r+x))
+//
+// see [Model].
 func (m MBGNBD) LogLikelihood(h History) float64 { return m.core().logLikelihood(h.tame()) }
 
-// PAlive is 1 for every customer with X = 0, see [BGNBD].
+// PAlive is 1 for every customer with X = 0, see [BGNBD], and otherwise
+// 1 / (1 + a/(b+x-1) ((α+T)/(α+t_x))^(r+x)).
 func (m BGNBD) PAlive(h History) float64 { return m.core().pAlive(h.tame()) }
 
-// PAlive is below 1 also for X = 0; see [Model].
+// PAlive is 1 / (1 + a/(b+x) ((α+T)/(α+t_x))^(r+x)): below 1 also for X = 0;
+// see [Model].
 func (m MBGNBD) PAlive(h History) float64 { return m.core().pAlive(h.tame()) }
 
-// Expected is that of Fader, Hardie and Lee (2005), accurate to 1e-9 of
-// itself, also where their formula has a pole (A = 1); see [Model].
+// Expected is that of Fader, Hardie and Lee (2005),
+//
+//	PAlive (a+b+x-1)/(a-1) (1 - ((α+T)/(α+T+t))^(r+x) ₂F₁(r+x, b+x; a+b+x-1; t/(α+T+t)))
+//
+// accurate to 1e-9 of itself, also where this has a pole (A = 1); see [Model].
 func (m BGNBD) Expected(h History, t float64) float64 { return m.core().expected(h.tame(), t) }
 
-// Expected is accurate to 1e-9 of itself; see [Model].
+// Expected is
+//
+//	PAlive (a+b+x)/(a-1) (1 - ((α+T)/(α+T+t))^(r+x) ₂F₁(r+x, b+x+1; a+b+x; t/(α+T+t)))
+//
+// accurate to 1e-9 of itself, also where this has a pole (A = 1); see [Model].
 func (m MBGNBD) Expected(h History, t float64) float64 { return m.core().expected(h.tame(), t) }
 
 // PNoPurchase is 1 - PAlive + PAlive ((α+T)/(α+T+t))^(r+x); see [Model].
@@ -74,16 +91,24 @@ func (m BGNBD) PNoPurchase(h History, t float64) float64 { return m.core().pNone
 // PNoPurchase is 1 - PAlive + PAlive ((α+T)/(α+T+t))^(r+x); see [Model].
 func (m MBGNBD) PNoPurchase(h History, t float64) float64 { return m.core().pNone(h.tame(), t) }
 
-// ExpectedNew is that of Fader, Hardie and Lee (2005); see [Model].
+// ExpectedNew is that of Fader, Hardie and Lee (2005):
+// (a+b-1)/(a-1) (1 - (α/(α+t))^r ₂F₁(r, b; a+b-1; t/(α+t))); see [Model].
 func (m BGNBD) ExpectedNew(t float64) float64 { return m.core().expected(History{}, t) }
 
-// ExpectedNew counts those who left right after the first purchase; see [Model].
+// ExpectedNew counts those who left right after the first purchase:
+// b/(a-1) (1 - (α/(α+t))^r ₂F₁(r, b+1; a+b; t/(α+t))); see [Model].
 func (m MBGNBD) ExpectedNew(t float64) float64 { return m.core().expected(History{}, t) }
 
-// PMF is that of Fader, Hardie and Lee (2005); see [Model].
+// PMF is that of Fader, Hardie and Lee (2005): with z = t/(α+t), NB(j) = Γ(r+j)/(Γ(r)j!) (1-z)^r z^j,
+// and δ = 0 for n = 0 and 1 otherwise,
+//
+//	B(a,b+n)/B(a,b) NB(n) + δ B(a+1,b+n-1)/B(a,b) (1 - Σ_{j<n} NB(j))
+//
+// see [Model].
 func (m BGNBD) PMF(n int, t float64) float64 { return m.core().pmf(n, t) }
 
-// PMF is of the same form as that of [BGNBD.PMF]; see [Model].
+// PMF is that of [BGNBD.PMF] with one chance more to leave: B(a,b+n+1) and B(a+1,b+n), and δ = 1
+// also for n = 0; see [Model].
 func (m MBGNBD) PMF(n int, t float64) float64 { return m.core().pmf(n, t) }
 
 func (m BGNBD) predictor() predictor  { return newBGPredictor(m.core()) }

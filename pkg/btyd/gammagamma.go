@@ -69,7 +69,11 @@ func (g GammaGamma) Expected(x, mean float64) float64 {
 	return e
 }
 
-// LogLikelihood is ln of the density of a customer's mean value; 0 for a
+// LogLikelihood is ln of the density of a customer's mean value z of x purchases,
+//
+//	Γ(px+q)/(Γ(px)Γ(q)) v^q z^(px-1) x^(px) / (v+xz)^(px+q)
+//
+// (Fader and Hardie, note 025); 0 for a
 // customer without a repeat purchase or with a mean that is not above zero, who
 // says nothing about the parameters.
 func (g GammaGamma) LogLikelihood(x, mean float64) float64 {

@@ -51,7 +51,11 @@ func (m ParetoNBD) lnDead(h History) float64 {
 	return math.Log(m.S/m.Beta) - n*math.Log1p(h.Tx/m.Alpha) - (m.S+1)*math.Log1p(h.Tx/m.Beta) + math.Log(sum)
 }
 
-// LogLikelihood is accurate to 1e-9; see [Model].
+// LogLikelihood is ln of
+//
+//	Γ(r+x)α^r β^s/Γ(r) · (1/((α+T)^(r+x) (β+T)^s) + s ∫ dy/((α+y)^(r+x) (β+y)^(s+1)), y from t_x to T)
+//
+// accurate to 1e-9; see [Model].
 func (m ParetoNBD) LogLikelihood(h History) float64 {
 	m, h = m.usable(), h.tame()
 	alive := m.lnAlive(h)
@@ -59,7 +63,8 @@ func (m ParetoNBD) LogLikelihood(h History) float64 {
 	return lnGammaRatioAt(m.R, h.X) - h.X*math.Log(m.Alpha) + alive + dead
 }
 
-// PAlive is the share of the likelihood with the customer alive at T; see [Model].
+// PAlive is the share of the likelihood with the customer alive at T, the first
+// of its two terms; see [Model].
 func (m ParetoNBD) PAlive(h History) float64 {
 	m, h = m.usable(), h.tame()
 	_, alive := logistic(m.lnAlive(h) - m.lnDead(h))
@@ -88,7 +93,11 @@ func (m ParetoNBD) purchases(h History, t float64) float64 {
 	return (m.R + h.X) / (m.Alpha + h.T) * (m.Beta + h.T) * within
 }
 
-// PNoPurchase integrates over the time of leaving within the horizon; see [Model].
+// PNoPurchase integrates over the time of leaving within the horizon:
+//
+//	1 - PAlive + PAlive ((A/(A+t))^(r+x) (B/(B+t))^s + s ∫ (A/(A+y))^(r+x) B^s/(B+y)^(s+1) dy, y from 0 to t)
+//
+// with A = α+T and B = β+T; see [Model].
 func (m ParetoNBD) PNoPurchase(h History, t float64) float64 {
 	if !(t > 0) {
 		return 1

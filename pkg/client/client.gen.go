@@ -10614,6 +10614,8 @@ type ClientInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+	// customer by the next write; `POST /v1/score-runs` runs all together.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -10683,6 +10685,8 @@ type ClientInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+	// customer by the next write; `POST /v1/score-runs` runs all together.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -14624,6 +14628,8 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+// customer by the next write; `POST /v1/score-runs` runs all together.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -14703,6 +14709,8 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+// customer by the next write; `POST /v1/score-runs` runs all together.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -32227,6 +32235,8 @@ type ClientWithResponsesInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+	// customer by the next write; `POST /v1/score-runs` runs all together.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -32296,6 +32306,8 @@ type ClientWithResponsesInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
+	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+	// customer by the next write; `POST /v1/score-runs` runs all together.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -54144,6 +54156,8 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+// customer by the next write; `POST /v1/score-runs` runs all together.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -54219,6 +54233,8 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
+// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
+// customer by the next write; `POST /v1/score-runs` runs all together.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the

@@ -22,7 +22,7 @@ func TestTransactions(t *testing.T) {
 		return object{"customer": object{"source": "shop", "external_id": "B-1"}, "occurred_on": day, "amount": object{"amount": amount, "currency": currency}}
 	}
 
-	// S3-13, S3-15, S4-32
+	// S3-13, S3-15, S4-14, S4-32
 	t.Run("MetricsAreTrueAtOnce", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)

@@ -727,6 +727,90 @@ func (e FieldType) Valid() bool {
 	}
 }
 
+// Defines values for FilterFunctionOf.
+const (
+	FilterFunctionOfMeasure FilterFunctionOf = "measure"
+	FilterFunctionOfSource  FilterFunctionOf = "source"
+)
+
+// Valid indicates whether the value is a known member of the FilterFunctionOf enum.
+func (e FilterFunctionOf) Valid() bool {
+	switch e {
+	case FilterFunctionOfMeasure:
+		return true
+	case FilterFunctionOfSource:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FilterOperatorTakes.
+const (
+	FilterOperatorTakesMany FilterOperatorTakes = "many"
+	FilterOperatorTakesNone FilterOperatorTakes = "none"
+	FilterOperatorTakesOne  FilterOperatorTakes = "one"
+)
+
+// Valid indicates whether the value is a known member of the FilterOperatorTakes enum.
+func (e FilterOperatorTakes) Valid() bool {
+	switch e {
+	case FilterOperatorTakesMany:
+		return true
+	case FilterOperatorTakesNone:
+		return true
+	case FilterOperatorTakesOne:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FilterTypeJSON.
+const (
+	FilterTypeJSONBoolean FilterTypeJSON = "boolean"
+	FilterTypeJSONNumber  FilterTypeJSON = "number"
+	FilterTypeJSONString  FilterTypeJSON = "string"
+)
+
+// Valid indicates whether the value is a known member of the FilterTypeJSON enum.
+func (e FilterTypeJSON) Valid() bool {
+	switch e {
+	case FilterTypeJSONBoolean:
+		return true
+	case FilterTypeJSONNumber:
+		return true
+	case FilterTypeJSONString:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FilterWindowName.
+const (
+	FilterWindowNameAll           FilterWindowName = "all"
+	FilterWindowNameBetween       FilterWindowName = "between"
+	FilterWindowNameLast          FilterWindowName = "last"
+	FilterWindowNameQualification FilterWindowName = "qualification"
+)
+
+// Valid indicates whether the value is a known member of the FilterWindowName enum.
+func (e FilterWindowName) Valid() bool {
+	switch e {
+	case FilterWindowNameAll:
+		return true
+	case FilterWindowNameBetween:
+		return true
+	case FilterWindowNameLast:
+		return true
+	case FilterWindowNameQualification:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Gender.
 const (
 	GenderFemale  Gender = "female"
@@ -3713,6 +3797,9 @@ type FilterField struct {
 	ChoiceLabels *map[string]string `json:"choice_labels,omitempty"`
 	Choices      *[]string          `json:"choices,omitempty"`
 
+	// ChoicesAt Where there may be many: the list whose keys are the choices, such as `/v1/tags`.
+	ChoicesAt *string `json:"choices_at,omitempty"`
+
 	// Example A whole condition, as text.
 	Example *string `json:"example,omitempty"`
 
@@ -3720,7 +3807,9 @@ type FilterField struct {
 	Label     string   `json:"label"`
 	Name      string   `json:"name"`
 	Operators []string `json:"operators"`
-	Type      string   `json:"type"`
+
+	// Type One of `types`.
+	Type string `json:"type"`
 
 	// Unit Of numbers: `days`, `years`, `%`, a currency, or what the tenant calls it.
 	Unit *string `json:"unit,omitempty"`
@@ -3731,9 +3820,34 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items   []FilterField  `json:"items"`
-	Sources []FilterSource `json:"sources"`
+	Functions []FilterFunction `json:"functions"`
+	Items     []FilterField    `json:"items"`
+
+	// Limits Example: {"comparisons":200,"depth":10,"relative_day":"^today(?:([+-])([0-9]{1,5})([dwmy]))?$","text":20000,"values":1000}
+	Limits    FilterLimits     `json:"limits"`
+	Operators []FilterOperator `json:"operators"`
+	Sources   []FilterSource   `json:"sources"`
+	Types     []FilterType     `json:"types"`
+
+	// Windows What the `window` of a function can be.
+	Windows []FilterWindow `json:"windows"`
 }
+
+// FilterFunction Example: {"label":"Number","name":"count","of":"source","operators":["eq","ne","in","not_in","lt","lte","gt","gte"],"type":"integer"}
+type FilterFunction struct {
+	Label string `json:"label"`
+	Name  string `json:"name"`
+
+	// Of What `of` names in a leaf: `transactions` or `transactions.amount`.
+	Of        FilterFunctionOf `json:"of"`
+	Operators []string         `json:"operators"`
+
+	// Type Of what it makes; where absent that of the measure, only that an average of whole numbers is a number.
+	Type *string `json:"type,omitempty"`
+}
+
+// FilterFunctionOf What `of` names in a leaf: `transactions` or `transactions.amount`.
+type FilterFunctionOf string
 
 // FilterGiven Either `filter`, a tree, or `filter_text`.
 type FilterGiven struct {
@@ -3762,6 +3876,39 @@ type FilterGiven struct {
 	Filter     *Condition `json:"filter,omitempty"`
 	FilterText *string    `json:"filter_text,omitempty"`
 }
+
+// FilterLimits Example: {"comparisons":200,"depth":10,"relative_day":"^today(?:([+-])([0-9]{1,5})([dwmy]))?$","text":20000,"values":1000}
+type FilterLimits struct {
+	// Comparisons Leaves, those within functions included.
+	Comparisons int `json:"comparisons"`
+
+	// Depth How deep `and`, `or`, `not` and `where` stand in each other.
+	Depth int `json:"depth"`
+
+	// RelativeDay A regular expression for days relative to today, such as `today-90d`.
+	RelativeDay string `json:"relative_day"`
+
+	// Text Characters of a condition as text.
+	Text int `json:"text"`
+
+	// Values Of `in` and `not_in`.
+	Values int `json:"values"`
+}
+
+// FilterOperator Example: {"label":"is at least","name":"gte","takes":"one","text":"\u003e= …"}
+type FilterOperator struct {
+	Label string `json:"label"`
+	Name  string `json:"name"`
+
+	// Takes How many values: no `value`, `value`, or `values`.
+	Takes FilterOperatorTakes `json:"takes"`
+
+	// Text How it is written in text, with … in the place of values.
+	Text string `json:"text"`
+}
+
+// FilterOperatorTakes How many values: no `value`, `value`, or `values`.
+type FilterOperatorTakes string
 
 // FilterParsed defines model for FilterParsed.
 type FilterParsed struct {
@@ -3819,13 +3966,42 @@ type FilterSource struct {
 	// Label What one fact is.
 	Label string `json:"label"`
 
-	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`: the source and one of its fields, whose label, type and unit hold.
 	Measures []string `json:"measures"`
 	Name     string   `json:"name"`
 }
 
+// FilterType Example: {"form":"a day such as 2026-01-31, or one relative to today","json":["string"],"name":"date","relative_days":true}
+type FilterType struct {
+	// Form How a value is written.
+	Form string `json:"form"`
+
+	// JSON What a value in a tree is; of several, any.
+	JSON []FilterTypeJSON `json:"json"`
+	Name string           `json:"name"`
+
+	// RelativeDays Whether a day relative to today is a value, see the limits' `relative_day`.
+	RelativeDays bool `json:"relative_days"`
+}
+
+// FilterTypeJSON defines model for FilterType.JSON.
+type FilterTypeJSON string
+
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
+
+// FilterWindow Example: {"example":"90d","label":"The last days (d), weeks (w), months (m) or years (y), today included","name":"last","pattern":"^[0-9]{1,5}[dwmy]$"}
+type FilterWindow struct {
+	Example string           `json:"example"`
+	Label   string           `json:"label"`
+	Name    FilterWindowName `json:"name"`
+
+	// Pattern A regular expression for `window`. To leave `window` away is `all`.
+	Pattern string `json:"pattern"`
+}
+
+// FilterWindowName defines model for FilterWindow.Name.
+type FilterWindowName string
 
 // FrequencyValidation defines model for FrequencyValidation.
 type FrequencyValidation struct {
@@ -10224,9 +10400,10 @@ type ClientInterface interface {
 
 	// ListFilterFields List what conditions can be about
 	//
-	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-	// enough to build a form for conditions.
+	// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+	// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+	// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+	// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 	//
 	// Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 	ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -13944,9 +14121,10 @@ func (c *Client) CheckFieldDefinition(ctx context.Context, fieldDefinitionID Fie
 
 // ListFilterFields List what conditions can be about
 //
-// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-// enough to build a form for conditions.
+// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 //
 // Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 func (c *Client) ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -31805,9 +31983,10 @@ type ClientWithResponsesInterface interface {
 
 	// ListFilterFieldsWithResponse List what conditions can be about
 	//
-	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-	// enough to build a form for conditions.
+	// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+	// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+	// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+	// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -53548,9 +53727,10 @@ func (c *ClientWithResponses) CheckFieldDefinitionWithResponse(ctx context.Conte
 
 // ListFilterFieldsWithResponse List what conditions can be about
 //
-// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-// enough to build a form for conditions.
+// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 //
 // Returns a wrapper object for the known response body format(s).
 //

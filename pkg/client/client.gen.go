@@ -11523,7 +11523,8 @@ type ClientInterface interface {
 	// CreateTierSchemeWithBody Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -11548,7 +11549,8 @@ type ClientInterface interface {
 	// CreateTierScheme Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -16194,7 +16196,8 @@ func (c *Client) ListTierSchemes(ctx context.Context, reqEditors ...RequestEdito
 // CreateTierSchemeWithBody Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -16229,7 +16232,8 @@ func (c *Client) CreateTierSchemeWithBody(ctx context.Context, params *CreateTie
 // CreateTierScheme Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -33198,7 +33202,8 @@ type ClientWithResponsesInterface interface {
 	// CreateTierSchemeWithBodyWithResponse Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -33223,7 +33228,8 @@ type ClientWithResponsesInterface interface {
 	// CreateTierSchemeWithResponse Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -55512,7 +55518,8 @@ func (c *ClientWithResponses) ListTierSchemesWithResponse(ctx context.Context, r
 // CreateTierSchemeWithBodyWithResponse Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -55543,7 +55550,8 @@ func (c *ClientWithResponses) CreateTierSchemeWithBodyWithResponse(ctx context.C
 // CreateTierSchemeWithResponse Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down

@@ -11057,9 +11057,10 @@ type ClientInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -11073,9 +11074,10 @@ type ClientInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -15270,9 +15272,10 @@ func (c *Client) ListSegments(ctx context.Context, params *ListSegmentsParams, r
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes any type of body and a specified content type.
 //
@@ -15296,9 +15299,10 @@ func (c *Client) CreateSegmentWithBody(ctx context.Context, params *CreateSegmen
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -32700,9 +32704,10 @@ type ClientWithResponsesInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32716,9 +32721,10 @@ type ClientWithResponsesInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -54740,9 +54746,10 @@ func (c *ClientWithResponses) ListSegmentsWithResponse(ctx context.Context, para
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -54762,9 +54769,10 @@ func (c *ClientWithResponses) CreateSegmentWithBodyWithResponse(ctx context.Cont
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
@@ -45,6 +47,30 @@ func below(err error, prefix string) error {
 		return f.Below(prefix)
 	}
 	return err
+}
+
+// asGiven points into the form in which a condition was given, where a service that knows but one form found something wrong.
+func asGiven(err error, text *string) error {
+	if text == nil {
+		return err
+	}
+	return instead(err, "/filter", "/filter_text")
+}
+
+// instead replaces the place of a condition, and all places in it, by another.
+func instead(err error, place, by string) error {
+	f := fault.Of(err)
+	if f == nil {
+		return err
+	}
+	moved := *f
+	moved.Fields = slices.Clone(f.Fields)
+	for i, x := range moved.Fields {
+		if x.Pointer == place || strings.HasPrefix(x.Pointer, place+"/") {
+			moved.Fields[i].Pointer = by
+		}
+	}
+	return &moved
 }
 
 // read is a condition that must be there, in a body.

@@ -117,6 +117,7 @@ func TestSegmentsOverHTTP(t *testing.T) {
 		require.Contains(t, p.Detail, "segment good")
 		p = c.Refused(t, 409, "rule_cycle", "PATCH", "/v1/segments/shanghai", object{"filter_text": `NOT segments:"good"`})
 		require.Contains(t, p.Errors[0].Detail, "good")
+		require.Equal(t, "/filter_text", p.Errors[0].Pointer, "where it was given")
 		c.Refused(t, 409, "segment_key_taken", "POST", "/v1/segments", object{"key": "good", "name": "x", "basis": "value", "filter_text": "city:*"})
 		c.Refused(t, 422, "segment_unknown", "POST", "/v1/segments/overlap", object{"keys": []string{"good", "gold"}})
 		c.Refused(t, 409, "segment_dynamic", "POST", "/v1/segments/good/members", object{"action": "add", "customer_ids": []any{bob["id"]}})

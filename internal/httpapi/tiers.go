@@ -40,7 +40,7 @@ func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierScheme
 	s, err := h.svc.Create(ctx, callOf(ctx), tier.Draft{Key: b.Key, Name: or(b.Name, ""), Preset: string(or(b.Preset, "")),
 		Score: or(b.Score, ""), Terms: terms, Inactive: or(b.Draft, false)})
 	if err != nil {
-		return nil, err
+		return nil, instead(err, "/filter", "/tiers")
 	}
 	body, err := tierSchemeToAPI(s)
 	return apigen.CreateTierScheme201JSONResponse{Body: body, Headers: apigen.CreateTierScheme201ResponseHeaders{
@@ -68,7 +68,7 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 	}
 	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, expected, tier.Change{Name: b.Name, Terms: terms})
 	if err != nil {
-		return nil, err
+		return nil, instead(err, "/filter", "/tiers")
 	}
 	body, err := tierSchemeToAPI(s)
 	return apigen.PatchTierScheme200JSONResponse{Body: body, Headers: apigen.PatchTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err

@@ -333,5 +333,6 @@ func passageToAPI(ctx context.Context, p segment.Passage) apigen.SegmentPassage 
 }
 
 func customerSegmentToAPI(m segment.Membership) apigen.CustomerSegment {
-	return apigen.CustomerSegment{Key: m.Key, Name: m.Name, Basis: apigen.SegmentBasis(m.Basis), Static: m.Static, Since: m.Since}
+	return apigen.CustomerSegment{Key: m.Key, Name: m.Name, Basis: apigen.SegmentBasis(m.Basis), Static: m.Static, Since: m.Since,
+		Strategy: set(m.Strategy), Benefits: filled(each(m.Benefits, benefitToAPI))}
 }

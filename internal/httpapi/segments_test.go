@@ -84,6 +84,9 @@ func TestSegmentsOverHTTP(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []any{"张三"}, members(t, "good"))
+	c.OK(t, "GET", "/v1/customers/"+ada["id"].(string)+"/segments", nil, &out) // S0-16, S1-02
+	require.Equal(t, "门店品鉴会", out["items"].([]any)[1].(object)["strategy"])
+	require.Equal(t, []any{object{"kind": "event", "name": "品鉴会"}}, out["items"].([]any)[1].(object)["benefits"])
 	c.OK(t, "POST", "/v1/segments/salon/members", object{"action": "add", "customer_ids": []any{bob["id"], "01890a5d-ac96-774b-bcce-b302099a0000"}, "reason": "报名"}, &out)
 	require.InDelta(t, 1, out["changed"], 0)
 	require.Len(t, out["missing"], 1)

@@ -193,9 +193,7 @@ func tierFromAPI(t apigen.Tier) tier.TierDraft {
 func tierToAPI(t tier.Tier) (apigen.Tier, error) {
 	out := apigen.Tier{Key: t.Key, Name: t.Name, Strategy: set(t.Strategy)}
 	if len(t.Benefits) > 0 {
-		out.Benefits = ptr(each(t.Benefits, func(b tier.Benefit) apigen.TierBenefit {
-			return apigen.TierBenefit{Kind: apigen.TierBenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: set(b.Details)}
-		}))
+		out.Benefits = ptr(each(t.Benefits, tierBenefitToAPI))
 	}
 	var err error
 	if out.Condition, err = conditionToAPI(t.Condition); err != nil {
@@ -240,4 +238,8 @@ func tierSchemeToAPI(s tier.Scheme) (apigen.TierScheme, error) {
 	draft, err := tierTermsToAPI(*s.Draft)
 	out.Draft = &draft
 	return out, err
+}
+
+func tierBenefitToAPI(b tier.Benefit) apigen.TierBenefit {
+	return apigen.TierBenefit{Kind: apigen.TierBenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: set(b.Details)}
 }

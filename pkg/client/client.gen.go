@@ -3308,14 +3308,20 @@ type CustomerSearch struct {
 // CustomerSearchTotal defines model for CustomerSearch.Total.
 type CustomerSearchTotal string
 
-// CustomerSegment Example: {"basis":"geographic","key":"shanghai","name":"上海客户","since":"2026-02-14T02:00:00Z","static":false}
+// CustomerSegment Example: {"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"key":"shanghai","name":"上海客户","since":"2026-02-14T02:00:00Z","static":false,"strategy":"邀请参加门店活动"}
 type CustomerSegment struct {
 	// Basis By what the segment divides customers.
-	Basis  SegmentBasis `json:"basis"`
-	Key    string       `json:"key"`
-	Name   string       `json:"name"`
-	Since  time.Time    `json:"since"`
-	Static bool         `json:"static"`
+	Basis SegmentBasis `json:"basis"`
+
+	// Benefits What its customers get; absent where they get nothing.
+	Benefits *[]SegmentBenefit `json:"benefits,omitempty"`
+	Key      string            `json:"key"`
+	Name     string            `json:"name"`
+	Since    time.Time         `json:"since"`
+	Static   bool              `json:"static"`
+
+	// Strategy How to treat its customers; absent where nobody has said.
+	Strategy *string `json:"strategy,omitempty"`
 }
 
 // CustomerSegmentList defines model for CustomerSegmentList.
@@ -6610,6 +6616,9 @@ type TierPath struct {
 
 // TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value","scheme_name":"客户价值"}
 type TierPlacement struct {
+	// Benefits What the tier's customers get; absent where they get nothing.
+	Benefits *[]TierBenefit `json:"benefits,omitempty"`
+
 	// DowngradeOn The day on which the customer leaves the tier by the rules, unless its condition holds again by then.
 	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
 
@@ -6630,6 +6639,9 @@ type TierPlacement struct {
 	// Scheme The scheme's key.
 	Scheme     string `json:"scheme"`
 	SchemeName string `json:"scheme_name"`
+
+	// Strategy How to treat the tier's customers; absent where nobody has said.
+	Strategy *string `json:"strategy,omitempty"`
 }
 
 // TierPlacementList defines model for TierPlacementList.
@@ -10113,7 +10125,7 @@ type ClientInterface interface {
 
 	// ListCustomerSegments List a customer's segments
 	//
-	// Every segment that the customer is in, with since when.
+	// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
 	ListCustomerSegments(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10191,7 +10203,7 @@ type ClientInterface interface {
 
 	// ListCustomerTiers List a customer's tiers
 	//
-	// The customer's tier in every scheme, since when, and when it is judged next.
+	// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -13528,7 +13540,7 @@ func (c *Client) ListCustomerSegmentLog(ctx context.Context, customerID Customer
 
 // ListCustomerSegments List a customer's segments
 //
-// Every segment that the customer is in, with since when.
+// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 //
 // Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
 func (c *Client) ListCustomerSegments(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -13696,7 +13708,7 @@ func (c *Client) ListCustomerTierHistory(ctx context.Context, customerID Custome
 
 // ListCustomerTiers List a customer's tiers
 //
-// The customer's tier in every scheme, since when, and when it is judged next.
+// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 //
 // Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 func (c *Client) ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -31666,7 +31678,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListCustomerSegmentsWithResponse List a customer's segments
 	//
-	// Every segment that the customer is in, with since when.
+	// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -31758,7 +31770,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListCustomerTiersWithResponse List a customer's tiers
 	//
-	// The customer's tier in every scheme, since when, and when it is judged next.
+	// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -53228,7 +53240,7 @@ func (c *ClientWithResponses) ListCustomerSegmentLogWithResponse(ctx context.Con
 
 // ListCustomerSegmentsWithResponse List a customer's segments
 //
-// Every segment that the customer is in, with since when.
+// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -53374,7 +53386,7 @@ func (c *ClientWithResponses) ListCustomerTierHistoryWithResponse(ctx context.Co
 
 // ListCustomerTiersWithResponse List a customer's tiers
 //
-// The customer's tier in every scheme, since when, and when it is judged next.
+// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Constant reports whether e is a plain number, for which no row needs to be read.
-func (e Expr) Constant() bool {
-	_, err := strconv.Atoi(e.text)
-	return err == nil
+// Leaf is the number of the leaf that [Catalogue.Deciding] found whoever the customer is; false where it depends on that.
+func (e Expr) Leaf() (int, bool) {
+	n, err := strconv.Atoi(e.text)
+	return n, err == nil
 }
 
 // Deciding is SQL for the place of the leaf that decides n's outcome, 1 for the first one in the order of Explain. It

@@ -44,6 +44,14 @@ func (g gathered) column(absent constant) Expr {
 	return e
 }
 
+// Gather is an aggregate over a source's rows, as the environment comes to facts: absent for a customer without any.
+func (env Env) Gather(source Source, value Expr, absent constant) Expr {
+	if env.Facts == Apart {
+		return concat(SQL("coalesce((SELECT "), value, SQL(" FROM "), source.From, SQL(" WHERE "), source.Own, SQL("), "), SQL(absent), SQL(")"))
+	}
+	return gathered{source: source, each: env.Facts == Each, value: value}.column(absent)
+}
+
 // joined is f over the rows of everybody instead of those that Exists looks up.
 func (f Field) joined() Field {
 	f.Column = gathered{source: f.Whole, one: true, value: f.Column}.column("")

@@ -87,26 +87,33 @@ func (s Segment) rule(language condition.Language) (rule.Rule, error) {
 // locks on the customers keep the places.
 func (Rules) Write(rules []rule.Rule, prefer func(filter.Leaf) bool) filter.Expr {
 	ids, fields := make([]uuid.UUID, len(rules)), make([]string, len(rules))
-	why, facts := []filter.Expr{filter.SQL(`CASE d.n`)}, filter.SQL(``)
+	// The deciding leaf, by twice the rule's number for who comes in and one more for who goes out.
+	fixed := make([]*int32, 2*len(rules)+1)
+	why, facts := filter.SQL(``), filter.SQL(``)
 	for i, r := range rules {
 		ids[i], fields[i] = r.ID, r.Field
 		if r.Why == nil {
 			continue
 		}
-		in, out := r.Why(true, prefer), r.Why(false, prefer)
-		if !in.Constant() || !out.Constant() {
+		for n, in := range []bool{true, false} {
+			at, leaf := 2*(i+1)+n, r.Why(in, prefer)
+			if n, always := leaf.Leaf(); always {
+				fixed[at-1] = new(int32(n)) //nolint:gosec // at most 200
+				continue
+			}
+			why = filter.Concat(why, filter.SQL(` WHEN ?::integer THEN `, at), leaf)
 			facts = filter.SQL(`
 				CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ?::integer AND c.id = d.customer_id LIMIT 1) c
 				CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id LIMIT 1) m`, rule.Tenant)
 		}
-		why = append(why, filter.SQL(` WHEN ?::integer THEN CASE WHEN d.entered THEN `, i+1), in, filter.SQL(` ELSE `), out, filter.SQL(` END`))
 	}
-	leaf := filter.SQL(`NULL::integer`)
-	if len(why) > 1 {
-		leaf = filter.Concat(append(why, filter.SQL(` END`))...)
+	leaf := filter.SQL(`(?::integer[])[d.at]`, fixed)
+	if !why.IsZero() {
+		leaf = filter.Concat(filter.SQL(`CASE d.at`), why, filter.SQL(` ELSE `), leaf, filter.SQL(` END`))
 	}
 	return filter.Concat(filter.SQL(`
-		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, r.n, s.place IS NULL AS entered, s.place
+		segment_diff AS MATERIALIZED (SELECT j.customer_id, j.gone, r.segment_id, r.field, s.place IS NULL AS entered, s.place,
+				(2 * r.n)::integer + (s.place IS NOT NULL)::integer AS at
 			FROM judged j CROSS JOIN unnest(?::uuid[], ?::text[]) WITH ORDINALITY r (segment_id, field, n)
 				LEFT JOIN LATERAL (SELECT s.ctid AS place FROM segment_members s
 					WHERE s.tenant_id = ?::integer AND s.customer_id = j.customer_id AND s.segment_id = r.segment_id LIMIT 1) s ON true

@@ -57,6 +57,9 @@ func (Rules) Rules(ctx context.Context, q postgres.Querier, t tenant.Tenant, lan
 	var rules []rule.Rule
 	exclusive := map[uuid.UUID][]ruled{}
 	var order []uuid.UUID
+	suppressed := language.Env.Gather(filter.Source{Name: "suppressions", From: filter.SQL("tag_suppressions ts"), Customer: filter.SQL("ts.customer_id"),
+		Own: filter.SQL("ts.tenant_id = c.tenant_id AND ts.customer_id = c.id"), All: filter.SQL("ts.tenant_id = ?::integer", t.ID),
+	}, filter.SQL("array_agg(ts.tag_id)"), "'{}'::uuid[]")
 	for _, d := range all {
 		holds, err := language.Catalogue.Compile(d.condition, language.Env)
 		switch {
@@ -65,8 +68,7 @@ func (Rules) Rules(ctx context.Context, q postgres.Querier, t tenant.Tenant, lan
 		case err != nil:
 			return nil, fmt.Errorf("compile tag %s: %w", d.key, err)
 		}
-		r := ruled{d, filter.Concat(filter.SQL(`(`), holds, filter.SQL(`) AND NOT EXISTS (SELECT 1 FROM tag_suppressions ts
-			WHERE ts.tenant_id = c.tenant_id AND ts.customer_id = c.id AND ts.tag_id = ?::uuid)`, d.id))}
+		r := ruled{d, filter.Concat(filter.SQL(`(`), holds, filter.SQL(`) AND ?::uuid <> ALL(`, d.id), suppressed, filter.SQL(`)`))}
 		if d.exclusive == nil {
 			rules = append(rules, of([]ruled{r}, filter.SQL(`CASE`)))
 			continue

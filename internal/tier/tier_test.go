@@ -321,6 +321,7 @@ func TestSchemes(t *testing.T) {
 			}
 			require.Subset(t, c.pointers, pointers, name)
 		}
+		require.Equal(t, before, b.count(t, `SELECT count(*) FROM events WHERE tenant_id = $1`))
 		for i, touching := range [][2]json.RawMessage{
 			{within("1000", "lt", "5000"), within("500", "lt", "1000")},
 			{leaf("spend_total", "gte", "1000"), leaf("spend_total", "gte", "500")},

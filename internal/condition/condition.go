@@ -152,7 +152,7 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	if err := json.Unmarshal(ofOrders, &l.ofOrders); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores{t.ID, l.models}, tiers(l.schemes), l.own).WithSources(facts(t.ID, l.ofOrders)...)
+	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores{t.ID, l.models, t.Currency}, tiers(l.schemes), l.own).WithSources(facts(t.ID, l.ofOrders)...)
 	return l, nil
 }
 
@@ -339,6 +339,18 @@ const AtRisk = "value_at_risk"
 type scores struct {
 	tenantID int32
 	models   []model
+	currency string
+}
+
+// ScoreUnit is what the values of a kind of scores count: the currency, a probability or points.
+func ScoreUnit(kind, currency string) string {
+	switch kind {
+	case "clv", "potential", AtRisk:
+		return currency
+	case "churn":
+		return "probability"
+	}
+	return "points"
 }
 
 func (s scores) Names() []string {
@@ -380,10 +392,10 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 	switch part {
 	case "":
 		if key == AtRisk {
-			f.Type, f.Label, f.Column = filter.TypeScore, fault.T("Value at risk", "风险价值"), filter.SQL("s.value")
+			f.Type, f.Label, f.Column, f.Unit = filter.TypeScore, fault.T("Value at risk", "风险价值"), filter.SQL("s.value"), s.currency
 			break
 		}
-		f.Type, f.Label, f.Column = filter.TypeScore, fault.T(called, called), filter.SQL("s.value")
+		f.Type, f.Label, f.Column, f.Unit = filter.TypeScore, fault.T(called, called), filter.SQL("s.value"), ScoreUnit(m.Kind, s.currency)
 		if m.Kind == "churn" { // a probability
 			f.Example = number("0.8")
 		}

@@ -178,6 +178,8 @@ func TestLargeFill(t *testing.T) {
 		require.LessOrEqual(t, last, yesterday)
 		if name == demo.Tenant {
 			require.Equal(t, yesterday, last)
+			require.Equal(t, []string{"0"}, f.rows(t, name, `SELECT count(*) FROM customers WHERE tenant_id = $1 AND kind = 'company' AND industry_code IS NULL`),
+				"tags by industry find every company")
 		}
 		require.Equal(t, []string{"0"}, f.rows(t, name, `SELECT count(*) FROM transactions t JOIN customers c
 			ON c.tenant_id = t.tenant_id AND c.id = t.customer_id WHERE t.tenant_id = $1 AND t.occurred_at < c.created_at`))

@@ -91,7 +91,7 @@ func drawPerson(rng *rand.Rand, i int, company bool) person {
 		if rng.Float64() < 0.1 {
 			does, p.currency = exporter, "USD"
 		}
-		p.Kind, p.Industry.Label = customer.Company, does.industry
+		p.Kind, p.Industry = customer.Company, customer.Industry{Label: does.industry, Scheme: customer.GBT4754, Code: does.division}
 		p.Name = at.city + pick(rng, words) + does.says + "有限公司"
 	} else {
 		p.Name = pick(rng, surnames) + pick(rng, given)

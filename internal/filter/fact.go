@@ -39,6 +39,17 @@ type Fact struct {
 	Where    Node   // which facts count; nil for all
 }
 
+// nullable tells whether no facts make an absent value.
+func (f Function) nullable() bool { return f != Count && f != Days && f != Sum }
+
+// operators are those that what the function makes can be compared with.
+func (f Function) operators() []Op {
+	if f.nullable() {
+		return slices.Concat(ordered, []Op{IsNull, IsNotNull})
+	}
+	return ordered
+}
+
 // fields are the names that f reads: what it is made of, and each field of the inner condition after the source's name.
 func (f *Fact) fields() []string {
 	names := []string{f.Of}
@@ -209,7 +220,7 @@ func (f *Fact) asField(source Source, measure string, how Gathering, rows []Expr
 	if f.Function.measures() != (measure != "") || measure != "" && !ok {
 		return Field{}, false
 	}
-	field := Field{Name: "fact", Type: TypeInteger, Label: source.Label, Operators: ordered}
+	field := Field{Name: "fact", Type: TypeInteger, Label: source.Label, Operators: f.Function.operators(), Nullable: f.Function.nullable()}
 	var value Expr
 	switch f.Function {
 	case Count:
@@ -220,17 +231,14 @@ func (f *Fact) asField(source Source, measure string, how Gathering, rows []Expr
 		field.Type = of.Type
 		value = concat(SQL("sum("), of.Column, SQL(")"))
 	case First, Last:
-		field.Type, field.Nullable = TypeDate, true
+		field.Type = TypeDate
 		value = concat(SQL(extremes[f.Function]), source.Day, SQL(")"))
 	default:
-		field.Type, field.Nullable = of.Type, true
+		field.Type = of.Type
 		if f.Function == Avg && of.Type == TypeInteger {
 			field.Type = TypeNumber
 		}
 		value = concat(SQL(extremes[f.Function]), of.Column, SQL(")"))
-	}
-	if field.Nullable {
-		field.Operators = slices.Concat(ordered, []Op{IsNull, IsNotNull})
 	}
 	if how != Apart {
 		absent := constant("0")

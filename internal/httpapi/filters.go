@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
@@ -45,6 +47,30 @@ func below(err error, prefix string) error {
 		return f.Below(prefix)
 	}
 	return err
+}
+
+// asGiven points into the form in which a condition was given, where a service that knows but one form found something wrong.
+func asGiven(err error, text *string) error {
+	if text == nil {
+		return err
+	}
+	return instead(err, "/filter", "/filter_text")
+}
+
+// instead replaces the place of a condition, and all places in it, by another.
+func instead(err error, place, by string) error {
+	f := fault.Of(err)
+	if f == nil {
+		return err
+	}
+	moved := *f
+	moved.Fields = slices.Clone(f.Fields)
+	for i, x := range moved.Fields {
+		if x.Pointer == place || strings.HasPrefix(x.Pointer, place+"/") {
+			moved.Fields[i].Pointer = by
+		}
+	}
+	return &moved
 }
 
 // read is a condition that must be there, in a body.
@@ -142,13 +168,35 @@ func (h filters) ListFilterFields(ctx context.Context, _ apigen.ListFilterFields
 	}
 	functions := each(filter.Functions, func(f filter.Function) string { return string(f) })
 	return apigen.ListFilterFields200JSONResponse{Items: items,
+		Operators: each(filter.Operators(), func(o filter.Operator) apigen.FilterOperator {
+			return apigen.FilterOperator{Name: string(o.Op), Label: preferred(ctx, o.Label), Takes: apigen.FilterOperatorTakes(o.Takes), Text: o.Text}
+		}),
+		Types: each(filter.TypeForms(), func(f filter.TypeForm) apigen.FilterType {
+			return apigen.FilterType{Name: string(f.Type), Form: preferred(ctx, f.Form), RelativeDays: f.Days,
+				JSON: each(f.JSON, func(s string) apigen.FilterTypeJSON { return apigen.FilterTypeJSON(s) })}
+		}),
+		Functions: each(filter.FunctionForms(), func(f filter.FunctionForm) apigen.FilterFunction { return filterFunctionToAPI(ctx, f) }),
+		Windows: each(filter.WindowForms(), func(w filter.WindowForm) apigen.FilterWindow {
+			return apigen.FilterWindow{Name: apigen.FilterWindowName(w.Name), Label: preferred(ctx, w.Label), Pattern: w.Pattern, Example: w.Example}
+		}),
+		Limits: apigen.FilterLimits{Depth: filter.MaxDepth, Comparisons: filter.MaxLeaves, Values: filter.MaxValues, Text: filter.MaxText,
+			RelativeDay: filter.RelativeDay()},
 		Sources: each(language.Catalogue.Sources(), func(s filter.Source) apigen.FilterSource {
 			return apigen.FilterSource{Name: s.Name, Label: preferred(ctx, s.Label), Functions: functions, Fields: describe(s.Fields),
 				Measures: each(s.Measures(), func(m string) string { return s.Name + "." + m })}
 		})}, nil
 }
 
-// nameExamples lets the examples of tags and segments name one that there is, to callers who may read them.
+func filterFunctionToAPI(ctx context.Context, f filter.FunctionForm) apigen.FilterFunction {
+	out := apigen.FilterFunction{Name: string(f.Function), Label: preferred(ctx, f.Label), Of: apigen.FilterFunctionOfSource, Type: set(string(f.Type)),
+		Operators: each(f.Operators, func(o filter.Op) string { return string(o) })}
+	if f.Measures {
+		out.Of = apigen.FilterFunctionOfMeasure
+	}
+	return out
+}
+
+// nameExamples tells where the tags and segments are that there are, and lets the examples name one, to callers who may read them.
 func (h filters) nameExamples(ctx context.Context, language condition.Language, items []apigen.FilterField) error {
 	language, err := language.Naming(ctx, h.DB)
 	if err != nil {
@@ -158,7 +206,7 @@ func (h filters) nameExamples(ctx context.Context, language condition.Language, 
 		if f.Name != condition.Tags && f.Name != condition.Segments || mayRead(ctx, f.Name) != nil {
 			continue
 		}
-		items[i].Example = nil
+		items[i].Example, items[i].ChoicesAt = nil, ptr("/v1/"+f.Name)
 		if named, _ := language.Catalogue.Field(f.Name); len(named.Choices) > 0 {
 			items[i].Example = ptr(filter.Leaf{Field: f.Name, Op: filter.Has, Values: []filter.Value{filter.String(named.Choices[0])}}.Text())
 		}
@@ -167,7 +215,8 @@ func (h filters) nameExamples(ctx context.Context, language condition.Language, 
 }
 
 // unitLabels are what people call units that are words.
-var unitLabels = map[string]fault.Text{"days": fault.T("days", "天"), "years": fault.T("years", "岁")}
+var unitLabels = map[string]fault.Text{"days": fault.T("days", "天"), "years": fault.T("years", "岁"),
+	"points": fault.T("points", "分"), "probability": fault.T("probability, from 0 to 1", "概率（0 到 1）")}
 
 func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 	f := apigen.FilterField{Name: e.Name, Type: string(e.Type), Label: preferred(ctx, e.Label), Unit: set(e.Unit),

@@ -110,4 +110,96 @@ func TestConditionsOverHTTP(t *testing.T) {
 	require.Contains(t, fmt.Sprint(out["items"]), `tags:"regular"`)
 	require.NotContains(t, fmt.Sprint(out["items"]), `segments:"`, "there is none")
 	require.Contains(t, out["sources"].([]any)[0].(object)["measures"], "transactions.amount")
+	c.OK(t, "GET", "/v1/filter-fields", nil, &out)
+	require.NotEmpty(t, out["operators"].([]any)[0].(object)["label"])
+	buildForms(t, c, out)
+}
+
+// buildForms makes every comparison that a form made of the catalogue alone could offer.
+func buildForms(t *testing.T, c *apptest.Client, known object) {
+	t.Helper()
+	named := func(member string) map[string]object {
+		all := map[string]object{}
+		for _, o := range known[member].([]any) {
+			require.NotEmpty(t, o.(object)["name"])
+			all[o.(object)["name"].(string)] = o.(object)
+		}
+		return all
+	}
+	operators, types, limits := named("operators"), named("types"), known["limits"].(object)
+	samples := map[string]any{"number": 1000.5, "integer": 3, "money": 1000, "score": 0.5, "date": "2026-01-31", "time": "2026-01-31", "boolean": true,
+		"uuid": "01890a5d-ac96-774b-bcce-b302099a8057"}
+	leaves := []object{}
+	add := func(kind string, field, leaf object) {
+		require.Contains(t, types, kind)
+		var value any = "茶"
+		if choices, _ := field["choices"].([]any); len(choices) > 0 {
+			value = choices[0]
+		} else if sample, ok := samples[kind]; ok {
+			value = sample
+		} else if at, ok := field["choices_at"].(string); ok {
+			var list object
+			c.OK(t, "GET", at, nil, &list)
+			if len(list["items"].([]any)) == 0 {
+				return
+			}
+			value = list["items"].([]any)[0].(object)["key"]
+		}
+		for _, op := range leaf["operators"].([]any) {
+			values := []any{value}
+			if types[kind]["relative_days"] == true && operators[op.(string)]["takes"] == "one" {
+				values = append(values, "today-90d")
+				require.Regexp(t, limits["relative_day"], "today-90d")
+			}
+			for _, v := range values {
+				made := object{"op": op}
+				for _, member := range []string{"field", "function", "of", "window", "where"} {
+					if leaf[member] != nil {
+						made[member] = leaf[member]
+					}
+				}
+				switch operators[op.(string)]["takes"] {
+				case "one":
+					made["value"] = v
+				case "many":
+					made["values"] = []any{v}
+				}
+				leaves = append(leaves, made)
+			}
+		}
+	}
+	for _, f := range known["items"].([]any) {
+		f := f.(object)
+		add(f["type"].(string), f, object{"field": f["name"], "operators": f["operators"]})
+	}
+	for _, s := range known["sources"].([]any) {
+		source := s.(object)
+		of := map[string]object{}
+		for _, f := range source["fields"].([]any) {
+			of[source["name"].(string)+"."+f.(object)["name"].(string)] = f.(object)
+		}
+		for name, function := range named("functions") {
+			if function["of"] == "source" {
+				for _, w := range known["windows"].([]any) {
+					require.Regexp(t, w.(object)["pattern"], w.(object)["example"])
+					if w.(object)["name"] != "qualification" {
+						add(function["type"].(string), object{}, object{"function": name, "of": source["name"], "window": w.(object)["example"], "operators": function["operators"]})
+					}
+				}
+				continue
+			}
+			for _, m := range source["measures"].([]any) {
+				require.NotEmpty(t, of[m.(string)]["label"], m)
+				add(of[m.(string)]["type"].(string), object{}, object{"function": name, "of": m, "operators": function["operators"]})
+			}
+		}
+	}
+	require.Greater(t, len(leaves), 500)
+	most := int(limits["comparisons"].(float64))
+	for len(leaves) > 0 {
+		n := min(most, len(leaves))
+		c.OK(t, "POST", "/v1/filters/parse", object{"filter": object{"and": leaves[:n]}}, nil)
+		leaves = leaves[n:]
+	}
+	c.Refused(t, 422, "filter_limit", "POST", "/v1/filters/parse", object{"filter": object{"field": "city", "op": "in", "values": make([]string, int(limits["values"].(float64))+1)}})
 }

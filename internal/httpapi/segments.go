@@ -57,7 +57,7 @@ func (h segments) CreateSegment(ctx context.Context, req apigen.CreateSegmentReq
 	}
 	x, _, err := h.svc.Create(ctx, call, draft)
 	if err != nil {
-		return nil, err
+		return nil, asGiven(err, b.FilterText)
 	}
 	items, err := h.pack(ctx, true, x)
 	if err != nil {
@@ -98,7 +98,7 @@ func (h segments) PatchSegment(ctx context.Context, req apigen.PatchSegmentReque
 	}
 	x, _, err := h.svc.Update(ctx, callOf(ctx), req.SegmentKey, expected, change)
 	if err != nil {
-		return nil, err
+		return nil, asGiven(err, b.FilterText)
 	}
 	items, err := h.pack(ctx, true, x)
 	if err != nil {
@@ -333,5 +333,6 @@ func passageToAPI(ctx context.Context, p segment.Passage) apigen.SegmentPassage 
 }
 
 func customerSegmentToAPI(m segment.Membership) apigen.CustomerSegment {
-	return apigen.CustomerSegment{Key: m.Key, Name: m.Name, Basis: apigen.SegmentBasis(m.Basis), Static: m.Static, Since: m.Since}
+	return apigen.CustomerSegment{Key: m.Key, Name: m.Name, Basis: apigen.SegmentBasis(m.Basis), Static: m.Static, Since: m.Since,
+		Strategy: set(m.Strategy), Benefits: filled(each(m.Benefits, benefitToAPI))}
 }

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -10,7 +11,50 @@ import (
 	"github.com/kezi-io/kezi/internal/postgrestest"
 )
 
-// S0-13, S0-39, S2-10
+// evaluated waits for the job that puts what was made to everybody; it may have ended before the answer.
+func evaluated(t *testing.T, c *apptest.Client, made object) {
+	t.Helper()
+	if job, ok := made["evaluation"].(object)["job_id"].(string); ok {
+		c.Wait(t, job)
+	}
+}
+
+// S0-13, S0-15
+func TestBuiltInSegmentsMeanWhatTheirNamesSay(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, postgrestest.DB(t))
+	c := s.Client(t)
+	for name, bought := range map[string]struct {
+		amount string
+		ago    []int // days
+	}{
+		"large and often": {"900.00", []int{300, 200, 100, 10}},
+		"often":           {"10.00", []int{300, 200, 100, 10}},
+		"all of late":     {"20.00", []int{4, 3, 2, 1}},
+		"one large":       {"90000.00", []int{10}},
+		"once":            {"30.00", []int{10}}, "once, too": {"40.00", []int{10}}, "and once": {"50.00", []int{10}},
+	} {
+		var made object
+		c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": name}, &made)
+		for _, ago := range bought.ago {
+			day := time.Now().AddDate(0, 0, -ago).Format(time.DateOnly)
+			c.OK(t, "POST", "/v1/transactions", object{"customer_id": made["id"], "occurred_on": day, "amount": object{"amount": bought.amount, "currency": "CNY"}}, nil)
+		}
+	}
+	for preset, want := range map[string][]any{"high_value": {"large and often"}, "loyal": {"large and often", "often"}} {
+		var made, page object
+		c.OK(t, "POST", "/v1/segments", object{"preset": preset}, &made)
+		evaluated(t, c, made)
+		c.OK(t, "GET", "/v1/segments/"+preset+"/members", nil, &page)
+		names := []any{}
+		for _, m := range page["items"].([]any) {
+			names = append(names, m.(object)["name"])
+		}
+		require.ElementsMatch(t, want, names, "%s: %s", preset, made["filter_text"])
+	}
+}
+
+// S0-39, S2-10
 func TestSegmentsOverHTTP(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, postgrestest.DB(t))
@@ -25,9 +69,9 @@ func TestSegmentsOverHTTP(t *testing.T) {
 	require.Equal(t, "张三", out["sample"].([]any)[0].(object)["name"])
 	made := c.OK(t, "POST", "/v1/segments", object{"key": "shanghai", "name": "上海", "basis": "geographic", "filter_text": `city = "上海"`,
 		"strategy": "门店品鉴会", "benefits": []object{{"kind": "event", "name": "品鉴会"}}}, &out)
-	c.Wait(t, out["evaluation"].(object)["job_id"].(string))
+	evaluated(t, c, out)
 	c.OK(t, "POST", "/v1/segments", object{"key": "good", "name": "上海大客户", "basis": "value", "filter_text": `segments:"shanghai" AND spend_total >= 500`}, &out)
-	c.Wait(t, out["evaluation"].(object)["job_id"].(string))
+	evaluated(t, c, out)
 	c.OK(t, "POST", "/v1/segments", object{"key": "salon", "name": "沙龙", "basis": "psychographic", "static": true}, nil)
 
 	members := func(t *testing.T, key string) (names []any) {
@@ -40,6 +84,9 @@ func TestSegmentsOverHTTP(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []any{"张三"}, members(t, "good"))
+	c.OK(t, "GET", "/v1/customers/"+ada["id"].(string)+"/segments", nil, &out) // S0-16, S1-02
+	require.Equal(t, "门店品鉴会", out["items"].([]any)[1].(object)["strategy"])
+	require.Equal(t, []any{object{"kind": "event", "name": "品鉴会"}}, out["items"].([]any)[1].(object)["benefits"])
 	c.OK(t, "POST", "/v1/segments/salon/members", object{"action": "add", "customer_ids": []any{bob["id"], "01890a5d-ac96-774b-bcce-b302099a0000"}, "reason": "报名"}, &out)
 	require.InDelta(t, 1, out["changed"], 0)
 	require.Len(t, out["missing"], 1)
@@ -73,6 +120,7 @@ func TestSegmentsOverHTTP(t *testing.T) {
 		require.Contains(t, p.Detail, "segment good")
 		p = c.Refused(t, 409, "rule_cycle", "PATCH", "/v1/segments/shanghai", object{"filter_text": `NOT segments:"good"`})
 		require.Contains(t, p.Errors[0].Detail, "good")
+		require.Equal(t, "/filter_text", p.Errors[0].Pointer, "where it was given")
 		c.Refused(t, 409, "segment_key_taken", "POST", "/v1/segments", object{"key": "good", "name": "x", "basis": "value", "filter_text": "city:*"})
 		c.Refused(t, 422, "segment_unknown", "POST", "/v1/segments/overlap", object{"keys": []string{"good", "gold"}})
 		c.Refused(t, 409, "segment_dynamic", "POST", "/v1/segments/good/members", object{"action": "add", "customer_ids": []any{bob["id"]}})

@@ -92,7 +92,7 @@ func (h tags) CreateTag(ctx context.Context, req apigen.CreateTagRequestObject) 
 	t, _, err := h.svc.Create(ctx, callOf(ctx), tag.Draft{GroupID: b.GroupID, Key: b.Key, Name: b.Name,
 		Description: or(b.Description, ""), Color: or(b.Color, ""), Position: or(b.Position, 0), Condition: node})
 	if err != nil {
-		return nil, err
+		return nil, asGiven(err, b.FilterText)
 	}
 	items, err := h.pack(ctx, t)
 	if err != nil {
@@ -137,7 +137,7 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 		GroupID: field(b.GroupID, same[uuid.UUID]), Color: field(b.Color, same[string]), Position: b.Position, Condition: node,
 		Automatic: b.Automatic, Archived: b.Archived})
 	if err != nil {
-		return nil, err
+		return nil, asGiven(err, b.FilterText)
 	}
 	items, err := h.pack(ctx, t)
 	if err != nil {

@@ -40,7 +40,7 @@ func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierScheme
 	s, err := h.svc.Create(ctx, callOf(ctx), tier.Draft{Key: b.Key, Name: or(b.Name, ""), Preset: string(or(b.Preset, "")),
 		Score: or(b.Score, ""), Terms: terms, Inactive: or(b.Draft, false)})
 	if err != nil {
-		return nil, err
+		return nil, instead(err, "/filter", "/tiers")
 	}
 	body, err := tierSchemeToAPI(s)
 	return apigen.CreateTierScheme201JSONResponse{Body: body, Headers: apigen.CreateTierScheme201ResponseHeaders{
@@ -68,7 +68,7 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 	}
 	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, expected, tier.Change{Name: b.Name, Terms: terms})
 	if err != nil {
-		return nil, err
+		return nil, instead(err, "/filter", "/tiers")
 	}
 	body, err := tierSchemeToAPI(s)
 	return apigen.PatchTierScheme200JSONResponse{Body: body, Headers: apigen.PatchTierScheme200ResponseHeaders{ETag: etag(s.Version)}}, err
@@ -193,9 +193,7 @@ func tierFromAPI(t apigen.Tier) tier.TierDraft {
 func tierToAPI(t tier.Tier) (apigen.Tier, error) {
 	out := apigen.Tier{Key: t.Key, Name: t.Name, Strategy: set(t.Strategy)}
 	if len(t.Benefits) > 0 {
-		out.Benefits = ptr(each(t.Benefits, func(b tier.Benefit) apigen.TierBenefit {
-			return apigen.TierBenefit{Kind: apigen.TierBenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: set(b.Details)}
-		}))
+		out.Benefits = ptr(each(t.Benefits, tierBenefitToAPI))
 	}
 	var err error
 	if out.Condition, err = conditionToAPI(t.Condition); err != nil {
@@ -240,4 +238,8 @@ func tierSchemeToAPI(s tier.Scheme) (apigen.TierScheme, error) {
 	draft, err := tierTermsToAPI(*s.Draft)
 	out.Draft = &draft
 	return out, err
+}
+
+func tierBenefitToAPI(b tier.Benefit) apigen.TierBenefit {
+	return apigen.TierBenefit{Kind: apigen.TierBenefitKind(b.Kind), Name: b.Name, Value: b.Value, Details: set(b.Details)}
 }

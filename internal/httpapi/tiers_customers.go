@@ -137,7 +137,8 @@ func tierPassageToAPI(p tier.Passage) apigen.TierPassage {
 }
 
 func tierPlacementToAPI(p tier.Placement) apigen.TierPlacement {
-	out := apigen.TierPlacement{Scheme: p.Scheme, SchemeName: p.SchemeName, Key: p.Key, Name: p.Name, PlacedAt: p.PlacedAt,
+	out := apigen.TierPlacement{Scheme: p.Scheme, SchemeName: p.SchemeName, Key: p.Key, Name: p.Name, PlacedAt: p.PlacedAt, Strategy: set(p.Strategy),
+		Benefits:    filled(each(p.Benefits, tierBenefitToAPI)),
 		DowngradeOn: dateOrNil(p.DowngradeOn), PeriodEndsOn: dateOrNil(p.PeriodEndsOn)}
 	if m := p.Manual; m != nil {
 		out.Earned = set(p.Earned)

@@ -123,6 +123,18 @@ func TestTiersOverHTTP(t *testing.T) {
 		p = c.Refused(t, 422, "invalid", "POST", "/v1/tier-schemes", object{"key": "x", "tiers": []object{
 			{"key": "high", "name": "h", "condition": object{"field": "tiers.x", "op": "eq", "value": "low"}}, {"key": "low", "name": "l"}}})
 		require.Equal(t, "own_tier", p.Errors[0].Code)
+		c.OK(t, "POST", "/v1/tier-schemes", object{"key": "ring", "draft": true, "tiers": []object{{"key": "a", "name": "a", "condition": spends("1")},
+			{"key": "b", "name": "b", "strategy": "新品优先", "benefits": []object{{"kind": "early_access", "name": "提前购"}}}}}, nil)
+		c.OK(t, "POST", "/v1/tier-schemes/ring/activate", nil, nil)
+		var member, placed object // S0-64, S0-65, S4-36
+		c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "会员"}, &member)
+		c.OK(t, "GET", "/v1/customers/"+member["id"].(string)+"/tiers", nil, &placed)
+		require.Contains(t, fmt.Sprint(placed["items"]), "early_access")
+		require.Contains(t, fmt.Sprint(placed["items"]), "新品优先")
+		c.OK(t, "POST", "/v1/segments", object{"key": "ring", "name": "ring", "basis": "value", "filter_text": `tiers.ring = "a"`}, nil)
+		p = c.Refused(t, 409, "rule_cycle", "PATCH", "/v1/tier-schemes/ring", object{"tiers": []object{
+			{"key": "a", "name": "a", "condition": object{"field": "segments", "op": "has", "value": "ring"}}, {"key": "b", "name": "b"}}})
+		require.Equal(t, "/tiers", p.Errors[0].Pointer)
 		p = c.Refused(t, 422, "invalid", "POST", "/v1/tier-schemes", object{"key": "x", "tiers": []object{{"key": "a", "name": "a", "condition": object{"and": []object{
 			{"field": "spend_total", "op": "gte", "value": "5000"}, {"field": "spend_total", "op": "lt", "value": "1000"},
 		}}}, {"key": "b", "name": "b"}}})

@@ -44,6 +44,9 @@ func (e *Engine) Work(ctx context.Context, run *jobs.Run) error {
 	if err != nil {
 		return err
 	}
+	if s.program != nil {
+		s.resume()
+	}
 	for i, level := range s.levels {
 		if len(level) == 0 {
 			continue
@@ -53,6 +56,23 @@ func (e *Engine) Work(ctx context.Context, run *jobs.Run) error {
 		}
 	}
 	return s.end(ctx)
+}
+
+// resume takes over what earlier attempts changed: how much, and, since they died before they told, everything that it may have
+// been, from the rules that are wanted to all that read what those decide.
+func (s *sweep) resume() {
+	if s.changed = s.run.Counts()["changed"]; s.changed == 0 {
+		return
+	}
+	for _, level := range s.program.levels {
+		for _, r := range level {
+			if s.want(r) || s.fields.any(r.Reads) {
+				for _, part := range r.parts() {
+					s.fields.add(part.Field)
+				}
+			}
+		}
+	}
 }
 
 // wanted says which rules a job is about.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/pkg/btyd"
@@ -11,13 +12,7 @@ import (
 
 // unit of a kind's values.
 func unit(kind Kind, currency string) string {
-	switch {
-	case kind.worth() || kind == AtRisk:
-		return currency
-	case kind == Churn:
-		return "probability"
-	}
-	return "points"
+	return condition.ScoreUnit(string(kind), currency)
 }
 
 // scaleOf is how many minor units make a major one.

@@ -19,6 +19,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
@@ -274,11 +275,27 @@ func TestAJobThatWasKilledGoesOn(t *testing.T) {
 	// As after a chunk that came to one of them, before the end.
 	_, err := b.db.Exec(b.ctx, `DELETE FROM segment_members WHERE tenant_id = $1 AND customer_id = $2`, b.call.Tenant.ID, bob)
 	require.NoError(t, err)
-	require.NoError(t, b.db.InTx(b.ctx, func(tx postgres.Tx) error {
-		_, err := b.engine.Changed(b.ctx, tx, b.call, "segment", x.ID, false)
-		return err
-	}))
-	b.idle(t)
+	again := func() uuid.UUID { // a job that its first attempt left when it had changed one customer
+		var job *jobs.Job
+		require.NoError(t, b.db.InTx(b.ctx, func(tx postgres.Tx) (err error) {
+			if job, err = b.engine.Changed(b.ctx, tx, b.call, "segment", x.ID, false); err != nil {
+				return err
+			}
+			_, err = tx.Exec(b.ctx, `UPDATE jobs SET counts = '{"changed": 1}' WHERE tenant_id = $1 AND id = $2`, b.call.Tenant.ID, job.ID)
+			return err
+		}))
+		b.idle(t)
+		return job.ID
+	}
+	for job, changed := range map[uuid.UUID]int64{again(): 2, again(): 1} {
+		done, err := b.jobs.Get(b.ctx, b.call.Tenant, job)
+		require.NoError(t, err)
+		require.Equal(t, changed, done.Counts["changed"], "what the first attempt changed counts")
+		var told []string
+		require.NoError(t, b.db.QueryRow(b.ctx, `SELECT changed FROM events WHERE tenant_id = $1 AND type = 'customers.classified' AND subject_id = $2`,
+			b.call.Tenant.ID, job.String()).Scan(&told))
+		require.Equal(t, []string{"segments.shanghai"}, told, "and is told of")
+	}
 	require.Equal(t, []string{"shanghai"}, b.in(t, ada))
 	require.Equal(t, []string{"shanghai"}, b.in(t, bob))
 	require.Len(t, b.passages(t, ada), 1, "who is right already is not told of again")

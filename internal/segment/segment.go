@@ -144,6 +144,8 @@ type Membership struct {
 	Basis     Basis
 	Static    bool
 	Since     time.Time
+	Strategy  string // how to treat who is in it
+	Benefits  []Benefit
 }
 
 // Passage is a customer's entering or leaving of a segment.

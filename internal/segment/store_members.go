@@ -91,7 +91,7 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 	for _, id := range ids {
 		found[id] = []Membership{}
 	}
-	rows, err := q.Query(ctx, `SELECT sm.customer_id, s.key, s.name, s.basis, s.condition IS NULL, sm.since FROM segment_members sm
+	rows, err := q.Query(ctx, `SELECT sm.customer_id, s.key, s.name, s.basis, s.condition IS NULL, sm.since, s.strategy, s.benefits FROM segment_members sm
 			JOIN segments s ON s.tenant_id = sm.tenant_id AND s.id = sm.segment_id AND s.archived_at IS NULL
 		WHERE sm.tenant_id = $1 AND sm.customer_id = ANY($2) ORDER BY sm.customer_id, s.key`, tenantID, ids)
 	if err != nil {
@@ -101,7 +101,7 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 	for rows.Next() {
 		var id uuid.UUID
 		var m Membership
-		if err := rows.Scan(&id, &m.Key, &m.Name, &m.Basis, &m.Static, &m.Since); err != nil {
+		if err := rows.Scan(&id, &m.Key, &m.Name, &m.Basis, &m.Static, &m.Since, &m.Strategy, &m.Benefits); err != nil {
 			return nil, fmt.Errorf("read the segments of %d customers: %w", len(ids), err)
 		}
 		m.Since = m.Since.UTC()

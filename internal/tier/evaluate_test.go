@@ -40,7 +40,7 @@ func TestEvaluate(t *testing.T) {
 		found, err := tier.Of(b.ctx, b.db, b.call.Tenant.ID, []uuid.UUID{rich, poor, gone, uuid.Nil})
 		require.NoError(t, err)
 		place := func(key, name string, at time.Time) []tier.Placement {
-			return []tier.Placement{{Scheme: "spending", SchemeName: "消费等级", Key: key, Name: name, PlacedAt: at, Earned: key}}
+			return []tier.Placement{{Scheme: "spending", SchemeName: "消费等级", Key: key, Name: name, PlacedAt: at, Benefits: []tier.Benefit{}, Earned: key}}
 		}
 		require.Equal(t, map[uuid.UUID][]tier.Placement{
 			rich: place("gold", "金", first), poor: place("silver", "银", b.now()), gone: place("gold", "金", b.now()), uuid.Nil: {},

@@ -19,7 +19,7 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 	for _, id := range ids {
 		found[id] = []Placement{}
 	}
-	rows, err := q.Query(ctx, `SELECT p.customer_id, s.key, s.name, r.key, r.name, p.placed_at, coalesce(e.key, ''), p.downgrade_on, p.period_ends_on,
+	rows, err := q.Query(ctx, `SELECT p.customer_id, s.key, s.name, r.key, r.name, r.strategy, r.benefits, p.placed_at, coalesce(e.key, ''), p.downgrade_on, p.period_ends_on,
 			h.key, p.manual_until, p.manual_reason, p.manual_actor, p.manual_at
 		FROM tier_placements p JOIN tier_schemes s ON s.tenant_id = p.tenant_id AND s.id = p.scheme_id
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
@@ -38,7 +38,7 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 			until               *tenant.Day
 			at                  *time.Time
 		}
-		err := rows.Scan(&id, &p.Scheme, &p.SchemeName, &p.Key, &p.Name, &p.PlacedAt, &p.Earned, &p.DowngradeOn, &p.PeriodEndsOn,
+		err := rows.Scan(&id, &p.Scheme, &p.SchemeName, &p.Key, &p.Name, &p.Strategy, &p.Benefits, &p.PlacedAt, &p.Earned, &p.DowngradeOn, &p.PeriodEndsOn,
 			&hand.tier, &hand.until, &hand.reason, &hand.actor, &hand.at)
 		if err != nil {
 			return nil, fmt.Errorf("read the tiers of %d customers: %w", len(ids), err)

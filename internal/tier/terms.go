@@ -97,6 +97,7 @@ func read(v *fault.Validator, scheme string, drafts []TierDraft, compile compile
 		tiers[i] = t
 	}
 	unreachable(v, tiers)
+	overlapping(v, tiers)
 	return tiers, nil
 }
 
@@ -132,6 +133,20 @@ func unreachable(v *fault.Validator, tiers []Tier) {
 				v.Check(false, pointer(i)+"/condition", "unreachable", fault.T(
 					fmt.Sprintf("whoever fulfils it also fulfils the condition of the higher tier %s; the highest tier comes first", above.Key),
 					fmt.Sprintf("满足该条件的客户也都满足更高层级 %s 的条件；请将最高层级排在最前", above.Key)))
+				break
+			}
+		}
+	}
+}
+
+// overlapping records tiers whose range of one field begins or ends within that of a higher tier.
+func overlapping(v *fault.Validator, tiers []Tier) {
+	for i, t := range tiers {
+		for _, above := range tiers[:i] {
+			if t.Condition != nil && above.Condition != nil && overlaps(t.Condition, above.Condition) && !implies(t.Condition, above.Condition) {
+				v.Check(false, pointer(i)+"/condition", "overlapping", fault.T(
+					fmt.Sprintf("its range overlaps with that of the higher tier %s; leave its upper bound away, or let it end where that begins", above.Key),
+					fmt.Sprintf("其取值范围与更高层级 %s 的范围重叠；请去掉上限，或使其止于该层级的起点", above.Key)))
 				break
 			}
 		}

@@ -267,6 +267,8 @@ type Placement struct {
 	Key        string
 	Name       string
 	PlacedAt   time.Time // since when the customer is in this tier
+	Strategy   string    // how to treat who is in it
+	Benefits   []Benefit
 
 	Earned       string      // the key of the tier by the rules; empty before the first evaluation
 	DowngradeOn  *tenant.Day // the day on which the customer leaves the earned tier unless its condition holds again

@@ -208,6 +208,11 @@ func (b bench) tierOf(t *testing.T, id uuid.UUID) string {
 	return found[0].Key
 }
 
+// within is spend_total from so much, and below or at most so much.
+func within(from, op, to string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"and": [%s, %s]}`, leaf("spend_total", "gte", from), leaf("spend_total", op, to)))
+}
+
 func leaf(field, op string, value any) json.RawMessage {
 	raw, err := json.Marshal(map[string]any{"field": field, "op": op, "value": value})
 	if err != nil {
@@ -300,7 +305,13 @@ func TestSchemes(t *testing.T) {
 				d.Tiers[0].Benefits = []tier.Benefit{{Kind: tier.Discount, Name: "x", Value: new(200.0)}}
 			}), []string{"/tiers/0/benefits/0/value"}},
 			"a year of 3 days": {edit(func(d *tier.Draft) { d.Window = &tier.WindowDraft{Window: tier.CalendarYear, Days: 3} }), []string{"/qualification"}},
-			"own tier":         {edit(func(d *tier.Draft) { d.Tiers[0].Condition = leaf("tiers.spending", "eq", "gold") }), []string{"/tiers/0/condition"}},
+			"ranges that overlap": {edit(func(d *tier.Draft) {
+				d.Tiers[0].Condition, d.Tiers[1].Condition = within("1000", "lt", "5000"), within("500", "lt", "3000")
+			}), []string{"/tiers/1/condition"}},
+			"ranges that share a value": {edit(func(d *tier.Draft) {
+				d.Tiers[0].Condition, d.Tiers[1].Condition = leaf("spend_total", "gte", "1000"), within("500", "lte", "1000")
+			}), []string{"/tiers/1/condition"}},
+			"own tier": {edit(func(d *tier.Draft) { d.Tiers[0].Condition = leaf("tiers.spending", "eq", "gold") }), []string{"/tiers/0/condition"}},
 		} {
 			_, err := b.svc.Create(b.ctx, b.call, c.draft)
 			require.ErrorIs(t, err, fault.ErrInvalid, name)
@@ -310,6 +321,21 @@ func TestSchemes(t *testing.T) {
 			}
 			require.Subset(t, c.pointers, pointers, name)
 		}
+		require.Equal(t, before, b.count(t, `SELECT count(*) FROM events WHERE tenant_id = $1`))
+		for i, touching := range [][2]json.RawMessage{
+			{within("1000", "lt", "5000"), within("500", "lt", "1000")},
+			{leaf("spend_total", "gte", "1000"), leaf("spend_total", "gte", "500")},
+			{leaf("spend_total", "lt", "500"), within("500", "lt", "3000")}, // the best are those who cost the least
+			{within("1000", "lt", "5000"), leaf("purchase_count", "gte", "3")},
+		} {
+			_, err := b.svc.Create(b.ctx, b.call, edit(func(d *tier.Draft) {
+				d.Key = fmt.Sprint("touching", i)
+				d.Tiers[0].Condition, d.Tiers[1].Condition = touching[0], touching[1]
+			}))
+			require.NoError(t, err, i)
+			require.NoError(t, b.svc.Delete(b.ctx, b.call, fmt.Sprint("touching", i), nil))
+		}
+		before = b.count(t, `SELECT count(*) FROM events WHERE tenant_id = $1`)
 		_, err = b.svc.Create(b.ctx, b.call, other)
 		require.ErrorIs(t, err, tier.ErrKeyTaken)
 		_, err = b.svc.Create(b.ctx, b.call, tier.Draft{Key: "v", Preset: tier.Value})

@@ -727,6 +727,90 @@ func (e FieldType) Valid() bool {
 	}
 }
 
+// Defines values for FilterFunctionOf.
+const (
+	FilterFunctionOfMeasure FilterFunctionOf = "measure"
+	FilterFunctionOfSource  FilterFunctionOf = "source"
+)
+
+// Valid indicates whether the value is a known member of the FilterFunctionOf enum.
+func (e FilterFunctionOf) Valid() bool {
+	switch e {
+	case FilterFunctionOfMeasure:
+		return true
+	case FilterFunctionOfSource:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FilterOperatorTakes.
+const (
+	FilterOperatorTakesMany FilterOperatorTakes = "many"
+	FilterOperatorTakesNone FilterOperatorTakes = "none"
+	FilterOperatorTakesOne  FilterOperatorTakes = "one"
+)
+
+// Valid indicates whether the value is a known member of the FilterOperatorTakes enum.
+func (e FilterOperatorTakes) Valid() bool {
+	switch e {
+	case FilterOperatorTakesMany:
+		return true
+	case FilterOperatorTakesNone:
+		return true
+	case FilterOperatorTakesOne:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FilterTypeJSON.
+const (
+	FilterTypeJSONBoolean FilterTypeJSON = "boolean"
+	FilterTypeJSONNumber  FilterTypeJSON = "number"
+	FilterTypeJSONString  FilterTypeJSON = "string"
+)
+
+// Valid indicates whether the value is a known member of the FilterTypeJSON enum.
+func (e FilterTypeJSON) Valid() bool {
+	switch e {
+	case FilterTypeJSONBoolean:
+		return true
+	case FilterTypeJSONNumber:
+		return true
+	case FilterTypeJSONString:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FilterWindowName.
+const (
+	FilterWindowNameAll           FilterWindowName = "all"
+	FilterWindowNameBetween       FilterWindowName = "between"
+	FilterWindowNameLast          FilterWindowName = "last"
+	FilterWindowNameQualification FilterWindowName = "qualification"
+)
+
+// Valid indicates whether the value is a known member of the FilterWindowName enum.
+func (e FilterWindowName) Valid() bool {
+	switch e {
+	case FilterWindowNameAll:
+		return true
+	case FilterWindowNameBetween:
+		return true
+	case FilterWindowNameLast:
+		return true
+	case FilterWindowNameQualification:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Gender.
 const (
 	GenderFemale  Gender = "female"
@@ -3224,14 +3308,20 @@ type CustomerSearch struct {
 // CustomerSearchTotal defines model for CustomerSearch.Total.
 type CustomerSearchTotal string
 
-// CustomerSegment Example: {"basis":"geographic","key":"shanghai","name":"上海客户","since":"2026-02-14T02:00:00Z","static":false}
+// CustomerSegment Example: {"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"key":"shanghai","name":"上海客户","since":"2026-02-14T02:00:00Z","static":false,"strategy":"邀请参加门店活动"}
 type CustomerSegment struct {
 	// Basis By what the segment divides customers.
-	Basis  SegmentBasis `json:"basis"`
-	Key    string       `json:"key"`
-	Name   string       `json:"name"`
-	Since  time.Time    `json:"since"`
-	Static bool         `json:"static"`
+	Basis SegmentBasis `json:"basis"`
+
+	// Benefits What its customers get; absent where they get nothing.
+	Benefits *[]SegmentBenefit `json:"benefits,omitempty"`
+	Key      string            `json:"key"`
+	Name     string            `json:"name"`
+	Since    time.Time         `json:"since"`
+	Static   bool              `json:"static"`
+
+	// Strategy How to treat its customers; absent where nobody has said.
+	Strategy *string `json:"strategy,omitempty"`
 }
 
 // CustomerSegmentList defines model for CustomerSegmentList.
@@ -3713,6 +3803,9 @@ type FilterField struct {
 	ChoiceLabels *map[string]string `json:"choice_labels,omitempty"`
 	Choices      *[]string          `json:"choices,omitempty"`
 
+	// ChoicesAt Where there may be many: the list whose keys are the choices, such as `/v1/tags`.
+	ChoicesAt *string `json:"choices_at,omitempty"`
+
 	// Example A whole condition, as text.
 	Example *string `json:"example,omitempty"`
 
@@ -3720,7 +3813,9 @@ type FilterField struct {
 	Label     string   `json:"label"`
 	Name      string   `json:"name"`
 	Operators []string `json:"operators"`
-	Type      string   `json:"type"`
+
+	// Type One of `types`.
+	Type string `json:"type"`
 
 	// Unit Of numbers: `days`, `years`, `%`, a currency, or what the tenant calls it.
 	Unit *string `json:"unit,omitempty"`
@@ -3731,9 +3826,34 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items   []FilterField  `json:"items"`
-	Sources []FilterSource `json:"sources"`
+	Functions []FilterFunction `json:"functions"`
+	Items     []FilterField    `json:"items"`
+
+	// Limits Example: {"comparisons":200,"depth":10,"relative_day":"^today(?:([+-])([0-9]{1,5})([dwmy]))?$","text":20000,"values":1000}
+	Limits    FilterLimits     `json:"limits"`
+	Operators []FilterOperator `json:"operators"`
+	Sources   []FilterSource   `json:"sources"`
+	Types     []FilterType     `json:"types"`
+
+	// Windows What the `window` of a function can be.
+	Windows []FilterWindow `json:"windows"`
 }
+
+// FilterFunction Example: {"label":"Number","name":"count","of":"source","operators":["eq","ne","in","not_in","lt","lte","gt","gte"],"type":"integer"}
+type FilterFunction struct {
+	Label string `json:"label"`
+	Name  string `json:"name"`
+
+	// Of What `of` names in a leaf: `transactions` or `transactions.amount`.
+	Of        FilterFunctionOf `json:"of"`
+	Operators []string         `json:"operators"`
+
+	// Type Of what it makes; where absent that of the measure, only that an average of whole numbers is a number.
+	Type *string `json:"type,omitempty"`
+}
+
+// FilterFunctionOf What `of` names in a leaf: `transactions` or `transactions.amount`.
+type FilterFunctionOf string
 
 // FilterGiven Either `filter`, a tree, or `filter_text`.
 type FilterGiven struct {
@@ -3762,6 +3882,39 @@ type FilterGiven struct {
 	Filter     *Condition `json:"filter,omitempty"`
 	FilterText *string    `json:"filter_text,omitempty"`
 }
+
+// FilterLimits Example: {"comparisons":200,"depth":10,"relative_day":"^today(?:([+-])([0-9]{1,5})([dwmy]))?$","text":20000,"values":1000}
+type FilterLimits struct {
+	// Comparisons Leaves, those within functions included.
+	Comparisons int `json:"comparisons"`
+
+	// Depth How deep `and`, `or`, `not` and `where` stand in each other.
+	Depth int `json:"depth"`
+
+	// RelativeDay A regular expression for days relative to today, such as `today-90d`.
+	RelativeDay string `json:"relative_day"`
+
+	// Text Characters of a condition as text.
+	Text int `json:"text"`
+
+	// Values Of `in` and `not_in`.
+	Values int `json:"values"`
+}
+
+// FilterOperator Example: {"label":"is at least","name":"gte","takes":"one","text":"\u003e= …"}
+type FilterOperator struct {
+	Label string `json:"label"`
+	Name  string `json:"name"`
+
+	// Takes How many values: no `value`, `value`, or `values`.
+	Takes FilterOperatorTakes `json:"takes"`
+
+	// Text How it is written in text, with … in the place of values.
+	Text string `json:"text"`
+}
+
+// FilterOperatorTakes How many values: no `value`, `value`, or `values`.
+type FilterOperatorTakes string
 
 // FilterParsed defines model for FilterParsed.
 type FilterParsed struct {
@@ -3819,13 +3972,42 @@ type FilterSource struct {
 	// Label What one fact is.
 	Label string `json:"label"`
 
-	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`: the source and one of its fields, whose label, type and unit hold.
 	Measures []string `json:"measures"`
 	Name     string   `json:"name"`
 }
 
+// FilterType Example: {"form":"a day such as 2026-01-31, or one relative to today","json":["string"],"name":"date","relative_days":true}
+type FilterType struct {
+	// Form How a value is written.
+	Form string `json:"form"`
+
+	// JSON What a value in a tree is; of several, any.
+	JSON []FilterTypeJSON `json:"json"`
+	Name string           `json:"name"`
+
+	// RelativeDays Whether a day relative to today is a value, see the limits' `relative_day`.
+	RelativeDays bool `json:"relative_days"`
+}
+
+// FilterTypeJSON defines model for FilterType.JSON.
+type FilterTypeJSON string
+
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
+
+// FilterWindow Example: {"example":"90d","label":"The last days (d), weeks (w), months (m) or years (y), today included","name":"last","pattern":"^[0-9]{1,5}[dwmy]$"}
+type FilterWindow struct {
+	Example string           `json:"example"`
+	Label   string           `json:"label"`
+	Name    FilterWindowName `json:"name"`
+
+	// Pattern A regular expression for `window`. To leave `window` away is `all`.
+	Pattern string `json:"pattern"`
+}
+
+// FilterWindowName defines model for FilterWindow.Name.
+type FilterWindowName string
 
 // FrequencyValidation defines model for FrequencyValidation.
 type FrequencyValidation struct {
@@ -6445,6 +6627,9 @@ type TierPath struct {
 
 // TierPlacement Example: {"key":"high","name":"高价值","placed_at":"2026-02-14T02:00:00Z","scheme":"value","scheme_name":"客户价值"}
 type TierPlacement struct {
+	// Benefits What the tier's customers get; absent where they get nothing.
+	Benefits *[]TierBenefit `json:"benefits,omitempty"`
+
 	// DowngradeOn The day on which the customer leaves the tier by the rules, unless its condition holds again by then.
 	DowngradeOn *openapi_types.Date `json:"downgrade_on,omitempty"`
 
@@ -6465,6 +6650,9 @@ type TierPlacement struct {
 	// Scheme The scheme's key.
 	Scheme     string `json:"scheme"`
 	SchemeName string `json:"scheme_name"`
+
+	// Strategy How to treat the tier's customers; absent where nobody has said.
+	Strategy *string `json:"strategy,omitempty"`
 }
 
 // TierPlacementList defines model for TierPlacementList.
@@ -9948,7 +10136,7 @@ type ClientInterface interface {
 
 	// ListCustomerSegments List a customer's segments
 	//
-	// Every segment that the customer is in, with since when.
+	// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
 	ListCustomerSegments(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10026,7 +10214,7 @@ type ClientInterface interface {
 
 	// ListCustomerTiers List a customer's tiers
 	//
-	// The customer's tier in every scheme, since when, and when it is judged next.
+	// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10235,9 +10423,10 @@ type ClientInterface interface {
 
 	// ListFilterFields List what conditions can be about
 	//
-	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-	// enough to build a form for conditions.
+	// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+	// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+	// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+	// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 	//
 	// Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 	ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10895,9 +11084,10 @@ type ClientInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10911,9 +11101,10 @@ type ClientInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -11361,7 +11552,8 @@ type ClientInterface interface {
 	// CreateTierSchemeWithBody Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -11386,7 +11578,8 @@ type ClientInterface interface {
 	// CreateTierScheme Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -13362,7 +13555,7 @@ func (c *Client) ListCustomerSegmentLog(ctx context.Context, customerID Customer
 
 // ListCustomerSegments List a customer's segments
 //
-// Every segment that the customer is in, with since when.
+// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 //
 // Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
 func (c *Client) ListCustomerSegments(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -13530,7 +13723,7 @@ func (c *Client) ListCustomerTierHistory(ctx context.Context, customerID Custome
 
 // ListCustomerTiers List a customer's tiers
 //
-// The customer's tier in every scheme, since when, and when it is judged next.
+// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 //
 // Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 func (c *Client) ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -13959,9 +14152,10 @@ func (c *Client) CheckFieldDefinition(ctx context.Context, fieldDefinitionID Fie
 
 // ListFilterFields List what conditions can be about
 //
-// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-// enough to build a form for conditions.
+// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 //
 // Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 func (c *Client) ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -15109,9 +15303,10 @@ func (c *Client) ListSegments(ctx context.Context, params *ListSegmentsParams, r
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes any type of body and a specified content type.
 //
@@ -15135,9 +15330,10 @@ func (c *Client) CreateSegmentWithBody(ctx context.Context, params *CreateSegmen
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -16035,7 +16231,8 @@ func (c *Client) ListTierSchemes(ctx context.Context, reqEditors ...RequestEdito
 // CreateTierSchemeWithBody Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -16070,7 +16267,8 @@ func (c *Client) CreateTierSchemeWithBody(ctx context.Context, params *CreateTie
 // CreateTierScheme Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -31499,7 +31697,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListCustomerSegmentsWithResponse List a customer's segments
 	//
-	// Every segment that the customer is in, with since when.
+	// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -31591,7 +31789,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListCustomerTiersWithResponse List a customer's tiers
 	//
-	// The customer's tier in every scheme, since when, and when it is judged next.
+	// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -31824,9 +32022,10 @@ type ClientWithResponsesInterface interface {
 
 	// ListFilterFieldsWithResponse List what conditions can be about
 	//
-	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-	// enough to build a form for conditions.
+	// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+	// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+	// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+	// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -32540,9 +32739,10 @@ type ClientWithResponsesInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32556,9 +32756,10 @@ type ClientWithResponsesInterface interface {
 	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 	// It needs the read scope of everything that it reads.
 	//
-	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+	// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+	// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+	// any other.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -33042,7 +33243,8 @@ type ClientWithResponsesInterface interface {
 	// CreateTierSchemeWithBodyWithResponse Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -33067,7 +33269,8 @@ type ClientWithResponsesInterface interface {
 	// CreateTierSchemeWithResponse Create a tier scheme
 	//
 	// Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-	// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+	// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+	// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 	// `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 	//
 	// Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -53060,7 +53263,7 @@ func (c *ClientWithResponses) ListCustomerSegmentLogWithResponse(ctx context.Con
 
 // ListCustomerSegmentsWithResponse List a customer's segments
 //
-// Every segment that the customer is in, with since when.
+// Every segment that the customer is in, with since when, how to treat the customer there and what the customer gets.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -53206,7 +53409,7 @@ func (c *ClientWithResponses) ListCustomerTierHistoryWithResponse(ctx context.Co
 
 // ListCustomerTiersWithResponse List a customer's tiers
 //
-// The customer's tier in every scheme, since when, and when it is judged next.
+// The customer's tier in every scheme with its strategy and benefits, since when, and when it is judged next.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -53571,9 +53774,10 @@ func (c *ClientWithResponses) CheckFieldDefinitionWithResponse(ctx context.Conte
 
 // ListFilterFieldsWithResponse List what conditions can be about
 //
-// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
-// enough to build a form for conditions.
+// Everything that a form for conditions needs, with labels in the language of Accept-Language. `items` are the fields that
+// `filter` knows for this tenant, its scores and tiers included, with type, operators, unit, choices and an example; `sources`
+// are the facts, of which a customer has many, that `functions` count and sum within one of the `windows`. `operators` tells
+// how many values each takes, `types` how values are written, `limits` how large a condition can be.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -54581,9 +54785,10 @@ func (c *ClientWithResponses) ListSegmentsWithResponse(ctx context.Context, para
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -54603,9 +54808,10 @@ func (c *ClientWithResponses) CreateSegmentWithBodyWithResponse(ctx context.Cont
 // right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
 // It needs the read scope of everything that it reads.
 //
-// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
-// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
-// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, who
+// buy often and for much at once, measured against the tenant's own buyers), `prospects` (潜在), `loyal` (忠诚, for long),
+// `high_frequency` (高频), `low_frequency` (低频), `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like
+// any other.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -55359,7 +55565,8 @@ func (c *ClientWithResponses) ListTierSchemesWithResponse(ctx context.Context, r
 // CreateTierSchemeWithBodyWithResponse Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down
@@ -55390,7 +55597,8 @@ func (c *ClientWithResponses) CreateTierSchemeWithBodyWithResponse(ctx context.C
 // CreateTierSchemeWithResponse Create a tier scheme
 //
 // Defines ordered tiers, the highest first. Each but the last has a condition for entering it; a customer enters the first
-// tier whose condition holds, and the last when none does. `keep` is another condition for staying. A fact with the window
+// tier whose condition holds, and the last when none does. A tier that higher ones leave nobody for is 422, and so is one whose
+// range of a field, bounded on both sides, overlaps with a higher tier's range of it. `keep` is another condition for staying. A fact with the window
 // `qualification` counts within the scheme's window: `sum(transactions.net_amount, "qualification") >= 1000`.
 //
 // Who could enter a higher tier does so at once. Who no longer fulfils `keep` (nor the condition for entering) comes down

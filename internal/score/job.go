@@ -34,13 +34,16 @@ func (s *Service) Work(ctx context.Context, run *jobs.Run) error {
 		return ErrRunNotFound
 	}
 	var left []Run
-	did := tally{runs: len(all)}
+	did := tally{runs: len(all), coming: map[uuid.UUID]bool{}}
 	for _, r := range all {
 		if r.Status != jobs.Succeeded {
 			left = append(left, r)
 		} else {
 			did.add(r)
 		}
+	}
+	for _, r := range left {
+		did.coming[r.model] = true
 	}
 	for _, p := range passes(t, left) {
 		if err := s.compute(ctx, run, p, &did); err != nil {
@@ -61,6 +64,7 @@ type tally struct {
 	runs, ended, failed int
 	why                 error // of the first run that failed
 	customers, scored   int64
+	coming              map[uuid.UUID]bool // models of its runs
 }
 
 func (t *tally) add(r Run) {
@@ -226,10 +230,6 @@ func (s *Service) putIntoForce(ctx context.Context, tx postgres.Tx, run *jobs.Ru
 	if err := alone(ctx, tx, t.ID); err != nil {
 		return err
 	}
-	ofPass := map[uuid.UUID]bool{}
-	for _, r := range p.runs {
-		ofPass[r.model] = true
-	}
 	for _, r := range p.runs {
 		m, err := lockModel(ctx, tx, t.ID, r.ModelKey)
 		if err == nil && m.ID != r.model { // another one by now
@@ -252,11 +252,11 @@ func (s *Service) putIntoForce(ctx context.Context, tx postgres.Tx, run *jobs.Ru
 		if err := s.catchUp(ctx, tx, t, r.Run); err != nil {
 			return err
 		}
-		if err := s.succeed(ctx, tx, run, m, r.Run, ofPass); err != nil {
+		if err := s.succeed(ctx, tx, run, m, r.Run, did.coming); err != nil {
 			return err
 		}
 		if stale {
-			if err := s.again(ctx, tx, run.Call, m); err != nil {
+			if err := s.again(ctx, tx, run.Call, m, m.Kind == Rules); err != nil {
 				return err
 			}
 		}
@@ -356,7 +356,7 @@ func (s *Service) borrowed(ctx context.Context, p *pass, r *scoring) (*Calibrati
 }
 
 // succeed ends the run, whose scores are loaded, and puts it into force where it is to be.
-func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m Model, r Run, ofPass map[uuid.UUID]bool) error {
+func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m Model, r Run, coming map[uuid.UUID]bool) error {
 	if r.Scored == 0 && r.Kind.buyers() && r.recalibrate {
 		r.Calibration.Diagnostics = append(r.Calibration.Diagnostics, Diagnostic{"no_purchases",
 			fault.T("nobody had bought anything up to the run's day", "截至运行日没有任何客户购买过")})
@@ -371,7 +371,7 @@ func (s *Service) succeed(ctx context.Context, tx postgres.Tx, run *jobs.Run, m 
 	if !r.activate {
 		return nil
 	}
-	return s.activate(ctx, tx, run.Call, m, r, ofPass)
+	return s.activate(ctx, tx, run.Call, m, r, coming)
 }
 
 // fail ends the run for a reason that trying again does not change.

@@ -206,7 +206,7 @@ func (s *Service) followRules(ctx context.Context, tx postgres.Tx, call tenant.C
 		if m.Kind != Rules || m.CurrentRun == nil || m.RetiredAt != nil || !slices.ContainsFunc(m.reads(), reads) {
 			continue
 		}
-		if err := s.again(ctx, tx, call, m); err != nil {
+		if err := s.again(ctx, tx, call, m, m.Kind == Rules); err != nil {
 			return err
 		}
 	}

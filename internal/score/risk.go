@@ -84,16 +84,19 @@ func (p Params) checkRisk(of map[string]Model, keys []string, v *fault.Validator
 	}
 }
 
-// follow starts a run of every value_at_risk model that m is a part of and whose parts all have scores, now that m has
-// others in force, but for those that come into force with it. The caller is alone.
-func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, ofPass map[uuid.UUID]bool) error {
+// follow starts a run of every model whose scores are made of m's, now that m has others in force by r: of value at risk, and of
+// composites that were ever run, but for those of which the same job has one coming. The caller is alone.
+//
+// The limits between which a composite puts its parts stay where the part has the calibration that it had.
+func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run, coming map[uuid.UUID]bool) error {
+	kept := r.CalibratedBy != nil && *r.CalibratedBy != r.ID
 	all, err := models(ctx, tx, call.Tenant.ID)
 	if err != nil {
 		return err
 	}
 	for _, d := range all {
-		if d.Kind == AtRisk && !ofPass[d.ID] && d.RetiredAt == nil && slices.ContainsFunc(d.Params.Parts, func(p Part) bool { return p.Score == m.Key }) {
-			if err := s.again(ctx, tx, call, d); err != nil {
+		if d.Kind.joins() && (d.Kind == AtRisk || d.CurrentRun != nil) && !coming[d.ID] && d.RetiredAt == nil && slices.ContainsFunc(d.Params.Parts, func(p Part) bool { return p.Score == m.Key }) {
+			if err := s.again(ctx, tx, call, d, kept); err != nil {
 				return err
 			}
 		}
@@ -101,23 +104,25 @@ func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	return nil
 }
 
-// again starts a run of a model, by the calibration in force where that is by its parameters of now, unless its parts have no
-// scores or a run waits for its turn. The caller is alone.
-func (s *Service) again(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model) error {
+// again starts a run of a model, by the calibration in force where it is kept and by the parameters of now, unless a run waits
+// for its turn or parts of value at risk have no scores. The caller is alone.
+func (s *Service) again(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, keep bool) error {
 	run, err := s.planned(call.Tenant, m, Request{})
 	if err != nil {
 		return err
 	}
-	if m.Kind == Rules {
+	if keep {
 		if err := keepCalibration(ctx, tx, call.Tenant, m, &run); err != nil {
 			return err
 		}
 	}
-	switch err := hasParts(ctx, tx, call.Tenant.ID, run); {
-	case fault.Of(err) != nil:
-		return nil
-	case err != nil:
-		return err
+	if m.Kind == AtRisk {
+		switch err := hasParts(ctx, tx, call.Tenant.ID, run); {
+		case fault.Of(err) != nil:
+			return nil
+		case err != nil:
+			return err
+		}
 	}
 	waits, err := waiting(ctx, tx, call.Tenant.ID, run)
 	if err != nil || waits {

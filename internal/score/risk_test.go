@@ -103,6 +103,38 @@ func TestValueAtRiskIsTheProductOfItsParts(t *testing.T) {
 	require.EqualValues(t, 59, b.run(t, "value_at_risk", score.Request{}).Scored)
 }
 
+func TestACompositeFollowsTheRunsOfItsParts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.buy(t, rhythms(60))
+	b.model(t, "clv", score.CLV, "2025-06-30", score.ParamsChange{})
+	b.run(t, "clv", score.Request{})
+	b.model(t, "worth", score.Composite, "2025-06-30", score.ParamsChange{Parts: patch.Set([]score.PartDraft{{Part: score.Part{Score: "clv"}}})})
+	first := b.run(t, "worth", score.Request{})
+	followed := func() score.Run {
+		r := b.settled(t, "worth")
+		all := b.scores(t, "clv", b.settled(t, "clv"))
+		require.Len(t, all, 60)
+		for _, s := range all {
+			got, err := b.svc.OneOfCustomer(b.ctx, b.call.Tenant, s.CustomerID, "worth")
+			require.NoError(t, err)
+			require.Equal(t, map[string]float64{"clv": s.Value}, got.Inputs)
+		}
+		return r
+	}
+	followed()
+	_, err := b.svc.Update(b.ctx, b.call, "clv", nil, score.Change{Params: score.ParamsChange{HorizonMonths: patch.Set(2)}})
+	require.NoError(t, err)
+	b.run(t, "clv", score.Request{})
+	second := followed()
+	require.NotEqual(t, first.ID, second.ID)
+	require.Equal(t, second.ID, *second.CalibratedBy, "the part has another scale")
+	b.run(t, "clv", score.Request{Keep: true})
+	third := followed()
+	require.NotEqual(t, second.ID, third.ID)
+	require.Equal(t, second.ID, *third.CalibratedBy)
+}
+
 func TestTheKeyOfValueAtRiskIsItsOwn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

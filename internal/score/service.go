@@ -460,8 +460,8 @@ func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id
 	return r, err
 }
 
-// activate puts r into force; m is locked. ofPass are the models of which new runs come into force with it.
-func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run, ofPass map[uuid.UUID]bool) error {
+// activate puts r into force; m is locked. coming are the models of which the same job has runs.
+func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run, coming map[uuid.UUID]bool) error {
 	now := s.now()
 	if err := setCurrent(ctx, tx, call.Tenant.ID, m.ID, r.no, now); err != nil {
 		return err
@@ -472,7 +472,7 @@ func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call
 	if err != nil {
 		return err
 	}
-	return s.follow(ctx, tx, call, m, ofPass)
+	return s.follow(ctx, tx, call, m, r, coming)
 }
 
 // OfCustomer is the customer's scores in force by model key, explained. Fails with customer.ErrNotFound.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/csv"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -129,10 +130,15 @@ func (b *bench) model(t testing.TB, key string, kind score.Kind, asOf string, p 
 	return m
 }
 
-// run starts a run and waits for its end.
+// run starts a run, after one that is in progress, and waits for its end.
 func (b *bench) run(t testing.TB, key string, r score.Request) score.Run {
 	t.Helper()
-	j, err := b.svc.Start(b.ctx, b.call, key, r)
+	var j jobs.Job
+	var err error
+	require.Eventually(t, func() bool {
+		j, err = b.svc.Start(b.ctx, b.call, key, r)
+		return !errors.Is(err, score.ErrRunInProgress)
+	}, time.Minute, 5*time.Millisecond)
 	require.NoError(t, err)
 	return b.wait(t, key, j)
 }

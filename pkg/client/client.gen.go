@@ -10803,8 +10803,8 @@ type ClientInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
-	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-	// customer by the next write; `POST /v1/score-runs` runs all together.
+	// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+	// same limits unless the part was calibrated anew, and with each write.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -10874,8 +10874,8 @@ type ClientInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
-	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-	// customer by the next write; `POST /v1/score-runs` runs all together.
+	// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+	// same limits unless the part was calibrated anew, and with each write.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -14822,8 +14822,8 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
-// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-// customer by the next write; `POST /v1/score-runs` runs all together.
+// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+// same limits unless the part was calibrated anew, and with each write.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -14903,8 +14903,8 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
-// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-// customer by the next write; `POST /v1/score-runs` runs all together.
+// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+// same limits unless the part was calibrated anew, and with each write.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -32434,8 +32434,8 @@ type ClientWithResponsesInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
-	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-	// customer by the next write; `POST /v1/score-runs` runs all together.
+	// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+	// same limits unless the part was calibrated anew, and with each write.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -32505,8 +32505,8 @@ type ClientWithResponsesInterface interface {
 	// scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 	// score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 	// itself is refused with the way from it to itself.
-	// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-	// customer by the next write; `POST /v1/score-runs` runs all together.
+	// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+	// same limits unless the part was calibrated anew, and with each write.
 	//
 	// **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 	// as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -54360,8 +54360,8 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
-// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-// customer by the next write; `POST /v1/score-runs` runs all together.
+// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+// same limits unless the part was calibrated anew, and with each write.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the
@@ -54437,8 +54437,8 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // scores when the composite was calibrated; `inverted` turns the scale around. `missing` says what happens where a customer has no
 // score of a part: `skip` shares out its weight, `zero` counts 0, `no_score` gives no composite. A model that would depend on
 // itself is refused with the way from it to itself.
-// New scores of a part by a run of its own are taken in by the composite's next run, at the latest in the night, and of one
-// customer by the next write; `POST /v1/score-runs` runs all together.
+// A composite that was ever run follows its parts: it is scored anew whenever a run of one of them comes into force, between the
+// same limits unless the part was calibrated anew, and with each write.
 //
 // **auto** has each calibration choose the family: that with the smallest error over a holdout, the last days up to the run's day,
 // as many as the model looks ahead but no more than a third of the history, by models fitted to the days before. The error is the

@@ -20,6 +20,9 @@ const (
 // committedModels are what everybody is scored by, parts first.
 var committedModels = []string{"rfm", "clv", "churn", "potential", "composite"}
 
+// nightsBefore is after how many nights each further one moves the scores of a former one into the history.
+const nightsBefore = 5
+
 const benchModel = "bench_"
 
 // measureScore times a night: everybody scored by all models in one job.
@@ -31,7 +34,7 @@ func (b *bench) measureScore(ctx context.Context) error {
 		if err := s.transactionUnderModels(ctx); err != nil {
 			return err
 		}
-		s.report.note("score: timed from the request that starts the job until it and what follows it have ended, history included; the reference, before and "+
+		s.report.note("score: timed from the request that starts the job until it and what follows it have ended, with the scores of a former night moved into the history; the reference, before and "+
 			"after it, is an aggregate of all transactions by customer (count, min, max, sum) and an UPDATE of one column of an unindexed "+
 			"table of all customers. A transaction under models is the median of %d, beside that of as many before there were any.", purchasesTimed)
 		return nil
@@ -53,6 +56,11 @@ func (s scale) night(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.dropModels()) }()
+	for range nightsBefore {
+		if _, _, err := c.scoreAll(`{}`); err != nil {
+			return err
+		}
+	}
 	for _, n := range []struct {
 		name, body string
 		tiers      bool

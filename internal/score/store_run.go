@@ -63,25 +63,34 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.
 // stands in another band, or under another label, in the run that followed. Scores that gave way to such writes are in the
 // history already.
 func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, runs []int64) error {
+	// Two runs are compared as wholes, in memory; the few that differ are looked up. The planner, which knows nothing of the table
+	// above the partitions, would look up every one.
+	_, err := tx.Exec(ctx, `SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true), set_config('enable_mergejoin', 'off', true),
+		set_config('enable_nestloop', 'off', true)`)
+	if err != nil {
+		return fmt.Errorf("archive scores: %w", err)
+	}
 	for _, no := range runs {
-		next, err := followed(ctx, tx, tenantID, model, no)
+		inForce, next, err := followed(ctx, tx, tenantID, model, no)
 		if err != nil {
 			return err
 		}
+		if inForce == nil {
+			continue
+		}
 		before, differs := fmt.Sprintf(`LEFT JOIN scores b ON b.tenant_id = s.tenant_id AND b.run_no = %d AND b.customer_id = s.customer_id`, next),
-			`((s.band, s.label) IS DISTINCT FROM (b.band, b.label) OR s.scored_at > r.in_force_at)`
+			`((s.band, s.label) IS DISTINCT FROM (b.band, b.label) OR s.scored_at > $3)`
 		if next == 0 {
 			before = `LEFT JOIN LATERAL (SELECT h.value, h.band, h.label FROM score_history h WHERE h.tenant_id = s.tenant_id
 				AND h.customer_id = s.customer_id AND h.model_id = $2 AND h.scored_at < s.scored_at ORDER BY h.scored_at DESC LIMIT 1) b ON true`
-			differs = `(s.value, s.band, s.label) IS DISTINCT FROM (b.value, b.band, b.label)`
+			differs = `(s.value, s.band, s.label) IS DISTINCT FROM (b.value, b.band, b.label) AND $3::timestamptz IS NOT NULL`
 		}
 		// With the numbers in its text, the statement is planned for the partitions that they name.
 		_, err = tx.Exec(ctx, fmt.Sprintf(`INSERT INTO score_history (tenant_id, customer_id, model_id, scored_at, run_no, as_of, value, band, label, inputs)
-			SELECT s.tenant_id, s.customer_id, r.model_id, s.scored_at, s.run_no, s.as_of, s.value, s.band, s.label, s.inputs
-			FROM scores s JOIN score_runs r ON r.tenant_id = s.tenant_id AND r.run_no = s.run_no AND r.model_id = $2 AND r.in_force_at IS NOT NULL `+before+`
-			WHERE s.tenant_id = $1 AND s.run_no = %d AND `+differs+`
-				AND EXISTS (SELECT FROM customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id)
-			ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, no), tenantID, model)
+			SELECT s.tenant_id, s.customer_id, $2, s.scored_at, s.run_no, s.as_of, s.value, s.band, s.label, s.inputs
+			FROM (SELECT s.* FROM scores s `+before+` WHERE s.tenant_id = $1 AND s.run_no = %d AND `+differs+` OFFSET 0) s
+				CROSS JOIN LATERAL (SELECT FROM customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id LIMIT 1) c
+			ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, no), tenantID, model, *inForce)
 		if err != nil {
 			return fmt.Errorf("archive the scores of run number %d: %w", no, err)
 		}
@@ -89,19 +98,18 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 	return nil
 }
 
-// followed is the run that came into force next and whose scores are kept, if it did so in the same week, is of the same week and
-// by the same parameters; otherwise 0.
-func followed(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, no int64) (int64, error) {
-	var next int64
-	err := q.QueryRow(ctx, `SELECT coalesce((SELECT n.run_no FROM (SELECT x.* FROM score_runs x WHERE x.tenant_id = r.tenant_id AND x.model_id = r.model_id
+// followed is when a run came into force, nil for never, and the run that came into force next and whose scores are kept, if it
+// did so in the same week, is of the same week and by the same parameters; otherwise 0.
+func followed(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, no int64) (inForce *time.Time, next int64, err error) {
+	err = q.QueryRow(ctx, `SELECT r.in_force_at, coalesce((SELECT n.run_no FROM (SELECT x.* FROM score_runs x WHERE x.tenant_id = r.tenant_id AND x.model_id = r.model_id
 					AND x.in_force_at > r.in_force_at AND x.dropped_at IS NULL ORDER BY x.in_force_at LIMIT 1) n
 				WHERE n.revision = r.revision AND date_trunc('week', n.as_of) = date_trunc('week', r.as_of)
 					AND date_trunc('week', n.in_force_at AT TIME ZONE t.time_zone) = date_trunc('week', r.in_force_at AT TIME ZONE t.time_zone)), 0)
-		FROM score_runs r JOIN tenants t ON t.id = r.tenant_id WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.run_no = $3`, tenantID, model, no).Scan(&next)
+		FROM score_runs r JOIN tenants t ON t.id = r.tenant_id WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.run_no = $3`, tenantID, model, no).Scan(&inForce, &next)
 	if err != nil {
-		return 0, fmt.Errorf("look for the run that followed number %d: %w", no, err)
+		return nil, 0, fmt.Errorf("look for the run that followed number %d: %w", no, err)
 	}
-	return next, nil
+	return inForce, next, nil
 }
 
 // drop removes the partition of a run.

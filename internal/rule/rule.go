@@ -79,7 +79,8 @@ type Subject interface {
 	// are the values that differ from call to call. The customers are locked.
 	Write(rules []Rule, prefer func(filter.Leaf) bool) filter.Expr
 
-	// Differs is SQL that finds, among everybody of the tenant, those for whom Write would write something.
+	// Differs is SQL that finds, among everybody of the tenant, those for whom Write would write something. It may find a few for
+	// whom there is nothing to write, where telling them apart would cost more than looking at them.
 	Differs(tenantID int32, rules []Rule) Difference
 }
 
@@ -87,7 +88,7 @@ type Subject interface {
 // of them: what stands is joined, not looked up.
 type Difference struct {
 	Join  filter.Expr // what is joined to judged j
-	Where filter.Expr // true for who differs
+	Where filter.Expr // true for who differs, or may
 }
 
 // Value stands among the values of a subject's SQL for one that is known when it is executed.

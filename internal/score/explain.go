@@ -4,16 +4,10 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/pkg/btyd"
 )
-
-// unit of a kind's values.
-func unit(kind Kind, currency string) string {
-	return condition.ScoreUnit(string(kind), currency)
-}
 
 // scaleOf is how many minor units make a major one.
 func scaleOf(currency string) float64 { return math.Pow10(money.Digits(currency)) }

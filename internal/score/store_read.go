@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -50,7 +51,7 @@ func forces(ctx context.Context, q postgres.Querier, sql string, args ...any) (m
 		if f.calibration, err = readCalibration(calibration); err != nil {
 			return 0, err
 		}
-		f.summary.Unit = unit(f.summary.Kind, f.calibration.Currency)
+		f.summary.Unit = condition.ScoreUnit(string(f.summary.Kind), f.calibration.Currency)
 		all[no] = f
 		return no, nil
 	})
@@ -84,7 +85,7 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 	var no int64
 	var currency string
 	_, err = pgx.ForEachRow(rows, []any{&no, &s.Key, &s.Kind, &currency}, func() error {
-		s.Unit = unit(s.Kind, currency)
+		s.Unit = condition.ScoreUnit(string(s.Kind), currency)
 		runs[no], numbers = s, append(numbers, no)
 		return nil
 	})

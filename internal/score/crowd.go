@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/google/uuid"
@@ -115,10 +116,7 @@ func (c *crowd) groups() []group {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b brief) int {
-		return cmp.Or(cmp.Compare(a.x, b.x), cmp.Compare(a.tx, b.tx), cmp.Compare(a.t, b.t), cmp.Compare(a.repeatSpend, b.repeatSpend),
-			cmp.Compare(a.fact().kind(), b.fact().kind()))
-	})
+	slices.SortFunc(all, compareBriefs)
 	var groups []group
 	for i, f := range all {
 		if i > 0 {
@@ -134,7 +132,22 @@ func (c *crowd) groups() []group {
 	return groups
 }
 
-// collect is numbers of everybody, sorted.
+// compareBriefs orders facts as groups are. A comparison looks no further than it has to: most customers differ early.
+func compareBriefs(a, b brief) int {
+	switch {
+	case a.x != b.x:
+		return cmp.Compare(a.x, b.x)
+	case a.tx != b.tx:
+		return cmp.Compare(a.tx, b.tx)
+	case a.t != b.t:
+		return cmp.Compare(a.t, b.t)
+	case a.repeatSpend != b.repeatSpend:
+		return cmp.Compare(a.repeatSpend, b.repeatSpend)
+	}
+	return cmp.Compare(a.fact().kind(), b.fact().kind())
+}
+
+// collect is numbers of everybody, in no order.
 func (c *crowd) collect(of func(b *block, i int) (float64, bool)) []float64 {
 	all := make([]float64, 0, c.size)
 	for _, b := range c.blocks {
@@ -144,20 +157,59 @@ func (c *crowd) collect(of func(b *block, i int) (float64, bool)) []float64 {
 			}
 		}
 	}
-	slices.Sort(all)
 	return all
 }
 
-// quantiles of sorted values, type 7, to the last bit what PostgreSQL's percentile_cont computes; nil when there are none.
-func quantiles(sorted []float64, at []float64) []float64 {
-	if len(sorted) == 0 {
+// quantiles at ascending places of values, type 7, to the last bit what PostgreSQL's percentile_cont computes; nil when there are
+// no values. Their order is changed.
+func quantiles(values []float64, at []float64) []float64 {
+	if len(values) == 0 {
 		return nil
 	}
-	limits := make([]float64, len(at))
+	limits, from := make([]float64, len(at)), 0
+	ranked := func(n int) float64 {
+		rank(values[from:], n-from)
+		from = n
+		return values[n]
+	}
 	for i, p := range at {
-		place := p * float64(len(sorted)-1)
-		low, high := sorted[int(math.Floor(place))], sorted[int(math.Ceil(place))]
+		place := p * float64(len(values)-1)
+		low := ranked(int(math.Floor(place)))
+		high := ranked(int(math.Ceil(place)))
 		limits[i] = low + (place-math.Floor(place))*(high-low)
 	}
 	return limits
+}
+
+// rank puts the value to place n that would be there if all were sorted, no higher ones before it and no lower ones behind it, in a
+// time proportional to their number (Hoare's Find, with three parts for values that are equal). Values that are arranged so that it
+// makes no progress are sorted.
+func rank(values []float64, n int) {
+	const few = 32
+	for rounds := 2 * bits.Len(uint(len(values))); len(values) > few && rounds > 0; rounds-- {
+		first, middle, last := values[0], values[len(values)/2], values[len(values)-1]
+		pivot := max(min(first, middle), min(max(first, middle), last))
+		lower, higher := 0, len(values)
+		for i := 0; i < higher; {
+			switch v := values[i]; {
+			case v < pivot:
+				values[i], values[lower] = values[lower], v
+				lower, i = lower+1, i+1
+			case v > pivot:
+				higher--
+				values[i], values[higher] = values[higher], v
+			default:
+				i++
+			}
+		}
+		switch {
+		case n < lower:
+			values = values[:lower]
+		case n >= higher:
+			values, n = values[higher:], n-higher
+		default:
+			return
+		}
+	}
+	slices.Sort(values)
 }

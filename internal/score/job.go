@@ -50,9 +50,6 @@ func (s *Service) Work(ctx context.Context, run *jobs.Run) error {
 			return err
 		}
 	}
-	if err := s.tidy(ctx, run, all); err != nil {
-		return err
-	}
 	if did.failed == len(all) {
 		return did.why
 	}
@@ -92,15 +89,16 @@ func (t *tally) counts() map[string]int64 {
 func (t *tally) progress(done float64) float64 { return (float64(t.ended) + done) / float64(t.runs) }
 
 // compute calibrates the runs of a pass, but for those that take over a calibration, and scores everyone. A run's scores are
-// loaded while those after it are prepared.
+// loaded while those after it are prepared. The history is kept meanwhile of what they supersede, while the database has little to do.
 func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tally) error {
-	if err := s.read(ctx, p); err != nil {
-		return err
-	}
 	now := s.now()
 	all, within := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, loadedAtOnce)
+	all.Go(func() error { return s.keepHistory(within, p) })
 	all.Go(func() error {
+		if err := s.read(within, p); err != nil {
+			return err
+		}
 		for _, r := range p.runs {
 			err := s.prepare(within, p, r)
 			if fault.Of(err) != nil {
@@ -123,6 +121,9 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 	done := *did
 	if err == nil {
 		err = s.failThose(ctx, run, p, &done)
+	}
+	if err == nil && len(p.runs) > 0 {
+		err = s.dropSuperseded(ctx, p)
 	}
 	if err == nil && len(p.runs) > 0 {
 		loaded := done
@@ -393,20 +394,18 @@ func (s *Service) ended(ctx context.Context, tx postgres.Tx, run *jobs.Run, r Ru
 	return event.Record(ctx, tx, run.Call, s.now(), event.Event{Type: what, SubjectType: "score_run", SubjectID: r.ID.String()})
 }
 
-// tidy drops what newer runs have superseded. While somebody reads scores for longer than a moment it leaves that to
-// the next run.
-func (s *Service) tidy(ctx context.Context, run *jobs.Run, all []Run) error {
-	const lockNotAvailable = "55P03"
+// keepHistory archives the scores that runs of a pass supersede when they succeed, and thins the history.
+func (s *Service) keepHistory(ctx context.Context, p *pass) error {
 	var thinned []uuid.UUID
-	for _, r := range all {
+	for _, r := range p.runs {
 		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-			m, err := lockModel(ctx, tx, run.Call.Tenant.ID, r.ModelKey)
+			m, err := lockModel(ctx, tx, p.tenant.ID, r.ModelKey)
 			if err != nil {
 				return err
 			}
-			return dropScores(ctx, tx, run.Call.Tenant.ID, m.ID, keep, s.now())
+			return archive(ctx, tx, p.tenant.ID, m.ID, keep-1, s.now())
 		})
-		if err != nil && !errors.Is(err, ErrNotFound) && postgres.Code(err) != lockNotAvailable {
+		if err != nil && !errors.Is(err, ErrNotFound) { // deleted, with all its scores
 			return err
 		}
 		if r.Live && r.recalibrate {
@@ -416,5 +415,27 @@ func (s *Service) tidy(ctx context.Context, run *jobs.Run, all []Run) error {
 	if len(thinned) == 0 {
 		return nil
 	}
-	return s.thin(ctx, run.Call.Tenant.ID, thinned)
+	return s.thin(ctx, p.tenant.ID, thinned)
+}
+
+// dropSuperseded drops the scores that runs of a pass supersede. While somebody reads scores for longer than a moment it leaves that
+// to the next run.
+func (s *Service) dropSuperseded(ctx context.Context, p *pass) error {
+	const lockNotAvailable = "55P03"
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		var models []uuid.UUID
+		for _, r := range p.runs { // all are locked before the table that their readers wait for
+			m, err := lockModel(ctx, tx, p.tenant.ID, r.ModelKey)
+			if err == nil {
+				models = append(models, m.ID)
+			} else if !errors.Is(err, ErrNotFound) {
+				return err
+			}
+		}
+		return dropScores(ctx, tx, p.tenant.ID, models, keep-1, s.now())
+	})
+	if postgres.Code(err) == lockNotAvailable {
+		return nil
+	}
+	return err
 }

@@ -2,9 +2,11 @@ package score_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -558,4 +560,34 @@ func TestSweepDropsWhatIsAbandoned(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.svc.Sweep(all))
 	require.Zero(t, b.partitions(t))
+}
+
+// The planner knows that a customer has one score in a run. Without that, it expects many times as many pairs of two runs as there
+// are customers, and joins them the slow way.
+func TestThePlannerKnowsThatACustomerHasOneScoreInARun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const customers = 2000
+	var rows []purchase
+	for i := range customers {
+		rows = append(rows, purchase{strconv.Itoa(i), "2026-01-01", 100, ""})
+	}
+	b.buy(t, rows)
+	b.model(t, "rfm", score.RFM, "2026-02-01", score.ParamsChange{})
+	b.run(t, "rfm", score.Request{})
+	b.run(t, "rfm", score.Request{})
+	var numbers []int64
+	err := b.db.QueryRow(b.ctx, `SELECT array_agg(run_no) FROM score_runs WHERE tenant_id = $1`, b.call.Tenant.ID).Scan(&numbers)
+	require.NoError(t, err)
+	var plan []struct {
+		Plan struct {
+			Rows int `json:"Plan Rows"`
+		}
+	}
+	var raw []byte
+	err = b.db.QueryRow(b.ctx, fmt.Sprintf(`EXPLAIN (FORMAT json) SELECT FROM scores s JOIN scores b ON b.tenant_id = s.tenant_id AND b.customer_id = s.customer_id
+		AND b.run_no = %d WHERE s.tenant_id = %d AND s.run_no = %d`, numbers[0], b.call.Tenant.ID, numbers[1])).Scan(&raw)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &plan))
+	require.InDelta(t, customers, plan[0].Plan.Rows, customers/2)
 }

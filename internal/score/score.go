@@ -172,7 +172,7 @@ type Run struct {
 	recalibrate bool
 }
 
-// keep is how many succeeded runs of a model keep their scores, besides the one in force: enough to go back to, and
+// keep is how many succeeded runs of a model keep their scores, the newest, besides the one in force: enough to go back to, and
 // a reader that has just looked up the run in force never finds its scores gone.
 const keep = 5
 

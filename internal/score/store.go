@@ -123,7 +123,7 @@ func lockModel(ctx context.Context, tx postgres.Tx, tenantID int32, key string) 
 
 // deleteModel deletes a locked model with its runs and their scores, but for its history.
 func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, now time.Time) error {
-	if err := dropScores(ctx, tx, tenantID, m.ID, 0, now); err != nil {
+	if err := dropScores(ctx, tx, tenantID, []uuid.UUID{m.ID}, 0, now); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2),
@@ -316,7 +316,7 @@ func fail(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID,
 func setCurrent(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, runNo int64, now time.Time) error {
 	// Both runs show whether they are in force, so both get a new version.
 	_, err := q.Exec(ctx, `WITH runs AS (UPDATE score_runs SET version = version + 1,
-			in_force_at = CASE WHEN run_no = $3 THEN $4 ELSE in_force_at END WHERE tenant_id = $1 AND run_no IN
+			in_force_at = CASE WHEN run_no = $3 THEN $4 ELSE in_force_at END, archived_at = CASE WHEN run_no <> $3 THEN archived_at END WHERE tenant_id = $1 AND run_no IN
 			($3, (SELECT current_run FROM score_models WHERE tenant_id = $1 AND id = $2)))
 		UPDATE score_models SET current_run = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
 		tenantID, model, runNo, now)

@@ -18,28 +18,30 @@ var fifths = []float64{0.2, 0.4, 0.6, 0.8}
 // whole table, and whoever comes after waits behind the one who waits.
 const lockWait = `SET LOCAL lock_timeout = '1s'`
 
-// dropScores drops the scores of a locked model's runs, but for the newest kept ones and the one in force; with
-// kept 0 all of them.
-func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, kept int, now time.Time) error {
-	// The order is that of all who drop, so that two of them can't wait for each other.
-	rows, err := tx.Query(ctx, `SELECT run_no FROM (SELECT r.run_no, m.current_run, row_number() OVER (ORDER BY r.run_no DESC) AS age
+// superseded are the runs of locked models, but for the newest kept ones of each and the one in force, that have scores; archived,
+// those of them whose history is kept. With kept 0 they are all. The order is that of all who drop, so that two of them can't wait
+// for each other.
+func superseded(ctx context.Context, tx postgres.Tx, tenantID int32, models []uuid.UUID, kept int, archived bool) ([]int64, error) {
+	rows, err := tx.Query(ctx, `SELECT run_no FROM (SELECT r.run_no, r.archived_at, m.current_run, row_number() OVER (PARTITION BY r.model_id ORDER BY r.run_no DESC) AS age
 			FROM score_runs r JOIN score_models m ON m.tenant_id = r.tenant_id AND m.id = r.model_id
-			WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.status = 'succeeded' AND r.dropped_at IS NULL) r
-		WHERE $3 = 0 OR (age > $3 AND run_no IS DISTINCT FROM current_run) ORDER BY run_no`, tenantID, model, kept)
+			WHERE r.tenant_id = $1 AND r.model_id = ANY($2) AND r.status = 'succeeded' AND r.dropped_at IS NULL) r
+		WHERE $3 = 0 OR (age > $3 AND run_no IS DISTINCT FROM current_run AND (archived_at IS NOT NULL) = $4) ORDER BY run_no`, tenantID, models, kept, archived)
 	if err != nil {
-		return fmt.Errorf("look for superseded scores: %w", err)
+		return nil, fmt.Errorf("look for superseded scores: %w", err)
 	}
 	old, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return fmt.Errorf("look for superseded scores: %w", err)
+		return nil, fmt.Errorf("look for superseded scores: %w", err)
 	}
-	if len(old) == 0 {
-		return nil
-	}
-	if kept > 0 {
-		if err := archive(ctx, tx, tenantID, model, old); err != nil {
-			return err
-		}
+	return old, nil
+}
+
+// dropScores drops the scores of locked models' runs, but for the newest kept ones of each, the one in force, and what is not
+// archived; with kept 0 all of them.
+func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, models []uuid.UUID, kept int, now time.Time) error {
+	old, err := superseded(ctx, tx, tenantID, models, kept, true)
+	if err != nil || len(old) == 0 {
+		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE score_runs SET dropped_at = $3, version = version + 1
 		WHERE tenant_id = $1 AND run_no = ANY($2)`, tenantID, old, now)
@@ -57,15 +59,18 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.
 	return nil
 }
 
-// archive moves into the history what is worth keeping of runs that were in force and whose partitions are about to be
-// dropped. Every night moves nearly every value a little, so of the runs of a week the last is kept whole, as is the last by a
+// archive copies into the history what is worth keeping of a locked model's runs that were in force, but for the newest kept ones and
+// the one in force: their partitions can be dropped. Every night moves nearly every value a little, so of the runs of a week the last is kept whole, as is the last by a
 // model's parameters before they changed (both but for scores equal to those before), and of the others what customers' own writes have moved since the run came into force, and whoever
 // stands in another band, or under another label, in the run that followed. Scores that gave way to such writes are in the
 // history already.
-func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, runs []int64) error {
-	// Two runs are compared as wholes, in memory; the few that differ are looked up. The planner, which knows nothing of the table
-	// above the partitions, would look up every one.
-	_, err := tx.Exec(ctx, `SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true), set_config('enable_mergejoin', 'off', true),
+func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, kept int, now time.Time) error {
+	runs, err := superseded(ctx, tx, tenantID, []uuid.UUID{model}, kept, false)
+	if err != nil || len(runs) == 0 {
+		return err
+	}
+	// Two runs are compared as wholes, in memory; the few that differ are looked up. The planner would look up every one.
+	_, err = tx.Exec(ctx, `SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true), set_config('enable_mergejoin', 'off', true),
 		set_config('enable_nestloop', 'off', true)`)
 	if err != nil {
 		return fmt.Errorf("archive scores: %w", err)
@@ -94,6 +99,10 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 		if err != nil {
 			return fmt.Errorf("archive the scores of run number %d: %w", no, err)
 		}
+	}
+	_, err = tx.Exec(ctx, `UPDATE score_runs SET archived_at = $3 WHERE tenant_id = $1 AND run_no = ANY($2)`, tenantID, runs, now)
+	if err != nil {
+		return fmt.Errorf("note archived scores: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,30 @@
+-- +goose Up
+-- Nobody gathers statistics of a partitioned table by itself. Without any, the planner takes a customer for one of two hundred in each
+-- run, and avoids to join scores in memory and by several processes. They are gathered with the first run, of a few rows; what they
+-- say of customers, that each has one score in a run, stays as it is.
+ALTER TABLE scores ALTER COLUMN customer_id SET (n_distinct_inherited = -1);
+-- +goose StatementBegin
+CREATE FUNCTION kezi_score_statistics() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT SET default_statistics_target = 1 AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_stats WHERE schemaname = current_schema AND tablename = 'scores' AND attname = 'customer_id' AND inherited) THEN
+    ANALYZE scores (customer_id);
+  END IF;
+END $$;
+-- +goose StatementEnd
+SELECT kezi_score_statistics();
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION kezi_score_attach(run bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM kezi_protect(format('scores_%s', run)::regclass);
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON scores_%s TO %I', run, session_user);
+  EXECUTE format('ALTER TABLE scores ATTACH PARTITION scores_%s FOR VALUES IN (%s)', run, run);
+  PERFORM kezi_score_statistics();
+END $$;
+-- +goose StatementEnd
+-- archived_at is when what is worth keeping of a run's scores was copied into the history, since the run was last in force.
+ALTER TABLE score_runs ADD COLUMN archived_at timestamptz;
+
+-- +goose Down
+SELECT 1;

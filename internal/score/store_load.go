@@ -27,9 +27,10 @@ func (p *pass) load(ctx context.Context, tx postgres.Tx, r *scoring, now time.Ti
 	defer cancel()
 	f := feed{ctx: ctx, blocks: make(chan []byte, 1), used: make(chan []byte, 2)}
 	ended := make(chan error, 1)
+	seen := grades{numbers: map[grade]uint8{}}
 	go func() {
 		defer close(f.blocks)
-		ended <- p.encode(ctx, r, now, f)
+		ended <- p.encode(ctx, r, now, f, &seen)
 	}()
 	tag, err := tx.Pgx().Conn().PgConn().CopyFrom(ctx, &f, fmt.Sprintf(
 		`COPY scores_%d (tenant_id, run_no, customer_id, value, band, label, inputs, as_of, scored_at) FROM STDIN (FORMAT binary, FREEZE)`, r.no))
@@ -46,7 +47,7 @@ func (p *pass) load(ctx context.Context, tx postgres.Tx, r *scoring, now time.Ti
 	if _, err := tx.Exec(ctx, `SELECT kezi_score_index($1)`, r.no); err != nil {
 		return fmt.Errorf("index the scores of run number %d: %w", r.no, err)
 	}
-	return nil
+	return seen.keep(ctx, tx, p, r.no)
 }
 
 // attach makes a loaded partition one of all scores.
@@ -91,7 +92,7 @@ func (f *feed) Read(into []byte) (int, error) {
 }
 
 // encode scores block after block and writes the rows in the binary format of COPY, see its documentation.
-func (p *pass) encode(ctx context.Context, r *scoring, now time.Time, to feed) error {
+func (p *pass) encode(ctx context.Context, r *scoring, now time.Time, to feed, seen *grades) error {
 	send := func(b []byte) error {
 		select {
 		case to.blocks <- b:
@@ -110,6 +111,7 @@ func (p *pass) encode(ctx context.Context, r *scoring, now time.Time, to feed) e
 		if err != nil {
 			return err
 		}
+		seen.add(scores)
 		var buf []byte
 		select {
 		case buf = <-to.used:

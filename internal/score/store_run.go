@@ -69,12 +69,6 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 	if err != nil || len(runs) == 0 {
 		return err
 	}
-	// Two runs are compared as wholes, in memory; the few that differ are looked up. The planner would look up every one.
-	_, err = tx.Exec(ctx, `SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true), set_config('enable_mergejoin', 'off', true),
-		set_config('enable_nestloop', 'off', true)`)
-	if err != nil {
-		return fmt.Errorf("archive scores: %w", err)
-	}
 	for _, no := range runs {
 		inForce, next, err := followed(ctx, tx, tenantID, model, no)
 		if err != nil {
@@ -83,19 +77,22 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 		if inForce == nil {
 			continue
 		}
-		before, differs := fmt.Sprintf(`LEFT JOIN scores b ON b.tenant_id = s.tenant_id AND b.run_no = %d AND b.customer_id = s.customer_id`, next),
-			`((s.band, s.label) IS DISTINCT FROM (b.band, b.label) OR s.scored_at > $3)`
-		if next == 0 {
+		changed, known, err := moved(ctx, tx, tenantID, no, next)
+		if err != nil {
+			return err
+		}
+		before, worth := ``, `(s.scored_at > $3 OR s.customer_id IN (SELECT unnest($4::uuid[])))`
+		if !known {
 			before = `LEFT JOIN LATERAL (SELECT h.value, h.band, h.label FROM score_history h WHERE h.tenant_id = s.tenant_id
 				AND h.customer_id = s.customer_id AND h.model_id = $2 AND h.scored_at < s.scored_at ORDER BY h.scored_at DESC LIMIT 1) b ON true`
-			differs = `(s.value, s.band, s.label) IS DISTINCT FROM (b.value, b.band, b.label) AND $3::timestamptz IS NOT NULL`
+			worth = `(s.value, s.band, s.label) IS DISTINCT FROM (b.value, b.band, b.label) AND $3::timestamptz IS NOT NULL AND $4::uuid[] IS NULL`
 		}
-		// With the numbers in its text, the statement is planned for the partitions that they name.
+		// With the number in its text, the statement is planned for the partition that it names.
 		_, err = tx.Exec(ctx, fmt.Sprintf(`INSERT INTO score_history (tenant_id, customer_id, model_id, scored_at, run_no, as_of, value, band, label, inputs)
 			SELECT s.tenant_id, s.customer_id, $2, s.scored_at, s.run_no, s.as_of, s.value, s.band, s.label, s.inputs
-			FROM (SELECT s.* FROM scores s `+before+` WHERE s.tenant_id = $1 AND s.run_no = %d AND `+differs+` OFFSET 0) s
+			FROM (SELECT s.* FROM scores s `+before+` WHERE s.tenant_id = $1 AND s.run_no = %d AND `+worth+` OFFSET 0) s
 				CROSS JOIN LATERAL (SELECT FROM customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id LIMIT 1) c
-			ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, no), tenantID, model, *inForce)
+			ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, no), tenantID, model, *inForce, changed)
 		if err != nil {
 			return fmt.Errorf("archive the scores of run number %d: %w", no, err)
 		}

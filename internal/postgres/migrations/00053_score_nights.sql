@@ -26,5 +26,26 @@ END $$;
 -- archived_at is when what is worth keeping of a run's scores was copied into the history, since the run was last in force.
 ALTER TABLE score_runs ADD COLUMN archived_at timestamptz;
 
+-- The bands and labels of a run as it was loaded, for as long as its scores are kept: by thousands of customers, in ascending order
+-- of ids, 16 bytes of id and one that says which of names ("band label", from 1 on). It tells two runs apart without joining them.
+CREATE TABLE score_grades (
+  tenant_id integer NOT NULL,
+  run_no    bigint  NOT NULL,
+  part      integer NOT NULL,
+  names     text[]  NOT NULL,
+  grades    bytea   NOT NULL,
+  CONSTRAINT score_grades_pkey PRIMARY KEY (run_no, part)
+);
+ALTER TABLE score_grades ALTER COLUMN grades SET STORAGE EXTERNAL; -- ids hardly compress
+SELECT kezi_protect('score_grades');
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION kezi_score_drop(run bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+BEGIN
+  EXECUTE format('DROP TABLE IF EXISTS scores_%s', run);
+  DELETE FROM score_grades WHERE run_no = run;
+END $$;
+-- +goose StatementEnd
+
 -- +goose Down
 SELECT 1;

@@ -1,0 +1,136 @@
+package score
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kezi-io/kezi/internal/postgres"
+)
+
+// grades are the bands and labels that a run gives, as they are loaded: by block of the crowd and place in it a number, 0 for no
+// score. With them two runs of a model are compared at a fraction of what it costs to join their partitions.
+type grades struct {
+	numbers map[grade]uint8 // some dozens, from 1 on
+	of      [][]uint8
+}
+
+// grade is what somebody sees of a score at a glance.
+type grade struct {
+	band  int
+	label string
+}
+
+// add puts the grades of a block behind those of the blocks before it.
+func (g *grades) add(scores []rated) {
+	all := make([]uint8, len(scores))
+	for i, s := range scores {
+		if !s.ok {
+			continue
+		}
+		is := grade{s.band, s.label}
+		n, known := g.numbers[is]
+		if !known {
+			n = uint8(len(g.numbers) + 1) //nolint:gosec // see numbers
+			g.numbers[is] = n
+		}
+		all[i] = n
+	}
+	g.of = append(g.of, all)
+}
+
+// gradeSize is what one customer takes in column grades: the id, then the number.
+const gradeSize = len(uuid.UUID{}) + 1
+
+// keep writes the grades of a run, a row for each block. names[n-1] of column names belongs to the number n.
+func (g *grades) keep(ctx context.Context, tx postgres.Tx, p *pass, no int64) error {
+	names := make([]string, len(g.numbers))
+	for is, n := range g.numbers {
+		names[n-1] = strconv.Itoa(is.band) + " " + is.label
+	}
+	row := make([]byte, 0, chunk*gradeSize)
+	for part, b := range p.crowd.blocks {
+		row = row[:0]
+		for i, n := range g.of[part] {
+			if n > 0 {
+				row = append(append(row, b.ids[i][:]...), n)
+			}
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO score_grades (tenant_id, run_no, part, names, grades) VALUES ($1, $2, $3, $4, $5)`,
+			p.tenant.ID, no, part, names, row)
+		if err != nil {
+			return fmt.Errorf("keep the grades of run number %d: %w", no, err)
+		}
+	}
+	return nil
+}
+
+// moved are the customers to whom a run gave another band or label than another one, or a score where that gave none; false where
+// it is not known of both runs.
+func moved(ctx context.Context, q postgres.Querier, tenantID int32, of, other int64) ([]uuid.UUID, bool, error) {
+	a, b := &gradeReader{q: q, tenantID: tenantID, no: of}, &gradeReader{q: q, tenantID: tenantID, no: other}
+	for _, r := range []*gradeReader{a, b} {
+		if known, err := r.next(ctx); err != nil || !known {
+			return nil, false, err
+		}
+	}
+	all := []uuid.UUID{}
+	for len(a.rest) > 0 {
+		// b goes no further than a has come.
+		for len(b.rest) > 0 && bytes.Compare(b.id(), a.id()) < 0 {
+			if err := b.skip(ctx); err != nil {
+				return nil, false, err
+			}
+		}
+		if len(b.rest) == 0 || !bytes.Equal(b.id(), a.id()) || b.name() != a.name() {
+			all = append(all, uuid.UUID(a.id()))
+		}
+		if err := a.skip(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	return all, true, nil
+}
+
+// gradeReader reads the grades of a run, customers in ascending order of ids.
+type gradeReader struct {
+	q        postgres.Querier
+	tenantID int32
+	no       int64
+	part     int
+	names    []string
+	rest     []byte // begins with the customer in hand; empty at the end
+}
+
+func (r *gradeReader) id() []byte   { return r.rest[:gradeSize-1] }
+func (r *gradeReader) name() string { return r.names[r.rest[gradeSize-1]-1] }
+
+// skip goes to the next customer.
+func (r *gradeReader) skip(ctx context.Context) error {
+	if r.rest = r.rest[gradeSize:]; len(r.rest) > 0 {
+		return nil
+	}
+	_, err := r.next(ctx)
+	return err
+}
+
+// next goes to the first customer of the next rows that have any; false when there are no more rows.
+func (r *gradeReader) next(ctx context.Context) (bool, error) {
+	for len(r.rest) == 0 {
+		err := r.q.QueryRow(ctx, `SELECT names, grades FROM score_grades WHERE tenant_id = $1 AND run_no = $2 AND part = $3`,
+			r.tenantID, r.no, r.part).Scan(&r.names, &r.rest)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read the grades of run number %d: %w", r.no, err)
+		}
+		r.part++
+	}
+	return true, nil
+}

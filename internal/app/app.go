@@ -98,6 +98,7 @@ func New(p Parts) (*App, error) {
 		Fields:        fields,
 		Quality:       good,
 	}
+	engine.Follow(s.Scores)
 	// Scores first: rules read them.
 	db.BeforeCommit(s.Scores.Settle, engine.Settle)
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,

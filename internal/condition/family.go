@@ -69,6 +69,13 @@ func LeafReads(l filter.Leaf) []string {
 	return []string{l.Field}
 }
 
+// Graded reports whether a condition reads nothing of scores but bands and labels, which a new run gives anew to few.
+func Graded(n filter.Node) bool {
+	return !slices.ContainsFunc(filter.Leaves(n), func(l filter.Leaf) bool {
+		return Family(l.Field) == Scores && strings.Count(l.Field, ".") < 2
+	})
+}
+
 // Relative reports whether what a condition means changes as days pass: it names a day relative to today, or a field that
 // counts days until today.
 func Relative(n filter.Node) bool {

@@ -28,6 +28,7 @@ type Engine struct {
 	tenants  *tenant.Service
 	now      func() time.Time
 	subjects []Subject // an order that decides nothing
+	runs     Runs
 	programs programs
 }
 
@@ -353,7 +354,15 @@ func (e *Engine) meant(ctx context.Context, tx postgres.Tx, call tenant.Call, fi
 	if !some {
 		return nil
 	}
+	runs, err := stands(ctx, tx, call.Tenant.ID)
+	if err != nil {
+		return err
+	}
 	if err := e.flip(ctx, tx, call.Tenant); err != nil {
+		return err
+	}
+	supersede(runs, fields)
+	if err := keepStands(ctx, tx, call.Tenant.ID, runs); err != nil {
 		return err
 	}
 	rules, err := e.compile(ctx, tx, call.Tenant)

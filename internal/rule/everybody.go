@@ -47,6 +47,11 @@ type sweep struct {
 	levels  [][]judged // what it wants of each of the program's levels
 	sets    [][]judged // the same, compiled for everybody
 
+	began         time.Time
+	from, follows map[string]int64 // by field of a score: the run by which rules were decided, if that is known, and the one in force
+	narrowed      bool             // whether it has to look at nobody but the moved
+	moved         []uuid.UUID
+
 	mutex   sync.Mutex
 	changed int64
 	fields  set
@@ -64,7 +69,7 @@ type decidedBy int
 
 // begin makes a sweep known. Without rules that are wanted it has no levels.
 func (e *Engine) begin(ctx context.Context, run *jobs.Run, want func(judged) bool, cause Cause) (*sweep, error) {
-	s := &sweep{engine: e, run: run, id: uuid.New(), want: want, cause: cause, fields: set{}}
+	s := &sweep{engine: e, run: run, id: uuid.New(), want: want, cause: cause, fields: set{}, began: e.now()}
 	t := run.Call.Tenant
 	err := e.db.InTx(ctx, func(tx postgres.Tx) error {
 		if err := e.Alone(ctx, tx, t); err != nil {
@@ -99,8 +104,14 @@ func (e *Engine) begin(ctx context.Context, run *jobs.Run, want func(judged) boo
 		if err != nil {
 			return fmt.Errorf("make a sweep known: %w", err)
 		}
+		if run.Job.SubjectType == meaning {
+			return s.leave(ctx, tx, t.ID, named(run.Job))
+		}
 		return nil
 	})
+	if err == nil && len(s.from) > 0 {
+		err = s.narrow(ctx, named(run.Job))
+	}
 	return s, err
 }
 
@@ -130,6 +141,9 @@ func (s *sweep) abandon(ctx context.Context) error {
 
 // level sweeps one of the program's levels. What rules of higher levels decide otherwise then is written with it.
 func (s *sweep) level(ctx context.Context, level int, progress func(part float64) float64) error {
+	if s.narrowed {
+		return s.writeAll(ctx, level, s.moved, nil, progress)
+	}
 	q, err := s.engine.question(s.run.Call.Tenant.ID, s.sets[level])
 	if err != nil {
 		return err
@@ -139,7 +153,7 @@ func (s *sweep) level(ctx context.Context, level int, progress func(part float64
 		if err != nil {
 			return err
 		}
-		if err := s.writeAll(ctx, level, ids, all, progress); err != nil {
+		if err := s.writeAll(ctx, level, ids, &all, progress); err != nil {
 			return err
 		}
 		if len(ids) < q.limit {
@@ -226,8 +240,8 @@ func (s *sweep) read(ctx context.Context, q question, after uuid.UUID) (ids []uu
 	return ids, all, nil
 }
 
-// writeAll writes what was decided about customers who differed, chunks side by side.
-func (s *sweep) writeAll(ctx context.Context, level int, ids []uuid.UUID, what given, progress func(part float64) float64) error {
+// writeAll writes what was decided about customers who differed, chunks side by side; without what was decided they are judged.
+func (s *sweep) writeAll(ctx context.Context, level int, ids []uuid.UUID, what *given, progress func(part float64) float64) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
 	ended := 0
@@ -255,7 +269,7 @@ func (s *sweep) writeAll(ctx context.Context, level int, ids []uuid.UUID, what g
 
 // write writes what was decided about a chunk, and answers what that changed. so says how far the sweep is with it, and how much
 // it has changed.
-func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what given, so func(outcome) (float64, int64)) (all outcome, err error) {
+func (s *sweep) write(ctx context.Context, level int, ids []uuid.UUID, what *given, so func(outcome) (float64, int64)) (all outcome, err error) {
 	e, call := s.engine, s.run.Call
 	m := moment{cause: s.cause, now: e.now(), held: true}
 	err = e.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -346,11 +360,15 @@ func (s *sweep) hold(ctx context.Context, tx postgres.Tx, ids []uuid.UUID) (map[
 }
 
 // walk writes what was decided on a level, judges those anew who were touched, and evaluates what follows on higher levels.
-func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, p *program, level int, rules []judged, m moment, ids []uuid.UUID, what given, touched map[uuid.UUID]bool, all *outcome) error {
+func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, p *program, level int, rules []judged, m moment, ids []uuid.UUID, what *given, touched map[uuid.UUID]bool, all *outcome) error {
 	e := s.engine
 	known := m
-	known.customers, known.given = ids, &what
-	if len(touched) > 0 {
+	switch {
+	case what == nil:
+		m.customers = ids
+	case len(touched) == 0:
+		known.customers, known.given = ids, what
+	default:
 		for _, id := range ids {
 			if touched[id] {
 				m.customers = append(m.customers, id)
@@ -377,13 +395,18 @@ func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, p *p
 
 // end tells of what the sweep changed, and that it is over.
 func (s *sweep) end(ctx context.Context) error {
-	var total int64
-	err := s.engine.db.QueryRow(ctx, `SELECT count(*) FROM customers WHERE tenant_id = $1`, s.run.Call.Tenant.ID).Scan(&total)
-	if err != nil {
-		return fmt.Errorf("count customers: %w", err)
+	total := int64(len(s.moved))
+	if !s.narrowed {
+		err := s.engine.db.QueryRow(ctx, `SELECT count(*) FROM customers WHERE tenant_id = $1`, s.run.Call.Tenant.ID).Scan(&total)
+		if err != nil {
+			return fmt.Errorf("count customers: %w", err)
+		}
 	}
-	err = s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
+	err := s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
 		if err := s.engine.Alone(ctx, tx, s.run.Call.Tenant); err != nil { // nobody is about to tell it of somebody
+			return err
+		}
+		if err := s.followed(ctx, tx); err != nil {
 			return err
 		}
 		return forget(ctx, tx, s.run.Call.Tenant.ID, s.run.Job.ID)
@@ -400,9 +423,12 @@ func (s *sweep) end(ctx context.Context) error {
 	})
 }
 
-// part is what was decided about some of many customers.
-func (g given) part(from, to, many int) given {
-	p := given{gone: g.gone[from:to], decided: make([][]int32, len(g.decided))}
+// part is what was decided about some of many customers, if anything was.
+func (g *given) part(from, to, many int) *given {
+	if g == nil {
+		return nil
+	}
+	p := &given{gone: g.gone[from:to], decided: make([][]int32, len(g.decided))}
 	for i, all := range g.decided {
 		each := len(all) / many
 		p.decided[i] = all[from*each : to*each]
@@ -411,7 +437,7 @@ func (g given) part(from, to, many int) given {
 }
 
 // without is what was decided about the customers that are not left out.
-func (g given) without(ids []uuid.UUID, out map[uuid.UUID]bool) ([]uuid.UUID, *given) {
+func (g *given) without(ids []uuid.UUID, out map[uuid.UUID]bool) ([]uuid.UUID, *given) {
 	var kept []uuid.UUID
 	left := given{decided: make([][]int32, len(g.decided))}
 	for n, id := range ids {

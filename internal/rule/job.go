@@ -83,8 +83,7 @@ func wanted(job jobs.Job) (func(Subject, judged) bool, Cause, error) {
 	case settings:
 		return func(_ Subject, r judged) bool { return len(r.Reads) > 0 }, RuleChange, nil
 	case meaning:
-		fields := set{}
-		fields.add(strings.Split(job.SubjectID, ",")...)
+		fields := named(job)
 		return func(_ Subject, r judged) bool { return fields.any(r.Reads) }, RuleChange, nil
 	}
 	id, err := uuid.Parse(job.SubjectID)
@@ -92,6 +91,13 @@ func wanted(job jobs.Job) (func(Subject, judged) bool, Cause, error) {
 		return nil, "", fmt.Errorf("read the rule of job %s: %w", job.ID, err)
 	}
 	return func(s Subject, r judged) bool { return s.Name() == job.SubjectType && r.decides(id) }, RuleChange, nil
+}
+
+// named are the fields that mean something else since a job was started.
+func named(job jobs.Job) set {
+	fields := set{}
+	fields.add(strings.Split(job.SubjectID, ",")...)
+	return fields
 }
 
 // ended tells of what the job has changed, and remembers what it was about.

@@ -34,6 +34,7 @@ type Rule struct {
 	Decide   filter.Expr // an integer over c, the customer, and m, its metrics; what it means is the subject's affair
 	Reads    []string    // what Decide depends on, see condition.Reads; a rule that reads nothing is only put to all by its job
 	Relative bool        // whether the answer changes as days pass
+	Graded   bool        // whether it reads nothing of scores but bands and labels
 	Also     []Part      // what else it decides: of an exclusive group one rule tells which of the tags it is
 	Terms    any         // what the subject has to know to write what was decided; the engine does not look at it
 

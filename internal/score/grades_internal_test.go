@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -14,7 +15,7 @@ import (
 )
 
 // Two runs of random crowds, in random blocks, are told apart as a comparison of each customer does.
-func TestMovedAreThoseWhoseGradeAnotherRunChanges(t *testing.T) {
+func TestMovedAreThoseToWhomTwoRunsGiveDifferentGrades(t *testing.T) {
 	t.Parallel()
 	db := postgrestest.DB(t)
 	of := postgrestest.Tenant(t, db)
@@ -52,7 +53,7 @@ func TestMovedAreThoseWhoseGradeAnotherRunChanges(t *testing.T) {
 			}
 		}
 		end()
-		require.NoError(t, db.InTx(ctx, func(tx postgres.Tx) error { return all.keep(ctx, tx, &p, no) }))
+		require.NoError(t, db.InTx(ctx, func(tx postgres.Tx) error { return all.keep(ctx, tx, &p, no, time.Now()) }))
 		return given
 	}
 	first := -int64(of.ID) * 1000 // no run has such a number
@@ -60,7 +61,8 @@ func TestMovedAreThoseWhoseGradeAnotherRunChanges(t *testing.T) {
 		a, b := run(first-2*i, float64(i)/10), run(first-2*i-1, 0.8)
 		want := []uuid.UUID{}
 		for _, id := range everybody {
-			if is, scored := a[id]; scored && b[id] != is {
+			is, before := a[id]
+			if will, after := b[id]; before != after || is != will {
 				want = append(want, id)
 			}
 		}

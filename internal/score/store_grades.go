@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -48,7 +49,7 @@ func (g *grades) add(scores []rated) {
 const gradeSize = len(uuid.UUID{}) + 1
 
 // keep writes the grades of a run, a row for each block. names[n-1] of column names belongs to the number n.
-func (g *grades) keep(ctx context.Context, tx postgres.Tx, p *pass, no int64) error {
+func (g *grades) keep(ctx context.Context, tx postgres.Tx, p *pass, no int64, loaded time.Time) error {
 	names := make([]string, len(g.numbers))
 	for is, n := range g.numbers {
 		names[n-1] = strconv.Itoa(is.band) + " " + is.label
@@ -61,8 +62,8 @@ func (g *grades) keep(ctx context.Context, tx postgres.Tx, p *pass, no int64) er
 				row = append(append(row, b.ids[i][:]...), n)
 			}
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO score_grades (tenant_id, run_no, part, names, grades) VALUES ($1, $2, $3, $4, $5)`,
-			p.tenant.ID, no, part, names, row)
+		_, err := tx.Exec(ctx, `INSERT INTO score_grades (tenant_id, run_no, part, loaded_at, names, grades) VALUES ($1, $2, $3, $4, $5, $6)`,
+			p.tenant.ID, no, part, loaded, names, row)
 		if err != nil {
 			return fmt.Errorf("keep the grades of run number %d: %w", no, err)
 		}
@@ -70,8 +71,8 @@ func (g *grades) keep(ctx context.Context, tx postgres.Tx, p *pass, no int64) er
 	return nil
 }
 
-// moved are the customers to whom a run gave another band or label than another one, or a score where that gave none; false where
-// it is not known of both runs.
+// moved are the customers to whom two runs gave different bands or labels, or only one of them a score; false where it is not known
+// of both.
 func moved(ctx context.Context, q postgres.Querier, tenantID int32, of, other int64) ([]uuid.UUID, bool, error) {
 	a, b := &gradeReader{q: q, tenantID: tenantID, no: of}, &gradeReader{q: q, tenantID: tenantID, no: other}
 	for _, r := range []*gradeReader{a, b} {
@@ -83,16 +84,74 @@ func moved(ctx context.Context, q postgres.Querier, tenantID int32, of, other in
 	for len(a.rest) > 0 {
 		// b goes no further than a has come.
 		for len(b.rest) > 0 && bytes.Compare(b.id(), a.id()) < 0 {
+			all = append(all, uuid.UUID(b.id()))
 			if err := b.skip(ctx); err != nil {
 				return nil, false, err
 			}
 		}
-		if len(b.rest) == 0 || !bytes.Equal(b.id(), a.id()) || b.name() != a.name() {
+		both := len(b.rest) > 0 && bytes.Equal(b.id(), a.id())
+		if !both || b.name() != a.name() {
 			all = append(all, uuid.UUID(a.id()))
+		}
+		if both {
+			if err := b.skip(ctx); err != nil {
+				return nil, false, err
+			}
 		}
 		if err := a.skip(ctx); err != nil {
 			return nil, false, err
 		}
+	}
+	for len(b.rest) > 0 {
+		all = append(all, uuid.UUID(b.id()))
+		if err := b.skip(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	return all, true, nil
+}
+
+// rescored are the customers whom their own writes have scored anew since a run was loaded.
+func rescored(ctx context.Context, q postgres.Querier, tenantID int32, no int64) ([]uuid.UUID, error) {
+	// With the number in its text, the statement is planned for the one partition.
+	rows, err := q.Query(ctx, fmt.Sprintf(`SELECT s.customer_id FROM scores s WHERE s.tenant_id = $1 AND s.run_no = %d
+		AND s.scored_at > (SELECT g.loaded_at FROM score_grades g WHERE g.tenant_id = $1 AND g.run_no = %d LIMIT 1)`, no, no), tenantID)
+	if err != nil {
+		return nil, fmt.Errorf("look who was scored anew by run number %d: %w", no, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("look who was scored anew by run number %d: %w", no, err)
+	}
+	return ids, nil
+}
+
+// InForce implements rule.Runs.
+func (s *Service) InForce(ctx context.Context, q postgres.Querier, tenantID int32) (map[string]int64, error) {
+	rows, err := q.Query(ctx, `SELECT key, current_run FROM score_models WHERE tenant_id = $1 AND current_run IS NOT NULL`, tenantID)
+	if err != nil {
+		return nil, fmt.Errorf("look which runs are in force: %w", err)
+	}
+	all, key, no := map[string]int64{}, "", int64(0)
+	_, err = pgx.ForEachRow(rows, []any{&key, &no}, func() error { all[field(key)] = no; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("look which runs are in force: %w", err)
+	}
+	return all, nil
+}
+
+// Moved implements rule.Runs.
+func (s *Service) Moved(ctx context.Context, q postgres.Querier, tenantID int32, from, to int64) ([]uuid.UUID, bool, error) {
+	all, known, err := moved(ctx, q, tenantID, from, to)
+	if err != nil || !known {
+		return nil, false, err
+	}
+	for _, no := range []int64{from, to} {
+		more, err := rescored(ctx, q, tenantID, no)
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, more...)
 	}
 	return all, true, nil
 }

@@ -47,7 +47,7 @@ func (p *pass) load(ctx context.Context, tx postgres.Tx, r *scoring, now time.Ti
 	if _, err := tx.Exec(ctx, `SELECT kezi_score_index($1)`, r.no); err != nil {
 		return fmt.Errorf("index the scores of run number %d: %w", r.no, err)
 	}
-	return seen.keep(ctx, tx, p, r.no)
+	return seen.keep(ctx, tx, p, r.no, now)
 }
 
 // attach makes a loaded partition one of all scores.

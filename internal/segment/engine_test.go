@@ -314,32 +314,16 @@ func TestAWriteBetweenReadingEverybodyAndWriting(t *testing.T) {
 	_, err := b.db.Exec(b.ctx, `WITH run AS (INSERT INTO rule_runs (tenant_id, id, job_id) SELECT $1, gen_random_uuid(), gen_random_uuid() RETURNING id)
 		INSERT INTO rule_touched (tenant_id, run_id, customer_id) SELECT $1, run.id, $2 FROM run`, b.call.Tenant.ID, ids[0])
 	require.NoError(t, err)
-	held := make(chan error, 1)
-	locked, release := make(chan struct{}), make(chan struct{})
-	go func() {
-		held <- b.db.InTx(b.ctx, func(tx postgres.Tx) error {
-			_, err := tx.Exec(b.ctx, `SELECT FROM customers WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE`, b.call.Tenant.ID, ids[0])
-			close(locked)
-			<-release
-			return err
-		})
-	}()
-	<-locked
+	release := b.hold(t, ids[0])
 	_, job, err := b.svc.Create(b.ctx, b.call, segment.Draft{Key: "shanghai", Basis: segment.Behavioural, Condition: node(t, `city = "上海" OR segments:"below"`)})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { // it has read everybody, and waits for the first of them
-		var waiting bool
-		err := b.db.QueryRow(b.ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-			AND query LIKE '%ORDER BY id FOR NO KEY UPDATE%')`).Scan(&waiting)
-		return err == nil && waiting
-	}, 20*time.Second, 5*time.Millisecond)
+	b.held(t) // it has read everybody, and waits for the first of them
 	b.move(t, ids[1], "北京")
 	b.move(t, ids[2], "杭州")
 	require.NoError(t, b.customers.Delete(b.ctx, b.call, ids[3], nil))
 	made, second, err := b.svc.Create(b.ctx, b.call, segment.Draft{Key: "other", Basis: segment.Behavioural, Condition: node(t, `city = "上海"`)})
 	require.NoError(t, err)
-	close(release)
-	require.NoError(t, <-held)
+	release()
 	b.wait(t, job)
 	b.wait(t, second)
 	require.NotEqual(t, uuid.Nil, made.ID)

@@ -20,6 +20,7 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/rule"
+	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -41,6 +42,7 @@ type bench struct {
 	transactions *transaction.Service
 	tags         *tag.Service
 	tiers        *tier.Service
+	scores       *score.Service
 
 	mu   sync.Mutex
 	time time.Time
@@ -79,7 +81,9 @@ func (b *bench) wire(t *testing.T) {
 	b.svc = segment.NewService(b.db, work, b.engine, b.now)
 	b.customers, b.transactions, b.tags = customer.NewService(b.db, b.now), transaction.NewService(b.db, nil, b.now), tag.NewService(b.db, work, b.engine, b.now)
 	b.tiers = tier.NewService(b.db, work, b.engine, b.now)
-	b.db.BeforeCommit(b.engine.Settle)
+	b.scores = score.NewService(b.db, work, b.now)
+	b.engine.Follow(b.scores)
+	b.db.BeforeCommit(b.scores.Settle, b.engine.Settle)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var working sync.WaitGroup
 	working.Go(func() {
@@ -246,4 +250,35 @@ func (b *bench) verify(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, wrong, "segment %s: %s", s.key, s.cond.Text())
 	}
+}
+
+// hold keeps customers from changing until they are released.
+func (b *bench) hold(t *testing.T, ids ...uuid.UUID) (release func()) {
+	t.Helper()
+	held := make(chan error, 1)
+	locked, end := make(chan struct{}), make(chan struct{})
+	go func() {
+		held <- b.db.InTx(b.ctx, func(tx postgres.Tx) error {
+			_, err := tx.Exec(b.ctx, `SELECT FROM customers WHERE tenant_id = $1 AND id = ANY($2) FOR NO KEY UPDATE`, b.call.Tenant.ID, ids)
+			close(locked)
+			<-end
+			return err
+		})
+	}()
+	<-locked
+	return func() {
+		close(end)
+		require.NoError(t, <-held)
+	}
+}
+
+// held waits until a sweep waits for customers.
+func (b *bench) held(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := b.db.QueryRow(b.ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+			AND query LIKE '%ORDER BY id FOR NO KEY UPDATE%')`).Scan(&waiting)
+		return err == nil && waiting
+	}, 20*time.Second, 5*time.Millisecond)
 }

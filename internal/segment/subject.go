@@ -69,7 +69,7 @@ func (s Segment) rule(language condition.Language) (rule.Rule, error) {
 		return rule.Rule{}, err
 	}
 	r.Decide = filter.Concat(filter.SQL(`CASE WHEN `), holds, filter.SQL(` THEN 1 ELSE 0 END`))
-	r.Reads, r.Relative = condition.Reads(s.Condition), condition.Relative(s.Condition)
+	r.Reads, r.Relative, r.Graded = condition.Reads(s.Condition), condition.Relative(s.Condition), condition.Graded(s.Condition)
 	apart := language.Env
 	apart.Facts = filter.Apart // it is asked of few, beside what decided
 	r.Why = func(holds bool, prefer func(filter.Leaf) bool) filter.Expr {

@@ -95,7 +95,7 @@ func (Rules) Rules(ctx context.Context, q postgres.Querier, t tenant.Tenant, lan
 // of is the rule that decides which of the tags it is, the first whose condition holds.
 func of(tags []ruled, decide filter.Expr) rule.Rule {
 	first := tags[0]
-	r := rule.Rule{ID: first.id, Field: "tags." + first.key}
+	r := rule.Rule{ID: first.id, Field: "tags." + first.key, Graded: true}
 	parts := []filter.Expr{decide}
 	for i, t := range tags {
 		if i > 0 {
@@ -103,6 +103,7 @@ func of(tags []ruled, decide filter.Expr) rule.Rule {
 		}
 		r.Reads = append(append(r.Reads, condition.Reads(t.condition)...), byHand(t.key))
 		r.Relative = r.Relative || condition.Relative(t.condition)
+		r.Graded = r.Graded && condition.Graded(t.condition)
 		parts = append(parts, filter.SQL(` WHEN `), t.holds, filter.SQL(` THEN ?::integer`, i+1))
 	}
 	slices.Sort(r.Reads)

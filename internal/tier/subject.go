@@ -58,10 +58,12 @@ func (Rules) Rules(ctx context.Context, q postgres.Querier, t tenant.Tenant, lan
 			return nil, fmt.Errorf("compile tier scheme %s: %w", s.Key, err)
 		}
 		rules = append(rules, rule.Rule{ID: s.ID, Field: "tiers." + s.Key, Decide: decide, Reads: s.reads(s.Key), Terms: j,
-			Relative: s.relative() || slices.Contains(ending, s.ID)})
+			Relative: s.relative() || slices.Contains(ending, s.ID), Graded: !slices.ContainsFunc(s.conditions(), notGraded)})
 	}
 	return rules, nil
 }
+
+func notGraded(n filter.Node) bool { return !condition.Graded(n) }
 
 // reads is what the definition's judgements depend on.
 func (d Definition) reads(key string) []string {

@@ -32,6 +32,7 @@ CREATE TABLE score_grades (
   tenant_id integer NOT NULL,
   run_no    bigint  NOT NULL,
   part      integer NOT NULL,
+  loaded_at timestamptz NOT NULL,
   names     text[]  NOT NULL,
   grades    bytea   NOT NULL,
   CONSTRAINT score_grades_pkey PRIMARY KEY (run_no, part)
@@ -46,6 +47,9 @@ BEGIN
   DELETE FROM score_grades WHERE run_no = run;
 END $$;
 -- +goose StatementEnd
+
+-- By field of a score, the run by which all rules were decided for everybody, since when, and whether another one has come into force.
+ALTER TABLE rule_states ADD COLUMN runs jsonb NOT NULL DEFAULT '{}';
 
 -- +goose Down
 SELECT 1;

@@ -362,15 +362,26 @@ func (e *Engine) meant(ctx context.Context, tx postgres.Tx, call tenant.Call, fi
 		return err
 	}
 	supersede(runs, fields)
-	if err := keepStands(ctx, tx, call.Tenant.ID, runs); err != nil {
-		return err
-	}
 	rules, err := e.compile(ctx, tx, call.Tenant)
 	if err != nil {
 		return err
 	}
-	_, err = e.follow(ctx, tx, call, rules, slices.Collect(maps.Keys(fields)))
-	return err
+	job, err := e.follow(ctx, tx, call, rules, slices.Collect(maps.Keys(fields)))
+	if err != nil {
+		return err
+	}
+	if job == nil && e.runs != nil { // rules to come will be decided by these runs
+		inForce, err := e.runs.InForce(ctx, tx, call.Tenant.ID)
+		if err != nil {
+			return err
+		}
+		for name := range fields {
+			if no := inForce[name]; no != 0 {
+				runs[name] = stand{Run: no, Since: e.now()}
+			}
+		}
+	}
+	return keepStands(ctx, tx, call.Tenant.ID, runs)
 }
 
 func sorted(ids map[uuid.UUID]bool) []uuid.UUID {

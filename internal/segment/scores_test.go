@@ -17,6 +17,7 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/segment"
+	"github.com/kezi-io/kezi/internal/tier"
 )
 
 // model makes a score model whose scores live.
@@ -69,6 +70,8 @@ func TestSegmentsFollowRunsOfScores(t *testing.T) {
 		`scores.worth.band IN (1, 3, 5) AND scores.rfm.label != "champions"`, `segments:"s0" AND scores.worth.band > 3`} {
 		b.segment(t, fmt.Sprintf("s%d", i), text)
 	}
+	_, err := b.tiers.Create(b.ctx, b.call, tier.Draft{Key: "value", Preset: tier.Value, Score: "rfm"})
+	require.NoError(t, err)
 	b.idle(t)
 	b.verify(t)
 	few := 0
@@ -100,6 +103,7 @@ func TestSegmentsFollowRunsOfScores(t *testing.T) {
 		b.night(t, "rfm", rng.IntN(2) == 0)
 		b.idle(t)
 		b.verify(t)
+		b.verifyValueTiers(t)
 		if b.looked(t) < int64(len(ids)) {
 			few++
 		}
@@ -116,6 +120,22 @@ func TestSegmentsFollowRunsOfScores(t *testing.T) {
 		b.verify(t)
 		require.EqualValues(t, len(ids), b.looked(t))
 	}
+}
+
+// verifyValueTiers compares everybody's value tier with the band in force.
+func (b *bench) verifyValueTiers(t *testing.T) {
+	t.Helper()
+	var wrong []string
+	err := b.db.QueryRow(b.ctx, `SELECT coalesce(array_agg(c.id || ' ' || coalesce(r.key, '') || ' ' || coalesce(s.band, 0)), '{}') FROM customers c
+		JOIN score_models m ON m.tenant_id = c.tenant_id AND m.key = 'rfm'
+		LEFT JOIN scores s ON s.tenant_id = c.tenant_id AND s.run_no = m.current_run AND s.customer_id = c.id
+		LEFT JOIN tier_placements p ON p.tenant_id = c.tenant_id AND p.customer_id = c.id
+		LEFT JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
+		WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND c.merged_into IS NULL
+			AND r.key IS DISTINCT FROM CASE WHEN s.band = 5 THEN 'high' WHEN s.band >= 3 THEN 'potential' ELSE 'ordinary' END`,
+		b.call.Tenant.ID).Scan(&wrong)
+	require.NoError(t, err)
+	require.Empty(t, wrong)
 }
 
 // runs are by which runs the rules are known to be decided for everybody.

@@ -34,7 +34,7 @@ func (b *bench) measureScore(ctx context.Context) error {
 		if err := s.transactionUnderModels(ctx); err != nil {
 			return err
 		}
-		s.report.note("score: timed from the request that starts the job until it and what follows it have ended, with the scores of a former night moved into the history; the reference, before and "+
+		s.report.note("score: timed from the request that starts the job until it and what follows it have ended, with the scores of a former night moved into the history, after a day that changes every fiftieth buyer; the reference, before and "+
 			"after it, is an aggregate of all transactions by customer (count, min, max, sum) and an UPDATE of one column of an unindexed "+
 			"table of all customers. A transaction under models is the median of %d, beside that of as many before there were any.", purchasesTimed)
 		return nil
@@ -56,7 +56,23 @@ func (s scale) night(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.dropModels()) }()
+	more := false
+	defer func() {
+		if more {
+			err = errors.Join(err, stir(context.WithoutCancel(ctx), conn, false))
+		}
+	}()
+	day := func() error {
+		if err := stir(ctx, conn, !more); err != nil {
+			return err
+		}
+		more = !more
+		return nil
+	}
 	for range nightsBefore {
+		if err := day(); err != nil {
+			return err
+		}
 		if _, _, err := c.scoreAll(`{}`); err != nil {
 			return err
 		}
@@ -80,6 +96,9 @@ func (s scale) night(ctx context.Context) (err error) {
 				return err
 			}
 		}
+		if err := day(); err != nil {
+			return err
+		}
 		before, err := s.bare(ctx, conn)
 		if err != nil {
 			return err
@@ -101,6 +120,13 @@ func (s scale) night(ctx context.Context) (err error) {
 			float64(peak)/nightMemory, 1)
 	}
 	return ctx.Err()
+}
+
+// stir makes that a night moves some: of every fiftieth buyer eight times as much is known to have been spent, or as much as before.
+func stir(ctx context.Context, conn *pgx.Conn, more bool) error {
+	_, err := conn.Exec(ctx, `UPDATE customer_metrics SET spend_total = CASE WHEN $1 THEN spend_total * 8 ELSE spend_total / 8 END
+		WHERE purchase_days > 1 AND get_byte(uuid_send(customer_id), 15) < 5`, more)
+	return err
 }
 
 // bare is what the reference takes.

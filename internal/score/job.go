@@ -89,12 +89,12 @@ func (t *tally) counts() map[string]int64 {
 func (t *tally) progress(done float64) float64 { return (float64(t.ended) + done) / float64(t.runs) }
 
 // compute calibrates the runs of a pass, but for those that take over a calibration, and scores everyone. A run's scores are
-// loaded while those after it are prepared. The history is kept meanwhile of what they supersede, while the database has little to do.
+// loaded while those after it are prepared. What they supersede makes room meanwhile.
 func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tally) error {
 	now := s.now()
 	all, within := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, loadedAtOnce)
-	all.Go(func() error { return s.keepHistory(within, p) })
+	all.Go(func() error { return s.makeRoom(within, p) })
 	all.Go(func() error {
 		if err := s.read(within, p); err != nil {
 			return err
@@ -121,9 +121,6 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 	done := *did
 	if err == nil {
 		err = s.failThose(ctx, run, p, &done)
-	}
-	if err == nil && len(p.runs) > 0 {
-		err = s.dropSuperseded(ctx, p)
 	}
 	if err == nil && len(p.runs) > 0 {
 		loaded := done
@@ -394,9 +391,9 @@ func (s *Service) ended(ctx context.Context, tx postgres.Tx, run *jobs.Run, r Ru
 	return event.Record(ctx, tx, run.Call, s.now(), event.Event{Type: what, SubjectType: "score_run", SubjectID: r.ID.String()})
 }
 
-// keepHistory archives the scores that runs of a pass supersede when they succeed, and thins the history.
-func (s *Service) keepHistory(ctx context.Context, p *pass) error {
-	var thinned []uuid.UUID
+// makeRoom archives and drops the scores that runs of a pass supersede when they succeed, and thins the history.
+func (s *Service) makeRoom(ctx context.Context, p *pass) error {
+	var models, thinned []uuid.UUID
 	for _, r := range p.runs {
 		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 			m, err := lockModel(ctx, tx, p.tenant.ID, r.ModelKey)
@@ -408,31 +405,25 @@ func (s *Service) keepHistory(ctx context.Context, p *pass) error {
 		if err != nil && !errors.Is(err, ErrNotFound) { // deleted, with all its scores
 			return err
 		}
-		if r.Live && r.recalibrate {
+		if models = append(models, r.model); r.Live && r.recalibrate {
 			thinned = append(thinned, r.model)
 		}
 	}
-	if len(thinned) == 0 {
-		return nil
+	if err := s.dropSuperseded(ctx, p.tenant.ID, models); err != nil || len(thinned) == 0 {
+		return err
 	}
 	return s.thin(ctx, p.tenant.ID, thinned)
 }
 
-// dropSuperseded drops the scores that runs of a pass supersede. While somebody reads scores for longer than a moment it leaves that
-// to the next run.
-func (s *Service) dropSuperseded(ctx context.Context, p *pass) error {
+// dropSuperseded drops the archived scores of models. While somebody reads scores for longer than a moment it leaves that to the next
+// run.
+func (s *Service) dropSuperseded(ctx context.Context, tenantID int32, models []uuid.UUID) error {
 	const lockNotAvailable = "55P03"
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		var models []uuid.UUID
-		for _, r := range p.runs { // all are locked before the table that their readers wait for
-			m, err := lockModel(ctx, tx, p.tenant.ID, r.ModelKey)
-			if err == nil {
-				models = append(models, m.ID)
-			} else if !errors.Is(err, ErrNotFound) {
-				return err
-			}
+		if err := lockModels(ctx, tx, tenantID, models); err != nil { // before the table that their readers wait for
+			return err
 		}
-		return dropScores(ctx, tx, p.tenant.ID, models, keep-1, s.now())
+		return dropScores(ctx, tx, tenantID, models, keep-1, s.now())
 	})
 	if postgres.Code(err) == lockNotAvailable {
 		return nil

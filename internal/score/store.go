@@ -121,6 +121,15 @@ func lockModel(ctx context.Context, tx postgres.Tx, tenantID int32, key string) 
 	return oneModel(ctx, tx, tenantID, key)
 }
 
+// lockModels locks models by their ids, those that are left of them.
+func lockModels(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) error {
+	_, err := tx.Exec(ctx, `SELECT FROM score_models WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE`, tenantID, ids)
+	if err != nil {
+		return fmt.Errorf("lock score models: %w", err)
+	}
+	return nil
+}
+
 // deleteModel deletes a locked model with its runs and their scores, but for its history.
 func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, now time.Time) error {
 	if err := dropScores(ctx, tx, tenantID, []uuid.UUID{m.ID}, 0, now); err != nil {

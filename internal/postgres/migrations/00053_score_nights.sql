@@ -23,6 +23,19 @@ BEGIN
   PERFORM kezi_score_statistics();
 END $$;
 -- +goose StatementEnd
+-- A table to load names its columns instead of being made like scores, which would lock these until all is loaded: who drops a
+-- partition meanwhile would wait, and everybody behind.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION kezi_score_partition(run bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+BEGIN
+  EXECUTE format('DROP TABLE IF EXISTS scores_%s', run);
+  EXECUTE format('CREATE TABLE scores_%s (tenant_id integer NOT NULL, run_no bigint NOT NULL, customer_id uuid NOT NULL,
+    value double precision NOT NULL, band smallint NOT NULL, label text NOT NULL, inputs double precision[] NOT NULL,
+    as_of date NOT NULL, scored_at timestamptz NOT NULL, CHECK (run_no = %s))', run, run);
+  EXECUTE format('GRANT INSERT ON scores_%s TO %I', run, session_user);
+END $$;
+-- +goose StatementEnd
 -- archived_at is when what is worth keeping of a run's scores was copied into the history, since the run was last in force.
 ALTER TABLE score_runs ADD COLUMN archived_at timestamptz;
 

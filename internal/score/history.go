@@ -11,7 +11,8 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-// How long the history is whole, and how long it has one score a week; later it has one a month.
+// How long the history has every change by what happened to a customer and a run of each week, and how long one change a week and a
+// run of each month; later it has one change a month.
 const (
 	wholeDays  = 35
 	weeklyDays = 365

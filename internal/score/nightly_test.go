@@ -225,7 +225,8 @@ func TestHistoryKeepsEveryModelVersion(t *testing.T) {
 	require.Equal(t, 9, most, "somebody has another value by each")
 }
 
-// Of a week's nights the last is kept whole; of the others those whose band or label the next night changed.
+// Of a night the history keeps those whose band or label the next night changed; the last of a week is kept whole for some weeks, the
+// last of a month for a year.
 func TestNightsOfAWeekAreCompact(t *testing.T) {
 	t.Parallel()
 	l := live(t, 40)
@@ -267,12 +268,56 @@ func TestNightsOfAWeekAreCompact(t *testing.T) {
 		for id, is := range labels[on.String()] {
 			if is != labels[after.String()][id] {
 				require.True(t, kept[on.String()][id], "%s: the last before a change", on)
-			} else if on.Weekday() != time.Sunday {
+			} else {
 				require.False(t, kept[on.String()][id], "%s: nothing but days went by", on)
 			}
 		}
-		if on.Weekday() == time.Sunday {
-			require.NotEmpty(t, kept[on.String()])
+	}
+	whole := func() (days []string) {
+		p, err := l.svc.Runs(l.ctx, l.call.Tenant, "rfm", page.Request{Limit: 100})
+		require.NoError(t, err)
+		for _, r := range p.Items {
+			if r.Kept {
+				days = append(days, r.AsOf.String())
+			}
+		}
+		return days
+	}
+	ends := func(newest int, also func(day tenant.Day) bool) (days []string) {
+		for d := l.today(); !d.Before(day0.Time); d = (tenant.Day{Time: d.AddDate(0, 0, -1)}) {
+			if ran := labels[d.String()] != nil; ran && (newest > 0 || also(d)) {
+				newest--
+				days = append(days, d.String())
+			}
+		}
+		return days
+	}
+	lastOf := func(d tenant.Day, same func(a, b tenant.Day) bool) bool {
+		for next := range labels {
+			if n := *day(next); n.After(d.Time) && same(n, d) {
+				return false
+			}
+		}
+		return true
+	}
+	week := func(a, b tenant.Day) bool {
+		y, w := a.ISOWeek()
+		of, v := b.ISOWeek()
+		return y == of && w == v
+	}
+	month := func(a, b tenant.Day) bool { return a.Year() == b.Year() && a.Month() == b.Month() }
+	require.Equal(t, ends(5, func(d tenant.Day) bool { return lastOf(d, week) || lastOf(d, month) }), whole())
+	later := func(days int) {
+		l.set(l.now().AddDate(0, 0, days))
+		for range 6 { // all those before are superseded
+			l.set(l.now().AddDate(0, 0, 1))
+			note(l.run(t, "rfm", score.Request{Keep: true}))
 		}
 	}
+	later(40)
+	require.Equal(t, ends(5, func(d tenant.Day) bool {
+		return lastOf(d, month) || lastOf(d, week) && l.now().Before(d.AddDate(0, 0, 35))
+	}), whole())
+	later(366)
+	require.Equal(t, ends(5, func(d tenant.Day) bool { return lastOf(d, week) && l.now().Before(d.AddDate(0, 0, 35)) }), whole())
 }

@@ -128,7 +128,7 @@ func rescored(ctx context.Context, q postgres.Querier, tenantID int32, no int64)
 
 // InForce implements rule.Runs.
 func (s *Service) InForce(ctx context.Context, q postgres.Querier, tenantID int32) (map[string]int64, error) {
-	rows, err := q.Query(ctx, `SELECT key, current_run FROM score_models WHERE tenant_id = $1 AND current_run IS NOT NULL`, tenantID)
+	rows, err := q.Query(ctx, `SELECT key, current_run FROM score_models WHERE tenant_id = $1 AND current_run IS NOT NULL`, tenantID) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, fmt.Errorf("look which runs are in force: %w", err)
 	}

@@ -5444,7 +5444,7 @@ type ScoreRun struct {
 	ID         openapi_types.UUID `json:"id"`
 	JobID      openapi_types.UUID `json:"job_id"`
 
-	// Kept Whether its scores can be read; false before it succeeds, and when newer runs have taken its place.
+	// Kept Whether its scores can be read; false before it succeeds, and when newer runs have taken its place and it has had its time.
 	Kept         bool      `json:"kept"`
 	Kind         ScoreKind `json:"kind"`
 	ModelKey     string    `json:"model_key"`
@@ -10097,8 +10097,9 @@ type ClientInterface interface {
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-	// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
-	// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
+	// week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
+	// last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
+	// or the label was about to change.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 	ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10975,7 +10976,8 @@ type ClientInterface interface {
 	// scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 	// when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 	// A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-	// newest that succeeded are kept; of older ones only the run itself with its calibration.
+	// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+	// of each month for a year; of others only the run itself with its calibration.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10988,7 +10990,8 @@ type ClientInterface interface {
 	// scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 	// when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 	// A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-	// newest that succeeded are kept; of older ones only the run itself with its calibration.
+	// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+	// of each month for a year; of others only the run itself with its calibration.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -13476,8 +13479,9 @@ func (c *Client) GetCustomerScore(ctx context.Context, customerID CustomerID, mo
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 // calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
-// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
+// week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
+// last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
+// or the label was about to change.
 //
 // Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 func (c *Client) ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -15104,7 +15108,8 @@ func (c *Client) ListScoreRuns(ctx context.Context, modelKey ModelKey, params *L
 // scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 // when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 // A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-// newest that succeeded are kept; of older ones only the run itself with its calibration.
+// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+// of each month for a year; of others only the run itself with its calibration.
 //
 // Takes any type of body and a specified content type.
 //
@@ -15127,7 +15132,8 @@ func (c *Client) CreateScoreRunWithBody(ctx context.Context, modelKey ModelKey, 
 // scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 // when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 // A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-// newest that succeeded are kept; of older ones only the run itself with its calibration.
+// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+// of each month for a year; of others only the run itself with its calibration.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -31654,8 +31660,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-	// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
-	// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
+	// week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
+	// last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
+	// or the label was about to change.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -32620,7 +32627,8 @@ type ClientWithResponsesInterface interface {
 	// scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 	// when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 	// A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-	// newest that succeeded are kept; of older ones only the run itself with its calibration.
+	// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+	// of each month for a year; of others only the run itself with its calibration.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32633,7 +32641,8 @@ type ClientWithResponsesInterface interface {
 	// scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 	// when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 	// A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-	// newest that succeeded are kept; of older ones only the run itself with its calibration.
+	// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+	// of each month for a year; of others only the run itself with its calibration.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -53196,8 +53205,9 @@ func (c *ClientWithResponses) GetCustomerScoreWithResponse(ctx context.Context, 
 //
 // Every change of the score since the model's first run that was in force, newest first, each explained by the parameters and the
 // calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
-// week, and after a year the last of each month. What days and new calibrations alone change is kept of the newest
-// runs; of older ones where the band or the label was about to change, at the end of each week, and the last of each `model_version`.
+// week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
+// last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
+// or the label was about to change.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -54612,7 +54622,8 @@ func (c *ClientWithResponses) ListScoreRunsWithResponse(ctx context.Context, mod
 // scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 // when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 // A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-// newest that succeeded are kept; of older ones only the run itself with its calibration.
+// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+// of each month for a year; of others only the run itself with its calibration.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -54631,7 +54642,8 @@ func (c *ClientWithResponses) CreateScoreRunWithBodyWithResponse(ctx context.Con
 // scores every customer. Facts after that day are not seen. A run as of the clock's day becomes the one in force
 // when it ends; any other is a backtest that is read under the run, and takes force only by `activate`.
 // A model has one run at a time: 409 while another is in progress. The scores of the run in force and of the five
-// newest that succeeded are kept; of older ones only the run itself with its calibration.
+// newest that succeeded are kept, of those that were in force also the last one of each week and `model_version` for 35 days, and
+// of each month for a year; of others only the run itself with its calibration.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -18,8 +18,8 @@ const (
 	weeklyDays = 365
 )
 
-// thinned is in how many weeks all of the history is gone through: each week has its share of the customers.
-const thinned = 4
+// thinned is in how many days all of the history is gone through: each night has its share of the customers.
+const thinned = 28
 
 // walk goes through all customers of a tenant by ranges of ids, each of up to size customers: after one id, up to another.
 func walk(ctx context.Context, q postgres.Querier, tenantID int32, size int, visit func(n int, after, upTo uuid.UUID) error) error {
@@ -41,12 +41,12 @@ func walk(ctx context.Context, q postgres.Querier, tenantID int32, size int, vis
 	}
 }
 
-// thin removes from the history of models what is older than it is kept for, of this week's share of the customers.
+// thin removes from the history of models what is older than it is kept for, of this day's share of the customers.
 func (s *Service) thin(ctx context.Context, tenantID int32, models []uuid.UUID) error {
 	now := s.now()
-	_, week := now.ISOWeek()
+	today := int(now.Unix() / (24 * 60 * 60))
 	return walk(ctx, s.db, tenantID, chunk, func(n int, after, upTo uuid.UUID) error {
-		if n%thinned != week%thinned {
+		if n%thinned != today%thinned {
 			return nil
 		}
 		return s.thinSome(ctx, tenantID, models, after, upTo, now)

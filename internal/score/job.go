@@ -405,7 +405,7 @@ func (s *Service) makeRoom(ctx context.Context, p *pass) error {
 		if err != nil && !errors.Is(err, ErrNotFound) { // deleted, with all its scores
 			return err
 		}
-		if models = append(models, r.model); r.Live && r.recalibrate {
+		if models = append(models, r.model); r.Live {
 			thinned = append(thinned, r.model)
 		}
 	}

@@ -153,9 +153,9 @@ func TestHistoryIsThinned(t *testing.T) {
 		FROM score_runs r CROSS JOIN generate_series(1, $4::integer) d WHERE r.tenant_id = $1`, l.call.Tenant.ID, l.id("c001"), l.now(), days)
 	require.NoError(t, err)
 	var left []time.Time
-	for range 4 { // in one of them it is this customer's turn
-		l.set(l.now().AddDate(0, 0, 7))
-		l.run(t, "rfm", score.Request{})
+	for range 28 { // in one of them it is this customer's turn
+		l.set(l.now().AddDate(0, 0, 1))
+		l.run(t, "rfm", score.Request{Keep: true})
 		rows, err := l.db.Query(l.ctx, `SELECT scored_at FROM score_history WHERE tenant_id = $1 AND customer_id = $2 ORDER BY 1 DESC`, l.call.Tenant.ID, l.id("c001"))
 		require.NoError(t, err)
 		left, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
@@ -164,7 +164,7 @@ func TestHistoryIsThinned(t *testing.T) {
 			break
 		}
 	}
-	require.Less(t, len(left), days, "thinned within four weeks")
+	require.Less(t, len(left), days, "thinned within 28 days")
 	whole, year := l.now().AddDate(0, 0, -35), l.now().AddDate(0, 0, -365)
 	type of struct{ kind, year, n int }
 	seen := map[of]bool{}

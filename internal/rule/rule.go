@@ -9,6 +9,9 @@
 // Writers share a lock per tenant while they settle, and whoever changes rules takes it alone ([Engine.Changed]): every
 // customer is judged by the rules that were in force when its change committed, or by the job that follows the rules'
 // change.
+//
+// When a new run of a score comes into force, rules that read nothing of it but its band or label are put to those alone whose band
+// or label the run has moved ([Runs]).
 package rule
 
 import (

@@ -26,6 +26,9 @@ const (
 	// portion is how many bytes of what rules decided are kept in memory at once, roughly.
 	portion = 32 << 20
 
+	// few is how many customers are not shared out among writers.
+	few = 1000
+
 	// writers is how many chunks are written at a time: the database works on one with one processor.
 	writers = 2
 )
@@ -244,9 +247,9 @@ func (s *sweep) read(ctx context.Context, q question, after uuid.UUID) (ids []uu
 func (s *sweep) writeAll(ctx context.Context, level int, ids []uuid.UUID, what *given, progress func(part float64) float64) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	ended := 0
-	for from := 0; from < len(ids) && within.Err() == nil; from += chunk {
-		to := min(from+chunk, len(ids))
+	ended, size := 0, min(chunk, max(len(ids)/writers+1, few)) // one chunk would leave the other writers nothing to do
+	for from := 0; from < len(ids) && within.Err() == nil; from += size {
+		to := min(from+size, len(ids))
 		group.Go(func() error {
 			o, err := s.write(within, level, ids[from:to], what.part(from, to, len(ids)), func(o outcome) (float64, int64) {
 				s.mutex.Lock()

@@ -89,7 +89,7 @@ const chunk = 10_000
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
 	ofCustomers = []string{"contact_points", "addresses", "contacts", "relations", "notes", "customer_tags", "tag_suppressions", "customer_tag_log",
-		"segment_members", "segment_picks", "segment_log", "tier_placements", "tier_history", "score_history", "score_touched", "customer_metrics",
+		"segment_members", "segment_picks", "segment_log", "tier_placements", "tier_history", "score_history", "score_touched", "score_gone", "customer_metrics",
 		"customer_search", "customer_stages", "external_ids", "transaction_keys",
 		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
 	ofTenants = []string{"customer_search_looks", "change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -113,7 +114,9 @@ func (e *Engine) begin(ctx context.Context, run *jobs.Run, want func(judged) boo
 		return nil
 	})
 	if err == nil && len(s.from) > 0 {
-		err = s.narrow(ctx, named(run.Job))
+		if err = s.narrow(ctx, named(run.Job)); err != nil {
+			err = errors.Join(err, s.abandon(ctx))
+		}
 	}
 	return s, err
 }

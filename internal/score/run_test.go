@@ -591,3 +591,24 @@ func TestThePlannerKnowsThatACustomerHasOneScoreInARun(t *testing.T) {
 	require.NoError(t, json.Unmarshal(raw, &plan))
 	require.InDelta(t, customers, plan[0].Plan.Rows, customers/2)
 }
+
+// A process that is killed after it has loaded a run leaves a table and its grades; the next attempt makes both anew.
+func TestAnAttemptThatDiedAfterLoadingIsNoHindrance(t *testing.T) {
+	t.Parallel()
+	b := on(t, postgrestest.Fresh(t)) // nobody works there yet
+	b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}})
+	b.model(t, "rfm", score.RFM, "2026-01-02", score.ParamsChange{})
+	job, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{})
+	require.NoError(t, err)
+	var no int64
+	require.NoError(t, b.db.QueryRow(b.ctx, `SELECT run_no FROM score_runs WHERE tenant_id = $1`, b.call.Tenant.ID).Scan(&no))
+	_, err = b.db.Exec(b.ctx, `SELECT kezi_score_partition($1)`, no)
+	require.NoError(t, err)
+	_, err = b.db.Exec(b.ctx, `INSERT INTO score_grades (tenant_id, run_no, part, loaded_at, names, grades) VALUES ($1, $2, 0, now(), '{}', '')`, b.call.Tenant.ID, no)
+	require.NoError(t, err)
+	b.work(t)
+	require.Equal(t, jobs.Succeeded, b.wait(t, "rfm", job).Status)
+	var attempts int
+	require.NoError(t, b.db.QueryRow(b.ctx, `SELECT attempt FROM jobs WHERE tenant_id = $1 AND id = $2`, b.call.Tenant.ID, job.ID).Scan(&attempts))
+	require.Equal(t, 1, attempts)
+}

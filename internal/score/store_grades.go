@@ -111,11 +111,12 @@ func moved(ctx context.Context, q postgres.Querier, tenantID int32, of, other in
 	return all, true, nil
 }
 
-// rescored are the customers whom their own writes have scored anew since a run was loaded.
+// rescored are the customers whom their own writes have scored anew, or taken a score from, since a run was loaded.
 func rescored(ctx context.Context, q postgres.Querier, tenantID int32, no int64) ([]uuid.UUID, error) {
 	// With the number in its text, the statement is planned for the one partition.
 	rows, err := q.Query(ctx, fmt.Sprintf(`SELECT s.customer_id FROM scores s WHERE s.tenant_id = $1 AND s.run_no = %d
-		AND s.scored_at > (SELECT g.loaded_at FROM score_grades g WHERE g.tenant_id = $1 AND g.run_no = %d LIMIT 1)`, no, no), tenantID)
+		AND s.scored_at > (SELECT g.loaded_at FROM score_grades g WHERE g.tenant_id = $1 AND g.run_no = %d LIMIT 1)
+		UNION ALL SELECT customer_id FROM score_gone WHERE tenant_id = $1 AND run_no = %d`, no, no, no), tenantID)
 	if err != nil {
 		return nil, fmt.Errorf("look who was scored anew by run number %d: %w", no, err)
 	}
@@ -142,18 +143,17 @@ func (s *Service) InForce(ctx context.Context, q postgres.Querier, tenantID int3
 
 // Moved implements rule.Runs.
 func (s *Service) Moved(ctx context.Context, q postgres.Querier, tenantID int32, from, to int64) ([]uuid.UUID, bool, error) {
-	all, known, err := moved(ctx, q, tenantID, from, to)
-	if err != nil || !known {
-		return nil, false, err
-	}
+	// Before the grades: of a run that is dropped meanwhile these are unknown.
+	var all []uuid.UUID
 	for _, no := range []int64{from, to} {
-		more, err := rescored(ctx, q, tenantID, no)
+		some, err := rescored(ctx, q, tenantID, no)
 		if err != nil {
 			return nil, false, err
 		}
-		all = append(all, more...)
+		all = append(all, some...)
 	}
-	return all, true, nil
+	some, known, err := moved(ctx, q, tenantID, from, to)
+	return append(all, some...), known, err
 }
 
 // gradeReader reads the grades of a run, customers in ascending order of ids.

@@ -92,7 +92,7 @@ func archive(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUI
 			_, err = tx.Exec(ctx, fmt.Sprintf(`INSERT INTO score_history (tenant_id, customer_id, model_id, scored_at, run_no, as_of, value, band, label, inputs)
 				SELECT s.tenant_id, s.customer_id, $2, s.scored_at, s.run_no, s.as_of, s.value, s.band, s.label, s.inputs
 				FROM (SELECT s.* FROM scores s WHERE s.tenant_id = $1 AND s.run_no = %d AND (NOT $3::boolean OR s.scored_at > $4
-						OR s.customer_id IN (SELECT unnest($5::uuid[]))) OFFSET 0) s
+						OR s.customer_id = ANY($5::uuid[])) OFFSET 0) s
 					CROSS JOIN LATERAL (SELECT FROM customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id LIMIT 1) c
 				ON CONFLICT ON CONSTRAINT score_history_pkey DO NOTHING`, r.No), tenantID, model, known, *r.InForce, changed)
 			if err != nil {

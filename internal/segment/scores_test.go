@@ -12,12 +12,14 @@ import (
 
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tier"
+	"github.com/kezi-io/kezi/internal/transaction"
 )
 
 // model makes a score model whose scores live.
@@ -239,4 +241,38 @@ func TestARuleThatIsMadeWhileOthersFollowARun(t *testing.T) {
 	require.EqualValues(t, len(ids), b.settle(t))
 	b.night(t, "rfm", true)
 	require.Zero(t, b.settle(t))
+}
+
+// Whom a write took the score from is looked at when a run comes into force in which there still is one.
+func TestSegmentsFollowRunsThatAWriteTookAScoreFrom(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := b.now().AddDate(0, 0, -1)
+	x := b.customer(t, customer.Registration{})
+	tx, err := b.transactions.Create(b.ctx, b.call, transaction.Creation{CustomerID: &x, Moment: transaction.Moment{At: &at},
+		Amount: &money.Money{Minor: 10000, Currency: b.call.Tenant.Currency}})
+	require.NoError(t, err)
+	for range 12 {
+		id := b.customer(t, customer.Registration{})
+		b.buy(t, id, 100, 1)
+	}
+	b.model(t, score.Creation{Key: "rfm", Kind: score.RFM})
+	b.night(t, "rfm", false)
+	b.segment(t, "some", `scores.rfm.band >= 1`)
+	for range 3 {
+		b.pass(time.Second)
+		b.night(t, "rfm", true)
+		b.settle(t)
+	}
+	require.Equal(t, []string{"some"}, b.in(t, x))
+	_, err = b.transactions.Update(b.ctx, b.call, tx.ID, nil, transaction.Change{Status: new(transaction.Refunded)})
+	require.NoError(t, err)
+	require.Empty(t, b.in(t, x))
+	b.pass(time.Second)
+	p, err := b.scores.Runs(b.ctx, b.call.Tenant, "rfm", page.Request{Limit: 3})
+	require.NoError(t, err)
+	_, err = b.scores.Activate(b.ctx, b.call, "rfm", p.Items[1].ID)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, b.settle(t))
+	require.Equal(t, []string{"some"}, b.in(t, x), "in that run the purchase counts")
 }

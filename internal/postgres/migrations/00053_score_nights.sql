@@ -29,7 +29,7 @@ END $$;
 CREATE OR REPLACE FUNCTION kezi_score_partition(run bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT AS $$
 BEGIN
-  EXECUTE format('DROP TABLE IF EXISTS scores_%s', run);
+  PERFORM kezi_score_drop(run); -- with what an attempt left that was killed
   EXECUTE format('CREATE TABLE scores_%s (tenant_id integer NOT NULL, run_no bigint NOT NULL, customer_id uuid NOT NULL,
     value double precision NOT NULL, band smallint NOT NULL, label text NOT NULL, inputs double precision[] NOT NULL,
     as_of date NOT NULL, scored_at timestamptz NOT NULL, CHECK (run_no = %s))', run, run);
@@ -52,12 +52,22 @@ CREATE TABLE score_grades (
 );
 ALTER TABLE score_grades ALTER COLUMN grades SET STORAGE EXTERNAL; -- ids hardly compress
 SELECT kezi_protect('score_grades');
+
+-- Whose score of a run their own writes have taken away since it was loaded.
+CREATE TABLE score_gone (
+  tenant_id   integer NOT NULL,
+  run_no      bigint  NOT NULL,
+  customer_id uuid    NOT NULL,
+  CONSTRAINT score_gone_pkey PRIMARY KEY (run_no, customer_id)
+);
+SELECT kezi_protect('score_gone');
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION kezi_score_drop(run bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT AS $$
 BEGIN
   EXECUTE format('DROP TABLE IF EXISTS scores_%s', run);
   DELETE FROM score_grades WHERE run_no = run;
+  DELETE FROM score_gone WHERE run_no = run;
 END $$;
 -- +goose StatementEnd
 

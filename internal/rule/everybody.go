@@ -399,16 +399,24 @@ func (s *sweep) walk(ctx context.Context, tx postgres.Tx, call tenant.Call, p *p
 	return e.walk(ctx, tx, call, p, level+1, m, nil, func(judged) bool { return false }, all)
 }
 
+// customers is how many there are.
+func (s *sweep) customers(ctx context.Context) (n int64, err error) {
+	err = s.engine.db.QueryRow(ctx, `SELECT count(*) FROM customers WHERE tenant_id = $1`, s.run.Call.Tenant.ID).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count customers: %w", err)
+	}
+	return n, nil
+}
+
 // end tells of what the sweep changed, and that it is over.
 func (s *sweep) end(ctx context.Context) error {
-	total := int64(len(s.moved))
+	total, err := int64(len(s.moved)), error(nil)
 	if !s.narrowed {
-		err := s.engine.db.QueryRow(ctx, `SELECT count(*) FROM customers WHERE tenant_id = $1`, s.run.Call.Tenant.ID).Scan(&total)
-		if err != nil {
-			return fmt.Errorf("count customers: %w", err)
+		if total, err = s.customers(ctx); err != nil {
+			return err
 		}
 	}
-	err := s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
+	err = s.engine.db.InTx(ctx, func(tx postgres.Tx) error {
 		if err := s.engine.Alone(ctx, tx, s.run.Call.Tenant); err != nil { // nobody is about to tell it of somebody
 			return err
 		}

@@ -140,12 +140,9 @@ func (s *sweep) narrow(ctx context.Context, fields set) error {
 	slices.SortFunc(moved, postgres.CompareIDs)
 	moved = slices.Compact(moved)
 	if len(moved) > chunk {
-		var total int
-		if err := db.QueryRow(ctx, `SELECT count(*) FROM customers WHERE tenant_id = $1`, tenantID).Scan(&total); err != nil {
-			return fmt.Errorf("count customers: %w", err)
-		}
-		if len(moved) > total/worthwhile {
-			return nil
+		total, err := s.customers(ctx)
+		if err != nil || int64(len(moved)) > total/worthwhile {
+			return err
 		}
 	}
 	s.moved, s.narrowed = moved, true

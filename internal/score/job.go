@@ -94,7 +94,11 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 	now := s.now()
 	all, within := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, loadedAtOnce)
-	all.Go(func() error { return s.makeRoom(within, p) })
+	var room error // does not keep the runs from coming into force
+	all.Go(func() error {
+		room = s.makeRoom(within, p)
+		return nil
+	})
 	all.Go(func() error {
 		if err := s.read(within, p); err != nil {
 			return err
@@ -134,7 +138,7 @@ func (s *Service) compute(ctx context.Context, run *jobs.Run, p *pass, did *tall
 		return errors.Join(err, s.discard(context.WithoutCancel(ctx), p))
 	}
 	*did = done
-	return nil
+	return room
 }
 
 // loadedAtOnce is how many runs' scores are loaded at a time: the database works on one with one processor, and the last of

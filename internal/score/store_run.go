@@ -18,8 +18,7 @@ var fifths = []float64{0.2, 0.4, 0.6, 0.8}
 // whole table, and whoever comes after waits behind the one who waits.
 const lockWait = `SET LOCAL lock_timeout = '1s'`
 
-// superseded are the runs of models that have scores, but for the newest kept ones of each and the one in force. The order is that of
-// all who drop, so that two of them can't wait for each other.
+// superseded are the runs of models that have scores, but for the newest kept ones of each and the one in force.
 const superseded = `SELECT r.* FROM (SELECT r.*, m.current_run, row_number() OVER (PARTITION BY r.model_id ORDER BY r.run_no DESC) AS age
 		FROM score_runs r JOIN score_models m ON m.tenant_id = r.tenant_id AND m.id = r.model_id
 		WHERE r.tenant_id = $1 AND r.model_id = ANY($2) AND r.status = 'succeeded' AND r.dropped_at IS NULL) r
@@ -55,7 +54,7 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, models []uu
 	if _, err := tx.Exec(ctx, lockWait); err != nil {
 		return fmt.Errorf("limit the wait for a lock: %w", err)
 	}
-	for _, no := range old {
+	for _, no := range old { // in the order of all who drop, so that two of them can't wait for each other
 		if err := drop(ctx, tx, no); err != nil {
 			return err
 		}

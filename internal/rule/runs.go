@@ -21,8 +21,8 @@ type Runs interface {
 	InForce(ctx context.Context, q postgres.Querier, tenantID int32) (map[string]int64, error)
 
 	// Moved are all customers whose band or label may differ between two runs of a model, some perhaps twice: as these were loaded,
-	// or for what customers' own writes have made of them since; false when nobody knows.
-	Moved(ctx context.Context, q postgres.Querier, tenantID int32, from, to int64) ([]uuid.UUID, bool, error)
+	// or for what customers' own writes have made of them since; false when nobody knows, or there are more than most.
+	Moved(ctx context.Context, q postgres.Querier, tenantID int32, from, to int64, most int) ([]uuid.UUID, bool, error)
 }
 
 // Follow makes the engine put rules that read nothing of scores but bands and labels only to those whom a new run moves. It is for
@@ -131,7 +131,7 @@ func (s *sweep) narrow(ctx context.Context, fields set) error {
 		if condition.Family(name) != condition.Scores || s.from[name] == 0 || s.follows[name] == 0 {
 			return nil
 		}
-		some, known, err := s.engine.runs.Moved(ctx, db, tenantID, s.from[name], s.follows[name])
+		some, known, err := s.engine.runs.Moved(ctx, db, tenantID, s.from[name], s.follows[name], remembered)
 		if err != nil || !known {
 			return err
 		}
@@ -151,6 +151,9 @@ func (s *sweep) narrow(ctx context.Context, fields set) error {
 
 // worthwhile is how many times as long it takes to look at a customer alone than as one of everybody.
 const worthwhile = 10
+
+// remembered is how many moved customers a sweep keeps in memory for each score that its rules read, of 16 bytes.
+const remembered = 1_000_000
 
 // followed remembers that all rules were decided by the runs that a sweep found in force, unless rules have changed since, or what
 // they read means something else. The caller is alone.

@@ -66,12 +66,29 @@ func TestMovedAreThoseToWhomTwoRunsGiveDifferentGrades(t *testing.T) {
 				want = append(want, id)
 			}
 		}
-		got, known, err := moved(ctx, db, of.ID, first-2*i, first-2*i-1)
+		differing, known, err := compare(ctx, db, of.ID, first-2*i, first-2*i-1)
 		require.NoError(t, err)
 		if known || len(a) > 0 && len(b) > 0 {
+			got := []uuid.UUID{}
+			for most := 1; ; most++ {
+				some, err := differing.next(ctx, most)
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(some), most)
+				if len(some) == 0 {
+					break
+				}
+				got = append(got, some...)
+			}
 			require.Equal(t, want, got)
+			all, known, err := new(Service).Moved(ctx, db, of.ID, first-2*i, first-2*i-1, len(want))
+			require.NoError(t, err)
+			require.True(t, known)
+			require.Equal(t, want, append([]uuid.UUID{}, all...))
+			_, known, err = new(Service).Moved(ctx, db, of.ID, first-2*i, first-2*i-1, len(want)-1)
+			require.NoError(t, err)
+			require.False(t, known, "they are too many")
 		}
-		_, known, err = moved(ctx, db, of.ID, first-2*i, 0)
+		_, known, err = compare(ctx, db, of.ID, first-2*i, 0)
 		require.NoError(t, err)
 		require.False(t, known, "of a run that has no scores")
 	}

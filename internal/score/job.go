@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -399,14 +400,7 @@ func (s *Service) ended(ctx context.Context, tx postgres.Tx, run *jobs.Run, r Ru
 func (s *Service) makeRoom(ctx context.Context, p *pass) error {
 	var models, thinned []uuid.UUID
 	for _, r := range p.runs {
-		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-			m, err := lockModel(ctx, tx, p.tenant.ID, r.ModelKey)
-			if err != nil {
-				return err
-			}
-			return archive(ctx, tx, p.tenant.ID, m.ID, keep-1, s.now())
-		})
-		if err != nil && !errors.Is(err, ErrNotFound) { // deleted, with all its scores
+		if err := archive(ctx, s.db, p.tenant.ID, r.model, keep-1, s.now()); err != nil {
 			return err
 		}
 		if models = append(models, r.model); r.Live {
@@ -419,15 +413,16 @@ func (s *Service) makeRoom(ctx context.Context, p *pass) error {
 	return s.thin(ctx, p.tenant.ID, thinned)
 }
 
-// dropSuperseded drops the archived scores of models. While somebody reads scores for longer than a moment it leaves that to the next
-// run.
+// dropSuperseded drops the archived scores of models. What others hold at the moment, or read for longer than one, it leaves to the next
+// run: it waits for no model, so nobody who reads scores and wants one of these can wait for it in a circle.
 func (s *Service) dropSuperseded(ctx context.Context, tenantID int32, models []uuid.UUID) error {
 	const lockNotAvailable = "55P03"
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		if err := lockModels(ctx, tx, tenantID, models); err != nil { // before the table that their readers wait for
+		idle, err := lockIdle(ctx, tx, tenantID, models)
+		if err != nil {
 			return err
 		}
-		return dropScores(ctx, tx, tenantID, models, keep-1, s.now())
+		return dropScores(ctx, tx, tenantID, idle, keep-1, s.now(), time.Second/2)
 	})
 	if postgres.Code(err) == lockNotAvailable {
 		return nil

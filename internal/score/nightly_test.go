@@ -229,6 +229,20 @@ func TestHistoryKeepsEveryModelVersion(t *testing.T) {
 // last of a month for a year.
 func TestNightsOfAWeekAreCompact(t *testing.T) {
 	t.Parallel()
+	t.Run("by their grades", func(t *testing.T) {
+		t.Parallel()
+		nightsAreCompact(t, func(*living) {})
+	})
+	t.Run("loaded before grades were kept", func(t *testing.T) {
+		t.Parallel()
+		nightsAreCompact(t, func(l *living) {
+			_, err := l.db.Exec(l.ctx, `DELETE FROM score_grades WHERE tenant_id = $1`, l.call.Tenant.ID)
+			require.NoError(t, err)
+		})
+	})
+}
+
+func nightsAreCompact(t *testing.T, after func(*living)) {
 	l := live(t, 40)
 	l.create(t, score.Creation{Key: "rfm", Kind: score.RFM})
 	first := l.run(t, "rfm", score.Request{})
@@ -239,6 +253,7 @@ func TestNightsOfAWeekAreCompact(t *testing.T) {
 		for _, s := range l.scores(t, "rfm", r) {
 			labels[r.AsOf.String()][s.CustomerID.String()] = fmt.Sprint(s.Band, s.Label)
 		}
+		after(l)
 	}
 	note(first)
 	for range 16 {

@@ -121,18 +121,22 @@ func lockModel(ctx context.Context, tx postgres.Tx, tenantID int32, key string) 
 	return oneModel(ctx, tx, tenantID, key)
 }
 
-// lockModels locks models by their ids, those that are left of them.
-func lockModels(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) error {
-	_, err := tx.Exec(ctx, `SELECT FROM score_models WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE`, tenantID, ids)
+// lockIdle locks models as lockModel does, but for those that others have locked, and answers which.
+func lockIdle(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `SELECT id FROM score_models WHERE tenant_id = $1 AND id = ANY($2) FOR UPDATE SKIP LOCKED`, tenantID, ids)
 	if err != nil {
-		return fmt.Errorf("lock score models: %w", err)
+		return nil, fmt.Errorf("lock score models: %w", err)
 	}
-	return nil
+	idle, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("lock score models: %w", err)
+	}
+	return idle, nil
 }
 
 // deleteModel deletes a locked model with its runs and their scores, but for its history.
 func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, now time.Time) error {
-	if err := dropScores(ctx, tx, tenantID, []uuid.UUID{m.ID}, 0, now); err != nil {
+	if err := dropScores(ctx, tx, tenantID, []uuid.UUID{m.ID}, 0, now, time.Second); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2),

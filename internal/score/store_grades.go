@@ -71,52 +71,66 @@ func (g *grades) keep(ctx context.Context, tx postgres.Tx, p *pass, no int64, lo
 	return nil
 }
 
-// moved are the customers to whom two runs gave different bands or labels, or only one of them a score; false where it is not known
-// of both.
-func moved(ctx context.Context, q postgres.Querier, tenantID int32, of, other int64) ([]uuid.UUID, bool, error) {
-	a, b := &gradeReader{q: q, tenantID: tenantID, no: of}, &gradeReader{q: q, tenantID: tenantID, no: other}
-	for _, r := range []*gradeReader{a, b} {
+// comparison goes through the customers to whom two runs gave different bands or labels, or only one of them a score, as they were
+// loaded, in ascending order of ids.
+type comparison struct{ a, b *gradeReader }
+
+// compare begins a comparison; false where the grades of a run are not known.
+func compare(ctx context.Context, q postgres.Querier, tenantID int32, of, other int64) (comparison, bool, error) {
+	c := comparison{&gradeReader{q: q, tenantID: tenantID, no: of}, &gradeReader{q: q, tenantID: tenantID, no: other}}
+	for _, r := range []*gradeReader{c.a, c.b} {
 		if known, err := r.next(ctx); err != nil || !known {
-			return nil, false, err
+			return c, false, err
 		}
 	}
-	all := []uuid.UUID{}
-	for len(a.rest) > 0 {
-		// b goes no further than a has come.
-		for len(b.rest) > 0 && bytes.Compare(b.id(), a.id()) < 0 {
-			all = append(all, uuid.UUID(b.id()))
-			if err := b.skip(ctx); err != nil {
-				return nil, false, err
-			}
-		}
-		both := len(b.rest) > 0 && bytes.Equal(b.id(), a.id())
-		if !both || b.name() != a.name() {
-			all = append(all, uuid.UUID(a.id()))
-		}
-		if both {
-			if err := b.skip(ctx); err != nil {
-				return nil, false, err
-			}
-		}
-		if err := a.skip(ctx); err != nil {
-			return nil, false, err
-		}
-	}
-	for len(b.rest) > 0 {
-		all = append(all, uuid.UUID(b.id()))
-		if err := b.skip(ctx); err != nil {
-			return nil, false, err
-		}
-	}
-	return all, true, nil
+	return c, true, nil
 }
 
-// rescored are the customers whom their own writes have scored anew, or taken a score from, since a run was loaded.
-func rescored(ctx context.Context, q postgres.Querier, tenantID int32, no int64) ([]uuid.UUID, error) {
+// next are up to so many more customers; none at the end.
+func (c comparison) next(ctx context.Context, most int) ([]uuid.UUID, error) {
+	all := []uuid.UUID{}
+	for len(all) < most && (len(c.a.rest) > 0 || len(c.b.rest) > 0) {
+		first, also := c.a, c.b
+		switch order := c.order(); {
+		case order > 0:
+			first, also = c.b, nil
+		case order < 0:
+			also = nil
+		}
+		if also == nil || also.name() != first.name() {
+			all = append(all, uuid.UUID(first.id()))
+		}
+		for _, r := range []*gradeReader{first, also} {
+			if r == nil {
+				continue
+			}
+			if err := r.skip(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// order compares the customers in hand; whose run has no more comes last.
+func (c comparison) order() int {
+	switch {
+	case len(c.b.rest) == 0:
+		return -1
+	case len(c.a.rest) == 0:
+		return 1
+	}
+	return bytes.Compare(c.a.id(), c.b.id())
+}
+
+// rescored are up to so many customers after one id whom their own writes have scored anew, or taken a score from, since a run was
+// loaded, in ascending order of ids.
+func rescored(ctx context.Context, q postgres.Querier, tenantID int32, no int64, after uuid.UUID, most int) ([]uuid.UUID, error) {
 	// With the number in its text, the statement is planned for the one partition.
-	rows, err := q.Query(ctx, fmt.Sprintf(`SELECT s.customer_id FROM scores s WHERE s.tenant_id = $1 AND s.run_no = %d
+	rows, err := q.Query(ctx, fmt.Sprintf(`SELECT s.customer_id FROM scores s WHERE s.tenant_id = $1 AND s.run_no = %d AND s.customer_id > $2
 		AND s.scored_at > (SELECT g.loaded_at FROM score_grades g WHERE g.tenant_id = $1 AND g.run_no = %d LIMIT 1)
-		UNION ALL SELECT customer_id FROM score_gone WHERE tenant_id = $1 AND run_no = %d`, no, no, no), tenantID)
+		UNION ALL SELECT customer_id FROM score_gone WHERE tenant_id = $1 AND run_no = %d AND customer_id > $2 ORDER BY 1 LIMIT $3`, no, no, no),
+		tenantID, after, most)
 	if err != nil {
 		return nil, fmt.Errorf("look who was scored anew by run number %d: %w", no, err)
 	}
@@ -142,18 +156,23 @@ func (s *Service) InForce(ctx context.Context, q postgres.Querier, tenantID int3
 }
 
 // Moved implements rule.Runs.
-func (s *Service) Moved(ctx context.Context, q postgres.Querier, tenantID int32, from, to int64) ([]uuid.UUID, bool, error) {
+func (s *Service) Moved(ctx context.Context, q postgres.Querier, tenantID int32, from, to int64, most int) ([]uuid.UUID, bool, error) {
 	// Before the grades: of a run that is dropped meanwhile these are unknown.
 	var all []uuid.UUID
 	for _, no := range []int64{from, to} {
-		some, err := rescored(ctx, q, tenantID, no)
+		some, err := rescored(ctx, q, tenantID, no, uuid.Nil, most+1)
 		if err != nil {
 			return nil, false, err
 		}
 		all = append(all, some...)
 	}
-	some, known, err := moved(ctx, q, tenantID, from, to)
-	return append(all, some...), known, err
+	differing, known, err := compare(ctx, q, tenantID, from, to)
+	if err != nil || !known {
+		return nil, false, err
+	}
+	some, err := differing.next(ctx, most+1)
+	all = append(all, some...)
+	return all, len(all) <= most, err
 }
 
 // gradeReader reads the grades of a run, customers in ascending order of ids.

@@ -95,10 +95,11 @@ func (s *sweep) leave(ctx context.Context, tx postgres.Tx, tenantID int32, field
 	if err := keepStands(ctx, tx, tenantID, all); err != nil || len(s.from) == 0 {
 		return err
 	}
-	// Rules that were not decided by those runs after all: their own sweeps are under way, or came to no end.
+	// Rules that were not decided by those runs after all: their own sweeps are under way, or came to no end. A new day's is under way
+	// without harm, because it looks at everybody.
 	var undecided bool
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM jobs WHERE tenant_id = $1 AND kind = $2 AND id <> $3 AND subject_type <> $4
-		AND (status IN ('queued', 'running') OR status IN ('failed', 'cancelled') AND created_at >= $5))`,
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM jobs WHERE tenant_id = $1 AND kind = $2 AND id <> $3
+		AND (subject_type <> $4 AND status IN ('queued', 'running') OR status IN ('failed', 'cancelled') AND created_at >= $5))`,
 		tenantID, jobKind, s.run.Job.ID, newDay, since).Scan(&undecided)
 	if err != nil {
 		return fmt.Errorf("look for rules that are not decided: %w", err)

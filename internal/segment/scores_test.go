@@ -243,6 +243,41 @@ func TestARuleThatIsMadeWhileOthersFollowARun(t *testing.T) {
 	require.Zero(t, b.settle(t))
 }
 
+// What a day decides is put to everybody by what follows the next run, if the day's own evaluation was cancelled.
+func TestARunIsFollowedByEverybodyAfterACancelledDay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var ids []uuid.UUID
+	for range 3 {
+		ids = append(ids, b.customer(t, customer.Registration{}))
+		b.buy(t, ids[len(ids)-1], 100, 9)
+	}
+	b.model(t, score.Creation{Key: "rfm", Kind: score.RFM})
+	b.night(t, "rfm", false)
+	b.segment(t, "lately", `scores.rfm.band >= 1 AND count(transactions, "10d") >= 1`)
+	for range 2 {
+		b.pass(time.Second)
+		b.night(t, "rfm", true)
+		b.settle(t)
+	}
+	require.Equal(t, []string{"lately"}, b.in(t, ids[0]))
+	b.pass(5 * 24 * time.Hour)
+	release := b.hold(t, ids...)
+	require.NoError(t, b.engine.NextDay(postgres.ForAllTenants(b.ctx)))
+	b.held(t)
+	var day uuid.UUID
+	require.NoError(t, b.db.QueryRow(b.ctx, `SELECT id FROM jobs WHERE tenant_id = $1 AND subject_type = 'day' AND status = $2`, b.call.Tenant.ID, jobs.Running).Scan(&day))
+	_, err := b.jobs.Cancel(b.ctx, b.call.Tenant, day)
+	require.NoError(t, err)
+	release()
+	b.idle(t)
+	require.Equal(t, []string{"lately"}, b.in(t, ids[0]), "the day has not come to its end")
+	b.pass(time.Second)
+	b.night(t, "rfm", true)
+	require.EqualValues(t, len(ids), b.settle(t))
+	require.Empty(t, b.in(t, ids[0]))
+}
+
 // Whom a write took the score from is looked at when a run comes into force in which there still is one.
 func TestSegmentsFollowRunsThatAWriteTookAScoreFrom(t *testing.T) {
 	t.Parallel()

@@ -234,7 +234,7 @@ func (l Language) Sort(text string) (customer.Sort, error) {
 		Metrics: true, Nullable: true, Type: "bigint"}
 	byScore := func(run int64) customer.Sort {
 		return customer.Sort{Column: filter.SQL("s.value"), ID: filter.SQL("s.customer_id"), Type: "float8", Nullable: true,
-			Join: filter.SQL("scores s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ?", run)}
+			Join: filter.SQL("scores s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ?", filter.Part(run))}
 	}
 	sorts[AtRisk] = byScore(0) // no run: nobody has a score
 	for _, m := range l.models {
@@ -386,9 +386,9 @@ func (s scores) Resolve(name string) (filter.Field, bool) {
 	}
 	called := cmp.Or(m.Name, key)
 	f := filter.Field{Name: name, Nullable: true, One: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
-		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run),
+		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, filter.Part(run)),
 		Whole: filter.Source{Name: fmt.Sprint("scores ", run), From: filter.SQL("scores s"), Customer: filter.SQL("s.customer_id"),
-			All: filter.SQL("s.tenant_id = ?::integer AND s.run_no = ?", s.tenantID, run)}}
+			All: filter.SQL("s.tenant_id = ?::integer AND s.run_no = ?", s.tenantID, filter.Part(run))}}
 	switch part {
 	case "":
 		if key == AtRisk {

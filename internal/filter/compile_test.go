@@ -62,6 +62,13 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+func TestPartsStandInTheText(t *testing.T) {
+	t.Parallel()
+	sql, args := filter.SQL("a = ? AND run_no = ? AND b = ?", 1, filter.Part(12), "x").Where()
+	require.Equal(t, "a = ? AND run_no = 12 AND b = ?", sql)
+	require.Equal(t, []any{1, "x"}, args)
+}
+
 func TestNumbered(t *testing.T) {
 	t.Parallel()
 	_, e, err := people.CompileText(`created_at = today AND tags:"$1"`, env)

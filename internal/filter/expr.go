@@ -21,11 +21,24 @@ type Expr struct {
 // SQL makes an expression; each ? in text stands for one of args, so text must not use ? as an operator or in a
 // literal. It panics when their numbers differ.
 func SQL(text constant, args ...any) Expr {
-	if n := strings.Count(string(text), "?"); n != len(args) {
+	parts := strings.Split(string(text), "?")
+	if n := len(parts) - 1; n != len(args) {
 		panic(fmt.Sprintf("filter: SQL with %d placeholders and %d values: %s", n, len(args), text))
 	}
-	return Expr{text: string(text), args: args}
+	e := Expr{text: parts[0]}
+	for i, arg := range args {
+		if n, ok := arg.(Part); ok {
+			e.text += strconv.FormatInt(int64(n), 10) + parts[i+1]
+			continue
+		}
+		e.text, e.args = e.text+"?"+parts[i+1], append(e.args, arg)
+	}
+	return e
 }
+
+// Part is a value that says which partition of a table is meant. It stands in the text instead of being bound: a plan for any value
+// would be one for all partitions, of which there are thousands, and would lock them.
+type Part int64
 
 // IsZero tells whether there is no expression.
 func (e Expr) IsZero() bool { return e.text == "" }

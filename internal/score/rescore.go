@@ -445,8 +445,9 @@ func (w *writing) write(ctx context.Context, tx postgres.Tx, tenantID int32) err
 	if len(w.gone) == 0 {
 		return nil
 	}
+	runs := slices.Compact(slices.Sorted(slices.Values(w.goneRuns)))
 	_, err = tx.Exec(ctx, `WITH gone AS (DELETE FROM scores s USING unnest($2::bigint[], $3::uuid[]) g (run, id)
-			WHERE s.tenant_id = $1 AND s.run_no = ANY($2) AND s.run_no = g.run AND s.customer_id = g.id RETURNING s.run_no, s.customer_id)
+			WHERE s.tenant_id = $1 AND s.run_no = ANY(`+ofRuns(runs)+`) AND s.run_no = g.run AND s.customer_id = g.id RETURNING s.run_no, s.customer_id)
 		INSERT INTO score_gone (tenant_id, run_no, customer_id) SELECT $1, run_no, customer_id FROM gone
 		ON CONFLICT ON CONSTRAINT score_gone_pkey DO NOTHING`, tenantID, w.goneRuns, w.gone)
 	if err != nil {

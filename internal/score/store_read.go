@@ -96,8 +96,8 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 		return all, nil
 	}
 	rows, err = q.Query(ctx, `SELECT run_no, customer_id, value, band, label, as_of FROM scores
-		WHERE tenant_id = $1 AND run_no = ANY($2) AND customer_id = ANY($3)
-		ORDER BY array_position($2::bigint[], run_no)`, tenantID, numbers, customers)
+		WHERE tenant_id = $1 AND run_no = ANY(`+ofRuns(numbers)+`) AND customer_id = ANY($2)
+		ORDER BY array_position(`+ofRuns(numbers)+`, run_no)`, tenantID, customers)
 	if err != nil {
 		return nil, fmt.Errorf("read the scores of %d customers: %w", len(customers), err)
 	}
@@ -111,6 +111,19 @@ func Summaries(ctx context.Context, q postgres.Querier, tenantID int32, customer
 		return nil, fmt.Errorf("read the scores of %d customers: %w", len(customers), err)
 	}
 	return all, nil
+}
+
+// ofRuns is an array of numbers of runs in the text of a statement about their scores, where they are no parameter: a plan for any
+// runs would be one for the partitions of all runs of all tenants, and would lock them.
+func ofRuns(numbers []int64) string {
+	b := []byte("'{")
+	for i, no := range numbers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, no, 10)
+	}
+	return string(append(b, "}'::bigint[]"...))
 }
 
 // kept is a score as the database keeps it.
@@ -150,8 +163,8 @@ func explained(ctx context.Context, q postgres.Querier, tenantID int32, customer
 		return all, err
 	}
 	rows, err := q.Query(ctx, `SELECT run_no, value, band, label, inputs, as_of, scored_at FROM scores
-		WHERE tenant_id = $1 AND run_no = ANY($2) AND customer_id = $3
-		ORDER BY array_position($2::bigint[], run_no)`, tenantID, numbers, customer)
+		WHERE tenant_id = $1 AND run_no = ANY(`+ofRuns(numbers)+`) AND customer_id = $2
+		ORDER BY array_position(`+ofRuns(numbers)+`, run_no)`, tenantID, customer)
 	if err != nil {
 		return nil, fmt.Errorf("read the scores of customer %s: %w", customer, err)
 	}
@@ -192,10 +205,10 @@ func history(ctx context.Context, q postgres.Querier, tenantID int32, customer u
 					WHERE tenant_id = $1 AND customer_id = $2 AND model_id = $3
 				UNION ALL
 				SELECT run_no, value, band, label, inputs, as_of, scored_at FROM scores
-					WHERE tenant_id = $1 AND run_no = ANY($4) AND customer_id = $2) a
+					WHERE tenant_id = $1 AND run_no = ANY(`+ofRuns(keptRuns)+`) AND customer_id = $2) a
 			WINDOW w AS (ORDER BY scored_at, run_no)) h
-		WHERE changed AND ($5::timestamptz IS NULL OR scored_at < $5) ORDER BY scored_at DESC, run_no DESC LIMIT $6`,
-		tenantID, customer, m.ID, keptRuns, before, req.Limit+1)
+		WHERE changed AND ($4::timestamptz IS NULL OR scored_at < $4) ORDER BY scored_at DESC, run_no DESC LIMIT $5`,
+		tenantID, customer, m.ID, before, req.Limit+1)
 	if err != nil {
 		return page.Of[Score]{}, fmt.Errorf("read the history of score %s: %w", m.Key, err)
 	}
@@ -224,7 +237,7 @@ func history(ctx context.Context, q postgres.Querier, tenantID int32, customer u
 
 // scored is a page of a run's scores, the highest value first.
 func scored(ctx context.Context, q postgres.Querier, tenantID int32, runNo int64, req page.Request) (page.Of[Scored], error) {
-	sql, args := `SELECT customer_id, value, band, label FROM scores WHERE tenant_id = ? AND run_no = ?`, []any{tenantID, runNo}
+	sql, args := fmt.Sprintf(`SELECT customer_id, value, band, label FROM scores WHERE tenant_id = ? AND run_no = %d`, runNo), []any{tenantID}
 	if req.After != nil {
 		if len(req.After) != 2 {
 			return page.Of[Scored]{}, page.ErrCursor

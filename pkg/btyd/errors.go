@@ -15,6 +15,8 @@ var (
 	// ErrTooFewRepeatBuyers: fewer than [Options.MinRepeatBuyers] customers
 	// bought again (for Gamma-Gamma: have a repeat value above zero).
 	ErrTooFewRepeatBuyers = &Error{"too_few_repeat_buyers", "too few customers have bought again to fit a model"}
+	// ErrSpread: mean values of one crowd differ by more than a float64 can tell, some 300 orders of magnitude.
+	ErrSpread = &Error{"values_too_far_apart", "the customers' mean values are too far apart to fit a model"}
 	// ErrNoObservationTime: the customers' mean T is zero, or below 1e-9.
 	ErrNoObservationTime = &Error{"no_observation_time", "no customer was observed for any time after the first purchase"}
 	// ErrUnknownFamily: [Fit] and [Restore] know the three families of [Families] only.

@@ -91,7 +91,7 @@ func (g GammaGamma) LogLikelihood(x, mean float64) float64 {
 // and the quality of the fit do not depend on it, V is in that unit.
 //
 // Fails with [ErrTooFewRepeatBuyers] when fewer than [Options.MinRepeatBuyers]
-// remain, a [RowError] for a negative or non-finite row, or the context's error.
+// remain, [ErrSpread], a [RowError] for a negative or non-finite row, or the context's error.
 func FitGammaGamma(ctx context.Context, rows []Spending, o Options) (GammaGamma, Report, error) {
 	o = o.withDefaults()
 	report := Report{Family: "gamma_gamma"}
@@ -115,6 +115,9 @@ func FitGammaGamma(ctx context.Context, rows []Spending, o Options) (GammaGamma,
 	}
 	g := newGGObjective(used, float64(report.Customers))
 	report.Distinct = len(g.z)
+	if slices.ContainsFunc(g.z, func(z float64) bool { return z < smallestNormal || z > 1/smallestNormal }) {
+		return GammaGamma{}, report, ErrSpread
+	}
 	starts := [][maxParams]float64{{4, 4, 3}, {1, 2, 1}, {30, 30, 30}}
 	best, err := search(ctx, g, starts, o, &report)
 	if err != nil {
@@ -128,6 +131,9 @@ func FitGammaGamma(ctx context.Context, rows []Spending, o Options) (GammaGamma,
 	}
 	return out, report, nil
 }
+
+// smallestNormal is the smallest float64 that has all its digits.
+const smallestNormal = 0x1p-1022
 
 // ggObjective: parameters p, q, v; values divided by their geometric mean.
 type ggObjective struct {

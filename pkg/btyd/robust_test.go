@@ -293,6 +293,12 @@ func TestTheUnitOfMoneyDoesNotMatter(t *testing.T) {
 	}
 }
 
+func TestMeanValuesThatAreTooFarApart(t *testing.T) {
+	t.Parallel()
+	_, _, err := btyd.FitGammaGamma(t.Context(), []btyd.Spending{{X: 1, Mean: 5e-324, N: 1}, {X: 2, Mean: 1e308, N: 1}}, btyd.Options{MinRepeatBuyers: 1})
+	require.ErrorIs(t, err, btyd.ErrSpread)
+}
+
 func TestGammaGammaOnOddValues(t *testing.T) {
 	t.Parallel()
 	many := func(n int, f func(i int) btyd.Spending) []btyd.Spending {

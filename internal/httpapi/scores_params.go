@@ -17,7 +17,9 @@ func scoreParamsToAPI(kind score.Kind, p score.Params) (apigen.ScoreParams, erro
 	case score.RFM:
 		out.Weights = &apigen.RFMWeights{R: p.Weights.R, F: p.Weights.F, M: p.Weights.M}
 	case score.CLV, score.Potential:
-		out.DiscountRateMonthly = &p.DiscountRate
+		if out.DiscountRateMonthly = &p.DiscountRate; p.CLVModel != "" { // they are that model's
+			out.Family, out.HorizonMonths, out.DiscountRateMonthly = nil, nil, nil
+		}
 	case score.Rules:
 		rules, err := eachOr(p.Rules, scoreRuleToAPI)
 		if err != nil {
@@ -57,13 +59,13 @@ func scoreParamsFromAPI(p apigen.ScoreParams) score.ParamsChange {
 
 func scoreParamsPatchFromAPI(p apigen.ScoreParamsPatch) score.ParamsChange {
 	return score.ParamsChange{WindowDays: field(p.WindowDays, same[int]), Weights: field(p.Weights, weightsFromAPI),
-		Bands: field(p.Bands, same[int]), Family: given(p.Family, named[apigen.ScoreParamsPatchFamily]),
+		Bands: field(p.Bands, same[int]), Family: field(p.Family, named[apigen.ScoreParamsPatchFamily]),
 		HorizonMonths: field(p.HorizonMonths, same[int]), DiscountRate: field(p.DiscountRateMonthly, same[float64]),
 		HorizonDays: field(p.HorizonDays, same[int]), CLVModel: field(p.ClvModel, same[string]), ChurnModel: field(p.ChurnModel, same[string]),
 		HighValueShare: field(p.HighValueShare, same[float64]), PotentialShare: field(p.PotentialShare, same[float64]),
 		Rules: field(p.Rules, scoreRulesFromAPI), Groups: field(p.Groups, scoreGroupsFromAPI),
 		MinPoints: field(p.MinPoints, same[float64]), MaxPoints: field(p.MaxPoints, same[float64]), Parts: field(p.Parts, scorePartsFromAPI),
-		Missing:         given(p.Missing, func(m apigen.ScoreParamsPatchMissing) score.Missing { return score.Missing(m) }),
+		Missing:         field(p.Missing, func(m apigen.ScoreParamsPatchMissing) score.Missing { return score.Missing(m) }),
 		RecalibrateDays: field(p.RecalibrateDays, same[int])}
 }
 

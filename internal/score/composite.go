@@ -1,5 +1,11 @@
 package score
 
+import (
+	"fmt"
+
+	"github.com/kezi-io/kezi/internal/fault"
+)
+
 // A composite score is the weighted mean of other models' scores, each put on a scale from 0 to 100: 0 for its min and
 // below, 100 for its max and above, and in proportion between; inverted where lower values are better. A part without
 // limits of its own takes the 5 % and 95 % quantiles (type 7) of its scores in the run that calibrated the composite. A
@@ -50,6 +56,13 @@ func (b *blend) normalise(i int, value float64) float64 {
 		n = 100 - n
 	}
 	return n
+}
+
+// limitsCrossed says that a part's own limit is beyond the other, which comes from its scores: nothing is left between them.
+func limitsCrossed(part string, least, most float64) Diagnostic {
+	return Diagnostic{"limits_crossed", fault.T(
+		fmt.Sprintf("no score of %s counts between 0 and 100: its min %g is not below its max %g; without limits of its own these are the 5 %% and 95 %% quantiles of its scores", part, least, most),
+		fmt.Sprintf("%s 的评分没有介于 0 与 100 之间的取值：min %g 不小于 max %g；未指定时二者为其评分的 5%% 与 95%% 分位数", part, least, most))}
 }
 
 // mix puts each part's normalised value and weight in place, and reports whether the customer has scores of parts that count.

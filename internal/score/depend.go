@@ -58,9 +58,8 @@ func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenan
 	}
 	m.check(v)
 	of := map[string]Model{}
-	keys := make([]string, len(all))
-	for i, x := range all {
-		of[x.Key], keys[i] = x, x.Key
+	for _, x := range all {
+		of[x.Key] = x
 	}
 	unknown := fault.T("there is no score model with this key", "没有此键的评分模型")
 	switch m.Kind {
@@ -69,22 +68,33 @@ func (s *Service) checkReads(ctx context.Context, tx postgres.Tx, t tenant.Tenan
 			return err
 		}
 	case AtRisk:
-		m.Params.checkRisk(of, keys, v)
+		m.Params.checkRisk(of, all, v)
 	case Composite:
 		for i, p := range m.Params.Parts {
 			_, ok := of[p.Score]
-			v.Check(ok || p.Score == m.Key, partAt(i)+"/score", "score_model_unknown", unknown, keys...)
+			v.Check(ok || p.Score == m.Key, partAt(i)+"/score", "score_model_unknown", unknown, keysOf(others, Kinds...)...)
 		}
 	default: // of those that get here, potential
 		x, ok := of[m.Params.CLVModel]
-		v.Check(ok, "/params/clv_model", "score_model_unknown", unknown, keys...)
-		v.Check(!ok || x.Kind == CLV, "/params/clv_model", "not_clv", fault.T("this model is not of kind clv", "该模型不是 clv 类型"))
+		v.Check(ok, "/params/clv_model", "score_model_unknown", unknown, keysOf(all, CLV)...)
+		v.Check(!ok || x.Kind == CLV, "/params/clv_model", "not_clv", fault.T("this model is not of kind clv", "该模型不是 clv 类型"), keysOf(all, CLV)...)
 	}
 	if v.Err() != nil {
 		return nil
 	}
 	of[m.Key] = *m
 	return checkCycle(ctx, tx, t.ID, m.Key, of)
+}
+
+// keysOf are the keys of models of some kinds.
+func keysOf(all []Model, kinds ...Kind) []string {
+	keys := []string{}
+	for _, m := range all {
+		if slices.Contains(kinds, m.Kind) {
+			keys = append(keys, m.Key)
+		}
+	}
+	return keys
 }
 
 func (s *Service) checkConditions(ctx context.Context, tx postgres.Tx, t tenant.Tenant, rules []Rule, v *fault.Validator) error {

@@ -42,7 +42,7 @@ func explain(kind Kind, p Params, cal *Calibration, label string, in []float64) 
 	case CLV:
 		known, e = explainCLV(p, cal, in)
 	case Churn:
-		known, e = explainChurn(p, in)
+		known, e = explainChurn(p, cal, in)
 	case Potential:
 		known, e = explainPotential(p, cal, label, in)
 	case Rules:
@@ -140,10 +140,14 @@ func explainCLV(p Params, cal *Calibration, in []float64) (map[string]float64, E
 		}}
 }
 
-func explainChurn(p Params, in []float64) (map[string]float64, Explanation) {
+func explainChurn(p Params, cal *Calibration, in []float64) (map[string]float64, Explanation) {
 	buys := in[inChurnAlive] * in[inIfAlive]
 	days := float64(p.HorizonDays)
 	alive, value, why := alive(p, in, inChurnAlive), churnValue(in), behaved(in)
+	// The mean of a customer's own rate, given that they still are one (Fader, Hardie and Lee 2005): the crowd's and what this one did.
+	rate := (cal.Purchases.Parameters["r"] + in[inX]) / (cal.Purchases.Parameters["alpha"] + in[inT]/btyd.Week)
+	why.En += fmt.Sprintf("; as a customer, buys %.3g times a week on average", rate)
+	why.Zh += fmt.Sprintf("；作为客户平均每周购买 %.3g 次", rate)
 	if alive != nil {
 		why.En += fmt.Sprintf("; still a customer with %.1f %%, and if so buys again within %d day(s) with %.1f %%", 100**alive, p.HorizonDays, 100*in[inIfAlive])
 		why.Zh += fmt.Sprintf("；仍是客户的概率为 %.1f%%，若仍是客户，%d 天内再次购买的概率为 %.1f%%", 100**alive, p.HorizonDays, 100*in[inIfAlive])
@@ -157,6 +161,7 @@ func explainChurn(p Params, in []float64) (map[string]float64, Explanation) {
 			{Name: "p_purchase", Value: &buys},
 			{Name: "p_alive", Value: alive},
 			{Name: "p_purchase_if_alive", Value: &in[inIfAlive]},
+			{Name: "purchase_rate", Value: &rate},
 			{Name: "horizon_days", Value: &days},
 		}}
 }
@@ -178,6 +183,7 @@ var factorNames = map[string]struct {
 	"p_alive":               {fault.T("chance of still being a customer", "仍是客户的概率"), "probability"},
 	"p_purchase":            {fault.T("chance of a purchase", "再次购买的概率"), "probability"},
 	"p_purchase_if_alive":   {fault.T("chance of a purchase if still a customer", "仍是客户时再次购买的概率"), "probability"},
+	"purchase_rate":         {fault.T("average purchases a week while a customer", "作为客户期间平均每周购买次数"), "purchases_per_week"},
 	"horizon_months":        {fault.T("months looked ahead", "预测月数"), "months"},
 	"horizon_days":          {fault.T("days looked ahead", "预测天数"), "days"},
 	"discount_rate_monthly": {fault.T("discount rate a month", "月折现率"), "share_per_month"},

@@ -77,9 +77,9 @@ func TestNightlyRuns(t *testing.T) {
 }
 
 // newest is the newest run of a model.
-func (l *living) newest(t testing.TB, key string) score.Run {
+func (b *bench) newest(t testing.TB, key string) score.Run {
 	t.Helper()
-	p, err := l.svc.Runs(l.ctx, l.call.Tenant, key, page.Request{Limit: 1})
+	p, err := b.svc.Runs(b.ctx, b.call.Tenant, key, page.Request{Limit: 1})
 	require.NoError(t, err)
 	return p.Items[0]
 }

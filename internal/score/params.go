@@ -174,6 +174,13 @@ func (c ParamsChange) apply(kind Kind, p *Params, v *fault.Validator) error {
 	}
 	member(v, kind, "rules", &p.Rules, rules, d.Rules, Rules)
 	member(v, kind, "parts", &p.Parts, readParts(c.Parts), nil, Composite)
+	if kind == Potential && p.CLVModel != "" {
+		p.Family, p.HorizonMonths, p.DiscountRate = d.Family, d.HorizonMonths, d.DiscountRate
+		theirs := fault.T("it is that of clv_model; to say another, clear clv_model with null", "该参数取自 clv_model；如需另行指定，请先用 null 清除 clv_model")
+		v.Check(c.Family.Value == nil, "/params/family", "not_with_clv_model", theirs)
+		v.Check(c.HorizonMonths.Value == nil, "/params/horizon_months", "not_with_clv_model", theirs)
+		v.Check(c.DiscountRate.Value == nil, "/params/discount_rate_monthly", "not_with_clv_model", theirs)
+	}
 	if kind == RFM {
 		v.Check(p.Weights.sum() > 0, "/params/weights", "all_zero",
 			fault.T("at least one weight must be above 0", "至少一个权重须大于 0"))
@@ -262,8 +269,9 @@ func (p Params) check(kind Kind, v *fault.Validator) {
 
 func (p Params) checkRules(v *fault.Validator) {
 	v.Check(len(p.Rules) > 0, "/params/rules", "required", fault.T("at least one rule is needed", "至少需要一条规则"))
-	groups := map[string]bool{}
+	groups, keys := map[string]bool{}, []string{}
 	for i, g := range p.Groups {
+		keys = append(keys, g.Key)
 		at := "/params/groups/" + strconv.Itoa(i)
 		v.Check(!groups[g.Key], at+"/key", "repeated", fault.T("a group above has the same key", "与上方分组的键重复"))
 		groups[g.Key] = true
@@ -274,7 +282,7 @@ func (p Params) checkRules(v *fault.Validator) {
 	for i, r := range p.Rules {
 		v.Check(!names[r.Name], ruleAt(i)+"/name", "repeated", fault.T("a rule above has the same name", "与上方规则的名称重复"))
 		names[r.Name] = true
-		v.Check(r.Group == "" || groups[r.Group], ruleAt(i)+"/group", "unknown_group", fault.T("there is no such group in groups", "groups 中没有该分组"))
+		v.Check(r.Group == "" || groups[r.Group], ruleAt(i)+"/group", "unknown_group", fault.T("there is no such group in groups", "groups 中没有该分组"), keys...)
 		v.Check(hundredthsOf(&r.Points), ruleAt(i)+"/points", "too_precise", twoDecimals)
 		if r.HalfLifeDays > 0 && r.Condition != nil {
 			v.Check(len(counted(r.Condition)) > 0, ruleAt(i)+"/half_life_days", "nothing_ages", fault.T(

@@ -283,6 +283,9 @@ func (p *pass) measure(r *scoring) {
 			if limits := quantiles(values, []float64{0.05, 0.95}); limits != nil {
 				into[limitsOf(part.Score)] = limits
 			}
+			if crossed := newBlend(r.Params, r.cal); (part.Min != nil || part.Max != nil) && crossed.least[n] >= crossed.most[n] {
+				r.cal.Diagnostics = append(r.cal.Diagnostics, limitsCrossed(part.Score, crossed.least[n], crossed.most[n]))
+			}
 		}
 	}
 }

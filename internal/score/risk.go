@@ -2,6 +2,7 @@ package score
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -72,20 +73,21 @@ func (p *Params) completeRisk(all []Model) {
 	}
 }
 
-func (p Params) checkRisk(of map[string]Model, keys []string, v *fault.Validator) {
+func (p Params) checkRisk(of map[string]Model, all []Model, v *fault.Validator) {
 	for i, part := range riskParts {
+		keys := keysOf(all, part.kind)
 		m, ok := of[p.Parts[i].Score]
 		v.Check(ok || p.Parts[i].Score == "", "/params/"+part.param, "score_model_unknown",
 			fault.T("there is no score model with this key", "没有此键的评分模型"), keys...)
 		v.Check(p.Parts[i].Score != "", "/params/"+part.param, "required",
 			fault.T("there is no model of kind "+string(part.kind)+" yet", "还没有 "+string(part.kind)+" 类型的模型"))
 		v.Check(!ok || m.Kind == part.kind, "/params/"+part.param, "not_of_kind",
-			fault.T("this model is not of kind "+string(part.kind), "该模型不是 "+string(part.kind)+" 类型"))
+			fault.T("this model is not of kind "+string(part.kind), "该模型不是 "+string(part.kind)+" 类型"), keys...)
 	}
 }
 
 // follow starts a run of every model whose scores are made of m's, now that m has others in force by r: of value at risk, and of
-// composites that were ever run, but for those of which the same job has one coming. The caller is alone.
+// composites and rules that were ever run, but for those of which the same job has one coming. The caller is alone.
 //
 // The limits between which a composite puts its parts stay where the part has the calibration that it had.
 func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run, coming map[uuid.UUID]bool) error {
@@ -95,8 +97,10 @@ func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 		return err
 	}
 	for _, d := range all {
-		if d.Kind.joins() && (d.Kind == AtRisk || d.CurrentRun != nil) && !coming[d.ID] && d.RetiredAt == nil && slices.ContainsFunc(d.Params.Parts, func(p Part) bool { return p.Score == m.Key }) {
-			if err := s.again(ctx, tx, call, d, kept); err != nil {
+		follows := d.Kind == AtRisk || d.CurrentRun != nil && (d.Kind.joins() || d.Kind == Rules)
+		reads := func(name string) bool { return scoreOf(name) == field(m.Key) }
+		if follows && !coming[d.ID] && d.RetiredAt == nil && slices.ContainsFunc(d.reads(), reads) {
+			if err := s.again(ctx, tx, call, d, kept || d.Kind == Rules); err != nil {
 				return err
 			}
 		}
@@ -108,6 +112,9 @@ func (s *Service) follow(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 // for its turn or parts of value at risk have no scores. The caller is alone.
 func (s *Service) again(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, keep bool) error {
 	run, err := s.planned(call.Tenant, m, Request{})
+	if errors.Is(err, ErrClockAhead) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

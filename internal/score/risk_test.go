@@ -43,6 +43,40 @@ func (b *bench) settled(t *testing.T, key string) score.Run {
 	return r
 }
 
+// Rules that read another score follow when a run of that comes into force, and what is made of them follows these.
+func TestRulesFollowTheScoresThatTheyRead(t *testing.T) {
+	t.Parallel()
+	l := live(t, 40)
+	l.create(t, score.Creation{Key: "rfm", Kind: score.RFM})
+	l.run(t, "rfm", score.Request{})
+	l.create(t, score.Creation{Key: "high", Kind: score.Rules, Params: score.ParamsChange{
+		Rules: patch.Set([]score.RuleDraft{{Name: "high", Points: 100, Condition: raw(t, `scores.rfm > 3`)}}), Groups: patch.Set([]score.Group{})}})
+	l.run(t, "high", score.Request{})
+	l.create(t, score.Creation{Key: "of_high", Kind: score.Composite, Params: score.ParamsChange{Parts: patch.Set([]score.PartDraft{
+		{Part: score.Part{Score: "high", Min: new(0.0), Max: new(100.0)}}})}})
+	l.run(t, "of_high", score.Request{})
+	before := l.settled(t, "rfm").ID
+	held := func() map[string]bool {
+		all := map[string]bool{}
+		for _, name := range l.names {
+			all[name] = l.score(t, name, "rfm").Value > 3
+			require.Equal(t, all[name], l.score(t, name, "high").Value == 100, name)
+			require.Equal(t, all[name], l.score(t, name, "of_high").Value == 100, name)
+		}
+		return all
+	}
+	first := held()
+	_, err := l.svc.Update(l.ctx, l.call, "rfm", nil, score.Change{Params: score.ParamsChange{Weights: patch.Set(score.Weights{M: 1})}})
+	require.NoError(t, err)
+	l.run(t, "rfm", score.Request{})
+	l.settled(t, "of_high")
+	require.NotEqual(t, first, held(), "some stand elsewhere by spend alone")
+	_, err = l.svc.Activate(l.ctx, l.call, "rfm", before)
+	require.NoError(t, err)
+	l.settled(t, "of_high")
+	require.Equal(t, first, held())
+}
+
 func TestValueAtRiskIsTheProductOfItsParts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -19,6 +19,7 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 func TestLargeRFM(t *testing.T) {
@@ -168,6 +169,35 @@ func TestRunsThatCannotBe(t *testing.T) {
 		require.Equal(t, []string{"/as_of"}, pointers(err))
 		_, err = b.svc.Start(b.ctx, b.call, "none", score.Request{})
 		require.ErrorIs(t, err, score.ErrNotFound)
+	})
+	t.Run("AClockThatIsAhead", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}})
+		today := b.call.Tenant.Today(now())
+		next := tenant.Day{Time: today.AddDate(0, 0, 1)}
+		_, err := b.svc.Create(b.ctx, b.call, score.Creation{Key: "rfm", Kind: score.RFM, Clock: score.ClockSetting{Fixed: true, Day: &next}})
+		require.ErrorIs(t, err, fault.ErrInvalid)
+		require.Equal(t, []string{"/clock/day"}, pointers(err))
+		for _, key := range []string{"ahead", "rfm", "of_ahead", "retired"} {
+			c := score.Creation{Key: key, Kind: score.RFM, Clock: score.ClockSetting{Fixed: true, Day: &today}}
+			if key == "of_ahead" {
+				c.Kind, c.Params = score.Composite, score.ParamsChange{Parts: patch.Set([]score.PartDraft{{Part: score.Part{Score: "rfm"}}})}
+			}
+			_, err := b.svc.Create(b.ctx, b.call, c)
+			require.NoError(t, err)
+		}
+		_, err = b.svc.Retire(b.ctx, b.call, "retired")
+		require.NoError(t, err)
+		b.run(t, "of_ahead", score.Request{})
+		// A tenant may move to a zone where that day has not begun.
+		_, err = b.db.Exec(b.ctx, `UPDATE score_models SET clock_day = $2 WHERE tenant_id = $1 AND key LIKE '%ahead' OR tenant_id = $1 AND key = 'retired'`, b.call.Tenant.ID, next.Time)
+		require.NoError(t, err)
+		_, err = b.svc.Start(b.ctx, b.call, "ahead", score.Request{})
+		require.ErrorIs(t, err, score.ErrClockAhead)
+		j, err := b.svc.StartAll(b.ctx, b.call, score.Request{})
+		require.NoError(t, err)
+		require.Equal(t, jobs.Succeeded, b.wait(t, "rfm", jobs.Job{ID: j.ID, SubjectID: b.newest(t, "rfm").ID.String()}).Status)
 	})
 	t.Run("ADayThatIsATypingError", func(t *testing.T) {
 		t.Parallel()

@@ -26,6 +26,8 @@ var (
 		"only a run that has succeeded can be put into force", "只有成功的运行才能生效")
 	ErrRetired = fault.New(fault.Conflict, "score_model_retired",
 		"the model is retired: activate it first", "该模型已停用；请先启用")
+	ErrClockAhead = fault.New(fault.Conflict, "score_clock_ahead",
+		"the model's fixed clock is on a day that has not come yet", "该模型的 fixed 时钟所指的日期尚未到来")
 	ErrCycle         = fault.New(fault.Conflict, "score_cycle", "the model would depend on itself", "该模型会循环依赖自身")
 	ErrScoreNotFound = fault.New(fault.NotFound, "score_not_found",
 		"the customer has no score of this model", "该客户没有该模型的评分")

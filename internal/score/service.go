@@ -85,6 +85,7 @@ func (s *Service) validate(ctx context.Context, tx postgres.Tx, t tenant.Tenant,
 	if m.Kind != Rules && !m.Kind.joins() {
 		m.check(v)
 	}
+	v.Check(m.Clock.Fixed == nil || !m.Clock.Fixed.Plausible() || !m.Clock.Fixed.After(t.Today(s.now()).Time), "/clock/day", "in_future", notYet)
 	if err := s.checkReads(ctx, tx, t, m, v); err != nil {
 		return err
 	}
@@ -266,7 +267,7 @@ func (s *Service) startSet(ctx context.Context, call tenant.Call, asked map[stri
 		for _, key := range slices.Sorted(maps.Keys(asked)) { // the order of all who lock several
 			run, err := s.plan(ctx, tx, call.Tenant, key, asked[key])
 			switch {
-			case errors.Is(err, ErrRetired), errors.Is(err, ErrRunInProgress), errors.Is(err, ErrNotFound):
+			case errors.Is(err, ErrRetired), errors.Is(err, ErrClockAhead), errors.Is(err, ErrRunInProgress), errors.Is(err, ErrNotFound):
 				continue
 			case err != nil:
 				return err
@@ -361,6 +362,8 @@ func (s *Service) enqueue(ctx context.Context, tx postgres.Tx, call tenant.Call,
 	return job, nil
 }
 
+var notYet = fault.T("the facts of that day are not known yet: at most today in the tenant's time zone", "该日尚未到来：最晚为租户时区的今天")
+
 // planned is the run that a request asks for.
 func (s *Service) planned(t tenant.Tenant, m Model, r Request) (Run, error) {
 	now := s.now()
@@ -370,17 +373,19 @@ func (s *Service) planned(t tenant.Tenant, m Model, r Request) (Run, error) {
 	if r.AsOf != nil {
 		asOf = *r.AsOf
 	}
+	if m.RetiredAt != nil {
+		return Run{}, ErrRetired
+	}
+	if r.AsOf == nil && asOf.After(today.Time) { // under another time zone the day was there
+		return Run{}, ErrClockAhead
+	}
 	var v fault.Validator
 	v.Check(asOf.Plausible(), "/as_of", "out_of_range", tenant.Implausible)
-	v.Check(!asOf.After(today.Time), "/as_of", "in_future",
-		fault.T("the facts of that day are not known yet: at most today in the tenant's time zone", "该日尚未到来：最晚为租户时区的今天"))
+	v.Check(!asOf.After(today.Time), "/as_of", "in_future", notYet)
 	v.Check(m.Kind != Rules || asOf.Equal(today.Time) || asOf.After(today.Time), "/as_of", "not_of_kind", fault.T(
 		"rules are about customers as they are: a past day can't be judged by them", "rules 类型评估客户的当前状态，不能回溯到过去的日期"))
 	if err := v.Err(); err != nil {
 		return Run{}, err
-	}
-	if m.RetiredAt != nil {
-		return Run{}, ErrRetired
 	}
 	return Run{ID: uuid.Must(uuid.NewV7()), ModelKey: m.Key, Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: now,
 		Live: m.Clock.Fixed == nil && asOf.Equal(today.Time), recalibrate: true, model: m.ID, activate: r.Activate || asOf.Equal(clock.Time)}, nil

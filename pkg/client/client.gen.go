@@ -5131,7 +5131,7 @@ type Score struct {
 	ModelVersion int                `json:"model_version"`
 	RunID        openapi_types.UUID `json:"run_id"`
 
-	// ScoredAt Since when the score has this value.
+	// ScoredAt When this score was computed: by the run, or by the newest write about the customer that changed its value.
 	ScoredAt time.Time `json:"scored_at"`
 
 	// Unit points, probability, or the currency of money.
@@ -5155,7 +5155,8 @@ type ScoreExplanation struct {
 	// clv: value = expected_value * discounted_purchases, rounded to the currency's minor unit; p_alive,
 	// expected_purchases (not discounted), horizon_months and discount_rate_monthly say where they come from.
 	// value_at_risk: value = clv * churn, rounded to the currency's minor unit.
-	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive.
+	// churn: value = 1 - p_purchase, rounded to six decimals; p_purchase = p_alive * p_purchase_if_alive;
+	// purchase_rate is where the last comes from: how often they buy a week while a customer, (r + x) / (alpha + T) by the calibration.
 	// potential: as clv, with value_so_far and growth_ratio = value / value_so_far to four decimals (null without a value so far).
 	// rules: each rule with its condition, whether it holds, its points and its contribution, which add up to the value.
 	// composite: each part with its value, normalized, weight, min, max and contribution, which add up to the value.
@@ -5199,7 +5200,7 @@ type ScoreFactor struct {
 	// Points Before the bounds of the group and of all.
 	Points *float64 `json:"points,omitempty"`
 
-	// Unit Of value: days, months, purchases, probability, ratio, share_per_month, or the currency of money. Absent for rules, whose value is 1 where they hold, and for parts of a composite, which have the unit of their score.
+	// Unit Of value: days, months, purchases, probability, purchases_per_week, ratio, share_per_month, or the currency of money. Absent for rules, whose value is 1 where they hold, and for parts of a composite, which have the unit of their score.
 	Unit   *string                    `json:"unit,omitempty"`
 	Value  nullable.Nullable[float64] `json:"value"`
 	Weight *float64                   `json:"weight,omitempty"`
@@ -5330,24 +5331,24 @@ type ScoreParamsMissing string
 
 // ScoreParamsPatch As ScoreParams; absent ones keep, null takes the default.
 type ScoreParamsPatch struct {
-	Bands               nullable.Nullable[int]              `json:"bands,omitempty"`
-	ChurnModel          nullable.Nullable[string]           `json:"churn_model,omitempty"`
-	ClvModel            nullable.Nullable[string]           `json:"clv_model,omitempty"`
-	DiscountRateMonthly nullable.Nullable[float64]          `json:"discount_rate_monthly,omitempty"`
-	Family              *ScoreParamsPatchFamily             `json:"family,omitempty"`
-	Groups              nullable.Nullable[[]ScoreRuleGroup] `json:"groups,omitempty"`
-	HighValueShare      nullable.Nullable[float64]          `json:"high_value_share,omitempty"`
-	HorizonDays         nullable.Nullable[int]              `json:"horizon_days,omitempty"`
-	HorizonMonths       nullable.Nullable[int]              `json:"horizon_months,omitempty"`
-	MaxPoints           nullable.Nullable[float64]          `json:"max_points,omitempty"`
-	MinPoints           nullable.Nullable[float64]          `json:"min_points,omitempty"`
-	Missing             *ScoreParamsPatchMissing            `json:"missing,omitempty"`
-	Parts               nullable.Nullable[[]ScorePart]      `json:"parts,omitempty"`
-	PotentialShare      nullable.Nullable[float64]          `json:"potential_share,omitempty"`
-	RecalibrateDays     nullable.Nullable[int]              `json:"recalibrate_days,omitempty"`
-	Rules               nullable.Nullable[[]ScoreRule]      `json:"rules,omitempty"`
-	Weights             nullable.Nullable[RFMWeights]       `json:"weights,omitempty"`
-	WindowDays          nullable.Nullable[int]              `json:"window_days,omitempty"`
+	Bands               nullable.Nullable[int]                     `json:"bands,omitempty"`
+	ChurnModel          nullable.Nullable[string]                  `json:"churn_model,omitempty"`
+	ClvModel            nullable.Nullable[string]                  `json:"clv_model,omitempty"`
+	DiscountRateMonthly nullable.Nullable[float64]                 `json:"discount_rate_monthly,omitempty"`
+	Family              nullable.Nullable[ScoreParamsPatchFamily]  `json:"family,omitempty"`
+	Groups              nullable.Nullable[[]ScoreRuleGroup]        `json:"groups,omitempty"`
+	HighValueShare      nullable.Nullable[float64]                 `json:"high_value_share,omitempty"`
+	HorizonDays         nullable.Nullable[int]                     `json:"horizon_days,omitempty"`
+	HorizonMonths       nullable.Nullable[int]                     `json:"horizon_months,omitempty"`
+	MaxPoints           nullable.Nullable[float64]                 `json:"max_points,omitempty"`
+	MinPoints           nullable.Nullable[float64]                 `json:"min_points,omitempty"`
+	Missing             nullable.Nullable[ScoreParamsPatchMissing] `json:"missing,omitempty"`
+	Parts               nullable.Nullable[[]ScorePart]             `json:"parts,omitempty"`
+	PotentialShare      nullable.Nullable[float64]                 `json:"potential_share,omitempty"`
+	RecalibrateDays     nullable.Nullable[int]                     `json:"recalibrate_days,omitempty"`
+	Rules               nullable.Nullable[[]ScoreRule]             `json:"rules,omitempty"`
+	Weights             nullable.Nullable[RFMWeights]              `json:"weights,omitempty"`
+	WindowDays          nullable.Nullable[int]                     `json:"window_days,omitempty"`
 }
 
 // ScoreParamsPatchFamily defines model for ScoreParamsPatch.Family.
@@ -10099,7 +10100,7 @@ type ClientInterface interface {
 	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
 	// week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
 	// last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
-	// or the label was about to change.
+	// or the label was about to change. Of scores in a row that are equal the earliest is told that is kept.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 	ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -10789,7 +10790,8 @@ type ClientInterface interface {
 	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-	// horizon and the discount rate are those of that model.
+	// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+	// `discount_rate_monthly` of its own.
 	//
 	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -10860,7 +10862,8 @@ type ClientInterface interface {
 	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-	// horizon and the discount rate are those of that model.
+	// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+	// `discount_rate_monthly` of its own.
 	//
 	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -13481,7 +13484,7 @@ func (c *Client) GetCustomerScore(ctx context.Context, customerID CustomerID, mo
 // calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
 // week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
 // last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
-// or the label was about to change.
+// or the label was about to change. Of scores in a row that are equal the earliest is told that is kept.
 //
 // Corresponds with GET /v1/customers/{customer_id}/scores/{model_key}/history (the `ListCustomerScoreHistory` operationId).
 func (c *Client) ListCustomerScoreHistory(ctx context.Context, customerID CustomerID, modelKey ModelKey, params *ListCustomerScoreHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -14811,7 +14814,8 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-// horizon and the discount rate are those of that model.
+// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+// `discount_rate_monthly` of its own.
 //
 // **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 // of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -14892,7 +14896,8 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-// horizon and the discount rate are those of that model.
+// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+// `discount_rate_monthly` of its own.
 //
 // **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 // of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -31662,7 +31667,7 @@ type ClientWithResponsesInterface interface {
 	// calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
 	// week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
 	// last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
-	// or the label was about to change.
+	// or the label was about to change. Of scores in a row that are equal the earliest is told that is kept.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -32426,7 +32431,8 @@ type ClientWithResponsesInterface interface {
 	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-	// horizon and the discount rate are those of that model.
+	// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+	// `discount_rate_monthly` of its own.
 	//
 	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -32497,7 +32503,8 @@ type ClientWithResponsesInterface interface {
 	// **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 	// spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 	// value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-	// horizon and the discount rate are those of that model.
+	// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+	// `discount_rate_monthly` of its own.
 	//
 	// **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 	// of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -53207,7 +53214,7 @@ func (c *ClientWithResponses) GetCustomerScoreWithResponse(ctx context.Context, 
 // calibration that it was computed by. Changes by what happened to the customer are all kept for 35 days; then the last of each
 // week, and after a year the last of each month. What days and new calibrations alone change is told of the newest runs, of the
 // last one of each week and `model_version` for 35 days, and of the last one of each month for a year; of others where the band
-// or the label was about to change.
+// or the label was about to change. Of scores in a row that are equal the earliest is told that is kept.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -54355,7 +54362,8 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-// horizon and the discount rate are those of that model.
+// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+// `discount_rate_monthly` of its own.
 //
 // **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 // of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the
@@ -54432,7 +54440,8 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // **potential**: the value is the value to come, as clv computes it; the label is `high_value` for buyers whose value so far (net
 // spend, all history) is above what all but the share `high_value_share` of buyers have, `potential` for those of the others whose
 // value to come is above what all but the share `potential_share` have, and `ordinary` for the rest. With `clv_model` the fit, the
-// horizon and the discount rate are those of that model.
+// horizon and the discount rate are those of that model, and the model has no `family`, `horizon_months` and
+// `discount_rate_monthly` of its own.
 //
 // **churn** takes no fit from another model: it has a family of its own, since bg_nbd tells best how many will not buy. All models
 // of one family that are calibrated to the same purchases share one fit, so that with `family: mbg_nbd` churn has the

@@ -221,7 +221,7 @@ func TestScores(t *testing.T) {
 		s.In(t, c.Tenant, "customers:read").Refused(t, 403, "scope_missing", "GET", "/v1/customers?filter=value_at_risk%20%3E%200", nil)
 
 		var p object
-		c.OK(t, "GET", predictions+"?horizon_days=1096", nil, &p)
+		c.OK(t, "GET", predictions+"?horizon_days=3650", nil, &p)
 		require.Equal(t, "clv", p["kind"])
 		require.Equal(t, "2026-06-30", p["as_of"])
 		require.Equal(t, "CNY", p["prediction"].(object)["expected_spend"].(object)["currency"])
@@ -232,7 +232,7 @@ func TestScores(t *testing.T) {
 		wrong = c.Refused(t, 422, "invalid", "GET", predictions+"?model=chorn", nil)
 		require.Equal(t, "model", wrong.Errors[0].Parameter)
 		require.Contains(t, wrong.Errors[0].Detail, "churn")
-		c.Refused(t, 400, "contract_violation", "GET", predictions+"?horizon_days=1097", nil)
+		c.Refused(t, 400, "contract_violation", "GET", predictions+"?horizon_days=3651", nil)
 		c.Refused(t, 400, "contract_violation", "GET", predictions+"?model=%27%3B--", nil)
 		var never object
 		c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "没有买过"}, &never)

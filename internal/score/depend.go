@@ -214,7 +214,13 @@ func (s *Service) retire(ctx context.Context, call tenant.Call, key string, yes 
 		if err := updateModel(ctx, tx, call.Tenant.ID, m); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, call, m, what, previous)
+		if err := s.record(ctx, tx, call, m, what, previous); err != nil {
+			return err
+		}
+		if yes || m.CurrentRun == nil || m.Clock.Fixed != nil {
+			return nil
+		}
+		return s.again(ctx, tx, call, m, true) // what was written meanwhile has not moved its scores
 	})
 	return m, err
 }

@@ -120,7 +120,7 @@ func TestLargeWhatOneCustomerWillDo(t *testing.T) {
 		require.NoError(t, err)
 		g := btyd.GammaGamma{P: cal.Values.Parameters["p"], Q: cal.Values.Parameters["q"], V: cal.Values.Parameters["v"]}
 		for _, c := range customers[:20] {
-			for _, days := range []int{1, 90, 1096} {
+			for _, days := range []int{1, 90, 3650} {
 				p, err := b.svc.Predict(b.ctx, b.call.Tenant, b.id(c.ID), family, days)
 				require.NoError(t, err)
 				require.Equal(t, calibrationEnd, p.AsOf.String())

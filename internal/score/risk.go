@@ -48,9 +48,9 @@ func explainRisk(p Params, currency string, in []float64) (map[string]float64, E
 	value := riskValue(in, scaleOf(currency))
 	return map[string]float64{byCLV: *clv, byChurn: *churn}, Explanation{
 		Text: fault.T(
-			fmt.Sprintf("Value to come by %s: %.*f %s; chance of no purchase by %s: %.1f %%; at risk: %.*f %s.",
+			fmt.Sprintf("Value to come by %s: %.*f %s; chance of no purchase by %s: %.3g %%; at risk: %.*f %s.",
 				byCLV, digits, *clv, currency, byChurn, 100**churn, digits, value, currency),
-			fmt.Sprintf("模型 %s 预计的未来价值为 %.*f %s，模型 %s 给出的不购买概率为 %.1f%%，面临流失的价值为 %.*f %s。",
+			fmt.Sprintf("模型 %s 预计的未来价值为 %.*f %s，模型 %s 给出的不购买概率为 %.3g%%，面临流失的价值为 %.*f %s。",
 				byCLV, digits, *clv, currency, byChurn, 100**churn, digits, value, currency)),
 		Factors: []Factor{{Name: "clv", Value: clv}, {Name: "churn", Value: churn}},
 	}

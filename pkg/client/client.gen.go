@@ -10938,7 +10938,7 @@ type ClientInterface interface {
 
 	// ActivateScoreModel Activate a retired score model
 	//
-	// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+	// The model takes runs again, and moves with customers' writes and each night; with a live clock and scores in force a run begins at once. One that is active stays as it is.
 	//
 	// Corresponds with POST /v1/score-models/{model_key}/activate (the `ActivateScoreModel` operationId).
 	ActivateScoreModel(ctx context.Context, modelKey ModelKey, params *ActivateScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -15022,7 +15022,7 @@ func (c *Client) PatchScoreModelWithApplicationMergePatchPlusJSONBody(ctx contex
 
 // ActivateScoreModel Activate a retired score model
 //
-// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+// The model takes runs again, and moves with customers' writes and each night; with a live clock and scores in force a run begins at once. One that is active stays as it is.
 //
 // Corresponds with POST /v1/score-models/{model_key}/activate (the `ActivateScoreModel` operationId).
 func (c *Client) ActivateScoreModel(ctx context.Context, modelKey ModelKey, params *ActivateScoreModelParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -32583,7 +32583,7 @@ type ClientWithResponsesInterface interface {
 
 	// ActivateScoreModelWithResponse Activate a retired score model
 	//
-	// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+	// The model takes runs again, and moves with customers' writes and each night; with a live clock and scores in force a run begins at once. One that is active stays as it is.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -54550,7 +54550,7 @@ func (c *ClientWithResponses) PatchScoreModelWithApplicationMergePatchPlusJSONBo
 
 // ActivateScoreModelWithResponse Activate a retired score model
 //
-// The model takes runs again, and moves with customers' writes and each night. One that is active stays as it is.
+// The model takes runs again, and moves with customers' writes and each night; with a live clock and scores in force a run begins at once. One that is active stays as it is.
 //
 // Returns a wrapper object for the known response body format(s).
 //
